@@ -1,0 +1,207 @@
+//! Everything one decision may look at.
+//!
+//! `observe` in the shell builds a [`World`], `plan` reads it and nothing else. A `World` may be older than the
+//! cluster (caches lag): every [`crate::effect::Effect`] therefore carries the values it relies on, and a plan made
+//! from an old `World` fails when it is executed instead of doing harm.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use crds::rollout::Rollout;
+use serde_json::Value;
+
+use crate::traffic::Traffic;
+
+/// One moment of the cluster, as far as one Rollout is concerned. All objects are in the Rollout's namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct World {
+    /// The only clock of the engine. UTC; sub-second digits are dropped wherever a time is written.
+    pub now: DateTime<Utc>,
+    /// The Rollout as it is stored: metadata, the user's spec with its raw template, and our own last status.
+    pub rollout: Rollout,
+    /// The ReplicaSets that the Rollout's selector matches or that it controls, and any that carries the name this
+    /// Rollout would give to one. Order does not matter.
+    pub replica_sets: Vec<ReplicaSet>,
+    /// Every Service that the spec names, by name. A name without an entry counts as missing.
+    pub services: BTreeMap<String, Lookup<Service>>,
+    /// Every base Mapping that `trafficRouting.ambassador.mappings` lists, by name. A name without an entry counts
+    /// as missing.
+    pub mappings: BTreeMap<String, Lookup<Mapping>>,
+    /// The canary Mappings that exist, by name: all that this Rollout controls (also those of a base Mapping that
+    /// the spec no longer lists) and any that carries the name of a canary Mapping this Rollout would create.
+    pub canary_mappings: BTreeMap<String, Mapping>,
+    /// The other Rollouts of the namespace that name one of the same Services or Mappings.
+    pub rivals: Vec<Rival>,
+    /// What the proxies serve.
+    pub traffic: Traffic,
+}
+
+impl World {
+    /// The Service of that name, if it exists.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.get(name).and_then(Lookup::found)
+    }
+
+    /// The base Mapping of that name, if it exists.
+    #[must_use]
+    pub fn mapping(&self, name: &str) -> Option<&Mapping> {
+        self.mappings.get(name).and_then(Lookup::found)
+    }
+}
+
+/// The answer to "is there an object of this name?", asked of a complete store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup<T> {
+    /// It exists.
+    Found(T),
+    /// The store is complete and does not have it.
+    Missing,
+}
+
+impl<T> Lookup<T> {
+    /// The object, if there is one.
+    pub fn found(&self) -> Option<&T> {
+        match self {
+            Self::Found(object) => Some(object),
+            Self::Missing => None,
+        }
+    }
+}
+
+/// A ReplicaSet without its pod template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaSet {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+    /// `metadata.creationTimestamp`.
+    pub created: DateTime<Utc>,
+    /// Label `rollouts-pod-template-hash`; empty if it has none.
+    pub hash: String,
+    /// Who controls it.
+    pub owner: Owner,
+    /// It has a `deletionTimestamp`.
+    pub deleting: bool,
+    /// The annotations the engine reads.
+    pub annotations: ReplicaSetAnnotations,
+    /// `spec.replicas`; 1 if it is not set, as the API server defaults it.
+    pub replicas: i32,
+    /// `spec.minReadySeconds`.
+    pub min_ready_seconds: i32,
+    /// The counts of its status.
+    pub status: ReplicaSetStatus,
+}
+
+/// The counts of a ReplicaSet's status. A count that is not set is 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplicaSetStatus {
+    /// `status.replicas`: pods that exist and are not terminated.
+    pub replicas: i32,
+    /// `status.readyReplicas`.
+    pub ready: i32,
+    /// `status.availableReplicas`: ready for `minReadySeconds`.
+    pub available: i32,
+    /// Message of the condition `ReplicaFailure` while it is True: why pods cannot be created.
+    pub failure: Option<String>,
+}
+
+/// The annotations of a ReplicaSet that the engine reads. Unreadable values count as absent and are written anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplicaSetAnnotations {
+    /// `rollout.argoproj.io/revision`.
+    pub revision: Option<i64>,
+    /// `rollout.argoproj.io/revision-history`: earlier revisions of the same ReplicaSet, comma separated.
+    pub revision_history: Option<String>,
+    /// `rollout.argoproj.io/desired-replicas`: the Rollout's `spec.replicas` at the last scaling.
+    pub desired_replicas: Option<i32>,
+    /// `scale-down-deadline`: not scaled down before this moment.
+    pub scale_down_deadline: Option<DateTime<Utc>>,
+    /// [`crate::effect::FINGERPRINT`]: what the hash does not see of the template.
+    pub fingerprint: Option<String>,
+}
+
+/// Who controls a ReplicaSet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Its controller reference is this Rollout's uid.
+    ThisRollout,
+    /// Nobody, and the Rollout's selector matches its labels: it may be adopted.
+    Nobody,
+    /// Somebody else. It is only here because it holds a name that this Rollout wants.
+    Other,
+}
+
+/// What the engine reads of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+    /// `spec.selector`; empty if it has none.
+    pub selector: BTreeMap<String, String>,
+    /// Annotation `argo-rollouts.argoproj.io/managed-by-rollouts`.
+    pub managed_by: Option<String>,
+}
+
+impl Service {
+    /// The pod-template hash the Service selects; `None` while no Rollout has set one.
+    #[must_use]
+    pub fn hash(&self) -> Option<&str> {
+        self.selector.get(crate::effect::HASH_LABEL).map(String::as_str)
+    }
+}
+
+/// A `getambassador.io` Mapping, whole: fields this version does not know are copied to the canary Mapping too.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mapping {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+    /// Its controller reference is this Rollout's uid.
+    pub owned: bool,
+    /// It has a `deletionTimestamp`.
+    pub deleting: bool,
+    /// The object as JSON: `apiVersion`, `kind`, `metadata`, `spec`.
+    pub object: Value,
+}
+
+impl Mapping {
+    /// `spec.weight` as a whole percentage; `None` if it has none or one that is not a number.
+    ///
+    /// Fractions are rounded up so that no written weight is taken for 0.
+    #[must_use]
+    pub fn weight(&self) -> Option<i32> {
+        let weight = self.object.pointer("/spec/weight")?;
+        let whole = weight.as_i64().or_else(|| {
+            #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and the value is clamped below")]
+            weight.as_f64().map(|it| it.ceil() as i64)
+        })?;
+        i32::try_from(whole.clamp(0, 100)).ok()
+    }
+}
+
+/// Another Rollout that names one of our objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rival {
+    /// Its name.
+    pub rollout: String,
+    /// Its creation; the older Rollout keeps what both claim.
+    pub created: DateTime<Utc>,
+    /// What it names.
+    pub claim: Claim,
+}
+
+/// What two Rollouts name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Claim {
+    /// A stable, canary, active, preview, ping or pong Service of that name.
+    Service(String),
+    /// A base Mapping of that name.
+    Mapping(String),
+}
