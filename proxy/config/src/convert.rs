@@ -1,0 +1,106 @@
+//! Between [`model`](crate::model) and [`wire`](crate::wire): the only place where both are seen.
+//!
+//! Outward never fails. Inward fails with what is missing or out of range, so that a proxy can say in its
+//! `Nack` why it did not take a commit.
+
+mod inward;
+mod outward;
+
+use crate::{
+    model::{Change, Config},
+    wire,
+};
+
+/// Why a received message has no meaning.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConvertError {
+    /// A field that every message of its kind has.
+    #[error("{message} without {field}")]
+    Missing {
+        /// The message, and its id where it has one.
+        message: String,
+        /// The field that is absent.
+        field: &'static str,
+    },
+    /// A number, address or enum value that the model cannot hold.
+    #[error("{message} with {field} {value}, which is out of range")]
+    OutOfRange {
+        /// The message, and its id where it has one.
+        message: String,
+        /// The field.
+        field: &'static str,
+        /// What it holds.
+        value: String,
+    },
+}
+
+impl Config {
+    /// The changes that make this configuration from an empty one, clusters before the routes that name them.
+    pub fn changes(&self) -> impl Iterator<Item = Change> + '_ {
+        let listeners = self.listeners.values().cloned().map(Change::Listener);
+        let clusters = self.clusters.values().cloned().map(Change::Cluster);
+        let routes = self.routes.values().cloned().map(Change::Route);
+        listeners.chain(clusters).chain(routes)
+    }
+}
+
+impl From<Change> for wire::config::ToProxy {
+    fn from(change: Change) -> Self {
+        use wire::config::to_proxy::Message;
+        Self { message: Some(Message::Change((&change).into())) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::arbitrary;
+
+    proptest! {
+        #[test]
+        fn what_is_sent_is_what_arrives(change in arbitrary::change()) {
+            let wire = wire::config::Change::from(&change);
+            prop_assert_eq!(Change::try_from(wire), Ok(change));
+        }
+
+        #[test]
+        fn a_config_is_the_sum_of_its_changes(config in arbitrary::config()) {
+            let mut copy = Config::default();
+            config.changes().for_each(|change| copy.apply(change));
+            prop_assert_eq!(copy, config);
+        }
+    }
+
+    #[test]
+    fn an_empty_change_is_refused_with_what_it_lacks() {
+        let error = Change::try_from(wire::config::Change { change: None }).unwrap_err();
+        assert_eq!(error.to_string(), "change without change");
+    }
+
+    #[test]
+    fn an_arm_above_the_whole_is_refused_with_its_weight() {
+        let rewrite = Some(wire::config::rewrite::Rewrite::None(true));
+        let arm = wire::config::Arm {
+            id: "a".into(),
+            weight: 10_001,
+            rewrite: Some(wire::config::Rewrite { rewrite }),
+            ..Default::default()
+        };
+        let split = wire::config::Split { id: "s".into(), arms: vec![arm] };
+        let route = wire::config::Route {
+            id: "r".into(),
+            host: Some(wire::config::HostMatch { r#match: Some(wire::config::host_match::Match::Any(true)) }),
+            path: Some(wire::config::PathMatch {
+                r#match: Some(wire::config::path_match::Match::Prefix("/".into())),
+                ignore_case: false,
+            }),
+            action: Some(wire::config::route::Action::Split(split)),
+            ..Default::default()
+        };
+        let change = wire::config::Change { change: Some(wire::config::change::Change::Route(route)) };
+        let error = Change::try_from(change).unwrap_err();
+        assert_eq!(error.to_string(), "arm a with weight 10001, which is out of range");
+    }
+}

@@ -1,0 +1,180 @@
+//! From the model to the wire.
+
+use crate::{
+    model::{
+        Action, Address, Arm, Case, Change, Cluster, Endpoint, Epoch, HostMatch, Key, Listener, NamedMatch,
+        PathMatch, Position, Refusal, Rewrite, Route, Split, TextMatch,
+    },
+    wire::config as wire,
+};
+
+impl From<&Change> for wire::Change {
+    fn from(change: &Change) -> Self {
+        use wire::change::Change as To;
+        let change = match change {
+            Change::Listener(listener) => To::Listener(listener.as_ref().into()),
+            Change::Route(route) => To::Route(route.as_ref().into()),
+            Change::Cluster(cluster) => To::Cluster(cluster.as_ref().into()),
+            Change::Removed(key) => To::Removed(key.into()),
+        };
+        Self { change: Some(change) }
+    }
+}
+
+impl From<&Key> for wire::Key {
+    fn from(key: &Key) -> Self {
+        let (kind, id) = match key {
+            Key::Listener(id) => (wire::Kind::Listener, id.as_str()),
+            Key::Route(id) => (wire::Kind::Route, id.as_str()),
+            Key::Cluster(id) => (wire::Kind::Cluster, id.as_str()),
+        };
+        Self { kind: kind.into(), id: id.to_owned() }
+    }
+}
+
+impl From<&Listener> for wire::Listener {
+    fn from(listener: &Listener) -> Self {
+        let Listener { id, port } = listener;
+        Self { id: id.to_string(), port: u32::from(*port) }
+    }
+}
+
+impl From<&Route> for wire::Route {
+    fn from(route: &Route) -> Self {
+        let Route { id, rank, host, path, case, method, headers, query, action } = route;
+        Self {
+            id: id.to_string(),
+            rank: rank.0.clone(),
+            host: Some(host.into()),
+            path: Some(wire::PathMatch {
+                r#match: Some(match path {
+                    PathMatch::Prefix(text) => wire::path_match::Match::Prefix(text.clone()),
+                    PathMatch::Exact(text) => wire::path_match::Match::Exact(text.clone()),
+                    PathMatch::Regex(text) => wire::path_match::Match::Regex(text.clone()),
+                }),
+                ignore_case: *case == Case::Ignored,
+            }),
+            method: method.as_ref().map(Into::into),
+            headers: headers.iter().map(Into::into).collect(),
+            query: query.iter().map(Into::into).collect(),
+            action: Some(match action {
+                Action::Split(split) => wire::route::Action::Split(split.into()),
+                Action::Refuse(refusal) => wire::route::Action::Refusal(refusal.into()),
+            }),
+        }
+    }
+}
+
+impl From<&HostMatch> for wire::HostMatch {
+    fn from(host: &HostMatch) -> Self {
+        use wire::host_match::Match;
+        Self {
+            r#match: Some(match host {
+                HostMatch::Any => Match::Any(true),
+                HostMatch::Exact(text) => Match::Exact(text.clone()),
+                HostMatch::Suffix(text) => Match::Suffix(text.clone()),
+                HostMatch::Prefix(text) => Match::Prefix(text.clone()),
+                HostMatch::Regex(text) => Match::Regex(text.clone()),
+                HostMatch::Authority(text) => Match::Authority(text.clone()),
+            }),
+        }
+    }
+}
+
+impl From<&TextMatch> for wire::TextMatch {
+    fn from(text: &TextMatch) -> Self {
+        use wire::text_match::Match;
+        Self {
+            r#match: Some(match text {
+                TextMatch::Exact(text) => Match::Exact(text.clone()),
+                TextMatch::Regex(text) => Match::Regex(text.clone()),
+                TextMatch::Present => Match::Present(true),
+            }),
+        }
+    }
+}
+
+impl From<&NamedMatch> for wire::NamedMatch {
+    fn from(named: &NamedMatch) -> Self {
+        let NamedMatch { name, value } = named;
+        Self { name: name.clone(), r#match: Some(value.into()) }
+    }
+}
+
+impl From<&Split> for wire::Split {
+    fn from(split: &Split) -> Self {
+        let Split { id, arms } = split;
+        Self { id: id.to_string(), arms: arms.iter().map(Into::into).collect() }
+    }
+}
+
+impl From<&Arm> for wire::Arm {
+    fn from(arm: &Arm) -> Self {
+        let Arm { id, share, cluster, rewrite, host_rewrite, timeout_ms, idle_timeout_ms } = arm;
+        Self {
+            id: id.to_string(),
+            weight: u32::from(share.parts()),
+            cluster: cluster.to_string(),
+            rewrite: Some(rewrite.into()),
+            host_rewrite: host_rewrite.clone().unwrap_or_default(),
+            timeout_ms: timeout_ms.unwrap_or_default(),
+            idle_timeout_ms: idle_timeout_ms.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<&Rewrite> for wire::Rewrite {
+    fn from(rewrite: &Rewrite) -> Self {
+        use wire::rewrite::Rewrite as To;
+        Self {
+            rewrite: Some(match rewrite {
+                Rewrite::None => To::None(true),
+                Rewrite::Prefix(text) => To::Prefix(text.clone()),
+                Rewrite::Full(text) => To::Full(text.clone()),
+            }),
+        }
+    }
+}
+
+impl From<&Refusal> for wire::Refusal {
+    fn from(refusal: &Refusal) -> Self {
+        let Refusal { status, reason } = refusal;
+        Self { status: u32::from(*status), reason: reason.clone() }
+    }
+}
+
+impl From<&Cluster> for wire::Cluster {
+    fn from(cluster: &Cluster) -> Self {
+        let Cluster { id, connect_timeout_ms, endpoints } = cluster;
+        Self {
+            id: id.to_string(),
+            connect_timeout_ms: *connect_timeout_ms,
+            endpoints: endpoints.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&Endpoint> for wire::Endpoint {
+    fn from(endpoint: &Endpoint) -> Self {
+        use wire::endpoint::Address as To;
+        let Endpoint { address, version, draining } = endpoint;
+        Self {
+            address: Some(match address {
+                Address::Socket(address) => To::Socket(address.to_string()),
+                Address::Name { host, port } => {
+                    To::Name(wire::Name { host: host.clone(), port: u32::from(*port) })
+                }
+            }),
+            namespace: version.namespace.to_string(),
+            hash: version.hash.to_string(),
+            draining: *draining,
+        }
+    }
+}
+
+impl From<Position> for wire::Position {
+    fn from(position: Position) -> Self {
+        let Position { epoch: Epoch { created, transitions }, seq } = position;
+        Self { epoch: Some(wire::Epoch { created, transitions }), seq }
+    }
+}
