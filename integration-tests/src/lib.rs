@@ -1,0 +1,11 @@
+//! What the tests on a real cluster, the demo and their images are made of.
+//!
+//! [`app`] and [`load`] run inside the cluster, in the image `sluice-demo`: the application that is rolled out,
+//! and the clients whose every request is counted in a [`tally`]. [`story`] plays a rollout as a user would and
+//! records what was seen; the demo shows it, the tests judge it.
+
+pub mod app;
+pub mod cluster;
+pub mod load;
+pub mod story;
+pub mod tally;
