@@ -6,22 +6,9 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(doc)]
+use crds::contract::{MANAGED_BY_ANNOTATION, POD_TEMPLATE_HASH_LABEL, REVISION_ANNOTATION};
 use serde_json::Value;
-
-/// Label of ReplicaSets and pods, and selector key of Services (Argo's contract).
-pub const HASH_LABEL: &str = "rollouts-pod-template-hash";
-/// Annotation of Services that a Rollout switches: the Rollout's name (Argo's contract).
-pub const MANAGED_BY: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
-/// Annotation of Rollouts and ReplicaSets (Argo's contract).
-pub const REVISION: &str = "rollout.argoproj.io/revision";
-/// Annotation of ReplicaSets: earlier revisions of the same one, comma separated (Argo's contract).
-pub const REVISION_HISTORY: &str = "rollout.argoproj.io/revision-history";
-/// Annotation of ReplicaSets: the Rollout's `spec.replicas` at the last scaling (Argo's contract).
-pub const DESIRED_REPLICAS: &str = "rollout.argoproj.io/desired-replicas";
-/// Annotation of ReplicaSets: RFC 3339 in UTC, not scaled down before it (Argo's contract).
-pub const SCALE_DOWN_DEADLINE: &str = "scale-down-deadline";
-/// Annotation of ReplicaSets: a hash over the user's whole template, unknown fields included.
-pub const FINGERPRINT: &str = "sluice.dev/template-fingerprint";
 
 /// One change to the cluster. Executed in list order; the first failure ends the plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,11 +55,11 @@ pub enum Effect {
     SetServiceSelector {
         /// The Service; preconditions are its uid and `from`.
         target: Target,
-        /// Value of selector key [`HASH_LABEL`] the plan saw; `None`: the key was absent.
+        /// Value of selector key [`POD_TEMPLATE_HASH_LABEL`] the plan saw; `None`: the key was absent.
         from: Option<String>,
         /// Value to write.
         to: String,
-        /// Value to write to annotation [`MANAGED_BY`]; `None`: it has it already.
+        /// Value to write to annotation [`MANAGED_BY_ANNOTATION`]; `None`: it has it already.
         managed_by: Option<String>,
     },
     /// POST of a canary Mapping.
@@ -94,7 +81,7 @@ pub enum Effect {
         /// The Mapping.
         target: Target,
     },
-    /// Sets annotation [`REVISION`] of the Rollout by a guarded JSON patch, never by a full Update.
+    /// Sets annotation [`REVISION_ANNOTATION`] of the Rollout by a guarded JSON patch, never by a full Update.
     SetRolloutRevision {
         /// The Rollout; preconditions are its uid and `from`.
         target: Target,

@@ -6,6 +6,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+mod fold;
+
+pub use fold::{Fold, Poll, Route};
+
 /// What is known of the data plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Traffic {

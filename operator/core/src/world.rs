@@ -120,7 +120,7 @@ pub struct ReplicaSetAnnotations {
     pub desired_replicas: Option<i32>,
     /// `scale-down-deadline`: not scaled down before this moment.
     pub scale_down_deadline: Option<DateTime<Utc>>,
-    /// [`crate::effect::FINGERPRINT`]: what the hash does not see of the template.
+    /// [`crds::contract::TEMPLATE_FINGERPRINT_ANNOTATION`]: what the hash does not see of the template.
     pub fingerprint: Option<String>,
 }
 
@@ -152,7 +152,7 @@ impl Service {
     /// The pod-template hash the Service selects; `None` while no Rollout has set one.
     #[must_use]
     pub fn hash(&self) -> Option<&str> {
-        self.selector.get(crate::effect::HASH_LABEL).map(String::as_str)
+        self.selector.get(crds::contract::POD_TEMPLATE_HASH_LABEL).map(String::as_str)
     }
 }
 

@@ -1,0 +1,265 @@
+//! The fold: one answer over every counted proxy, by content.
+//!
+//! A condition holds for a proxy only if every content that it serves, or may since it was sent, satisfies it; it
+//! holds for the fleet only if it holds for every counted proxy. Contents compiled from an older object than this
+//! `World` holds do not count (design §2.1).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Arm, Facts, Load, ObjectName, Served, Split};
+
+/// What the fold has to know of a Rollout's routes. Names are in the Rollout's namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Namespace of the Rollout.
+    pub namespace: String,
+    /// The Service of the stable arm.
+    pub stable_service: String,
+    /// The Service of the canary arm.
+    pub canary_service: String,
+    /// Listed base Mapping → its canary Mapping.
+    pub mappings: BTreeMap<String, String>,
+    /// `resourceVersion` this World holds, by kind and name: Mappings and Services.
+    pub versions: BTreeMap<(&'static str, String), String>,
+    /// The canary Mappings that exist in this World.
+    pub existing: BTreeSet<String>,
+}
+
+/// The splits of one Rollout, and questions to every counted proxy about them.
+#[derive(Clone, Debug)]
+pub struct Fold<'a> {
+    facts: &'a Facts,
+    route: &'a Route,
+    /// Splits with an arm of a listed base Mapping.
+    listed: Vec<&'a Split>,
+    /// Splits with an arm on one of the Rollout's Services, and the listed ones.
+    reaching: Vec<&'a Split>,
+}
+
+/// How many counted proxies satisfy a condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Poll {
+    /// Counted proxies that satisfy it.
+    pub agreeing: usize,
+    /// Counted proxies.
+    pub counted: usize,
+    /// The pods of those that do not, sorted.
+    pub waiting: Vec<ObjectName>,
+    /// Why none can: the route is not served as written, or not at all.
+    pub problem: Option<String>,
+}
+
+impl Poll {
+    /// Every counted proxy satisfies the condition. True of an empty fleet, which routes nothing.
+    #[must_use]
+    pub fn unanimous(&self) -> bool {
+        self.agreeing == self.counted && self.problem.is_none()
+    }
+}
+
+impl<'a> Fold<'a> {
+    /// Picks the splits of one Rollout out of the facts.
+    #[must_use]
+    pub fn new(facts: &'a Facts, route: &'a Route) -> Self {
+        let listed = facts.splits.iter().filter(|split| arms(split).any(|arm| route.is_base(arm))).collect();
+        let reaching = facts
+            .splits
+            .iter()
+            .filter(|split| arms(split).any(|arm| route.is_base(arm) || route.reaches(arm)))
+            .collect();
+        Self { facts, route, listed, reaching }
+    }
+
+    /// Number of counted proxies.
+    #[must_use]
+    pub fn counted(&self) -> usize {
+        self.facts.proxies.len()
+    }
+
+    /// Whether the canary arm of every listed split has exactly the wanted weight.
+    #[must_use]
+    pub fn weight_served(&self, weight: i32) -> Poll {
+        let mut poll = self.poll(&self.listed, |served| {
+            let Some(served) = served else { return false };
+            self.fresh(served) && self.has_base(served) && self.canary_arms_are(served, weight)
+        });
+        poll.problem = self.problem();
+        poll
+    }
+
+    /// Whether no split that reaches one of the Services sends anything to a canary arm.
+    #[must_use]
+    pub fn weight_zero(&self) -> Poll {
+        self.poll(&self.reaching, |served| {
+            let Some(served) = served else { return true };
+            self.fresh(served) && self.canary_arms_are(served, 0)
+        })
+    }
+
+    /// Whether every listed split has a canary arm that holds only pods of `hash`, at least `need` of them ready.
+    #[must_use]
+    pub fn canary_arm_holds(&self, hash: &str, need: i32) -> Poll {
+        let mut poll = self.poll(&self.listed, |served| {
+            let Some(served) = served else { return false };
+            let mut wanted = self.wanted_canary_arms(served);
+            self.fresh(served) && self.has_base(served) && wanted.all(|arm| arm.is_some_and(|arm| holds_exactly(arm, hash, need)))
+        });
+        poll.problem = self.problem();
+        poll
+    }
+
+    /// Whether every arm on the stable Service holds only pods of `hash`, at least `need` of them ready.
+    #[must_use]
+    pub fn stable_arm_holds(&self, hash: &str, need: i32) -> Poll {
+        self.poll(&self.reaching, |served| {
+            let Some(served) = served else { return true };
+            let stable = self.route.name(&self.route.stable_service);
+            let mut on_stable = served.arms.iter().filter(|arm| arm.service == stable);
+            self.fresh(served) && on_stable.all(|arm| holds_exactly(arm, hash, need))
+        })
+    }
+
+    /// Whether the canary Mappings are gone from every split.
+    #[must_use]
+    pub fn canary_arms_gone(&self) -> Poll {
+        self.poll(&self.reaching, |served| {
+            served.is_none_or(|served| !served.arms.iter().any(|arm| self.route.is_canary(arm)))
+        })
+    }
+
+    /// The largest share of any split that some proxy may send to the canary Service, in 1/10 000. All of it while
+    /// a counted proxy has not told what it serves.
+    #[must_use]
+    pub fn largest_canary_share(&self) -> u32 {
+        if self.facts.proxies.iter().any(|proxy| !proxy.known) {
+            return 10_000;
+        }
+        let canary = self.route.name(&self.route.canary_service);
+        let share = |served: &Served| -> u32 {
+            served.arms.iter().filter(|arm| arm.service == canary).map(|arm| arm.share).sum()
+        };
+        let contents = self.reaching.iter().flat_map(|split| &split.views).filter_map(|it| it.served.as_ref());
+        contents.map(share).max().unwrap_or(0)
+    }
+
+    /// Requests under way to the pods of `hash`, or `None` while a counted proxy has not told what it serves.
+    #[must_use]
+    pub fn load(&self, hash: &str) -> Option<Load> {
+        if self.facts.proxies.iter().any(|proxy| !proxy.known) {
+            return None;
+        }
+        Some(self.facts.loads.get(hash).copied().unwrap_or(Load::NONE))
+    }
+
+    /// Why a listed Mapping is not served as written, if one is not.
+    fn problem(&self) -> Option<String> {
+        if let Some(problem) = self.listed.iter().find_map(|split| split.problem.clone()) {
+            return Some(problem);
+        }
+        let compiled = |base: &str| {
+            let name = self.route.name(base);
+            self.listed.iter().filter_map(|split| split.compiled.as_ref()).any(|served| served.gives(&name))
+        };
+        let missing = self.route.mappings.keys().find(|base| !compiled(base))?;
+        Some(format!("the data plane has no route for Mapping {missing:?}"))
+    }
+
+    fn poll(&self, splits: &[&Split], holds: impl Fn(Option<&Served>) -> bool) -> Poll {
+        let agrees = |split: &Split, id: &String| {
+            let mut own = split.views.iter().filter(|view| view.proxies.contains(id)).peekable();
+            if own.peek().is_none() {
+                return holds(None);
+            }
+            own.all(|view| holds(view.served.as_ref()))
+        };
+        let mut poll = Poll { counted: self.facts.proxies.len(), ..Poll::default() };
+        for proxy in &self.facts.proxies {
+            if proxy.known && splits.iter().all(|split| agrees(split, &proxy.id)) {
+                poll.agreeing += 1;
+            } else {
+                poll.waiting.push(proxy.pod.clone());
+            }
+        }
+        poll.waiting.sort();
+        poll
+    }
+
+    /// Every version is at or past the one this World holds.
+    fn fresh(&self, served: &Served) -> bool {
+        served.versions.iter().filter(|it| it.object.namespace == self.route.namespace).all(|version| {
+            let held = self.route.versions.iter().find(|((kind, name), _)| {
+                *kind == version.kind.as_str() && *name == version.object.name
+            });
+            held.is_none_or(|(_, held)| at_or_past(&version.resource_version, held))
+        })
+    }
+
+    /// Each base Mapping's canary arm has this written weight; one whose canary Mapping does not exist has none.
+    fn canary_arms_are(&self, served: &Served, weight: i32) -> bool {
+        self.route.mappings.iter().filter(|(base, _)| served.gives(&self.route.name(base))).all(|(_, canary)| {
+            let arm = served.arms.iter().find(|arm| arm.mapping == self.route.name(canary));
+            match arm {
+                Some(arm) => arm.written == Some(weight),
+                None => weight == 0 && !self.route.existing.contains(canary),
+            }
+        })
+    }
+
+    fn has_base(&self, served: &Served) -> bool {
+        served.arms.iter().any(|arm| self.route.is_base(arm))
+    }
+
+    /// For each listed base Mapping of the content: its canary arm, if the content has it.
+    fn wanted_canary_arms<'s>(&'s self, served: &'s Served) -> impl Iterator<Item = Option<&'s Arm>> {
+        let route = self.route;
+        route
+            .mappings
+            .iter()
+            .filter(|(base, _)| served.gives(&route.name(base)))
+            .map(|(_, canary)| served.arms.iter().find(|arm| arm.mapping == route.name(canary)))
+    }
+}
+
+impl Route {
+    fn name(&self, name: &str) -> ObjectName {
+        ObjectName::new(&self.namespace, name)
+    }
+
+    fn is_base(&self, arm: &Arm) -> bool {
+        arm.mapping.namespace == self.namespace && self.mappings.contains_key(&arm.mapping.name)
+    }
+
+    fn is_canary(&self, arm: &Arm) -> bool {
+        arm.mapping.namespace == self.namespace && self.mappings.values().any(|name| *name == arm.mapping.name)
+    }
+
+    fn reaches(&self, arm: &Arm) -> bool {
+        arm.service.namespace == self.namespace
+            && [&self.stable_service, &self.canary_service].contains(&&arm.service.name)
+    }
+}
+
+impl Served {
+    fn gives(&self, mapping: &ObjectName) -> bool {
+        self.arms.iter().any(|arm| arm.mapping == *mapping)
+    }
+}
+
+fn arms(split: &Split) -> impl Iterator<Item = &Arm> {
+    let contents = split.views.iter().filter_map(|view| view.served.as_ref()).chain(&split.compiled);
+    contents.flat_map(|served| &served.arms)
+}
+
+fn holds_exactly(arm: &Arm, hash: &str, need: i32) -> bool {
+    let ready: u32 = arm.endpoints.get(hash).copied().unwrap_or(0);
+    let others = arm.endpoints.iter().any(|(other, ready)| other != hash && *ready > 0);
+    !others && i64::from(ready) >= i64::from(need)
+}
+
+/// Resource versions are opaque by contract, but integers in every API server; they are compared as such.
+fn at_or_past(version: &str, held: &str) -> bool {
+    match (version.parse::<u64>(), held.parse::<u64>()) {
+        (Ok(version), Ok(held)) => version >= held,
+        (Ok(_) | Err(_), Err(_)) | (Err(_), Ok(_)) => version == held,
+    }
+}
