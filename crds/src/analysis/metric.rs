@@ -1,0 +1,102 @@
+//! `metrics[]`: what is measured, how often, and when it is good.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::go_json;
+
+/// One metric.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Metric {
+    /// Name, unique within a run.
+    pub name: String,
+    /// Time between measurements, as a Go duration. Required if `count` is more than 1.
+    #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// Time before the first measurement, as a Go duration.
+    #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
+    pub initial_delay: Option<String>,
+    /// Number of measurements; absent = 1, or with an interval no end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<IntOrString>,
+    /// Expression over `result` that must be true for a good measurement.
+    #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
+    pub success_condition: Option<String>,
+    /// Expression over `result` that is true for a bad measurement; wins over `successCondition`.
+    #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
+    pub failure_condition: Option<String>,
+    /// Bad measurements that are tolerated; absent = 0, -1 = any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_limit: Option<IntOrString>,
+    /// Inconclusive measurements that are tolerated; absent = 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inconclusive_limit: Option<IntOrString>,
+    /// Errors in a row that are tolerated; absent = 4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consecutive_error_limit: Option<IntOrString>,
+    /// Good measurements in a row that end the metric as successful; absent or 0 = off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consecutive_success_limit: Option<IntOrString>,
+    /// Who measures: exactly one.
+    #[serde(default, deserialize_with = "go_json::null_is_zero")]
+    pub provider: MetricProvider,
+}
+
+/// Who measures. Exactly one field is set; what is in it belongs to the provider and is read when it measures.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricProvider {
+    /// `{address, query, timeout, insecure, headers[{key, value}], authentication, rangeQuery{start, end, step}}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any_object")]
+    pub prometheus: Option<Value>,
+    /// `{method, url, headers[{key, value}], body, jsonBody, timeoutSeconds, jsonPath, insecure, authentication}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any_object")]
+    pub web: Option<Value>,
+    /// `{metadata, spec}` of a Kubernetes Job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any_object")]
+    pub job: Option<Value>,
+    /// `{query | queries and formula, interval, apiVersion, aggregator, secretRef{name, namespaced}}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any_object")]
+    pub datadog: Option<Value>,
+    /// `{profile, query, timeout}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any_object")]
+    pub new_relic: Option<Value>,
+    /// `{interval, metricDataQueries[]}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any_object")]
+    pub cloud_watch: Option<Value>,
+    /// `{address, query}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any_object")]
+    pub graphite: Option<Value>,
+    /// `{profile, query}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any_object")]
+    pub influxdb: Option<Value>,
+    /// `{address, query, interval}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any_object")]
+    pub skywalking: Option<Value>,
+    /// `{address, query}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any_object")]
+    pub wavefront: Option<Value>,
+    /// `{address, application, canaryConfigName, accounts, threshold{pass, marginal}, scopes[], lookback}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any_object")]
+    pub kayenta: Option<Value>,
+    /// Metric plugins of Argo by name, each with its own configuration.
+    #[serde(default, deserialize_with = "go_json::null_is_zero", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::schema::any_object")]
+    pub plugin: BTreeMap<String, Value>,
+}
