@@ -161,7 +161,7 @@ fn cluster_faults(cluster: &Cluster) -> Vec<Fault> {
     for endpoint in &cluster.endpoints {
         match &endpoint.address {
             Address::Socket(address) if address.port() == 0 => {
-                faults.push(Fault::Endpoint(address.to_string()))
+                faults.push(Fault::Endpoint(address.to_string()));
             }
             Address::Name { host, port } if host.is_empty() || *port == 0 => {
                 faults.push(Fault::Endpoint(format!("{host}:{port}")));

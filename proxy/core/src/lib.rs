@@ -1,0 +1,4 @@
+//! What happens to one request.
+
+pub mod padded;
+pub mod split;
