@@ -1,0 +1,58 @@
+//! `cargo xtask demo`: from a bare machine to a canary that one can watch.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use crate::{
+    command::run,
+    images::Profile,
+    install,
+    settings::{Settings, workspace},
+    terminal::{self, stage},
+};
+
+/// Options of `cargo xtask demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Roll out a version that fails a third of its requests, and abort when that shows.
+    #[arg(long)]
+    bad: bool,
+    /// Seconds for each pause of the Rollout, which has 60.
+    #[arg(long, default_value_t = 10)]
+    pause: u64,
+    /// Requests per second.
+    #[arg(long, default_value_t = 200)]
+    rate: u32,
+    /// How many proxies.
+    #[arg(long, default_value_t = 2)]
+    proxies: u32,
+}
+
+/// Runs `cargo xtask demo`. The story itself is `integration-tests/src/bin/quickstart.rs`.
+pub(crate) fn demo(settings: &Settings, arguments: &Arguments) -> anyhow::Result<()> {
+    let cluster = install::install(settings, Profile::Release, arguments.proxies)?;
+    stage("story", |stage| {
+        stage.at("building the story");
+        run(&mut cargo(["build", "--quiet", "--package", "integration-tests", "--bin", "quickstart"]))
+    })?;
+    terminal::note("");
+    let mut story = cluster.reaching(&workspace().join("target/debug/quickstart"));
+    story.args(["--pause", &arguments.pause.to_string(), "--rate", &arguments.rate.to_string()]);
+    if arguments.bad {
+        story.arg("--bad");
+    }
+    let status = story.status().context("failed to start the story")?;
+    if !status.success() {
+        bail!("the story did not end well");
+    }
+    Ok(())
+}
+
+/// The cargo of this workspace.
+pub(crate) fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(Path::new(env!("CARGO")));
+    command.args(arguments).current_dir(workspace());
+    command
+}

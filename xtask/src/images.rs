@@ -1,0 +1,181 @@
+//! `cargo xtask images`: images from static binaries, without Docker and without pulling anything.
+
+mod archive;
+mod binaries;
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::{
+    cluster::{self, Cluster},
+    settings::{Settings, workspace},
+    terminal::{self, stage},
+};
+pub(crate) use archive::{Archive, Contents, hex};
+pub(crate) use binaries::Profile;
+
+/// The user that Sluice's programs run as in their containers: `nonroot`, as distroless images call it.
+const USER: &str = "65532:65532";
+
+/// Options of `cargo xtask images`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Build without optimisation: quicker to build, slower to run.
+    #[arg(long)]
+    dev: bool,
+
+    /// Only write the files, do not load them into a cluster.
+    #[arg(long)]
+    no_load: bool,
+}
+
+/// The images of this workspace: each holds one program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Image {
+    /// `sluice-operator`
+    Operator,
+    /// `sluice-proxy`
+    Proxy,
+    /// `sluice-demo`, the application that demo and tests roll out, and their load.
+    Demo,
+}
+
+impl Image {
+    /// Every image.
+    pub(crate) const ALL: [Self; 3] = [Self::Operator, Self::Proxy, Self::Demo];
+
+    /// Name of the image and of the program in it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "sluice-operator",
+            Self::Proxy => "sluice-proxy",
+            Self::Demo => "sluice-demo",
+        }
+    }
+
+    /// The package that has the program.
+    fn package(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Proxy => "proxy",
+            Self::Demo => "integration-tests",
+        }
+    }
+}
+
+/// Name and tag of an image. The tag ends in the digest of the content, so that another build is another
+/// reference: pods restart, and a node never runs an old image under a new name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reference {
+    pub(crate) repository: String,
+    pub(crate) tag: String,
+}
+
+impl Reference {
+    /// A reference on the registry `localhost`, which no kubelet pulls from.
+    pub(crate) fn new(repository: &str, tag: &str) -> Self {
+        Self { repository: format!("localhost/{repository}"), tag: tag.to_owned() }
+    }
+
+    /// The whole reference.
+    pub(crate) fn name(&self) -> String {
+        format!("{}:{}", self.repository, self.tag)
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.name())
+    }
+}
+
+/// An image on disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Built {
+    pub(crate) reference: Reference,
+    /// A file that `docker load`, `ctr images import` and `skopeo` (`oci-archive:`, `docker-archive:`) accept.
+    pub(crate) archive: PathBuf,
+}
+
+/// Runs `cargo xtask images`: prints one reference a line.
+pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<()> {
+    let profile = if arguments.dev { Profile::Dev } else { Profile::Release };
+    let built = build(&Image::ALL, profile)?;
+    if !arguments.no_load {
+        load(&cluster::running(settings)?, &built)?;
+    }
+    for image in built.values() {
+        terminal::result(&image.reference);
+    }
+    Ok(())
+}
+
+/// Builds images into `target/images`; cargo rebuilds only what has changed.
+pub(crate) fn build(images: &[Image], profile: Profile) -> anyhow::Result<BTreeMap<Image, Built>> {
+    let binaries = stage("binaries", |stage| {
+        stage.at("building static binaries");
+        binaries::build(images, profile)
+    })?;
+    let directory = workspace().join("target/images");
+    stage("images", |stage| {
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("failed to create {}", directory.display()))?;
+        let built = binaries.into_iter().map(|(image, binary)| {
+            let built = write(&contents(image.name(), &binary)?, &directory)?;
+            anyhow::Ok((image, built))
+        });
+        let built = built.collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+        stage.outcome(format!("in {}", directory.display()));
+        Ok(built)
+    })
+}
+
+/// Loads images into a cluster; those that it has already cost nothing.
+pub(crate) fn load(cluster: &Cluster, images: &BTreeMap<Image, Built>) -> anyhow::Result<()> {
+    stage("load", |stage| {
+        let mut loaded = Vec::new();
+        for (image, built) in images {
+            stage.at(format!("loading {}", built.reference));
+            if cluster.load_image(built)? {
+                loaded.push(image.name());
+            }
+        }
+        if loaded.is_empty() {
+            stage.outcome("all are there");
+        } else {
+            stage.outcome(format!("loaded {}", loaded.join(", ")));
+        }
+        Ok(())
+    })
+}
+
+/// Writes an image with one static program, for the cluster's own needs.
+pub(crate) fn write_program(name: &str, program: &Path, directory: &Path) -> anyhow::Result<Built> {
+    let mut contents = contents(name, program)?;
+    contents.user = "0:0";
+    write(&contents, directory)
+}
+
+fn write(contents: &Contents, directory: &Path) -> anyhow::Result<Built> {
+    let archive = Archive::of(contents).with_context(|| format!("failed to make image {}", contents.name))?;
+    let path = directory.join(format!("{}.tar", contents.name));
+    archive.write(&path).with_context(|| format!("failed to write {}", path.display()))?;
+    Ok(Built { reference: archive.reference, archive: path })
+}
+
+fn contents(name: &str, program: &Path) -> anyhow::Result<Contents> {
+    let read = |path: &Path| fs::read(path).with_context(|| format!("failed to read {}", path.display()));
+    let mut files = BTreeMap::from([(name.to_owned(), (0o755, read(program)?))]);
+    // For whoever asks a metrics provider over TLS; an image made where there are none has none.
+    let authorities = Path::new("/etc/ssl/certs/ca-certificates.crt");
+    if authorities.is_file() {
+        files.insert("etc/ssl/certs/ca-certificates.crt".to_owned(), (0o644, read(authorities)?));
+    }
+    Ok(Contents { name: name.to_owned(), version: env!("CARGO_PKG_VERSION"), user: USER, files })
+}

@@ -1,0 +1,71 @@
+//! `cargo xtask install`: this tree's Sluice in the cluster, as a user installs it: CRDs, then the chart by helm.
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::{
+    cluster::{self, Cluster},
+    images::{self, Image, Profile},
+    settings::{Settings, workspace},
+    terminal::stage,
+};
+
+/// Where Sluice is installed.
+pub(crate) const NAMESPACE: &str = "sluice-system";
+
+/// How long pods may take to become ready.
+const PATIENCE: &str = "180s";
+
+/// Options of `cargo xtask install`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Build without optimisation: quicker to build, slower to run.
+    #[arg(long)]
+    dev: bool,
+    /// How many proxies.
+    #[arg(long, default_value_t = 2)]
+    proxies: u32,
+}
+
+/// Runs `cargo xtask install`.
+pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<()> {
+    let profile = if arguments.dev { Profile::Dev } else { Profile::Release };
+    install(settings, profile, arguments.proxies).map(drop)
+}
+
+/// Brings the cluster up, builds and loads the images, and installs or upgrades Sluice.
+pub(crate) fn install(settings: &Settings, profile: Profile, proxies: u32) -> anyhow::Result<Cluster> {
+    let cluster = cluster::ensure(settings)?;
+    let images = images::build(&Image::ALL, profile)?;
+    images::load(&cluster, &images)?;
+    let chart = workspace().join("charts/sluice");
+    stage("CRDs", |_| {
+        // helm installs CRDs once and never upgrades them.
+        let crds = chart.join("crds");
+        cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &crds.to_string_lossy()])?;
+        let established = ["wait", "crd", "--all", "--for=condition=Established", "--timeout=30s"];
+        cluster.kubectl(&established)
+    })?;
+    let image = |image: Image| images.get(&image).map(|built| built.reference.name()).context("failed to find an image");
+    let (operator, proxy) = (image(Image::Operator)?, image(Image::Proxy)?);
+    stage("chart", |stage| {
+        stage.at("waiting for operator and proxies");
+        cluster.helm(&[
+            "upgrade",
+            "--install",
+            "sluice",
+            &chart.to_string_lossy(),
+            "--namespace",
+            NAMESPACE,
+            "--create-namespace",
+            "--set",
+            &format!("operator.image={operator},proxy.image={proxy},proxy.replicas={proxies}"),
+        ])?;
+        for deployment in ["deployment/sluice-operator", "deployment/sluice-proxy"] {
+            cluster.kubectl(&["rollout", "status", deployment, "-n", NAMESPACE, "--timeout", PATIENCE])?;
+        }
+        stage.outcome(format!("sluice in {NAMESPACE}"));
+        Ok(())
+    })?;
+    Ok(cluster)
+}
