@@ -7,5 +7,6 @@
 pub mod app;
 pub mod cluster;
 pub mod load;
+pub mod probe;
 pub mod story;
 pub mod tally;

@@ -1,0 +1,171 @@
+//! Figures of rollouts on a real cluster: `cargo xtask bench rollouts` prepares the cluster and runs this.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use integration_tests::{
+    cluster::{Cluster, Kind},
+    probe::{Probe, resident_bytes},
+};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+use tokio::{task::JoinSet, time::Instant};
+
+/// Measures how soon a written Mapping is served by every proxy, how exact a split is, and what memory it takes.
+#[derive(Parser)]
+struct Arguments {
+    /// A short run, for a look.
+    #[arg(long)]
+    quick: bool,
+    /// Writes every figure into this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Where it is played.
+    #[arg(long, default_value = "bench-rollouts")]
+    namespace: String,
+    /// The namespace of operator and proxies.
+    #[arg(long, default_value = "sluice-system")]
+    system: String,
+}
+
+const MANIFESTS: &str = include_str!("bench-rollouts.yaml");
+const WEIGHTS: [u32; 4] = [1, 5, 30, 60];
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let (flips, draws) = if arguments.quick { (20, 1_000) } else { (200, 10_000) };
+    let cluster = Cluster::namespace(&arguments.namespace).await?;
+    let system = cluster.elsewhere(&arguments.system);
+    cluster.apply(MANIFESTS).await?;
+    let proxies = addresses(&system.pods("app.kubernetes.io/component=proxy").await?)?;
+    let mut figures = BTreeMap::new();
+
+    let mut probes = Vec::new();
+    for address in &proxies {
+        probes.push(Probe::new(*address, "/bench/"));
+    }
+    write_weight(&cluster, 0).await?;
+    served_everywhere(&mut probes, "v1").await?;
+
+    let bar = progress(flips, "Mapping written, then served by every proxy");
+    let mut delays = Vec::new();
+    for flip in 0..flips {
+        let (weight, version) = if flip % 2 == 0 { (100, "v2") } else { (0, "v1") };
+        let written = Instant::now();
+        let (served, write) =
+            tokio::join!(served_everywhere(&mut probes, version), write_weight(&cluster, weight));
+        write?;
+        served?;
+        delays.push(written.elapsed());
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    delays.sort();
+    figures.insert("proxies".to_owned(), json!(proxies.len()));
+    figures.insert("mapping_to_served_p50_ms".to_owned(), milliseconds(&delays, 50));
+    figures.insert("mapping_to_served_p99_ms".to_owned(), milliseconds(&delays, 99));
+
+    let bar = progress(WEIGHTS.len() as u64, "split error");
+    for weight in WEIGHTS {
+        write_weight(&cluster, weight).await?;
+        let probe = probes.first_mut().context("there is no proxy")?;
+        split_is(probe, weight).await?;
+        let error = split_error(probe, weight, draws).await?;
+        figures.insert(format!("split_error_at_{weight}_requests"), json!(error));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    figures.insert("split_requests".to_owned(), json!(draws));
+
+    for (component, port) in [("operator", 8090), ("proxy", 8877)] {
+        let pods = addresses(&system.pods(&format!("app.kubernetes.io/component={component}")).await?)?;
+        let mut largest = 0;
+        for address in pods {
+            largest = largest.max(resident_bytes((address, port).into()).await?);
+        }
+        figures.insert(format!("{component}_rss_mib"), json!(largest / 1024 / 1024));
+    }
+    report(&figures, arguments.json.as_deref())?;
+    cluster.remove().await
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are what the bench is for")]
+fn report(figures: &BTreeMap<String, Value>, file: Option<&std::path::Path>) -> anyhow::Result<()> {
+    for (name, figure) in figures {
+        println!("{name:<28} {figure}");
+    }
+    let Some(file) = file else { return Ok(()) };
+    let text = serde_json::to_string_pretty(figures).context("failed to write figures as JSON")?;
+    fs::write(file, text + "\n").with_context(|| format!("failed to write {}", file.display()))
+}
+
+fn progress(length: u64, what: &'static str) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len}").expect("the template is valid");
+    ProgressBar::new(length).with_style(style).with_prefix(what)
+}
+
+fn addresses(pods: &[Pod]) -> anyhow::Result<Vec<std::net::IpAddr>> {
+    let address = |pod: &Pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok();
+    let addresses: Vec<_> = pods.iter().filter_map(address).collect();
+    ensure!(!addresses.is_empty(), "no pod has an address: is Sluice installed?");
+    Ok(addresses)
+}
+
+async fn write_weight(cluster: &Cluster, weight: u32) -> anyhow::Result<()> {
+    cluster.merge(Kind::Mapping, "bench-canary", &json!({"spec": {"weight": weight}})).await
+}
+
+/// Asks each proxy again and again until each has answered with this version.
+async fn served_everywhere(probes: &mut Vec<Probe>, version: &'static str) -> anyhow::Result<()> {
+    let mut asked = JoinSet::new();
+    for mut probe in probes.drain(..) {
+        asked.spawn(async move {
+            let end = Instant::now() + Duration::from_mins(1);
+            while probe.version().await?.as_deref() != Some(version) {
+                ensure!(Instant::now() < end, "waited 60 s in vain for {version} from {}", probe.address());
+            }
+            Ok(probe)
+        });
+    }
+    while let Some(probe) = asked.join_next().await {
+        probes.push(probe.context("failed to ask a proxy")??);
+    }
+    Ok(())
+}
+
+/// Waits until the proxy splits by this weight: 200 requests tell any two of [`WEIGHTS`] apart.
+async fn split_is(probe: &mut Probe, weight: u32) -> anyhow::Result<()> {
+    for _ in 0..100 {
+        let mut canary = 0;
+        for _ in 0..200 {
+            canary += u32::from(probe.version().await?.as_deref() == Some("v2"));
+        }
+        if canary.abs_diff(2 * weight) <= 2 {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("waited in vain for weight {weight}")
+}
+
+/// How many requests any window of the next `draws` is off the exact share at most.
+async fn split_error(probe: &mut Probe, weight: u32, draws: u64) -> anyhow::Result<f64> {
+    let share = f64::from(weight) / 100.0;
+    let (mut off, mut lowest, mut highest) = (0.0_f64, 0.0_f64, 0.0_f64);
+    for _ in 0..draws {
+        let canary = probe.version().await?.as_deref() == Some("v2");
+        off += f64::from(u8::from(canary)) - share;
+        lowest = lowest.min(off);
+        highest = highest.max(off);
+    }
+    // The worst window runs from the lowest to the highest sum, or back.
+    Ok(((highest - lowest) * 1_000.0).round() / 1_000.0)
+}
+
+fn milliseconds(sorted: &[Duration], percent: usize) -> Value {
+    let index = (sorted.len() * percent).div_ceil(100).clamp(1, sorted.len()) - 1;
+    json!((sorted[index].as_secs_f64() * 10_000.0).round() / 10.0)
+}

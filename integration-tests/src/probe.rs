@@ -1,0 +1,85 @@
+//! One kept connection to one pod, for those who measure it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http::{Request, Response, header::HOST};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::tally::VERSION_HEADER;
+
+/// The port on which proxies accept requests.
+const PROXY_PORT: u16 = 8080;
+
+/// A connection to one proxy that asks for one path again and again.
+#[derive(Debug)]
+pub struct Probe {
+    address: SocketAddr,
+    path: String,
+    sender: Option<http1::SendRequest<Empty<Bytes>>>,
+}
+
+impl Probe {
+    /// Nothing is connected before the first question.
+    #[must_use]
+    pub fn new(proxy: IpAddr, path: &str) -> Self {
+        Self { address: (proxy, PROXY_PORT).into(), path: path.to_owned(), sender: None }
+    }
+
+    /// Whom it asks.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Which version of the application answers; `None` if the proxy answers itself.
+    pub async fn version(&mut self) -> anyhow::Result<Option<String>> {
+        let ready = match &mut self.sender {
+            Some(sender) => sender.ready().await.is_ok(),
+            None => false,
+        };
+        if !ready {
+            self.sender = Some(connect(self.address).await?);
+        }
+        let sender = self.sender.as_mut().context("failed to keep a connection")?;
+        let response = get(sender, &self.path).await?;
+        let version =
+            response.headers().get(VERSION_HEADER).and_then(|it| it.to_str().ok()).map(str::to_owned);
+        response.into_body().collect().await.context("failed to read an answer")?;
+        Ok(version)
+    }
+}
+
+/// The resident memory of the program behind `/metrics`, in bytes.
+pub async fn resident_bytes(metrics: SocketAddr) -> anyhow::Result<u64> {
+    let mut sender = connect(metrics).await?;
+    let body =
+        get(&mut sender, "/metrics").await?.into_body().collect().await.context("failed to read metrics")?;
+    let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+    let value = text.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
+    value.and_then(|value| value.parse().ok()).with_context(|| format!("{metrics} does not tell its memory"))
+}
+
+async fn get(
+    sender: &mut http1::SendRequest<Empty<Bytes>>,
+    path: &str,
+) -> anyhow::Result<Response<Incoming>> {
+    let request =
+        Request::get(path).header(HOST, "bench").body(Empty::new()).context("failed to make a request")?;
+    sender.send_request(request).await.context("failed to get an answer")
+}
+
+async fn connect(address: SocketAddr) -> anyhow::Result<http1::SendRequest<Empty<Bytes>>> {
+    let stream =
+        TcpStream::connect(address).await.with_context(|| format!("failed to connect to {address}"))?;
+    stream.set_nodelay(true).context("failed to set TCP_NODELAY")?;
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.context("failed to begin HTTP")?;
+    // Its end shows at the next request.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(sender)
+}
