@@ -5,11 +5,11 @@
 //! | [`rollout`] | `Rollout` (`argoproj.io/v1alpha1`) |
 //! | [`analysis`] | `AnalysisTemplate`, `ClusterAnalysisTemplate`, `AnalysisRun` |
 //! | [`experiment`] | `Experiment` |
-//! | [`mapping`], [`host`], [`listener`], [`tls_context`], [`module`], [`tcp_mapping`], [`resolver`] | `getambassador.io` |
+//! | [`mapping`] | `Mapping` (`getambassador.io`, v1, v2 and v3alpha1) |
+//! | [`host`], [`listener`], [`tls_context`], [`module`], [`tcp_mapping`], [`resolver`] | the rest of `getambassador.io` |
 //!
 //! The names, the JSON and the meaning of every field are those of Argo Rollouts and Emissary, so that manifests
 //! move over unchanged. [`contract`] holds the labels and annotations that are part of that promise.
-//! The `CustomResourceDefinition`s are generated from these types by [`yaml`].
 //!
 //! Architecture invariant: this crate knows no client, no clock and no random source.
 
@@ -17,9 +17,24 @@ pub mod analysis;
 pub mod contract;
 pub mod experiment;
 pub mod go_json;
+pub mod host;
+pub mod listener;
+pub mod mapping;
+pub mod module;
+pub mod resolver;
 pub mod rollout;
 pub mod schema;
+pub mod shapes;
+pub mod tcp_mapping;
+pub mod tls_context;
 
 pub use analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
 pub use experiment::Experiment;
+pub use host::Host;
+pub use listener::Listener;
+pub use mapping::Mapping;
+pub use module::Module;
+pub use resolver::{ConsulResolver, KubernetesEndpointResolver, KubernetesServiceResolver};
 pub use rollout::Rollout;
+pub use tcp_mapping::TCPMapping;
+pub use tls_context::TLSContext;
