@@ -1,0 +1,267 @@
+//! The addresses behind the `service` of a Mapping.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use proxy_config::model::{Address, Cluster, ClusterId, Endpoint, Version};
+
+use super::stores::Stores;
+use crate::{
+    compiled::{ObjectKind, ObjectVersion},
+    mapping::{Mapping, ServiceHost},
+    object::{EndpointCondition, ObjectName, Service, ServiceAddress, ServicePort},
+};
+
+/// The port where none is written and the Service does not say better.
+const DEFAULT_PORT: u16 = 80;
+
+/// What a backend is asked for by. Mappings with equal ones share a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct BackendKey {
+    target: Target,
+    connect_timeout_ms: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Target {
+    Service { name: ObjectName, port: Option<u16>, pods: bool, or_dns: bool },
+    Dns { host: String, port: u16 },
+    Address { address: IpAddr, port: u16 },
+    Nobody,
+}
+
+/// A cluster and what it was made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Backend {
+    pub(super) cluster: Arc<Cluster>,
+    /// The Service it stands for.
+    pub(super) service: Option<ObjectName>,
+    /// By hash, the pods that may be picked.
+    pub(super) ready: BTreeMap<Arc<str>, u32>,
+    pub(super) versions: Vec<ObjectVersion>,
+    /// Why it cannot serve, whatever its pods do.
+    pub(super) problem: Option<Problem>,
+}
+
+/// Why a backend cannot serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// For the reason header.
+    pub(super) code: &'static str,
+    /// For the user.
+    pub(super) text: String,
+}
+
+impl BackendKey {
+    /// The backend of `mapping`; `pods` is whether its resolver asks for pods.
+    pub(super) fn of(mapping: &Mapping, pods: bool) -> Self {
+        let port = mapping.service.port;
+        let service = |name: &ObjectName, or_dns| Target::Service { name: name.clone(), port, pods, or_dns };
+        let target = match &mapping.service.host {
+            ServiceHost::Service(name) => service(name, false),
+            // With pods asked for, a DNS name has no meaning.
+            ServiceHost::ServiceOrName(name) => service(name, !pods),
+            ServiceHost::Name(host) => Target::Dns { host: host.clone(), port: port.unwrap_or(DEFAULT_PORT) },
+            ServiceHost::Address(address) => {
+                Target::Address { address: *address, port: port.unwrap_or(DEFAULT_PORT) }
+            }
+        };
+        Self { target, connect_timeout_ms: mapping.connect_timeout_ms }
+    }
+
+    /// A backend without endpoints.
+    pub(super) fn nobody() -> Self {
+        Self { target: Target::Nobody, connect_timeout_ms: 3000 }
+    }
+
+    /// The Service whose changes change the backend.
+    pub(super) fn service(&self) -> Option<&ObjectName> {
+        match &self.target {
+            Target::Service { name, .. } => Some(name),
+            Target::Dns { .. } | Target::Address { .. } | Target::Nobody => None,
+        }
+    }
+
+    pub(super) fn compile(&self, stores: &Stores) -> Backend {
+        match &self.target {
+            Target::Service { name, port, pods, or_dns } => {
+                self.of_service(stores, name, *port, *pods, *or_dns)
+            }
+            Target::Dns { host, port } => {
+                let address = Address::Name { host: host.clone(), port: *port };
+                self.plain(format!("name {host}:{port}"), vec![address])
+            }
+            Target::Address { address, port } => {
+                let socket = SocketAddr::new(*address, *port);
+                self.plain(format!("address {socket}"), vec![Address::Socket(socket)])
+            }
+            Target::Nobody => self.plain("nobody".to_owned(), Vec::new()),
+        }
+    }
+
+    fn of_service(
+        &self,
+        stores: &Stores,
+        name: &ObjectName,
+        written: Option<u16>,
+        pods: bool,
+        or_dns: bool,
+    ) -> Backend {
+        let mut id = format!("{} {name}", if pods { "endpoint" } else { "service" });
+        if let Some(port) = written {
+            let _ = write!(id, ":{port}");
+        }
+        if or_dns {
+            id.push_str(" or name");
+        }
+        let Some(service) = stores.service(name) else {
+            if or_dns {
+                let host = format!("{}.{}", name.name, name.namespace);
+                let address = Address::Name { host, port: written.unwrap_or(DEFAULT_PORT) };
+                return Backend { service: Some(name.clone()), ..self.plain(id, vec![address]) };
+            }
+            let text = format!("Service `{}` does not exist in namespace `{}`", name.name, name.namespace);
+            return self.broken(id, name, "no_service", text);
+        };
+        let version = ObjectVersion {
+            kind: ObjectKind::Service,
+            object: name.clone(),
+            resource_version: service.resource_version.clone(),
+        };
+        let mut backend = self.of_known_service(stores, name, service, written, pods, id);
+        backend.versions.push(version);
+        backend.versions.sort();
+        backend.service = Some(name.clone());
+        backend
+    }
+
+    fn of_known_service(
+        &self,
+        stores: &Stores,
+        name: &ObjectName,
+        service: &Service,
+        written: Option<u16>,
+        pods: bool,
+        mut id: String,
+    ) -> Backend {
+        if let ServiceAddress::External(host) = &service.address {
+            let address = Address::Name { host: host.clone(), port: written.unwrap_or(DEFAULT_PORT) };
+            return self.plain(id, vec![address]);
+        }
+        let Some(port) = find_port(service, written) else {
+            let ports: Vec<String> = service.ports.iter().map(|port| port.port.to_string()).collect();
+            let text = format!(
+                "Service `{}` has port {}, the Mapping asks for {}",
+                name.name,
+                if ports.is_empty() { "none".to_owned() } else { ports.join(", ") },
+                written.unwrap_or(DEFAULT_PORT),
+            );
+            return self.broken(id, name, "no_port", text);
+        };
+        match &service.address {
+            ServiceAddress::ClusterIp(address) if !pods && !stores.is_managed(name) => {
+                // With another selector it is another pool, so that connections to the old pods are not reused.
+                let selector: Vec<String> =
+                    service.selector.iter().map(|(k, v)| format!("{k}={v}")).collect();
+                let _ = write!(id, " selector={}", selector.join(","));
+                self.plain(id, vec![Address::Socket(SocketAddr::new(*address, port.port))])
+            }
+            ServiceAddress::ClusterIp(_) | ServiceAddress::Headless | ServiceAddress::External(_) => {
+                self.pods(stores, name, service, port, id)
+            }
+        }
+    }
+
+    fn pods(
+        &self,
+        stores: &Stores,
+        name: &ObjectName,
+        service: &Service,
+        port: &ServicePort,
+        id: String,
+    ) -> Backend {
+        let slices: Vec<_> =
+            stores.slices(name).filter(|(_, slice)| slice.family == service.family).collect();
+        // An endpoint may be in two slices while it moves from one to the other.
+        let mut found: BTreeMap<SocketAddr, (EndpointCondition, Version)> = BTreeMap::new();
+        for (_, slice) in &slices {
+            let Some(number) = slice.ports.get(&port.name) else { continue };
+            for endpoint in &slice.endpoints {
+                if endpoint.condition == EndpointCondition::NotReady {
+                    continue;
+                }
+                let hash = endpoint
+                    .pod
+                    .as_ref()
+                    .map_or_else(|| "".into(), |pod| stores.hash(&name.sibling(pod.clone())));
+                let version = Version { namespace: name.namespace.clone(), hash };
+                let address = SocketAddr::new(endpoint.address, *number);
+                let ready = endpoint.condition == EndpointCondition::Ready;
+                if ready || !found.contains_key(&address) {
+                    found.insert(address, (endpoint.condition, version));
+                }
+            }
+        }
+        // With nothing ready, pods that end and still answer are better than none (as kube-proxy does).
+        let any_ready = found.values().any(|(condition, _)| *condition == EndpointCondition::Ready);
+        let mut ready = BTreeMap::new();
+        let mut endpoints = Vec::with_capacity(found.len());
+        for (address, (condition, version)) in found {
+            let draining = any_ready && condition == EndpointCondition::Terminating;
+            if !draining {
+                *ready.entry(version.hash.clone()).or_default() += 1;
+            }
+            endpoints.push(Endpoint { address: Address::Socket(address), version, draining });
+        }
+        let versions = slices.into_iter().map(|(slice_name, slice)| ObjectVersion {
+            kind: ObjectKind::EndpointSlice,
+            object: name.sibling(slice_name.clone()),
+            resource_version: slice.resource_version.clone(),
+        });
+        Backend {
+            ready,
+            versions: versions.collect(),
+            cluster: self.cluster(id, endpoints),
+            service: None,
+            problem: None,
+        }
+    }
+
+    fn plain(&self, id: String, addresses: Vec<Address>) -> Backend {
+        let endpoint = |address| Endpoint { address, version: Version::default(), draining: false };
+        Backend {
+            cluster: self.cluster(id, addresses.into_iter().map(endpoint).collect()),
+            service: None,
+            ready: BTreeMap::new(),
+            versions: Vec::new(),
+            problem: None,
+        }
+    }
+
+    fn broken(&self, id: String, service: &ObjectName, code: &'static str, text: String) -> Backend {
+        let problem = Some(Problem { code, text });
+        Backend { service: Some(service.clone()), problem, ..self.plain(id, Vec::new()) }
+    }
+
+    fn cluster(&self, mut id: String, endpoints: Vec<Endpoint>) -> Arc<Cluster> {
+        let _ = write!(id, " connect={}", self.connect_timeout_ms);
+        Arc::new(Cluster { id: ClusterId::new(id), connect_timeout_ms: self.connect_timeout_ms, endpoints })
+    }
+}
+
+/// The port of the Service that is meant: by its number, by the number of its pods' port, or, where none is written,
+/// the only one.
+fn find_port(service: &Service, written: Option<u16>) -> Option<&ServicePort> {
+    let number = written.unwrap_or(DEFAULT_PORT);
+    let by_port = service.ports.iter().find(|port| port.port == number);
+    let by_target = || service.ports.iter().find(|port| written.is_some() && port.target == written);
+    let only = || match &service.ports[..] {
+        [port] if written.is_none() => Some(port),
+        _ => None,
+    };
+    by_port.or_else(by_target).or_else(only)
+}

@@ -1,0 +1,289 @@
+//! Mappings with equal match make one route.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use proxy_config::model::{
+    Action, Arm, ArmId, Case, PathMatch, Refusal, Route, RouteId, Share, Split, SplitId,
+};
+
+use super::{
+    backend::{Backend, BackendKey, Problem},
+    stores::{StoredMapping, Stores},
+};
+use crate::{
+    compiled::{ObjectKind, ObjectVersion, Served, ServedArm, SplitReport, State, Status, rejected_split},
+    mapping::{Mapping, MatchKey, PathKind},
+    object::{ObjectName, ResolverKind},
+    order,
+    weights::{Claim, Remark, Shares, Written, divide},
+};
+
+/// The id of the arm that gets what nobody may take. No Mapping's: those have a slash.
+const NOBODY: &str = "nobody";
+
+/// One member of a group that has passed.
+pub(super) struct Member<'a> {
+    name: &'a ObjectName,
+    stored: &'a StoredMapping,
+    mapping: &'a Mapping,
+    pub(super) backend: BackendKey,
+}
+
+/// A member that has not, and why.
+pub(super) struct Rejected<'a> {
+    name: &'a ObjectName,
+    stored: &'a StoredMapping,
+    reason: String,
+}
+
+impl<'a> Member<'a> {
+    pub(super) fn name(&self) -> &'a ObjectName {
+        self.name
+    }
+}
+
+impl<'a> Rejected<'a> {
+    pub(super) fn name(&self) -> &'a ObjectName {
+        self.name
+    }
+}
+
+/// What a group contributes.
+pub(super) struct Output {
+    pub(super) route: Option<Route>,
+    pub(super) splits: BTreeMap<SplitId, SplitReport>,
+    pub(super) statuses: BTreeMap<ObjectName, Status>,
+}
+
+/// Sorts the members of a group into those that make its route and those that cannot. The first decides how the
+/// prefix is meant; a canary never comes before what a person wrote.
+pub(super) fn admit<'a>(
+    stores: &'a Stores,
+    members: impl Iterator<Item = (&'a ObjectName, &'a StoredMapping, &'a Mapping)>,
+) -> (Vec<Member<'a>>, Vec<Rejected<'a>>) {
+    let mut sorted: Vec<_> = members.collect();
+    // Emissary's load order is by the text `name.namespace`.
+    sorted.sort_by_key(|(name, stored, _)| (stored.owned, format!("{}.{}", name.name, name.namespace)));
+    let (mut admitted, mut rejected) = (Vec::<Member<'_>>::new(), Vec::new());
+    for (name, stored, mapping) in sorted {
+        let resolver = stores.resolver(mapping.resolver.as_deref());
+        let pods = match (resolver, mapping.resolver.as_deref()) {
+            (Some(ResolverKind::Service), _) => Ok(false),
+            (Some(ResolverKind::Endpoint), _) => Ok(true),
+            (Some(ResolverKind::Consul), _) => Err("a Consul resolver is not served yet".to_owned()),
+            (None, name) => Err(format!("resolver `{}` does not exist", name.unwrap_or_default())),
+        };
+        let agrees = match admitted.first() {
+            Some(first) if first.mapping.path != mapping.path => Err(format!(
+                "it is a `{}` and Mapping `{}` with the same match is a `{}`",
+                mapping.path.field(),
+                first.name,
+                first.mapping.path.field(),
+            )),
+            _ => Ok(()),
+        };
+        match pods.and_then(|pods| agrees.map(|()| pods)) {
+            Ok(_) if mapping.service.tls => {
+                admitted.push(Member { name, stored, mapping, backend: BackendKey::nobody() });
+            }
+            Ok(pods) => {
+                let backend = BackendKey::of(mapping, pods);
+                admitted.push(Member { name, stored, mapping, backend });
+            }
+            Err(reason) => rejected.push(Rejected { name, stored, reason }),
+        }
+    }
+    (admitted, rejected)
+}
+
+/// The route of the group, with `backends` compiled for every member and for [`BackendKey::nobody`].
+pub(super) fn compile(
+    key: &MatchKey,
+    members: &[Member<'_>],
+    rejected: &[Rejected<'_>],
+    backends: &BTreeMap<BackendKey, Backend>,
+) -> Output {
+    let mut output = Output { route: None, splits: BTreeMap::new(), statuses: BTreeMap::new() };
+    for Rejected { name, stored, reason } in rejected {
+        output.statuses.insert((*name).clone(), inactive(reason.clone()));
+        output.splits.insert(rejected_split(name), rejected_report(name, stored, reason));
+    }
+    let Some(first) = members.first() else { return output };
+    let claims: Vec<Claim> =
+        members.iter().map(|it| Claim { written: it.mapping.weight, owned: it.stored.owned }).collect();
+    let shares = divide(&claims);
+    let case = members.iter().find_map(|member| member.mapping.case);
+    let problems: Vec<Option<Problem>> = members.iter().map(|it| problem(it, backends)).collect();
+
+    let id = order::id(key);
+    let split = SplitId::new(id.clone());
+    let action = match problems.iter().flatten().next() {
+        Some(problem) if problems.iter().all(Option::is_some) => {
+            Action::Refuse(Refusal { status: 503, reason: problem.code.to_owned() })
+        }
+        _ => Action::Split(Split { id: split.clone(), arms: arms(members, &shares, backends) }),
+    };
+    output.route = Some(Route {
+        id: RouteId::new(id),
+        rank: order::rank(key),
+        host: key.host.clone(),
+        path: path(first.mapping.path, &key.prefix),
+        case: case.unwrap_or_default(),
+        method: key.method.clone(),
+        headers: key.headers.clone(),
+        query: key.query.clone(),
+        action,
+    });
+    let mut sentences: BTreeSet<String> =
+        problems.iter().flatten().map(|problem| problem.text.clone()).collect();
+    if shares.unclaimed > Share::ZERO {
+        sentences.insert(unclaimed_text(shares.unclaimed));
+    }
+    let problem = (!sentences.is_empty()).then(|| sentences.into_iter().collect::<Vec<_>>().join("; "));
+    output.splits.insert(split, SplitReport { served: served(members, &shares, backends), problem });
+    for (member, problem) in members.iter().zip(&problems) {
+        let status = status(member, problem.as_ref(), &shares, case, members);
+        output.statuses.insert(member.name.clone(), status);
+    }
+    output
+}
+
+/// What stands for a Mapping that is in no route.
+pub(super) fn rejected_report(name: &ObjectName, stored: &StoredMapping, reason: &str) -> SplitReport {
+    let arm = ServedArm {
+        mapping: name.clone(),
+        service: None,
+        written: None,
+        share: Share::ZERO,
+        endpoints: BTreeMap::new(),
+    };
+    let served = Served { arms: vec![arm], versions: vec![version(name, stored)] };
+    SplitReport { served, problem: Some(reason.to_owned()) }
+}
+
+pub(super) fn inactive(reason: String) -> Status {
+    Status { state: State::Inactive, reason }
+}
+
+/// How the text of `prefix` becomes a match.
+pub(super) fn path(kind: PathKind, prefix: &str) -> PathMatch {
+    let prefix = prefix.to_owned();
+    match kind {
+        PathKind::Prefix => PathMatch::Prefix(prefix),
+        PathKind::Exact => PathMatch::Exact(prefix),
+        PathKind::Regex => PathMatch::Regex(prefix),
+    }
+}
+
+/// The arm of a Mapping.
+pub(super) fn arm(name: &ObjectName, mapping: &Mapping, share: Share, backend: &Backend) -> Arm {
+    Arm {
+        id: ArmId::new(name.to_string()),
+        share,
+        cluster: backend.cluster.id.clone(),
+        rewrite: mapping.rewrite.clone(),
+        host_rewrite: mapping.host_rewrite.clone(),
+        timeout_ms: mapping.timeout_ms,
+        idle_timeout_ms: mapping.idle_timeout_ms,
+    }
+}
+
+fn arms(members: &[Member<'_>], shares: &Shares, backends: &BTreeMap<BackendKey, Backend>) -> Vec<Arm> {
+    let of_member = |(member, share): (&Member<'_>, &Share)| {
+        arm(member.name, member.mapping, *share, &backends[&member.backend])
+    };
+    let mut arms: Vec<Arm> = members.iter().zip(&shares.shares).map(of_member).collect();
+    if shares.unclaimed > Share::ZERO {
+        arms.push(Arm {
+            id: ArmId::new(NOBODY),
+            share: shares.unclaimed,
+            cluster: backends[&BackendKey::nobody()].cluster.id.clone(),
+            rewrite: proxy_config::model::Rewrite::None,
+            host_rewrite: None,
+            timeout_ms: None,
+            idle_timeout_ms: None,
+        });
+    }
+    arms.sort_by(|a, b| a.id.cmp(&b.id));
+    arms
+}
+
+fn served(members: &[Member<'_>], shares: &Shares, backends: &BTreeMap<BackendKey, Backend>) -> Served {
+    let mut arms = Vec::with_capacity(members.len());
+    let mut versions = BTreeSet::new();
+    for (member, share) in members.iter().zip(&shares.shares) {
+        let backend = &backends[&member.backend];
+        versions.insert(version(member.name, member.stored));
+        versions.extend(backend.versions.iter().cloned());
+        arms.push(ServedArm {
+            mapping: member.name.clone(),
+            service: backend.service.clone(),
+            written: match member.mapping.weight {
+                Written::Nothing => None,
+                Written::Parts(parts) => Some(u8::try_from((parts + 50) / 100).unwrap_or(100)),
+            },
+            share: *share,
+            endpoints: backend.ready.clone(),
+        });
+    }
+    arms.sort_by(|a, b| a.mapping.cmp(&b.mapping));
+    Served { arms, versions: versions.into_iter().collect() }
+}
+
+fn problem(member: &Member<'_>, backends: &BTreeMap<BackendKey, Backend>) -> Option<Problem> {
+    if member.mapping.service.tls {
+        let text = "TLS to the upstream is not served yet: use `http://`, without `tls`".to_owned();
+        return Some(Problem { code: "upstream_tls_not_served", text });
+    }
+    backends[&member.backend].problem.clone()
+}
+
+fn status(
+    member: &Member<'_>,
+    problem: Option<&Problem>,
+    shares: &Shares,
+    case: Option<Case>,
+    members: &[Member<'_>],
+) -> Status {
+    let mut sentences: Vec<String> = Vec::new();
+    sentences.extend(problem.map(|problem| format!("requests are answered with 503: {}", problem.text)));
+    sentences.extend(member.mapping.remarks.iter().cloned());
+    if member.mapping.case.is_some_and(|own| Some(own) != case) {
+        sentences.push("`case_sensitive` of the first Mapping with the same match is used".to_owned());
+    }
+    let others: Vec<String> =
+        members.iter().filter(|it| it.name != member.name).map(|it| format!("`{}`", it.name)).collect();
+    let others = others.join(", ");
+    match shares.remark {
+        Some(Remark::Over) => sentences.push(format!(
+            "its weight and those of {others} are above 100: whoever comes last gets what is left"
+        )),
+        Some(Remark::Under) => sentences.push(format!(
+            "its weight and those of {others} are below 100 and no Mapping without weight takes the rest: they are scaled up"
+        )),
+        Some(Remark::Even) if member.mapping.weight == Written::Nothing => sentences.push(format!(
+            "it shares the requests of this match with {others}: give all but one a `weight` if that is meant"
+        )),
+        Some(Remark::Even) | None => {}
+    }
+    if shares.unclaimed > Share::ZERO {
+        sentences.push(unclaimed_text(shares.unclaimed));
+    }
+    let state = if problem.is_some() { State::Inactive } else { State::Running };
+    Status { state, reason: sentences.join("; ") }
+}
+
+fn unclaimed_text(unclaimed: Share) -> String {
+    let percent = f64::from(unclaimed.parts()) / 100.0;
+    format!(
+        "{percent} % of the requests are answered with 503: the weights do not reach 100 and no Mapping without weight takes the rest"
+    )
+}
+
+fn version(name: &ObjectName, stored: &StoredMapping) -> ObjectVersion {
+    let resource_version = Arc::clone(&stored.resource_version);
+    ObjectVersion { kind: ObjectKind::Mapping, object: name.clone(), resource_version }
+}

@@ -1,0 +1,214 @@
+//! What the compiler knows of Kubernetes: the few fields that it needs of each object.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Display, Formatter},
+    net::IpAddr,
+    str::FromStr,
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+/// Names an object of a known kind; its text is `namespace/name`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectName {
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// One object that appeared or changed (`Some`) or is gone (`None`).
+#[derive(Clone, Debug, PartialEq)]
+pub enum ObjectChange {
+    /// `getambassador.io` Mapping.
+    Mapping(ObjectName, Option<MappingObject>),
+    /// `getambassador.io` resolver of any kind. Mappings refer to it by name alone.
+    Resolver(ObjectName, Option<ResolverKind>),
+    /// Core Service.
+    Service(ObjectName, Option<Service>),
+    /// `discovery.k8s.io` EndpointSlice.
+    EndpointSlice(ObjectName, Option<EndpointSlice>),
+    /// Core Pod.
+    Pod(ObjectName, Option<Pod>),
+    /// `argoproj.io` Rollout.
+    Rollout(ObjectName, Option<RolloutServices>),
+}
+
+/// A Mapping as the API server has it. Whatever its `apiVersion` says, its spec may have the shape of any version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MappingObject {
+    /// `metadata.resourceVersion`.
+    pub resource_version: Arc<str>,
+    /// Whether an owner reference names a Rollout: then it is a canary Mapping.
+    pub owned_by_rollout: bool,
+    /// `spec`, of any shape.
+    pub spec: Value,
+}
+
+/// How a resolver finds the servers behind a Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResolverKind {
+    /// `KubernetesServiceResolver`: the Service's own address.
+    Service,
+    /// `KubernetesEndpointResolver`: its pods.
+    Endpoint,
+    /// `ConsulResolver`.
+    Consul,
+}
+
+/// A Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    /// `metadata.resourceVersion`.
+    pub resource_version: Arc<str>,
+    /// `spec.ports`.
+    pub ports: Vec<ServicePort>,
+    /// `spec.selector`.
+    pub selector: BTreeMap<String, String>,
+    /// Where connections to it go.
+    pub address: ServiceAddress,
+    /// The first of `spec.ipFamilies`.
+    pub family: Family,
+}
+
+/// One port of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Its name; empty if it is the only one.
+    pub name: String,
+    /// The port of the Service.
+    pub port: u16,
+    /// `targetPort` if it is a number.
+    pub target: Option<u16>,
+}
+
+/// Where connections to a Service go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ServiceAddress {
+    /// Nowhere of its own: its DNS name gives the pods.
+    #[default]
+    Headless,
+    /// To this address, and from there to a pod.
+    ClusterIp(IpAddr),
+    /// To this DNS name (`type: ExternalName`).
+    External(String),
+}
+
+/// An address family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    #[default]
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// An EndpointSlice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSlice {
+    /// `metadata.resourceVersion`.
+    pub resource_version: Arc<str>,
+    /// The Service in its label `kubernetes.io/service-name`; slices without one are not of interest.
+    pub service: Arc<str>,
+    /// `addressType`.
+    pub family: Family,
+    /// Port numbers by port name; an unnamed port has the empty name.
+    pub ports: BTreeMap<String, u16>,
+    /// Its endpoints.
+    pub endpoints: Vec<SliceEndpoint>,
+}
+
+/// One endpoint of an EndpointSlice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SliceEndpoint {
+    /// The first of `addresses`: the API declares the others meaningless.
+    pub address: IpAddr,
+    /// What it is able to do.
+    pub condition: EndpointCondition,
+    /// The pod in `targetRef`, in the slice's namespace.
+    pub pod: Option<Arc<str>>,
+}
+
+/// The conditions of an endpoint, folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointCondition {
+    /// `ready`, or unknown, which the API defines as ready.
+    Ready,
+    /// `serving` and `terminating`: it still answers and will be gone soon.
+    Terminating,
+    /// Neither.
+    NotReady,
+}
+
+/// A pod that bears a revision's hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Its label `rollouts-pod-template-hash`.
+    pub hash: Arc<str>,
+}
+
+/// The Services that a Rollout with traffic routing moves between its revisions, in its own namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RolloutServices(pub BTreeSet<Arc<str>>);
+
+/// `text` is not `namespace/name`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not of the form namespace/name")]
+pub struct NotAnObjectName {
+    /// What was given.
+    pub text: String,
+}
+
+// === impl ObjectName ===
+
+impl ObjectName {
+    /// The object `name` in `namespace`.
+    pub fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+
+    /// The object `name` beside this one.
+    #[must_use]
+    pub fn sibling(&self, name: impl Into<Arc<str>>) -> Self {
+        Self { namespace: self.namespace.clone(), name: name.into() }
+    }
+}
+
+impl Display for ObjectName {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl FromStr for ObjectName {
+    type Err = NotAnObjectName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Self::new(namespace, name))
+            }
+            _ => Err(NotAnObjectName { text: text.to_owned() }),
+        }
+    }
+}
+
+// === impl EndpointCondition ===
+
+impl EndpointCondition {
+    /// Folds the conditions as the API defines absent ones: `ready` true, `serving` like `ready`, `terminating` false.
+    #[must_use]
+    pub fn of(ready: Option<bool>, serving: Option<bool>, terminating: Option<bool>) -> Self {
+        let ready = ready.unwrap_or(true);
+        if ready {
+            Self::Ready
+        } else if serving.unwrap_or(ready) && terminating.unwrap_or(false) {
+            Self::Terminating
+        } else {
+            Self::NotReady
+        }
+    }
+}

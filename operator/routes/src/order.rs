@@ -1,0 +1,175 @@
+//! The order in which the groups are asked, and the id of each.
+//!
+//! Emissary sorts by a tuple, greatest first (emissary.md §2.1): precedence, length of the prefix, length of the
+//! header constraints (host and method are headers there), length of the query constraints, then the texts
+//! themselves. [`rank`] writes that tuple as bytes that compare the other way round, so that the proxy needs to
+//! know nothing of it.
+
+use std::fmt::Write as _;
+
+use proxy_config::model::{HostMatch, NamedMatch, Rank, TextMatch};
+
+use crate::mapping::{MatchKey, show_host};
+
+/// The place of a group among all others.
+#[must_use]
+pub fn rank(key: &MatchKey) -> Rank {
+    // Every host counts, `*` too.
+    let host = match &key.host {
+        HostMatch::Regex(pattern) => (pattern.clone(), true),
+        other => (show_host(other), false),
+    };
+    let method = key.method.as_ref().map(|method| match method {
+        TextMatch::Exact(text) => (text.clone(), false),
+        TextMatch::Regex(text) => (text.clone(), true),
+        TextMatch::Present => ("*".to_owned(), false),
+    });
+    let mut headers: Vec<(String, String, bool)> = key.headers.iter().map(constraint).collect();
+    headers.push((":authority".to_owned(), host.0, host.1));
+    headers.extend(method.clone().map(|(text, regex)| (":method".to_owned(), text, regex)));
+    let query: Vec<(String, String, bool)> = key.query.iter().map(constraint).collect();
+
+    let mut rank = Vec::with_capacity(key.prefix.len() + 64);
+    // Precedence is signed: its greatest value becomes 0.
+    rank.extend((i64::from(i32::MAX) - i64::from(key.precedence)).to_be_bytes());
+    down(&mut rank, key.prefix.chars().count());
+    down(&mut rank, weight(&headers));
+    down(&mut rank, weight(&query));
+    down_text(&mut rank, &key.prefix);
+    down_text(&mut rank, method.as_ref().map_or("GET", |(text, _)| text));
+    for list in [headers, query] {
+        let mut texts: Vec<String> =
+            list.into_iter().map(|(name, value, _)| format!("{name}-{value}")).collect();
+        texts.sort();
+        for text in &texts {
+            down_text(&mut rank, text);
+        }
+        rank.push(u8::MAX);
+    }
+    // What Emissary leaves to chance: the id orders what is equal up to here.
+    rank.extend(id(key).bytes());
+    Rank(rank)
+}
+
+/// The id of the group's route and split: readable, the same for the same key, different for different ones.
+#[must_use]
+pub fn id(key: &MatchKey) -> String {
+    let MatchKey { host, prefix, method, headers, query, precedence } = key;
+    let mut id = format!("mapping {}{}", escape(&show_host(host)), escape(prefix));
+    if let Some(method) = method {
+        let _ = write!(id, " method{}", show_text(method));
+    }
+    for NamedMatch { name, value } in headers {
+        let _ = write!(id, " header[{}]{}", escape(name), show_text(value));
+    }
+    for NamedMatch { name, value } in query {
+        let _ = write!(id, " query[{}]{}", escape(name), show_text(value));
+    }
+    if *precedence != 0 {
+        let _ = write!(id, " precedence={precedence}");
+    }
+    id
+}
+
+fn show_text(text: &TextMatch) -> String {
+    match text {
+        TextMatch::Exact(text) => format!("={}", escape(text)),
+        TextMatch::Regex(text) => format!("~{}", escape(text)),
+        TextMatch::Present => "=*present*".to_owned(),
+    }
+}
+
+/// Spaces separate the parts of an id and brackets their names, so neither may occur inside.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for it in text.chars() {
+        match it {
+            '%' | '[' | ']' => drop(write!(escaped, "%{:02X}", u32::from(it))),
+            it if it.is_whitespace() || it.is_control() => drop(write!(escaped, "%{:02X}", u32::from(it))),
+            it => escaped.push(it),
+        }
+    }
+    escaped
+}
+
+fn constraint(named: &NamedMatch) -> (String, String, bool) {
+    match &named.value {
+        TextMatch::Exact(text) => (named.name.clone(), text.clone(), false),
+        TextMatch::Regex(text) => (named.name.clone(), text.clone(), true),
+        // Conversion to v3alpha1 writes "present" as the expression `.*`.
+        TextMatch::Present => (named.name.clone(), ".*".to_owned(), true),
+    }
+}
+
+/// Emissary counts characters, and one more for an expression.
+fn weight(constraints: &[(String, String, bool)]) -> usize {
+    let one = |(name, value, regex): &(String, String, bool)| {
+        name.chars().count() + value.chars().count() + usize::from(*regex)
+    };
+    constraints.iter().map(one).sum()
+}
+
+fn down(rank: &mut Vec<u8>, number: usize) {
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    rank.extend((u32::MAX - number).to_be_bytes());
+}
+
+/// Inverted bytes, closed by one that is above all of them: a text comes before its own beginnings.
+fn down_text(rank: &mut Vec<u8>, text: &str) {
+    rank.extend(text.bytes().map(|byte| u8::MAX - byte));
+    rank.push(u8::MAX);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(prefix: &str) -> MatchKey {
+        MatchKey {
+            host: HostMatch::Any,
+            prefix: prefix.to_owned(),
+            method: None,
+            headers: Vec::new(),
+            query: Vec::new(),
+            precedence: 0,
+        }
+    }
+
+    fn named(name: &str, value: &str) -> Vec<NamedMatch> {
+        vec![NamedMatch { name: name.to_owned(), value: TextMatch::Exact(value.to_owned()) }]
+    }
+
+    #[test]
+    fn groups_are_asked_in_the_order_of_emissary() {
+        let expected = [
+            MatchKey { precedence: 1, ..key("/z") },
+            key("/api/v1"),
+            MatchKey { host: HostMatch::Exact("bar.example.com".into()), ..key("/api/") },
+            MatchKey { host: HostMatch::Suffix(".example.com".into()), ..key("/api/") },
+            MatchKey { method: Some(TextMatch::Exact("POST".into())), ..key("/api/") },
+            MatchKey { headers: named("x-a", "1"), ..key("/api/") },
+            MatchKey { query: named("q", "1"), ..key("/api/") },
+            key("/api/"),
+            key("/b/"),
+            key("/a/"),
+            key("/"),
+            MatchKey { precedence: -1, ..key("/long/prefix") },
+        ];
+        let mut sorted = expected.to_vec();
+        sorted.sort_by_key(|key| std::cmp::Reverse(rank(key)));
+        sorted.sort_by_key(rank);
+        assert_eq!(sorted, expected);
+    }
+
+    #[test]
+    fn an_id_is_readable_and_its_parts_cannot_be_confused() {
+        let mut one = key("/echo");
+        assert_eq!(id(&one), "mapping */echo");
+        one.headers = named("x-a", "b c");
+        one.method = Some(TextMatch::Regex("GET|POST".into()));
+        one.precedence = -3;
+        assert_eq!(id(&one), "mapping */echo method~GET|POST header[x-a]=b%20c precedence=-3");
+        let forged = key("/echo method~GET|POST");
+        assert_eq!(id(&forged), "mapping */echo%20method~GET|POST");
+    }
+}
