@@ -11,6 +11,7 @@ mod coredns;
 mod daemons;
 mod down;
 mod existing;
+mod files;
 mod handle;
 mod kubeconfig;
 mod kubelet;
@@ -154,8 +155,10 @@ fn up(settings: &Settings) -> anyhow::Result<Cluster> {
         if !place.rootless {
             cgroups::create()?;
         }
-        daemons::start(&place, &node, &kubelet::configure(&place)?)?;
-        daemons::wait_for(&place, &node, "kubelet", 60, || status::node_is_ready(&cluster))
+        let daemons = kubelet::configure(&place)?;
+        daemons::start(&place, &node, &daemons)?;
+        daemons::wait_for(&place, &node, "kubelet", 60, || status::node_is_ready(&cluster))?;
+        daemons::check(&place, &node, &daemons)
     })?;
     stage("DNS", |_| coredns::ensure(&cluster, &own_images.coredns.reference))?;
     Ok(cluster)

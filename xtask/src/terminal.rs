@@ -3,14 +3,24 @@
 //! On a terminal a stage that is at work shows a spinner; elsewhere, as in a build log, each stage is one line
 //! when it has ended, and a stage that will take long says so when it starts.
 
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, io::Write as _, process::ExitCode, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Writes one line of a task's result to standard output.
-#[expect(clippy::print_stdout, reason = "the one place that writes results")]
 pub(crate) fn result(line: impl Display) {
-    println!("{line}");
+    // A reader that has seen enough, such as `head`, closes the pipe; that is no failure of the task.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Says why a task failed, cause below cause, and turns its outcome into the exit code.
+pub(crate) fn exit(outcome: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    eprintln!("error: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  because: {cause}");
+    }
+    ExitCode::FAILURE
 }
 
 /// Writes one line that is no result, such as a hint, to standard error.

@@ -2,8 +2,6 @@
 
 use std::{
     fs,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +11,10 @@ use rcgen::{
     KeyPair, KeyUsagePurpose,
 };
 
-use super::place::{API_SERVICE, NODE, NODE_ADDRESS, Place};
+use super::{
+    files::write,
+    place::{API_SERVICE, NODE, NODE_ADDRESS, Place},
+};
 
 /// A certificate to sign.
 struct Subject {
@@ -135,12 +136,4 @@ fn name(common_name: &str, organization: Option<&str>) -> DistinguishedName {
     }
     name.push(DnType::CommonName, common_name);
     name
-}
-
-/// Writes a file that only its owner can read.
-pub(crate) fn write(path: &Path, content: &str) -> anyhow::Result<()> {
-    let mut options = fs::File::options();
-    let file = options.create(true).truncate(true).write(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(content.as_bytes()))
-        .with_context(|| format!("failed to write {}", path.display()))
 }

@@ -1,11 +1,12 @@
 //! The container runtime: the distribution's containerd with a configuration and a directory of its own.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::Context as _;
 
 use super::{
     daemons::Daemon,
+    files,
     node::Node,
     packages,
     place::{Place, inside},
@@ -23,8 +24,7 @@ pub(crate) fn configure(place: &Place, pause: &Reference) -> anyhow::Result<Daem
     let runc = if place.rootless { Some(write_runc_without_tty_group(place)?) } else { None };
     let plugins = packages::plugin_directory().context("the CNI plugins are gone")?;
     let text = configuration(plugins, pause, runc.as_deref());
-    fs::write(place.path("conf/containerd.toml"), text)
-        .context("failed to write containerd's configuration")?;
+    files::write(&place.path("conf/containerd.toml"), &text)?;
     let program = find("containerd").context("containerd is gone")?.to_string_lossy().into_owned();
     let arguments = vec!["--config".to_owned(), inside("conf/containerd.toml")];
     Ok(Daemon { name: "containerd", program, arguments })
@@ -101,7 +101,6 @@ SystemdCgroup = false
 /// The user namespace of a cluster without root maps one user and one group, so the group that terminals are
 /// usually given to does not exist there: a runc that takes it out of the container's configuration.
 fn write_runc_without_tty_group(place: &Place) -> anyhow::Result<String> {
-    use std::os::unix::fs::PermissionsExt as _;
     let script = r#"#!/bin/sh
 bundle=
 for argument; do
@@ -111,8 +110,7 @@ done
 exec runc "$@"
 "#;
     let path = place.path("bin/runc-without-tty-group");
-    fs::write(&path, script).with_context(|| format!("failed to write {}", path.display()))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    files::write_script(&path, script)?;
     Ok(inside("bin/runc-without-tty-group"))
 }
 

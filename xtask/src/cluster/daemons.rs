@@ -69,6 +69,15 @@ pub(crate) fn wait_for(
     })
 }
 
+/// Fails when one of them is not running: its last words are in its log.
+pub(crate) fn check(place: &Place, node: &Node, daemons: &[Daemon]) -> anyhow::Result<()> {
+    let running = node.running()?;
+    match daemons.iter().find(|daemon| !running.iter().any(|name| name == daemon.name)) {
+        Some(daemon) => bail!("{} has ended\n{}", daemon.name, end_of_log(place, daemon.name)),
+        None => Ok(()),
+    }
+}
+
 fn spawn(place: &Place, node: &Node, daemon: &Daemon) -> anyhow::Result<()> {
     let path = place.log(daemon.name);
     let log = File::options().create(true).append(true).open(&path);

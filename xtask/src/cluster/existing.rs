@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use super::{certificates, handle::Cluster};
+use super::{files, handle::Cluster};
 use crate::{
     command::{command, find, run},
     images::Built,
@@ -26,7 +26,7 @@ pub(super) fn connect(settings: &Settings, context: &str) -> anyhow::Result<Clus
     let flags = ["config", "view", "--minify", "--flatten", "--raw", "--context", context];
     let text = run(view.args(flags))
         .with_context(|| format!("your kubeconfig has no usable context `{context}`"))?;
-    certificates::write(&kubeconfig, &text)?;
+    files::write(&kubeconfig, &text)?;
     run(cluster.kubectl_command().args(["config", "use-context", context]))?;
     cluster
         .kubectl(&["get", "--raw=/readyz", "--request-timeout=10s"])

@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::{
-    certificates,
+    certificates, files,
     place::{NAME, NODE_ADDRESS, Place},
 };
 
@@ -17,9 +17,9 @@ const USERS: [&str; 4] = ["kubelet", "controller-manager", "scheduler", "kube-pr
 /// Writes all credentials files.
 pub(crate) fn write_all(place: &Place) -> anyhow::Result<()> {
     for user in USERS {
-        certificates::write(&place.path(&format!("conf/{user}.kubeconfig")), &render(place, user)?)?;
+        files::write(&place.path(&format!("conf/{user}.kubeconfig")), &render(place, user)?)?;
     }
-    certificates::write(&place.kubeconfig(), &render(place, "admin")?)
+    files::write(&place.kubeconfig(), &render(place, "admin")?)
 }
 
 /// A credentials file that stands alone: certificates and key are inside.

@@ -1,12 +1,10 @@
 //! The kubelet, and kube-proxy and the load balancer beside it.
 
-use std::fs;
-
-use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::{
     daemons::Daemon,
+    files,
     place::{DNS_SERVICE, LOAD_BALANCERS, NAME, NODE, NODE_ADDRESS, PODS, Place, inside},
 };
 
@@ -15,8 +13,11 @@ pub(crate) fn configure(place: &Place) -> anyhow::Result<Vec<Daemon>> {
     write(place, "kubelet", &kubelet(place.rootless))?;
     write(place, "kube-proxy", &kube_proxy())?;
     // Pods that do not ask the cluster's DNS have no other to ask.
-    fs::write(place.path("conf/resolv.conf"), "nameserver 127.0.0.1\n")
-        .context("failed to write resolv.conf")?;
+    files::write(
+        &place.path("conf/resolv.conf"),
+        "nameserver 127.0.0.1
+",
+    )?;
     Ok(vec![
         Daemon::built(
             "kubelet",
@@ -35,22 +36,13 @@ pub(crate) fn configure(place: &Place) -> anyhow::Result<Vec<Daemon>> {
         ),
         Daemon::built(
             "load-balancer",
-            vec![
-                format!("--kubeconfig={}", place_of_administrator()),
-                format!("--addresses={LOAD_BALANCERS}"),
-            ],
+            vec![format!("--kubeconfig={}", inside("kubeconfig")), format!("--addresses={LOAD_BALANCERS}")],
         ),
     ])
 }
 
-fn place_of_administrator() -> String {
-    inside("kubeconfig")
-}
-
 fn write(place: &Place, name: &str, configuration: &Value) -> anyhow::Result<()> {
-    let path = place.path(&format!("conf/{name}.json"));
-    let text = serde_json::to_string_pretty(configuration)?;
-    fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))
+    files::write(&place.path(&format!("conf/{name}.json")), &serde_json::to_string_pretty(configuration)?)
 }
 
 fn kubelet(rootless: bool) -> Value {

@@ -5,12 +5,12 @@
 
 use std::fs;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use serde_json::json;
 
 use super::{
+    files,
     node::Node,
-    packages,
     place::{
         ALL_ADDRESSES, HOST_ADDRESS, HOST_LINK, HOST_LINK_ALIAS, LOAD_BALANCERS, NAME, NODE_ADDRESS,
         NODE_LINK, PODS, Place, SERVICES,
@@ -37,30 +37,32 @@ pub(crate) fn check_free(place: &Place) -> anyhow::Result<()> {
 /// Connects the node, unless it is connected.
 pub(crate) fn ensure(place: &Place, node: &Node) -> anyhow::Result<()> {
     write_plugin_configuration(place)?;
-    if node_ip(node, &["link", "show", NODE_LINK]).is_ok_and(|shown| shown.contains("UP")) {
+    // The last of the steps below tells whether all of them were made.
+    let connected = node_ip(node, &["route", "show", "type", "unreachable"])?;
+    if connected.contains(PODS) {
         return Ok(());
     }
     if place.rootless {
         // Nothing leads to the machine from here; a bridge without ports holds the node's address.
+        let _ = node_ip(node, &["link", "delete", NODE_LINK]);
         node_ip(node, &["link", "add", NODE_LINK, "type", "bridge"])?;
     } else {
-        let pid = node.pid.to_string();
         remove_link()?;
+        let pid = node.pid.to_string();
         ip(&["link", "add", HOST_LINK, "type", "veth", "peer", "name", NODE_LINK, "netns", &pid])?;
         ip(&["link", "set", HOST_LINK, "alias", HOST_LINK_ALIAS])?;
         ip(&["address", "add", &format!("{HOST_ADDRESS}/24"), "dev", HOST_LINK])?;
         ip(&["link", "set", HOST_LINK, "up"])?;
         ip(&["route", "add", ALL_ADDRESSES, "via", NODE_ADDRESS, "dev", HOST_LINK])?;
     }
+    run(node.command("sh").args(["-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"]))?;
     node_ip(node, &["link", "set", "lo", "up"])?;
     node_ip(node, &["address", "add", &format!("{NODE_ADDRESS}/24"), "dev", NODE_LINK])?;
-    run(node.command("sh").args(["-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"]))?;
-    // A packet to a Service needs a route before kube-proxy gives it the address of a pod.
     node_ip(node, &["link", "set", NODE_LINK, "up"])?;
+    // A packet to a Service needs a route before kube-proxy gives it the address of a pod.
     node_ip(node, &["route", "add", SERVICES, "dev", NODE_LINK])?;
     node_ip(node, &["route", "add", LOAD_BALANCERS, "dev", NODE_LINK])?;
-    node_ip(node, &["route", "add", "unreachable", PODS])?;
-    Ok(())
+    node_ip(node, &["route", "add", "unreachable", PODS]).map(drop)
 }
 
 /// Removes our end of the pair; fails if an interface of that name is not ours.
@@ -87,11 +89,8 @@ fn node_ip(node: &Node, arguments: &[&str]) -> anyhow::Result<String> {
 }
 
 fn write_plugin_configuration(place: &Place) -> anyhow::Result<()> {
-    let directory = place.path("conf/net.d");
-    fs::create_dir_all(&directory).with_context(|| format!("failed to create {}", directory.display()))?;
     let text = serde_json::to_string_pretty(&plugin_configuration())?;
-    fs::write(directory.join("10-sluice.conflist"), text).context("failed to write the CNI configuration")?;
-    packages::plugin_directory().context("the CNI plugins are gone").map(drop)
+    files::write(&place.path("conf/net.d/10-sluice.conflist"), &text)
 }
 
 fn plugin_configuration() -> serde_json::Value {
