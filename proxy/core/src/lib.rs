@@ -1,4 +1,19 @@
-//! What happens to one request.
+//! What happens to one request: which rule takes it, which arm, which endpoint, with which head, and what
+//! follows when a try fails. And what happens to one message of the config stream.
+//!
+//! Everything here is a function of values: no clock, no sockets, no threads, and randomness is an argument.
+//! What outlives a snapshot (positions of draws, in-flight, counters) is atomic, owned by
+//! [`Builder`](snapshot::Builder) and referenced by the [`Snapshot`](snapshot::Snapshot)s that it makes.
 
-pub mod padded;
+pub mod answer;
+pub mod balance;
+pub mod counters;
+pub mod endpoint;
+pub mod forward;
+pub mod intake;
+mod padded;
+pub mod path;
+pub mod retry;
+pub mod router;
+pub mod snapshot;
 pub mod split;

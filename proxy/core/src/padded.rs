@@ -4,4 +4,4 @@
 /// one do not slow down those that write to its neighbour.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct Padded<T>(pub T);
+pub(crate) struct Padded<T>(pub(crate) T);

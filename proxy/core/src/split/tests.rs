@@ -122,11 +122,11 @@ fn worst_over_changes(seed: u64, weights: &[(u32, usize)]) -> f64 {
 /// Every `period`-th request comes from one client: it must see the share, not a pattern.
 #[test]
 fn periodic_clients_see_the_share() {
-    for seed in 0..4 {
+    for seed in 0..2 {
         for parts in [100, 1_000, 2_000, 2_500, 3_333, 5_000, 6_000, 9_000] {
             for period in 2..=12 {
                 let draw = Fixture::new(seed, 2).draw(&[parts, 10_000 - parts]);
-                let requests = 40_000;
+                let requests = 8_000;
                 let mut canary = 0;
                 for _ in 0..requests {
                     canary += u32::from(draw.draw() == 0);

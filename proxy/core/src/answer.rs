@@ -1,0 +1,90 @@
+//! Why the proxy answers a request by itself.
+
+use http::StatusCode;
+
+/// Why a request got no upstream response. The text goes into the header [`REASON_HEADER`] and the label
+/// `reason` of the counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Its head means different things to different readers (RFC 9112 §3.2, §6.1).
+    BadRequest,
+    /// Tunnels are not offered.
+    ConnectMethod,
+    /// No rule matches.
+    NoRoute,
+    /// The upstream closed the connection before it answered, or broke off.
+    UpstreamReset,
+    /// What the upstream sent is no HTTP.
+    UpstreamProtocol,
+    /// The arm has no endpoint that takes new requests.
+    NoEndpoints,
+    /// No endpoint of the arm could be connected to.
+    ConnectFailed,
+    /// No response head within the route's timeout.
+    Timeout,
+    /// Nothing moved in either direction for the route's idle timeout.
+    IdleTimeout,
+}
+
+/// The response header that names the [`Reason`].
+pub const REASON_HEADER: &str = "x-sluice-reason";
+
+impl Reason {
+    /// All of them, for counters that exist from the start.
+    pub const ALL: [Self; 9] = [
+        Self::BadRequest,
+        Self::ConnectMethod,
+        Self::NoRoute,
+        Self::UpstreamReset,
+        Self::UpstreamProtocol,
+        Self::NoEndpoints,
+        Self::ConnectFailed,
+        Self::Timeout,
+        Self::IdleTimeout,
+    ];
+
+    /// One or two words with underscores.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::ConnectMethod => "connect_method",
+            Self::NoRoute => "no_route",
+            Self::UpstreamReset => "upstream_reset",
+            Self::UpstreamProtocol => "upstream_protocol",
+            Self::NoEndpoints => "no_endpoints",
+            Self::ConnectFailed => "connect_failed",
+            Self::Timeout => "timeout",
+            Self::IdleTimeout => "idle_timeout",
+        }
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::UpstreamReset | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
+            Self::NoEndpoints | Self::ConnectFailed => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Timeout | Self::IdleTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The body of the answer: one line for whoever reads it in a terminal.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::BadRequest => "sluice: the request is ambiguous or has no host\n",
+            Self::ConnectMethod => "sluice: CONNECT is not offered here\n",
+            Self::NoRoute => "sluice: no route matches this request\n",
+            Self::UpstreamReset => "sluice: the upstream closed the connection before it answered\n",
+            Self::UpstreamProtocol => "sluice: the upstream's answer is no valid HTTP\n",
+            Self::NoEndpoints => "sluice: the upstream has no ready endpoint\n",
+            Self::ConnectFailed => "sluice: no endpoint of the upstream could be connected to\n",
+            Self::Timeout => "sluice: the upstream did not answer in time\n",
+            Self::IdleTimeout => "sluice: the exchange was idle for too long\n",
+        }
+    }
+}

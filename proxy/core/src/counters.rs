@@ -1,0 +1,81 @@
+//! What is counted per arm of a split and version of pods, for reports and metrics.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use http::StatusCode;
+use proxy_config::model::{ArmId, SplitId};
+
+use crate::padded::Padded;
+
+/// The counters of one arm for one version of pods. They only grow, for as long as the split exists.
+#[derive(Debug)]
+pub struct ArmCounters {
+    /// The split.
+    pub split: SplitId,
+    /// Its arm.
+    pub arm: ArmId,
+    /// The version's pod-template hash; empty for pods without one and for requests that found no endpoint.
+    pub hash: Arc<str>,
+    counts: Padded<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    requests: AtomicU64,
+    bad: AtomicU64,
+    classes: [AtomicU64; CLASSES.len()],
+}
+
+/// How the first try of a request ended, when its response head is there or never will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstTry {
+    /// With a response below 500.
+    Good,
+    /// With a 5xx, a connect failure, a reset, a timeout or our own 503.
+    Bad,
+}
+
+/// The label values of status codes, `1xx` to `5xx`.
+pub const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+impl ArmCounters {
+    pub(crate) fn new(split: SplitId, arm: ArmId, hash: Arc<str>) -> Self {
+        Self { split, arm, hash, counts: Padded::default() }
+    }
+
+    /// Counts a request by the outcome of its first try. A request that its client gave up is not counted.
+    pub fn count_first_try(&self, outcome: FirstTry) {
+        self.counts.0.requests.fetch_add(1, Ordering::Relaxed);
+        match outcome {
+            FirstTry::Good => {}
+            FirstTry::Bad => drop(self.counts.0.bad.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    /// Counts the answer that the client got in the end.
+    pub fn count_answer(&self, status: StatusCode) {
+        let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
+        self.counts.0.classes[class].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests, by first tries.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.counts.0.requests.load(Ordering::Relaxed)
+    }
+
+    /// Requests whose first try was [`FirstTry::Bad`].
+    #[must_use]
+    pub fn bad(&self) -> u64 {
+        self.counts.0.bad.load(Ordering::Relaxed)
+    }
+
+    /// Answers by class, in the order of [`CLASSES`].
+    #[must_use]
+    pub fn answers(&self) -> [u64; CLASSES.len()] {
+        self.counts.0.classes.each_ref().map(|it| it.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,68 @@
+//! What a proxy remembers of one endpoint for as long as it routes to it or has requests there.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use proxy_config::model::{Address, Version};
+
+use crate::padded::Padded;
+
+/// Names an endpoint within one process, for ever: a pod that comes back at the same address is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointId(pub u64);
+
+/// One server of one version, shared by all snapshots that route to it and by the requests it has.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Its name in this process.
+    pub id: EndpointId,
+    /// Where it listens.
+    pub address: Address,
+    /// Which version of pods it is.
+    pub version: Version,
+    in_flight: Padded<AtomicU32>,
+    routable: AtomicBool,
+}
+
+/// What a request leaves behind when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// An endpoint that gets new requests, or still has others.
+    Routine,
+    /// An endpoint that gets no new requests, and this was its last: whoever waits for it wants to know.
+    Drained,
+}
+
+impl Endpoint {
+    /// An endpoint that no snapshot routes to yet.
+    #[must_use]
+    pub fn new(id: EndpointId, address: Address, version: Version) -> Self {
+        Self { id, address, version, in_flight: Padded::default(), routable: AtomicBool::new(false) }
+    }
+
+    /// Counts a request that will be sent to it. Each is ended by one [`leave`](Self::leave).
+    pub fn enter(&self) {
+        self.in_flight.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The request, its response and their bodies are over.
+    pub fn leave(&self) -> Left {
+        let before = self.in_flight.0.fetch_sub(1, Ordering::AcqRel);
+        if before == 1 && !self.is_routable() { Left::Drained } else { Left::Routine }
+    }
+
+    /// How many requests it has.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.0.load(Ordering::Acquire)
+    }
+
+    /// Whether the newest snapshot sends it new requests. Idle connections to one that is not are closed.
+    #[must_use]
+    pub fn is_routable(&self) -> bool {
+        self.routable.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_routable(&self, routable: bool) {
+        self.routable.store(routable, Ordering::Release);
+    }
+}

@@ -1,0 +1,192 @@
+//! What happens to headers on their way through.
+
+use std::net::IpAddr;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+};
+
+/// The address chain of the clients.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// What the client speaks to us.
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Follows one request through logs.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Why a request head cannot be forwarded: two readers could understand it differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ambiguity {
+    /// RFC 9112 §3.2 asks for 400.
+    NoHost,
+    /// RFC 9112 §3.2 asks for 400.
+    SeveralHosts,
+    /// RFC 9112 §6.1: "ought to be handled as an error".
+    LengthAndEncoding,
+}
+
+/// Finds what makes a request head dangerous to forward. HTTP/1.0 needs no host.
+pub fn check(headers: &HeaderMap, version: http::Version) -> Result<(), Ambiguity> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if version == http::Version::HTTP_11 => return Err(Ambiguity::NoHost),
+        (Some(_), Some(_)) => return Err(Ambiguity::SeveralHosts),
+        _ => {}
+    }
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        return Err(Ambiguity::LengthAndEncoding);
+    }
+    Ok(())
+}
+
+/// The protocol that the sender offers to switch to, for example `websocket`.
+#[must_use]
+pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let asks =
+        headers.get_all(CONNECTION).iter().any(|it| tokens(it).any(|it| it.eq_ignore_ascii_case("upgrade")));
+    if asks { headers.get(UPGRADE).cloned() } else { None }
+}
+
+/// Removes what concerns one connection only (RFC 9110 §7.6.1).
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .flat_map(tokens)
+            .filter_map(|it| HeaderName::from_bytes(it.as_bytes()).ok())
+            // Framing is ours to decide, and a client must not make us drop what rules and servers rely on.
+            .filter(|it| ![HOST, CONTENT_LENGTH, X_FORWARDED_FOR, X_FORWARDED_PROTO].contains(it))
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+}
+
+/// Prepares the headers of a request for the upstream, except its `Host`.
+///
+/// `X-Forwarded-Proto` is what the client spoke to us, whatever it says itself. `Expect` is answered by us when
+/// the upstream connection takes the body.
+pub fn prepare_request(headers: &mut HeaderMap, client: IpAddr, request_id: impl FnOnce() -> HeaderValue) {
+    remove_hop_by_hop(headers);
+    headers.remove(EXPECT);
+    append_client(headers, client);
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.entry(X_REQUEST_ID).or_insert_with(request_id);
+}
+
+fn append_client(headers: &mut HeaderMap, client: IpAddr) {
+    let client = client.to_canonical().to_string();
+    let mut chain = Vec::new();
+    for value in headers.get_all(X_FORWARDED_FOR) {
+        chain.extend_from_slice(value.as_bytes());
+        chain.extend_from_slice(b", ");
+    }
+    chain.extend_from_slice(client.as_bytes());
+    if let Ok(chain) = HeaderValue::from_bytes(&chain) {
+        headers.insert(X_FORWARDED_FOR, chain);
+    }
+}
+
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|it| !it.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use http::Version;
+
+    use super::*;
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let (name, value) = line.split_once(": ").unwrap();
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn lines(headers: &HeaderMap) -> Vec<String> {
+        let mut lines: Vec<_> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        lines.sort();
+        lines
+    }
+
+    fn prepared(given: &[&str]) -> Vec<String> {
+        let mut headers = headers(given);
+        let client = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 9));
+        prepare_request(&mut headers, client, || HeaderValue::from_static("made"));
+        lines(&headers)
+    }
+
+    #[test]
+    fn hop_by_hop_headers_end_here() {
+        let given = [
+            "connection: close, x-mine, X-Forwarded-For",
+            "x-mine: 1",
+            "keep-alive: timeout=5",
+            "te: trailers",
+            "transfer-encoding: chunked",
+            "upgrade: h2c",
+            "proxy-connection: keep-alive",
+            "expect: 100-continue",
+            "x-forwarded-for: 203.0.113.1",
+            "accept: */*",
+        ];
+        let expected = [
+            "accept: */*",
+            "x-forwarded-for: 203.0.113.1, 198.18.0.9",
+            "x-forwarded-proto: http",
+            "x-request-id: made",
+        ];
+        assert_eq!(prepared(&given), expected);
+    }
+
+    #[test]
+    fn the_request_id_of_the_client_is_kept_and_its_proto_is_not() {
+        let given = ["x-request-id: theirs", "x-forwarded-proto: https"];
+        let expected = ["x-forwarded-for: 198.18.0.9", "x-forwarded-proto: http", "x-request-id: theirs"];
+        assert_eq!(prepared(&given), expected);
+    }
+
+    #[test]
+    fn ambiguous_heads_are_found() {
+        let table: [(&[&str], Version, Result<(), Ambiguity>); 6] = [
+            (&["host: a"], Version::HTTP_11, Ok(())),
+            (&[], Version::HTTP_11, Err(Ambiguity::NoHost)),
+            (&[], Version::HTTP_10, Ok(())),
+            (&["host: a", "host: a"], Version::HTTP_11, Err(Ambiguity::SeveralHosts)),
+            (
+                &["host: a", "content-length: 4", "transfer-encoding: chunked"],
+                Version::HTTP_11,
+                Err(Ambiguity::LengthAndEncoding),
+            ),
+            (&["host: a", "transfer-encoding: chunked"], Version::HTTP_11, Ok(())),
+        ];
+        for (lines, version, expected) in table {
+            assert_eq!(check(&headers(lines), version), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn an_upgrade_needs_both_headers() {
+        assert_eq!(
+            upgrade(&headers(&["connection: keep-alive, Upgrade", "upgrade: websocket"])).unwrap(),
+            "websocket"
+        );
+        assert_eq!(upgrade(&headers(&["upgrade: websocket"])), None);
+        assert_eq!(upgrade(&headers(&["connection: upgrade"])), None);
+    }
+}

@@ -1,0 +1,110 @@
+//! What a rule asks of a request, compiled.
+
+use std::{borrow::Cow, cmp::Ordering};
+
+use http::HeaderName;
+use proxy_config::{
+    model::{NamedMatch, PathMatch, Route, RouteId, TextMatch},
+    pattern::{self, PatternError},
+};
+use regex::Regex;
+
+use super::{RequestHead, Slot};
+
+/// The part of a route that decides whether it matches, without its host and without the plain text of its
+/// path, which the indexes have looked at already.
+#[derive(Debug)]
+pub(crate) struct Matcher {
+    pub(crate) slot: Slot,
+    rank: Box<[u8]>,
+    /// Decides between equal ranks, so that the order never depends on history.
+    id: RouteId,
+    path: Option<Regex>,
+    method: Option<Text>,
+    headers: Box<[(HeaderName, Text)]>,
+    query: Box<[(Box<str>, Text)]>,
+}
+
+#[derive(Debug)]
+enum Text {
+    Exact(Box<str>),
+    Regex(Regex),
+    Present,
+}
+
+impl Matcher {
+    pub(crate) fn new(route: &Route, slot: Slot) -> Result<Self, PatternError> {
+        let path = match &route.path {
+            PathMatch::Regex(text) => Some(pattern::compile(text)?),
+            PathMatch::Prefix(_) | PathMatch::Exact(_) => None,
+        };
+        let header = |it: &NamedMatch| {
+            // A validated name is a header name; a rule with any other could match nothing, so it may go.
+            let name = HeaderName::from_bytes(it.name.as_bytes()).ok()?;
+            Some(Text::new(&it.value).map(|text| (name, text)))
+        };
+        let parameter = |it: &NamedMatch| Ok((it.name.as_str().into(), Text::new(&it.value)?));
+        Ok(Self {
+            slot,
+            rank: route.rank.0.as_slice().into(),
+            id: route.id.clone(),
+            path,
+            method: route.method.as_ref().map(Text::new).transpose()?,
+            headers: route.headers.iter().filter_map(header).collect::<Result<_, _>>()?,
+            query: route.query.iter().map(parameter).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Whether two routes ask the same, so that the indexes need no change.
+    pub(crate) fn asks_the_same(a: &Route, b: &Route) -> bool {
+        let Route { id: _, rank, host, path, case, method, headers, query, action: _ } = a;
+        (rank, host, path, case, method, headers, query)
+            == (&b.rank, &b.host, &b.path, &b.case, &b.method, &b.headers, &b.query)
+    }
+
+    /// The order in which rules are asked.
+    pub(crate) fn order(&self, other: &Self) -> Ordering {
+        (&self.rank, &self.id).cmp(&(&other.rank, &other.id))
+    }
+
+    /// Whether everything holds that the indexes do not know.
+    pub(crate) fn matches(&self, request: &RequestHead<'_>) -> bool {
+        self.path.as_ref().is_none_or(|it| it.is_match(request.path))
+            && self.method.as_ref().is_none_or(|it| it.matches(request.method.as_str()))
+            && self.headers.iter().all(|(name, text)| header_matches(request, name, text))
+            && self.query.iter().all(|(name, text)| parameter_matches(request, name, text))
+    }
+}
+
+impl Text {
+    fn new(text: &TextMatch) -> Result<Self, PatternError> {
+        Ok(match text {
+            TextMatch::Exact(text) => Self::Exact(text.as_str().into()),
+            TextMatch::Regex(text) => Self::Regex(pattern::compile(text)?),
+            TextMatch::Present => Self::Present,
+        })
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(exact) => **exact == *text,
+            Self::Regex(regex) => regex.is_match(text),
+            Self::Present => true,
+        }
+    }
+}
+
+/// Several lines of one header are one value with commas (RFC 9110 §5.3), as Envoy compares them.
+fn header_matches(request: &RequestHead<'_>, name: &HeaderName, text: &Text) -> bool {
+    let mut lines = request.headers.get_all(name).iter().map(|it| String::from_utf8_lossy(it.as_bytes()));
+    let Some(first) = lines.next() else { return false };
+    let whole = lines.fold(first, |whole, line| Cow::Owned(format!("{whole},{line}")));
+    text.matches(&whole)
+}
+
+/// The first parameter of the name counts, as it is written.
+fn parameter_matches(request: &RequestHead<'_>, name: &str, text: &Text) -> bool {
+    let parameters = request.query.unwrap_or_default().split('&');
+    let mut pairs = parameters.map(|it| it.split_once('=').unwrap_or((it, "")));
+    pairs.find(|(it, _)| *it == name).is_some_and(|(_, value)| text.matches(value))
+}

@@ -1,0 +1,244 @@
+use std::sync::Arc;
+
+use proptest::{collection::vec, option, prelude::*, sample::select};
+use proxy_config::model::{
+    Action, Case, Change, Config, HostMatch, NamedMatch, PathMatch, Rank, Refusal, Route, RouteId, TextMatch,
+};
+
+use super::*;
+use crate::snapshot::{Builder, Snapshot};
+
+fn route(id: &str, rank: u8, host: HostMatch, path: PathMatch) -> Route {
+    Route {
+        id: RouteId::new(id),
+        rank: Rank(vec![rank]),
+        host,
+        path,
+        case: Case::Counts,
+        method: None,
+        headers: Vec::new(),
+        query: Vec::new(),
+        action: Action::Refuse(Refusal { status: 500, reason: "fixture".into() }),
+    }
+}
+
+fn snapshot(builder: &mut Builder, routes: &[Route]) -> Arc<Snapshot> {
+    let mut config = Config::default();
+    for route in routes {
+        config.apply(Change::Route(Arc::new(route.clone())));
+    }
+    builder.build(config, || 1).unwrap()
+}
+
+/// The route that takes `method authority/path?query`, with headers.
+fn find(
+    snapshot: &Snapshot,
+    method: &Method,
+    target: &str,
+    lines: &[(&'static str, &str)],
+) -> Option<String> {
+    let (authority, path) = target.split_at(target.find('/').unwrap());
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.append(*name, value.parse().unwrap());
+    }
+    let request = RequestHead { authority, path, query, method, headers: &headers };
+    snapshot.find(&request).map(|it| it.route.id.to_string())
+}
+
+#[track_caller]
+fn assert_takes(routes: &[Route], table: &[(&str, Option<&str>)]) {
+    let snapshot = snapshot(&mut Builder::default(), routes);
+    for (target, expected) in table {
+        assert_eq!(find(&snapshot, &Method::GET, target, &[]).as_deref(), *expected, "{target}");
+    }
+}
+
+fn prefix(text: &str) -> PathMatch {
+    PathMatch::Prefix(text.into())
+}
+
+#[test]
+fn hosts_match_by_name_authority_wildcard_and_regex() {
+    let slash = || prefix("/");
+    let routes = [
+        route("authority", 0, HostMatch::Authority("a.org:81".into()), slash()),
+        route("exact", 1, HostMatch::Exact("a.org".into()), slash()),
+        route("long", 2, HostMatch::Suffix(".b.org".into()), slash()),
+        route("short", 3, HostMatch::Suffix(".org".into()), slash()),
+        route("prefix", 4, HostMatch::Prefix("api.".into()), slash()),
+        route("regex", 5, HostMatch::Regex("[0-9]+\\.net(:1)?".into()), slash()),
+        route("any", 6, HostMatch::Any, slash()),
+    ];
+    let table = [
+        ("a.org/", Some("exact")),
+        ("a.org:80/", Some("exact")),
+        ("a.org:81/", Some("authority")),
+        ("x.b.org/", Some("long")),
+        ("x.y.b.org/", Some("long")),
+        ("b.org/", Some("short")),
+        (".org/", Some("any")),
+        ("api.example/", Some("prefix")),
+        ("api./", Some("any")),
+        ("12.net/", Some("regex")),
+        ("12.net:1/", Some("regex")),
+        ("12.net:2/", Some("any")),
+        ("[::1]:80/", Some("any")),
+        ("/", Some("any")),
+    ];
+    assert_takes(&routes, &table);
+}
+
+#[test]
+fn the_host_of_an_ipv6_authority_keeps_its_brackets() {
+    let routes = [route("v6", 0, HostMatch::Exact("[2001:db8::7]".into()), prefix("/"))];
+    let table =
+        [("[2001:db8::7]:8080/", Some("v6")), ("[2001:db8::7]/", Some("v6")), ("[2001:db8::8]/", None)];
+    assert_takes(&routes, &table);
+}
+
+#[test]
+fn prefixes_are_of_the_text_and_the_rank_decides() {
+    let routes = [
+        route("echo/", 2, HostMatch::Any, prefix("/echo/")),
+        route("echo", 3, HostMatch::Any, prefix("/echo")),
+        route("early", 1, HostMatch::Any, prefix("/echo/early")),
+        route("exact", 0, HostMatch::Any, PathMatch::Exact("/echo/x".into())),
+        route("regex", 4, HostMatch::Any, PathMatch::Regex("/[a-z]+".into())),
+        route("late", 9, HostMatch::Any, prefix("/echo/late")),
+    ];
+    let table = [
+        ("h/echo/x", Some("exact")),
+        ("h/echo/x/", Some("echo/")),
+        ("h/echoes", Some("echo")),
+        ("h/echo", Some("echo")),
+        ("h/echo/early/1", Some("early")),
+        ("h/echo/late", Some("echo/")),
+        ("h/other", Some("regex")),
+        ("h/other/", None),
+        ("h/", None),
+    ];
+    assert_takes(&routes, &table);
+}
+
+#[test]
+fn letter_case_is_ignored_where_asked() {
+    let ignoring = |id, rank, path| Route { case: Case::Ignored, ..route(id, rank, HostMatch::Any, path) };
+    let routes = [
+        ignoring("prefix", 1, prefix("/Echo/")),
+        ignoring("exact", 0, PathMatch::Exact("/EXACT".into())),
+        route("counts", 2, HostMatch::Any, prefix("/Other")),
+    ];
+    let table = [
+        ("h/eCHO/X", Some("prefix")),
+        ("h/exact", Some("exact")),
+        ("h/Other", Some("counts")),
+        ("h/other", None),
+    ];
+    assert_takes(&routes, &table);
+}
+
+#[test]
+fn method_headers_and_query_must_all_match() {
+    let named = |name: &str, value| NamedMatch { name: name.into(), value };
+    let routes = [Route {
+        method: Some(TextMatch::Exact("POST".into())),
+        headers: vec![
+            named("x-exact", TextMatch::Exact("a,b".into())),
+            named("x-regex", TextMatch::Regex("v[0-9]".into())),
+            named("x-there", TextMatch::Present),
+        ],
+        query: vec![named("q", TextMatch::Exact("1".into())), named("p", TextMatch::Present)],
+        ..route("picky", 0, HostMatch::Any, prefix("/"))
+    }];
+    let snapshot = snapshot(&mut Builder::default(), &routes);
+    let all = [("x-exact", "a"), ("x-exact", "b"), ("x-regex", "v1"), ("x-there", "")];
+    let takes = |method, target, headers: &[_]| find(&snapshot, &method, target, headers).is_some();
+    assert!(takes(Method::POST, "h/?p&q=1&q=2", &all));
+    assert!(!takes(Method::GET, "h/?p&q=1", &all));
+    assert!(!takes(Method::POST, "h/?p&q=2&q=1", &all));
+    assert!(!takes(Method::POST, "h/?q=1", &all));
+    assert!(!takes(Method::POST, "h/", &all));
+    for missing in 0..all.len() {
+        let fewer: Vec<_> =
+            all.iter().enumerate().filter(|(index, _)| *index != missing).map(|(_, it)| *it).collect();
+        assert!(!takes(Method::POST, "h/?p&q=1", &fewer), "without {:?}", all[missing]);
+    }
+}
+
+/// What the indexes must give: the first in order of all rules, each asked in full.
+fn find_by_asking_all<'a>(routes: &'a [Route], authority: &str, path: &str) -> Option<&'a RouteId> {
+    let host = authority.split(':').next().unwrap_or_default();
+    let regex = |pattern: &str, text: &str| proxy_config::pattern::compile(pattern).unwrap().is_match(text);
+    let matches = |route: &&Route| {
+        let host = match &route.host {
+            HostMatch::Any => true,
+            HostMatch::Exact(text) => host == text,
+            HostMatch::Authority(text) => authority == text,
+            HostMatch::Suffix(text) => host.len() > text.len() && host.ends_with(text),
+            HostMatch::Prefix(text) => host.len() > text.len() && host.starts_with(text),
+            HostMatch::Regex(text) => regex(text, authority),
+        };
+        let fold = |text: &str| match route.case {
+            Case::Counts => text.to_owned(),
+            Case::Ignored => text.to_ascii_lowercase(),
+        };
+        host && match &route.path {
+            PathMatch::Prefix(text) => fold(path).starts_with(&fold(text)),
+            PathMatch::Exact(text) => fold(path) == fold(text),
+            PathMatch::Regex(text) => regex(text, path),
+        }
+    };
+    routes.iter().filter(matches).min_by_key(|it| (&it.rank, &it.id)).map(|it| &it.id)
+}
+
+fn hosts() -> impl Strategy<Value = HostMatch> {
+    prop_oneof![
+        Just(HostMatch::Any),
+        "[ab]{1,2}".prop_map(HostMatch::Exact),
+        "[ab]{1,2}:1".prop_map(HostMatch::Authority),
+        "[ab]{1,2}".prop_map(HostMatch::Suffix),
+        "[ab]{1,2}".prop_map(HostMatch::Prefix),
+        select(vec!["a.*", ".*:1"]).prop_map(|it| HostMatch::Regex(it.into())),
+    ]
+}
+
+fn some_routes() -> impl Strategy<Value = Vec<Route>> {
+    let path = prop_oneof![
+        "/[aA/]{0,3}".prop_map(PathMatch::Prefix),
+        "/[aA/]{0,3}".prop_map(PathMatch::Exact),
+        select(vec!["/a+", "/.*/"]).prop_map(|it| PathMatch::Regex(it.into())),
+    ];
+    let one =
+        (0..6_u8, 0..4_u8, hosts(), path, any::<bool>()).prop_map(|(id, rank, host, path, ignored)| Route {
+            case: if ignored { Case::Ignored } else { Case::Counts },
+            ..route(&format!("r{id}"), rank, host, path)
+        });
+    vec(one, 0..8).prop_map(|mut routes| {
+        routes.sort_by(|a, b| a.id.cmp(&b.id));
+        routes.dedup_by(|a, b| a.id == b.id);
+        routes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn after_any_edits_the_indexes_find_what_asking_every_rule_finds(
+        edits in vec(some_routes(), 1..5),
+        requests in vec(("[ab]{0,4}", option::of(Just(":1")), "/[aA/]{0,4}"), 1..20),
+    ) {
+        let mut builder = Builder::default();
+        for routes in &edits {
+            let snapshot = snapshot(&mut builder, routes);
+            for (host, port, path) in &requests {
+                let authority = format!("{host}{}", port.unwrap_or_default());
+                let found = find(&snapshot, &Method::GET, &format!("{authority}{path}"), &[]);
+                let expected = find_by_asking_all(routes, &authority, path).map(ToString::to_string);
+                prop_assert_eq!(found, expected, "{}{} in {:?}", authority, path, routes);
+            }
+        }
+    }
+}

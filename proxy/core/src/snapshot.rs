@@ -1,0 +1,132 @@
+//! One configuration, ready to route by.
+
+mod builder;
+mod registry;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use http::{HeaderValue, StatusCode};
+use proxy_config::model::{self, ArmId, ClusterId, Rewrite};
+
+pub use self::{
+    builder::Builder,
+    registry::{Refused, VersionLoad},
+};
+use crate::{
+    counters::ArmCounters,
+    endpoint::Endpoint,
+    router::{Hosts, RequestHead, Slot},
+    split::Draw,
+};
+
+/// An immutable configuration. Snapshots share what did not change between them, and refer to the positions,
+/// in-flight counts and counters that outlive them.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    hosts: Arc<Hosts>,
+    rules: Box<[Option<Arc<Rule>>]>,
+    clusters: Arc<HashMap<ClusterId, Arc<Cluster>>>,
+}
+
+/// What becomes of the requests of one route.
+#[derive(Debug)]
+pub struct Rule {
+    /// The route as it came.
+    pub route: Arc<model::Route>,
+    /// What becomes of them.
+    pub action: Action,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Action {
+    /// It goes to an arm.
+    Split(Split),
+    /// The proxy answers.
+    Refuse(Refusal),
+}
+
+/// Arms that share the requests of one rule.
+#[derive(Debug)]
+pub struct Split {
+    draw: Draw,
+    arms: Box<[Arm]>,
+}
+
+/// One receiver of a split.
+#[derive(Debug)]
+pub struct Arm {
+    /// Its name within the split.
+    pub id: ArmId,
+    /// Where its requests go, as of this snapshot.
+    pub cluster: Arc<Cluster>,
+    /// What happens to the path.
+    pub rewrite: Rewrite,
+    /// The host that the upstream sees, if it is not the request's own.
+    pub host_rewrite: Option<HeaderValue>,
+    /// Up to the response head, tries included.
+    pub timeout: Option<Duration>,
+    /// Without a byte in either direction.
+    pub idle_timeout: Option<Duration>,
+    /// One per version among the endpoints, and one for requests that found none.
+    counters: Box<[Arc<ArmCounters>]>,
+    unplaced: Arc<ArmCounters>,
+}
+
+/// An answer of the proxy itself that the configuration asks for.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The status.
+    pub status: StatusCode,
+    /// Why, and how often it was said.
+    pub refused: Arc<Refused>,
+}
+
+/// Endpoints that can replace one another.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Its name.
+    pub id: ClusterId,
+    /// How long making a connection may take.
+    pub connect_timeout: Duration,
+    /// Those that take new requests.
+    pub endpoints: Box<[Arc<Endpoint>]>,
+    /// Those that do not, named so that their requests are seen while the snapshot lives.
+    draining: Box<[Arc<Endpoint>]>,
+}
+
+impl Snapshot {
+    /// The rule that takes the request.
+    #[must_use]
+    pub fn find(&self, request: &RequestHead<'_>) -> Option<&Arc<Rule>> {
+        let Slot(slot) = self.hosts.find(request)?;
+        self.rules.get(slot)?.as_ref()
+    }
+
+    /// The endpoints of a cluster now, for a try of a request that was placed by an older snapshot.
+    #[must_use]
+    pub fn cluster(&self, id: &ClusterId) -> Option<&Arc<Cluster>> {
+        self.clusters.get(id)
+    }
+}
+
+impl Split {
+    /// The arm that takes the next request. `None` only for a split without arms, which is not acceptable.
+    #[must_use]
+    pub fn draw(&self) -> Option<&Arm> {
+        self.arms.get(self.draw.draw())
+    }
+}
+
+impl Arm {
+    /// The counters for a request that an endpoint of this version got, or none at all.
+    #[must_use]
+    pub fn counters(&self, placed: Option<&Endpoint>) -> &Arc<ArmCounters> {
+        let known =
+            placed.and_then(|it| self.counters.iter().find(|counters| counters.hash == it.version.hash));
+        known.unwrap_or(&self.unplaced)
+    }
+}
+
+#[cfg(test)]
+mod tests;

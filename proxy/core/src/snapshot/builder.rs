@@ -1,0 +1,324 @@
+//! From one configuration to the next snapshot.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use http::{HeaderValue, StatusCode};
+use proxy_config::{
+    model::{self, ClusterId, Config, HostMatch, Route, RouteId, SplitId, Version},
+    pattern::{self, PatternError},
+};
+use regex::Regex;
+
+use super::{Action, Arm, Cluster, Refusal, Refused, Rule, Snapshot, Split, VersionLoad, registry::Registry};
+use crate::{
+    counters::ArmCounters,
+    endpoint::EndpointId,
+    router::{Hosts, Matcher, Paths, Slot},
+    split::Draw,
+};
+
+/// Makes snapshots and owns what outlives them. One per process.
+#[derive(Debug, Default)]
+pub struct Builder {
+    /// What the newest snapshot was made from.
+    config: Config,
+    registry: Registry,
+    slots: BTreeMap<RouteId, Slot>,
+    free: Vec<Slot>,
+    matchers: Vec<Option<Arc<Matcher>>>,
+    rules: Vec<Option<Arc<Rule>>>,
+    buckets: BTreeMap<HostMatch, BTreeSet<RouteId>>,
+    hosts: Arc<Hosts>,
+    clusters: Arc<HashMap<ClusterId, Arc<Cluster>>>,
+}
+
+/// What differs between two configurations.
+#[derive(Default)]
+struct Difference {
+    clusters: BTreeSet<ClusterId>,
+    /// New, changed, gone, or with an arm on a changed cluster.
+    routes: BTreeSet<RouteId>,
+    /// Of these, the ones that match differently.
+    matches: BTreeSet<RouteId>,
+}
+
+/// What of a difference may fail, done before anything is changed.
+struct Compiled {
+    matchers: BTreeMap<RouteId, Matcher>,
+    hosts: HashMap<HostMatch, Regex>,
+}
+
+impl Builder {
+    /// The snapshot of a validated configuration. It shares with the last one what did not change.
+    ///
+    /// `random` is asked for each draw that did not exist before. A pattern that does not compile leaves
+    /// everything as it was.
+    pub fn build(
+        &mut self,
+        config: Config,
+        random: impl FnMut() -> u64,
+    ) -> Result<Arc<Snapshot>, PatternError> {
+        let difference = Difference::between(&self.config, &config);
+        let compiled = self.compile(&config, &difference)?;
+        let past = std::mem::replace(&mut self.config, config);
+        self.update_clusters(&difference);
+        self.update_matchers(&past, &difference, compiled);
+        self.update_rules(&past, &difference, random);
+        self.mark_endpoints();
+        Ok(Arc::new(Snapshot {
+            hosts: Arc::clone(&self.hosts),
+            rules: self.rules.clone().into(),
+            clusters: Arc::clone(&self.clusters),
+        }))
+    }
+
+    /// The requests that each version has now; versions without any are not named.
+    #[must_use]
+    pub fn loads(&self) -> Vec<VersionLoad> {
+        self.registry.loads()
+    }
+
+    /// All counters of arms.
+    pub fn counters(&self) -> impl Iterator<Item = &Arc<ArmCounters>> {
+        self.registry.all_counters()
+    }
+
+    /// All counters of refusals that configurations asked for.
+    pub fn refused(&self) -> impl Iterator<Item = &Refused> {
+        self.registry.all_refused()
+    }
+
+    fn compile(&self, config: &Config, difference: &Difference) -> Result<Compiled, PatternError> {
+        let mut compiled = Compiled { matchers: BTreeMap::new(), hosts: HashMap::new() };
+        let mut unused = self.free.iter().copied().chain((self.matchers.len()..).map(Slot));
+        for id in &difference.matches {
+            let Some(route) = config.routes.get(id) else { continue };
+            let slot = self.slots.get(id).copied().or_else(|| unused.next());
+            let Some(slot) = slot else { continue };
+            compiled.matchers.insert(id.clone(), Matcher::new(route, slot)?);
+            if let HostMatch::Regex(text) = &route.host {
+                compiled.hosts.insert(route.host.clone(), pattern::compile(text)?);
+            }
+        }
+        Ok(compiled)
+    }
+
+    fn update_clusters(&mut self, difference: &Difference) {
+        if difference.clusters.is_empty() {
+            return;
+        }
+        let clusters = Arc::make_mut(&mut self.clusters);
+        for id in &difference.clusters {
+            match self.config.clusters.get(id) {
+                Some(cluster) => drop(clusters.insert(id.clone(), Arc::new(self.registry.cluster(cluster)))),
+                None => drop(clusters.remove(id)),
+            }
+        }
+    }
+
+    fn update_matchers(&mut self, past: &Config, difference: &Difference, compiled: Compiled) {
+        let Compiled { matchers, mut hosts } = compiled;
+        let mut touched = BTreeSet::new();
+        for id in &difference.matches {
+            let Some(route) = past.routes.get(id) else { continue };
+            touched.insert(route.host.clone());
+            if let Some(bucket) = self.buckets.get_mut(&route.host) {
+                bucket.remove(id);
+            }
+        }
+        let taken: HashSet<Slot> = matchers.values().map(|it| it.slot).collect();
+        self.free.retain(|slot| !taken.contains(slot));
+        for (id, matcher) in matchers {
+            let Some(route) = self.config.routes.get(&id) else { continue };
+            let slot = matcher.slot;
+            if self.matchers.len() <= slot.0 {
+                self.matchers.resize(slot.0 + 1, None);
+                self.rules.resize(slot.0 + 1, None);
+            }
+            self.matchers[slot.0] = Some(Arc::new(matcher));
+            self.slots.insert(id.clone(), slot);
+            touched.insert(route.host.clone());
+            self.buckets.entry(route.host.clone()).or_default().insert(id);
+        }
+        for id in difference.matches.iter().filter(|id| !self.config.routes.contains_key(id)) {
+            if let Some(slot) = self.slots.remove(id) {
+                self.matchers[slot.0] = None;
+                self.rules[slot.0] = None;
+                self.free.push(slot);
+            }
+        }
+        for host in touched {
+            let regex = hosts.remove(&host);
+            self.update_bucket(&host, regex);
+        }
+    }
+
+    fn update_bucket(&mut self, host: &HostMatch, regex: Option<Regex>) {
+        let routes = self.buckets.get(host).into_iter().flatten();
+        let rules: Vec<_> = routes
+            .filter_map(|id| {
+                let matcher = self.matchers[self.slots.get(id)?.0].as_ref()?;
+                Some((self.config.routes.get(id)?.as_ref(), matcher))
+            })
+            .collect();
+        let paths = (!rules.is_empty()).then(|| Paths::new(rules.into_iter()));
+        if paths.is_none() {
+            self.buckets.remove(host);
+        }
+        Arc::make_mut(&mut self.hosts).set(host, regex, paths);
+    }
+
+    fn update_rules(&mut self, past: &Config, difference: &Difference, mut random: impl FnMut() -> u64) {
+        for id in &difference.routes {
+            if let Some((route, slot)) = self.config.routes.get(id).zip(self.slots.get(id)) {
+                let action = self.registry.action(route, &self.clusters, &mut random);
+                self.rules[slot.0] = Some(Arc::new(Rule { route: Arc::clone(route), action }));
+            }
+        }
+        let mut gone: BTreeSet<_> =
+            difference.routes.iter().filter_map(|id| split_id(past.routes.get(id)?)).collect();
+        if !gone.is_empty() {
+            for kept in self.config.routes.values().filter_map(|it| split_id(it)) {
+                gone.remove(kept);
+            }
+        }
+        for split in gone {
+            self.registry.forget(split);
+        }
+    }
+
+    /// Endpoints of clusters that no arm names get no requests either.
+    fn mark_endpoints(&mut self) {
+        let routed: HashSet<EndpointId> =
+            self.clusters.values().flat_map(|it| &it.endpoints).map(|it| it.id).collect();
+        self.registry.set_routable(|endpoint| routed.contains(&endpoint.id));
+    }
+}
+
+impl Difference {
+    fn between(past: &Config, next: &Config) -> Self {
+        let mut difference = Self::default();
+        for (id, cluster) in &next.clusters {
+            if past.clusters.get(id).is_none_or(|it| !same(it, cluster)) {
+                difference.clusters.insert(id.clone());
+            }
+        }
+        difference
+            .clusters
+            .extend(past.clusters.keys().filter(|id| !next.clusters.contains_key(id)).cloned());
+        for (id, route) in &next.routes {
+            let before = past.routes.get(id);
+            if before.is_none_or(|it| !same(it, route)) || difference.touches(route) {
+                difference.routes.insert(id.clone());
+                if before.is_none_or(|it| !Matcher::asks_the_same(it, route)) {
+                    difference.matches.insert(id.clone());
+                }
+            }
+        }
+        for id in past.routes.keys().filter(|id| !next.routes.contains_key(id)) {
+            difference.routes.insert(id.clone());
+            difference.matches.insert(id.clone());
+        }
+        difference
+    }
+
+    fn touches(&self, route: &Route) -> bool {
+        match &route.action {
+            model::Action::Split(split) => split.arms.iter().any(|arm| self.clusters.contains(&arm.cluster)),
+            model::Action::Refuse(_) => false,
+        }
+    }
+}
+
+impl Registry {
+    fn cluster(&mut self, cluster: &model::Cluster) -> Cluster {
+        let mut of = |draining: bool| {
+            let members = cluster.endpoints.iter().filter(|it| it.draining == draining);
+            members.map(|it| self.endpoint(it)).collect()
+        };
+        Cluster {
+            id: cluster.id.clone(),
+            connect_timeout: Duration::from_millis(u64::from(cluster.connect_timeout_ms)),
+            endpoints: of(false),
+            draining: of(true),
+        }
+    }
+
+    fn action(
+        &mut self,
+        route: &Route,
+        clusters: &HashMap<ClusterId, Arc<Cluster>>,
+        random: impl FnMut() -> u64,
+    ) -> Action {
+        match &route.action {
+            model::Action::Split(split) => Action::Split(self.split(split, clusters, random)),
+            model::Action::Refuse(refusal) => Action::Refuse(Refusal {
+                status: StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+                refused: self.refused(&refusal.reason),
+            }),
+        }
+    }
+
+    fn split(
+        &mut self,
+        split: &model::Split,
+        clusters: &HashMap<ClusterId, Arc<Cluster>>,
+        mut random: impl FnMut() -> u64,
+    ) -> Split {
+        let shares: Vec<_> = split.arms.iter().map(|it| it.share).collect();
+        let draw = Draw::new(&shares, |arm| self.position(&split.id, &split.arms[arm].id, &mut random));
+        let arms = split.arms.iter().map(|arm| self.arm(split, arm, clusters)).collect();
+        self.tidy(&split.id, |id| split.arms.iter().any(|arm| arm.id == *id));
+        Split { draw, arms }
+    }
+
+    fn arm(
+        &mut self,
+        split: &model::Split,
+        arm: &model::Arm,
+        clusters: &HashMap<ClusterId, Arc<Cluster>>,
+    ) -> Arm {
+        let cluster = clusters.get(&arm.cluster).map_or_else(|| Arc::new(Cluster::missing(arm)), Arc::clone);
+        let members = cluster.endpoints.iter().chain(&cluster.draining);
+        let versions: BTreeSet<&Version> = members.map(|it| &it.version).collect();
+        let counters = versions.iter().map(|it| self.counters(&split.id, &arm.id, &it.hash)).collect();
+        let milliseconds = |it: u32| Duration::from_millis(u64::from(it));
+        Arm {
+            id: arm.id.clone(),
+            rewrite: arm.rewrite.clone(),
+            host_rewrite: arm.host_rewrite.as_ref().and_then(|it| HeaderValue::from_str(it).ok()),
+            timeout: arm.timeout_ms.map(milliseconds),
+            idle_timeout: arm.idle_timeout_ms.map(milliseconds),
+            counters,
+            unplaced: self.counters(&split.id, &arm.id, &"".into()),
+            cluster,
+        }
+    }
+}
+
+impl Cluster {
+    /// Stands in for a cluster that does not exist, which no validated configuration has: it has no endpoints.
+    fn missing(arm: &model::Arm) -> Self {
+        Self {
+            id: arm.cluster.clone(),
+            connect_timeout: Duration::ZERO,
+            endpoints: Box::default(),
+            draining: Box::default(),
+        }
+    }
+}
+
+fn split_id(route: &Route) -> Option<&SplitId> {
+    match &route.action {
+        model::Action::Split(split) => Some(&split.id),
+        model::Action::Refuse(_) => None,
+    }
+}
+
+fn same<T: PartialEq>(a: &Arc<T>, b: &Arc<T>) -> bool {
+    Arc::ptr_eq(a, b) || a == b
+}

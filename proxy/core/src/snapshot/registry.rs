@@ -1,0 +1,156 @@
+//! What outlives snapshots: positions of draws, endpoints with their in-flight counts, counters.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use proxy_config::model::{self, ArmId, SplitId, Version};
+
+use crate::{
+    counters::ArmCounters,
+    endpoint::{Endpoint, EndpointId},
+    split::Position,
+};
+
+/// How many counters of versions that are no endpoint any more are kept per split, the newest first. A version
+/// that comes back within them goes on counting.
+const PAST_VERSIONS: usize = 32;
+
+/// Everything that is kept by name across snapshots.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    splits: HashMap<SplitId, Kept>,
+    endpoints: HashMap<(model::Address, Version), Weak<Endpoint>>,
+    refused: BTreeMap<String, Arc<Refused>>,
+    next_endpoint: u64,
+    /// Counts how often counters were asked for; orders them by age.
+    clock: u64,
+}
+
+/// What is kept of one split for as long as it exists.
+#[derive(Debug, Default)]
+struct Kept {
+    positions: BTreeMap<ArmId, Arc<Position>>,
+    counters: BTreeMap<(ArmId, Arc<str>), (u64, Arc<ArmCounters>)>,
+}
+
+/// How often a refusal that the configuration asks for was answered.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub reason: String,
+    count: AtomicU64,
+}
+
+/// The requests that one version of pods has now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionLoad {
+    /// The version.
+    pub version: Version,
+    /// Its requests, over all its endpoints and all threads.
+    pub requests: u64,
+}
+
+impl Registry {
+    pub(super) fn position(
+        &mut self,
+        split: &SplitId,
+        arm: &ArmId,
+        random: impl FnOnce() -> u64,
+    ) -> Arc<Position> {
+        let positions = &mut self.splits.entry(split.clone()).or_default().positions;
+        Arc::clone(positions.entry(arm.clone()).or_insert_with(|| Arc::new(Position::new(random()))))
+    }
+
+    pub(super) fn counters(&mut self, split: &SplitId, arm: &ArmId, hash: &Arc<str>) -> Arc<ArmCounters> {
+        self.clock += 1;
+        let counters = &mut self.splits.entry(split.clone()).or_default().counters;
+        let (used, counters) = counters
+            .entry((arm.clone(), Arc::clone(hash)))
+            .or_insert_with(|| (0, Arc::new(ArmCounters::new(split.clone(), arm.clone(), Arc::clone(hash)))));
+        *used = self.clock;
+        Arc::clone(counters)
+    }
+
+    /// Forgets arms that the split does not have any more and the oldest of the unused counters.
+    pub(super) fn tidy(&mut self, split: &SplitId, has: impl Fn(&ArmId) -> bool) {
+        let Some(kept) = self.splits.get_mut(split) else { return };
+        kept.positions.retain(|arm, _| has(arm));
+        let unused = |(_, counters): &(u64, Arc<ArmCounters>)| Arc::strong_count(counters) == 1;
+        let mut ages: Vec<_> =
+            kept.counters.values().filter(|it| unused(it)).map(|(used, _)| *used).collect();
+        if let Some(surplus) = ages.len().checked_sub(PAST_VERSIONS + 1) {
+            let (_, youngest_surplus, _) = ages.select_nth_unstable(surplus);
+            let limit = *youngest_surplus;
+            kept.counters.retain(|_, it| !unused(it) || it.0 > limit);
+        }
+    }
+
+    pub(super) fn forget(&mut self, split: &SplitId) {
+        self.splits.remove(split);
+    }
+
+    pub(super) fn endpoint(&mut self, endpoint: &model::Endpoint) -> Arc<Endpoint> {
+        let key = (endpoint.address.clone(), endpoint.version.clone());
+        if let Some(known) = self.endpoints.get(&key).and_then(Weak::upgrade) {
+            return known;
+        }
+        self.next_endpoint += 1;
+        let made = Endpoint::new(EndpointId(self.next_endpoint), key.0.clone(), key.1.clone());
+        let made = Arc::new(made);
+        self.endpoints.insert(key, Arc::downgrade(&made));
+        made
+    }
+
+    pub(super) fn refused(&mut self, reason: &str) -> Arc<Refused> {
+        let made = || Arc::new(Refused { reason: reason.to_owned(), count: AtomicU64::new(0) });
+        Arc::clone(self.refused.entry(reason.to_owned()).or_insert_with(made))
+    }
+
+    /// Marks which endpoints the newest snapshot sends new requests to, and forgets those that are gone.
+    pub(super) fn set_routable(&mut self, routable: impl Fn(&Endpoint) -> bool) {
+        self.endpoints.retain(|_, endpoint| match endpoint.upgrade() {
+            Some(endpoint) => {
+                endpoint.set_routable(routable(&endpoint));
+                true
+            }
+            None => false,
+        });
+    }
+
+    pub(super) fn loads(&self) -> Vec<VersionLoad> {
+        let mut loads = BTreeMap::<Version, u64>::new();
+        for endpoint in self.endpoints.values().filter_map(Weak::upgrade) {
+            let in_flight = u64::from(endpoint.in_flight());
+            if in_flight > 0 {
+                *loads.entry(endpoint.version.clone()).or_default() += in_flight;
+            }
+        }
+        loads.into_iter().map(|(version, requests)| VersionLoad { version, requests }).collect()
+    }
+
+    pub(super) fn all_counters(&self) -> impl Iterator<Item = &Arc<ArmCounters>> {
+        self.splits.values().flat_map(|it| it.counters.values().map(|(_, counters)| counters))
+    }
+
+    pub(super) fn all_refused(&self) -> impl Iterator<Item = &Refused> {
+        self.refused.values().map(AsRef::as_ref)
+    }
+}
+
+impl Refused {
+    /// One request was answered with it.
+    pub fn add(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many were.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
