@@ -1,0 +1,232 @@
+//! `spec.selector`, validated as Kubernetes does it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::Invalid;
+
+const FIELD: &str = "spec.selector";
+
+/// Which pods belong to a Rollout. Never empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selector {
+    requirements: Vec<Requirement>,
+    written: LabelSelector,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Requirement {
+    key: String,
+    test: Test,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Test {
+    Equals(String),
+    In(BTreeSet<String>),
+    NotIn(BTreeSet<String>),
+    Exists,
+    DoesNotExist,
+}
+
+impl Selector {
+    /// Validates. The first error, in Kubernetes' words.
+    pub fn parse(written: Option<&LabelSelector>) -> Result<Self, Invalid> {
+        let Some(written) = written else {
+            return Err(Invalid::required(FIELD, "Rollout has missing field '.spec.selector'"));
+        };
+        let mut requirements = Vec::new();
+        for (key, value) in written.match_labels.iter().flatten() {
+            key_problem(key)
+                .map_or(Ok(()), |why| Err(Invalid::value(format!("{FIELD}.matchLabels"), key, why)))?;
+            value_problem(value)
+                .map_or(Ok(()), |why| Err(Invalid::value(format!("{FIELD}.matchLabels"), value, why)))?;
+            requirements.push(Requirement { key: key.clone(), test: Test::Equals(value.clone()) });
+        }
+        for (index, expression) in written.match_expressions.iter().flatten().enumerate() {
+            let field = format!("{FIELD}.matchExpressions[{index}]");
+            let values = expression.values.clone().unwrap_or_default();
+            let test = test(&field, &expression.operator, &values)?;
+            if let Some(why) = key_problem(&expression.key) {
+                return Err(Invalid::value(format!("{field}.key"), &expression.key, why));
+            }
+            for (index, value) in values.iter().enumerate() {
+                if let Some(why) = value_problem(value) {
+                    return Err(Invalid::value(format!("{field}.values[{index}]"), value, why));
+                }
+            }
+            requirements.push(Requirement { key: expression.key.clone(), test });
+        }
+        if requirements.is_empty() {
+            return Err(Invalid::value(FIELD, written, "empty selector is invalid for deployment"));
+        }
+        requirements.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(Self { requirements, written: written.clone() })
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn written(&self) -> &LabelSelector {
+        &self.written
+    }
+
+    /// All requirements hold for these labels.
+    #[must_use]
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.requirements.iter().all(|requirement| {
+            let value = labels.get(&requirement.key);
+            match &requirement.test {
+                Test::Equals(wanted) => value == Some(wanted),
+                Test::In(wanted) => value.is_some_and(|value| wanted.contains(value)),
+                Test::NotIn(unwanted) => value.is_none_or(|value| !unwanted.contains(value)),
+                Test::Exists => value.is_some(),
+                Test::DoesNotExist => value.is_none(),
+            }
+        })
+    }
+}
+
+/// The text of `status.selector`, which HPA reads: `app=shop,tier in (a,b)`, sorted by key.
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Requirement { key, test }) in self.requirements.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            let list =
+                |values: &BTreeSet<String>| values.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+            match test {
+                Test::Equals(value) => write!(f, "{key}={value}")?,
+                Test::In(values) => write!(f, "{key} in ({})", list(values))?,
+                Test::NotIn(values) => write!(f, "{key} notin ({})", list(values))?,
+                Test::Exists => f.write_str(key)?,
+                Test::DoesNotExist => write!(f, "!{key}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn test(field: &str, operator: &str, values: &[String]) -> Result<Test, Invalid> {
+    let set = || values.iter().cloned().collect();
+    let field_of_values = || format!("{field}.values");
+    match operator {
+        "In" | "NotIn" if values.is_empty() => {
+            Err(Invalid::required(field_of_values(), "must be specified when `operator` is 'In' or 'NotIn'"))
+        }
+        "In" => Ok(Test::In(set())),
+        "NotIn" => Ok(Test::NotIn(set())),
+        "Exists" | "DoesNotExist" if !values.is_empty() => Err(Invalid::forbidden(
+            field_of_values(),
+            "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+        )),
+        "Exists" => Ok(Test::Exists),
+        "DoesNotExist" => Ok(Test::DoesNotExist),
+        _ => Err(Invalid::value(format!("{field}.operator"), operator, "not a valid selector operator")),
+    }
+}
+
+/// What is wrong with a label key: `[prefix/]name`, the prefix a DNS subdomain of at most 253 bytes, the name at most
+/// 63 bytes.
+fn key_problem(key: &str) -> Option<String> {
+    let (prefix, name) = match key.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, key),
+    };
+    if name.contains('/') {
+        return Some(format!(
+            "a qualified name {NAME_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        ));
+    }
+    if prefix == Some("") {
+        return Some("prefix part must be non-empty".to_owned());
+    }
+    if prefix.is_some_and(|prefix| !is_subdomain(prefix)) {
+        return Some(format!("prefix part {SUBDOMAIN_RULE}"));
+    }
+    if name.is_empty() {
+        return Some("name part must be non-empty".to_owned());
+    }
+    if name.len() > 63 {
+        return Some("name part must be no more than 63 characters".to_owned());
+    }
+    (!is_name(name)).then(|| format!("name part {NAME_RULE}"))
+}
+
+/// What is wrong with a label value: empty, or at most 63 bytes that look like a name.
+fn value_problem(value: &str) -> Option<String> {
+    if value.len() > 63 {
+        return Some("must be no more than 63 characters".to_owned());
+    }
+    (!value.is_empty() && !is_name(value)).then(|| VALUE_RULE.to_owned())
+}
+
+const NAME_RULE: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
+     alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+     '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const VALUE_RULE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', \
+     and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
+     validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or \
+     '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+     '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+
+fn is_name(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253
+        && text.split('.').all(|label| {
+            let bytes = label.as_bytes();
+            let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            bytes.first().is_some_and(inner)
+                && bytes.last().is_some_and(inner)
+                && bytes.iter().all(|byte| inner(byte) || *byte == b'-')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selector(json: serde_json::Value) -> Result<Selector, Invalid> {
+        Selector::parse(Some(&serde_json::from_value(json).unwrap()))
+    }
+
+    #[test]
+    fn all_requirements_must_hold() {
+        let selector = selector(serde_json::json!({
+            "matchLabels": {"app": "shop"},
+            "matchExpressions": [
+                {"key": "tier", "operator": "In", "values": ["b", "a"]},
+                {"key": "old", "operator": "DoesNotExist"},
+            ],
+        }))
+        .unwrap();
+        let labels = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(selector.to_string(), "app=shop,!old,tier in (a,b)");
+        assert!(selector.matches(&labels(&[("app", "shop"), ("tier", "a"), ("x", "y")])));
+        assert!(!selector.matches(&labels(&[("app", "shop"), ("tier", "c")])));
+        assert!(!selector.matches(&labels(&[("app", "shop"), ("tier", "a"), ("old", "")])));
+        assert!(!selector.matches(&labels(&[])));
+    }
+
+    #[test]
+    fn label_keys_may_have_a_domain() {
+        assert!(selector(serde_json::json!({"matchLabels": {"example.com/app": "shop"}})).is_ok());
+        for key in ["Example.com/app", "/app", "a/b/c", "app/", "-app"] {
+            assert!(selector(serde_json::json!({"matchLabels": {key: "shop"}})).is_err(), "{key}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `spec.strategy.canary.steps[]`.
+
+use chrono::TimeDelta;
+use crds::rollout::{CanaryStep, SetCanaryScale};
+
+use super::{Invalid, unsupported, validate};
+use crate::duration;
+use crate::weight::Weight;
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The canary gets this share of the traffic.
+    SetWeight(Weight),
+    /// Wait for this time; `None`: until the user promotes.
+    Pause(Option<TimeDelta>),
+    /// The canary gets a size of its own.
+    SetCanaryScale(CanaryScale),
+}
+
+/// How many pods the canary has, apart from its weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CanaryScale {
+    /// This many.
+    Pods(i32),
+    /// This share of `spec.replicas`.
+    Weight(Weight),
+    /// As many as the traffic weight asks for, as if there had been no `setCanaryScale`.
+    MatchTrafficWeight,
+}
+
+impl Step {
+    pub(super) fn read(index: usize, step: &CanaryStep) -> Result<Self, Invalid> {
+        if let Some(weight) = step.set_weight {
+            return Weight::new(weight)
+                .map(Self::SetWeight)
+                .ok_or_else(|| validate::weight_out_of_range(index, weight, Weight::FULL.percent()));
+        }
+        if let Some(pause) = &step.pause {
+            let Some(written) = &pause.duration else { return Ok(Self::Pause(None)) };
+            return duration::pause(written)
+                .map(|time| Self::Pause(Some(time)))
+                .map_err(|seconds| validate::pause_unreadable(index, seconds));
+        }
+        if let Some(scale) = &step.set_canary_scale {
+            return CanaryScale::read(index, scale).map(Self::SetCanaryScale);
+        }
+        Err(unsupported::step(index))
+    }
+}
+
+impl CanaryScale {
+    /// `replicas` goes before `weight`, as in Argo; `{}` leaves the traffic weight in force.
+    fn read(index: usize, scale: &SetCanaryScale) -> Result<Self, Invalid> {
+        let field = |name: &str| format!("spec.strategy.steps[{index}].setCanaryScale.{name}");
+        match (scale.match_traffic_weight, scale.replicas, scale.weight) {
+            (true, _, _) | (false, None, None) => Ok(Self::MatchTrafficWeight),
+            (false, Some(pods), _) if pods < 0 => {
+                Err(Invalid::value(field("replicas"), &pods, "must be greater than or equal to 0"))
+            }
+            (false, Some(pods), _) => Ok(Self::Pods(pods)),
+            (false, None, Some(weight)) => Weight::new(weight).map(Self::Weight).ok_or_else(|| {
+                Invalid::value(
+                    field("weight"),
+                    &weight,
+                    "SetCanaryScale weight needs to be between 0 and 100",
+                )
+            }),
+        }
+    }
+}

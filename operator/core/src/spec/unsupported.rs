@@ -1,0 +1,108 @@
+//! What Argo's API has and this version of Sluice does not act on yet.
+//!
+//! Every such field makes the Rollout `InvalidSpec` with a sentence that names it: a field that is accepted and
+//! ignored would be worse. Whoever brings a feature deletes its line here.
+
+use crds::rollout::{CanaryStep, CanaryStrategy, Rollout, TrafficRouting};
+
+use super::Invalid;
+
+/// The first field that this version does not act on.
+pub fn check(rollout: &Rollout) -> Result<(), Invalid> {
+    let spec = &rollout.spec;
+    let restarted = rollout.status.as_ref().and_then(|status| status.restarted_at);
+    let found = first(&[
+        (spec.workload_ref.is_some(), "spec.workloadRef", "write the pod template into spec.template"),
+        (spec.strategy.blue_green.is_some(), "spec.strategy.blueGreen", "use spec.strategy.canary"),
+        (
+            spec.rollback_window.is_some(),
+            "spec.rollbackWindow",
+            "remove it; a rollback then goes through the steps",
+        ),
+        (
+            spec.restart_at.is_some() && spec.restart_at != restarted,
+            "spec.restartAt",
+            "remove it and change an annotation of the pod template",
+        ),
+    ]);
+    found.map_or(Ok(()), Err)?;
+    spec.strategy.canary.as_ref().map_or(Ok(()), canary)
+}
+
+/// A step of a kind that this version does not act on.
+pub(super) fn step(index: usize) -> Invalid {
+    Invalid::forbidden(format!("spec.strategy.canary.steps[{index}]"), why("remove the step"))
+}
+
+fn canary(canary: &CanaryStrategy) -> Result<(), Invalid> {
+    const STRATEGY: &str = "spec.strategy.canary";
+    let found = first(&[
+        (canary.analysis.is_some(), "analysis", "remove it and judge the canary during a pause step"),
+        (canary.anti_affinity.is_some(), "antiAffinity", "write it into the pod template"),
+        (canary.canary_metadata.is_some(), "canaryMetadata", "remove it"),
+        (canary.stable_metadata.is_some(), "stableMetadata", "remove it"),
+        (canary.dynamic_stable_scale, "dynamicStableScale", "remove it; the stable pods then stay"),
+        (canary.ping_pong.is_some(), "pingPong", "use stableService and canaryService"),
+    ]);
+    found.map_or(Ok(()), |invalid| Err(within(STRATEGY, invalid)))?;
+    for (index, it) in canary.steps.iter().enumerate() {
+        steps(it).map_or(Ok(()), |invalid| Err(within(&format!("{STRATEGY}.steps[{index}]"), invalid)))?;
+    }
+    match canary.traffic_routing.as_ref().map(routers) {
+        Some(Err(invalid)) => Err(within(&format!("{STRATEGY}.trafficRouting"), invalid)),
+        Some(Ok(())) | None => Ok(()),
+    }
+}
+
+fn steps(step: &CanaryStep) -> Option<Invalid> {
+    let scale_with_more =
+        step.set_canary_scale.is_some() && (step.set_weight.is_some() || step.pause.is_some());
+    first(&[
+        (step.analysis.is_some(), "analysis", "use a pause step"),
+        (step.experiment.is_some(), "experiment", "remove the step"),
+        (step.set_header_route.is_some(), "setHeaderRoute", "remove the step"),
+        (step.set_mirror_route.is_some(), "setMirrorRoute", "remove the step"),
+        (step.plugin.is_some(), "plugin", "remove the step"),
+        (scale_with_more, "setCanaryScale", "make it a step of its own"),
+    ])
+}
+
+fn routers(routing: &TrafficRouting) -> Result<(), Invalid> {
+    let instead = "use trafficRouting.ambassador";
+    let found = first(&[
+        (!routing.plugins.is_empty(), "plugins", instead),
+        (routing.alb.is_some(), "alb", instead),
+        (routing.apisix.is_some(), "apisix", instead),
+        (routing.app_mesh.is_some(), "appMesh", instead),
+        (routing.istio.is_some(), "istio", instead),
+        (routing.nginx.is_some(), "nginx", instead),
+        (routing.smi.is_some(), "smi", instead),
+        (routing.traefik.is_some(), "traefik", instead),
+        (
+            routing.max_traffic_weight.is_some_and(|most| most != 100),
+            "maxTrafficWeight",
+            "write weights in percent",
+        ),
+    ]);
+    match found {
+        Some(invalid) => Err(invalid),
+        None if routing.ambassador.is_none() => Err(Invalid::required(
+            "ambassador",
+            "no traffic router is named; name the Mappings here, or remove trafficRouting to split by pods",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The first field of a list (set, field, what to do instead) that is set.
+fn first(fields: &[(bool, &str, &str)]) -> Option<Invalid> {
+    fields.iter().find(|(set, _, _)| *set).map(|(_, field, instead)| Invalid::forbidden(*field, why(instead)))
+}
+
+fn why(instead: &str) -> String {
+    format!("this version of Sluice does not act on it yet; {instead}")
+}
+
+fn within(parent: &str, Invalid { field, problem }: Invalid) -> Invalid {
+    Invalid { field: format!("{parent}.{field}"), problem }
+}
