@@ -40,7 +40,7 @@ pub struct HostSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
     /// How a certificate is obtained; `authority: none` = not at all.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub acme_provider: Option<Value>,
     /// The Secret with the certificate.
@@ -50,7 +50,7 @@ pub struct HostSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_context: Option<HostTlsContext>,
     /// TLS settings, with the fields of a `TLSContext`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub tls: Option<Value>,
     /// What happens to requests without TLS.

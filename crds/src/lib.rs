@@ -11,10 +11,13 @@
 //! The names, the JSON and the meaning of every field are those of Argo Rollouts and Emissary, so that manifests
 //! move over unchanged. [`contract`] holds the labels and annotations that are part of that promise.
 //!
+//! The definitions for the API server come from these types: [`definition`].
+//!
 //! Architecture invariant: this crate knows no client, no clock and no random source.
 
 pub mod analysis;
 pub mod contract;
+pub mod definition;
 pub mod experiment;
 pub mod go_json;
 pub mod host;

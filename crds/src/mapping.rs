@@ -205,7 +205,7 @@ pub struct MappingSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<String>,
     /// Active checks of endpoints.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_objects")]
     pub health_checks: Option<Vec<Value>>,
 
@@ -223,22 +223,22 @@ pub struct MappingSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_context_extensions: Option<BTreeMap<String, String>>,
     /// Labels for rate limiting, by domain.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_value")]
     pub labels: Option<Value>,
     /// Responses in place of the Service's errors.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_objects")]
     pub error_response_overrides: Option<Vec<Value>>,
     /// No [`error_response_overrides`](Self::error_response_overrides), also not those of the Module.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bypass_error_response_overrides: Option<bool>,
     /// When an endpoint that fails is left out for a while.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_value")]
     pub outlier_detection: Option<Value>,
     /// Documentation of the API behind the route; not used.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_value")]
     pub docs: Option<Value>,
 

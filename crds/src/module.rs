@@ -25,7 +25,7 @@ pub struct ModuleSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ambassador_id: Option<StringOrList>,
     /// The settings by name.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub config: Option<Value>,
     /// Fields of other versions and tools, kept as they were written.

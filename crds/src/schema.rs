@@ -1,5 +1,8 @@
 //! Schema fragments that the types cannot say by themselves.
 
+pub mod pod_template;
+pub mod structural;
+
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 /// An object whose fields are kept as they are.

@@ -52,47 +52,47 @@ pub struct Metric {
 #[serde(rename_all = "camelCase")]
 pub struct MetricProvider {
     /// `{address, query, timeout, insecure, headers[{key, value}], authentication, rangeQuery{start, end, step}}`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub prometheus: Option<Value>,
     /// `{method, url, headers[{key, value}], body, jsonBody, timeoutSeconds, jsonPath, insecure, authentication}`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub web: Option<Value>,
     /// `{metadata, spec}` of a Kubernetes Job.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub job: Option<Value>,
     /// `{query | queries and formula, interval, apiVersion, aggregator, secretRef{name, namespaced}}`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub datadog: Option<Value>,
     /// `{profile, query, timeout}`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub new_relic: Option<Value>,
     /// `{interval, metricDataQueries[]}`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub cloud_watch: Option<Value>,
     /// `{address, query}`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub graphite: Option<Value>,
     /// `{profile, query}`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub influxdb: Option<Value>,
     /// `{address, query, interval}`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub skywalking: Option<Value>,
     /// `{address, query}`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub wavefront: Option<Value>,
     /// `{address, application, canaryConfigName, accounts, threshold{pass, marginal}, scopes[], lookback}`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub kayenta: Option<Value>,
     /// Metric plugins of Argo by name, each with its own configuration.

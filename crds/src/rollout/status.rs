@@ -102,7 +102,7 @@ pub struct RolloutStatus {
     #[serde(default, deserialize_with = "go_json::null_is_zero", skip_serializing_if = "go_json::is_zero")]
     pub blue_green: BlueGreenStatus,
     /// The AWS load balancer in use; kept as another controller wrote it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub alb: Option<Value>,
     /// The AWS load balancers in use; kept as another controller wrote them.

@@ -149,7 +149,7 @@ pub struct PluginStep {
     /// Name of the plugin, `namespace/name`.
     pub name: String,
     /// Configuration that only the plugin understands.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub config: Option<Value>,
 }

@@ -37,22 +37,22 @@ pub struct TrafficRouting {
     pub plugins: BTreeMap<String, Value>,
 
     /// AWS load balancers.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub alb: Option<Value>,
 
     /// Apache APISIX.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub apisix: Option<Value>,
 
     /// AWS App Mesh.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub app_mesh: Option<Value>,
 
     /// Istio.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub istio: Option<Value>,
 
@@ -61,12 +61,12 @@ pub struct TrafficRouting {
     pub nginx: Option<NginxTrafficRouting>,
 
     /// Service Mesh Interface.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub smi: Option<Value>,
 
     /// Traefik.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub traefik: Option<Value>,
 }

@@ -146,7 +146,7 @@ pub struct StepPluginStatus {
     #[serde(default, deserialize_with = "go_json::null_is_zero", skip_serializing_if = "go_json::is_false")]
     pub disabled: bool,
     /// What the plugin remembers.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub status: Option<Value>,
 }
