@@ -155,10 +155,9 @@ fn up(settings: &Settings) -> anyhow::Result<Cluster> {
         if !place.rootless {
             cgroups::create()?;
         }
-        let daemons = kubelet::configure(&place)?;
-        daemons::start(&place, &node, &daemons)?;
+        daemons::start(&place, &node, &kubelet::configure(&place)?)?;
         daemons::wait_for(&place, &node, "kubelet", 60, || status::node_is_ready(&cluster))?;
-        daemons::check(&place, &node, &daemons)
+        daemons::check_all(&place, &node)
     })?;
     stage("DNS", |_| coredns::ensure(&cluster, &own_images.coredns.reference))?;
     Ok(cluster)

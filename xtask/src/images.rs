@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::{
     cluster::{self, Cluster},
@@ -26,6 +26,9 @@ const USER: &str = "65532:65532";
 /// Options of `cargo xtask images`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
+    /// The images to build; all if none is named.
+    images: Vec<Image>,
+
     /// Build without optimisation: quicker to build, slower to run.
     #[arg(long)]
     dev: bool,
@@ -36,7 +39,7 @@ pub(crate) struct Arguments {
 }
 
 /// The images of this workspace: each holds one program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Image {
     /// `sluice-operator`
     Operator,
@@ -106,7 +109,8 @@ pub(crate) struct Built {
 /// Runs `cargo xtask images`: prints one reference a line.
 pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<()> {
     let profile = if arguments.dev { Profile::Dev } else { Profile::Release };
-    let built = build(&Image::ALL, profile)?;
+    let images = if arguments.images.is_empty() { &Image::ALL[..] } else { &arguments.images };
+    let built = build(images, profile)?;
     if !arguments.no_load {
         load(&cluster::running(settings)?, &built)?;
     }
@@ -127,8 +131,9 @@ pub(crate) fn build(images: &[Image], profile: Profile) -> anyhow::Result<BTreeM
         fs::create_dir_all(&directory)
             .with_context(|| format!("failed to create {}", directory.display()))?;
         let built = binaries.into_iter().map(|(image, binary)| {
-            let built = write(&contents(image.name(), &binary)?, &directory)?;
-            anyhow::Ok((image, built))
+            let mut contents = contents(image.name(), &binary)?;
+            add_authorities(&mut contents)?;
+            anyhow::Ok((image, write(&contents, &directory)?))
         });
         let built = built.collect::<anyhow::Result<BTreeMap<_, _>>>()?;
         stage.outcome(format!("in {}", directory.display()));
@@ -170,12 +175,20 @@ fn write(contents: &Contents, directory: &Path) -> anyhow::Result<Built> {
 }
 
 fn contents(name: &str, program: &Path) -> anyhow::Result<Contents> {
-    let read = |path: &Path| fs::read(path).with_context(|| format!("failed to read {}", path.display()));
-    let mut files = BTreeMap::from([(name.to_owned(), (0o755, read(program)?))]);
-    // For whoever asks a metrics provider over TLS; an image made where there are none has none.
-    let authorities = Path::new("/etc/ssl/certs/ca-certificates.crt");
-    if authorities.is_file() {
-        files.insert("etc/ssl/certs/ca-certificates.crt".to_owned(), (0o644, read(authorities)?));
-    }
+    let files = BTreeMap::from([(name.to_owned(), (0o755, read(program)?))]);
     Ok(Contents { name: name.to_owned(), version: env!("CARGO_PKG_VERSION"), user: USER, files })
+}
+
+/// Adds the machine's certificate authorities, if it has any: for whoever asks a metrics provider over TLS.
+fn add_authorities(contents: &mut Contents) -> anyhow::Result<()> {
+    let authorities = "etc/ssl/certs/ca-certificates.crt";
+    let path = Path::new("/").join(authorities);
+    if path.is_file() {
+        contents.files.insert(authorities.to_owned(), (0o644, read(&path)?));
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("failed to read {}", path.display()))
 }

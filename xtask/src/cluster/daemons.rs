@@ -20,6 +20,18 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// Lines of a log that a failure shows.
 const SHOWN: usize = 12;
 
+/// Names of all, in the order in which they start.
+pub(crate) const ALL: [&str; 8] = [
+    "containerd",
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "load-balancer",
+];
+
 /// A program of the node and how it is called.
 #[derive(Clone, Debug)]
 pub(crate) struct Daemon {
@@ -69,11 +81,11 @@ pub(crate) fn wait_for(
     })
 }
 
-/// Fails when one of them is not running: its last words are in its log.
-pub(crate) fn check(place: &Place, node: &Node, daemons: &[Daemon]) -> anyhow::Result<()> {
+/// Fails when one of the programs is not running: its last words are in its log.
+pub(crate) fn check_all(place: &Place, node: &Node) -> anyhow::Result<()> {
     let running = node.running()?;
-    match daemons.iter().find(|daemon| !running.iter().any(|name| name == daemon.name)) {
-        Some(daemon) => bail!("{} has ended\n{}", daemon.name, end_of_log(place, daemon.name)),
+    match ALL.into_iter().find(|name| !running.iter().any(|running| running == name)) {
+        Some(name) => bail!("{name} has ended\n{}", end_of_log(place, name)),
         None => Ok(()),
     }
 }

@@ -108,3 +108,25 @@ fn kube_proxy() -> Value {
         "healthzBindAddress": "127.0.0.1:10256",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_have_cgroups_under_our_own_only_with_root() {
+        assert_eq!(kubelet(false)["cgroupRoot"], "/sluice-cluster");
+        assert_eq!(kubelet(false)["cgroupsPerQOS"], true);
+        assert_eq!(kubelet(true)["cgroupsPerQOS"], false);
+        assert_eq!(kubelet(true)["featureGates"]["KubeletInUserNamespace"], true);
+    }
+
+    #[test]
+    fn kube_proxy_leaves_the_settings_of_the_kernel_alone() {
+        let conntrack = kube_proxy()["conntrack"].clone();
+        assert!(
+            conntrack.as_object().unwrap().values().all(|value| value == "0s" || value == 0),
+            "{conntrack}"
+        );
+    }
+}

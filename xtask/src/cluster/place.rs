@@ -85,3 +85,38 @@ fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt as _;
     Path::new("/proc/self").metadata().is_ok_and(|own| own.uid() == 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    /// First and last address of a range, or of an address alone.
+    fn range(text: &str) -> (u32, u32) {
+        let (address, bits) = text.split_once('/').unwrap_or((text, "32"));
+        let size = (1_u64 << (32 - bits.parse::<u32>().unwrap())) - 1;
+        let first = u32::from(address.parse::<Ipv4Addr>().unwrap());
+        (first, first + u32::try_from(size).unwrap())
+    }
+
+    #[test]
+    fn every_address_is_one_that_no_private_network_has() {
+        let (first, last) = range(ALL_ADDRESSES);
+        for part in [PODS, HOST_ADDRESS, NODE_ADDRESS, LOAD_BALANCERS, SERVICES, API_SERVICE, DNS_SERVICE] {
+            assert!(first <= range(part).0 && range(part).1 <= last, "{part} is outside");
+        }
+    }
+
+    #[test]
+    fn ranges_do_not_overlap() {
+        let mut ranges = [PODS, "198.19.0.0/24", LOAD_BALANCERS, SERVICES].map(range);
+        ranges.sort_unstable();
+        assert!(ranges.windows(2).all(|pair| pair[0].1 < pair[1].0), "{ranges:?}");
+    }
+
+    #[test]
+    fn names_of_interfaces_fit_the_kernel() {
+        assert!(HOST_LINK.len() <= 15 && NODE_LINK.len() <= 15);
+    }
+}

@@ -2,23 +2,17 @@
 
 use std::fs;
 
-use super::{handle::Cluster, node::Node, place::Place, running};
+use super::{
+    daemons,
+    handle::Cluster,
+    node::Node,
+    place::{NODE, Place},
+    running,
+};
 use crate::{
     settings::Settings,
     terminal::{note, result},
 };
-
-/// Programs of the node, in the order in which they start.
-const DAEMONS: [&str; 8] = [
-    "containerd",
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kubelet",
-    "kube-proxy",
-    "load-balancer",
-];
 
 /// Shows the local cluster.
 pub(crate) fn show(settings: &Settings, place: &Place) -> anyhow::Result<()> {
@@ -30,7 +24,7 @@ pub(crate) fn show(settings: &Settings, place: &Place) -> anyhow::Result<()> {
         return Ok(());
     };
     let running_now = node.running()?;
-    for name in DAEMONS {
+    for name in daemons::ALL {
         let state = if running_now.iter().any(|running| running == name) { "running" } else { "not running" };
         result(format_args!("{name:<24} {state}"));
     }
@@ -46,8 +40,13 @@ pub(crate) fn show_existing(cluster: &Cluster) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// True when the kubelet has reported its node as ready.
+/// True when the kubelet answers and has reported its node as ready. Its last report alone would be believed for
+/// most of a minute after it has ended.
 pub(crate) fn node_is_ready(cluster: &Cluster) -> bool {
+    let health = format!("--raw=/api/v1/nodes/{NODE}/proxy/healthz");
+    if !cluster.kubectl(&["get", &health]).is_ok_and(|health| health == "ok") {
+        return false;
+    }
     let path = "jsonpath={.items[*].status.conditions[?(@.type==\"Ready\")].status}";
     cluster.kubectl(&["get", "nodes", "--output", path]).is_ok_and(|status| status == "True")
 }
