@@ -30,9 +30,14 @@ pub(crate) fn build(images: &[Image], profile: Profile) -> anyhow::Result<BTreeM
     let mut cargo = cargo();
     // The target is named though it is the machine's own: without it the flag would reach procedural macros,
     // which cannot be static.
-    cargo.args(["build", "--message-format=json-render-diagnostics", "--bins", "--target", &target]);
-    for image in images {
+    cargo.args(["build", "--message-format=json-render-diagnostics", "--target", &target]);
+    // All packages, whichever are built: the features of what they share depend on who is named here, and
+    // another set of features is another build of everything below.
+    for image in Image::ALL {
         cargo.args(["--package", image.package()]);
+    }
+    for image in images {
+        cargo.args(["--bin", image.name()]);
     }
     if profile == Profile::Release {
         cargo.arg("--release");
