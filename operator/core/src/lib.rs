@@ -2,9 +2,13 @@
 
 pub mod duration;
 pub mod effect;
+pub mod hash;
+pub mod mapping;
 pub mod plan;
+pub mod references;
 pub mod replicas;
 pub mod spec;
+pub mod step_text;
 pub mod traffic;
 pub mod weight;
 pub mod why;

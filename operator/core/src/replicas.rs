@@ -12,18 +12,24 @@ use crate::spec::Canary;
 use crate::weight::Position;
 use crate::world::ReplicaSet;
 
-/// Two of the counts of a ReplicaSet.
+/// Three of the counts of a ReplicaSet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
     /// `spec.replicas`: pods it was told to have.
     pub replicas: i32,
+    /// `status.replicas`: pods that exist.
+    pub created: i32,
     /// `status.availableReplicas`: pods that are ready for `minReadySeconds`.
     pub available: i32,
 }
 
 impl From<&ReplicaSet> for Size {
     fn from(replica_set: &ReplicaSet) -> Self {
-        Self { replicas: replica_set.replicas, available: replica_set.status.available }
+        Self {
+            replicas: replica_set.replicas,
+            created: replica_set.status.replicas,
+            available: replica_set.status.available,
+        }
     }
 }
 
@@ -57,31 +63,42 @@ pub fn wanted(replicas: i32, canary: &Canary, position: &Position, sizes: &Sizes
     }
 }
 
-/// The ReplicaSets have the wanted sizes and enough of the canary is available: a `setWeight` or `setCanaryScale`
-/// step has done its part. A basic canary also waits until no pod of an older version is available.
+/// The ReplicaSets have the wanted sizes and the canary is available: a `setWeight` or `setCanaryScale` step has done
+/// its part. Pods of the stable version must exist but need not be available. A basic canary also waits until no pod
+/// of an older version is available.
 ///
-/// Pods of the stable version need not be available.
+/// Never, if there is no stable version beside the canary: then no step is in force.
 #[must_use]
 pub fn at_desired(replicas: i32, canary: &Canary, position: &Position, sizes: &Sizes) -> bool {
     let wanted = wanted(replicas, canary, position, sizes);
-    let canary_there = sizes.canary.is_some_and(|size| {
-        size.replicas == wanted.canary
-            && (size.available >= wanted.canary || enough(canary.threshold, size.available, wanted.canary))
-    });
-    let stable_there = sizes.stable.is_none_or(|size| size.replicas == wanted.stable);
+    let canary_there = sizes.canary.is_some_and(|size| canary_there(canary.threshold, size, wanted.canary));
+    let stable_there =
+        sizes.stable.is_some_and(|size| size.replicas == wanted.stable && size.created == wanted.stable);
     let older_gone = canary.routing.is_routed() || sizes.older.iter().all(|size| size.available == 0);
     canary_there && stable_there && older_gone
 }
 
-/// Enough of the wanted pods are available, as `replicaProgressThreshold` counts. Without a threshold: all.
+/// `replicaProgressThreshold`, if it is set, is all that counts, whatever the ReplicaSet was told.
+fn canary_there(threshold: Option<ReplicaProgressThreshold>, size: Size, wanted: i32) -> bool {
+    match in_force(threshold) {
+        None => size.replicas == wanted && size.available == wanted,
+        Some(_) => enough(threshold, size.available, wanted),
+    }
+}
+
+/// Enough of the wanted pods are available, as `replicaProgressThreshold` counts: a number, or a share of the wanted
+/// ones, rounded up. Without a threshold: all.
 #[must_use]
 pub fn enough(threshold: Option<ReplicaProgressThreshold>, available: i32, wanted: i32) -> bool {
-    let needed = match threshold {
-        None => i64::from(wanted),
-        Some(ReplicaProgressThreshold { kind: ThresholdKind::Pods, value }) => i64::from(value),
-        Some(ReplicaProgressThreshold { kind: ThresholdKind::Percent, value }) => {
-            (i64::from(wanted) * i64::from(value) + 99) / 100
-        }
-    };
-    i64::from(available) >= needed
+    let (available, wanted) = (i64::from(available), i64::from(wanted));
+    match in_force(threshold) {
+        None => available >= wanted,
+        Some((ThresholdKind::Pods, pods)) => available >= pods,
+        Some((ThresholdKind::Percent, percent)) => available >= (wanted * percent + 99) / 100,
+    }
+}
+
+/// A negative threshold is none, as in Argo.
+fn in_force(threshold: Option<ReplicaProgressThreshold>) -> Option<(ThresholdKind, i64)> {
+    threshold.filter(|it| it.value >= 0).map(|it| (it.kind, i64::from(it.value)))
 }

@@ -123,8 +123,8 @@ impl Canary {
                 .enumerate()
                 .map(|(index, step)| Step::read(index, step))
                 .collect::<Result<_, _>>()?,
-            max_surge: Amount::parse_or(canary.max_surge.as_ref(), Amount::Percent(25)),
-            max_unavailable: Amount::parse_or(canary.max_unavailable.as_ref(), Amount::Percent(25)),
+            max_surge: Amount::read("maxSurge", canary.max_surge.as_ref())?,
+            max_unavailable: Amount::read("maxUnavailable", canary.max_unavailable.as_ref())?,
             min_pods: if routed { canary.min_pods_per_replica_set.unwrap_or_default().max(0) } else { 0 },
             threshold: canary.replica_progress_threshold,
             scale_down_delay: delay(canary.scale_down_delay_seconds),

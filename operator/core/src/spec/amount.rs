@@ -2,6 +2,8 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::Invalid;
+
 /// A number of pods, or a share of `spec.replicas`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Amount {
@@ -12,6 +14,9 @@ pub enum Amount {
 }
 
 impl Amount {
+    /// Where the field is not set.
+    pub const DEFAULT: Self = Self::Percent(25);
+
     /// An integer is a number of pods; a text is a percentage, with or without `%` (as in Argo). `None` if the text
     /// is neither.
     #[must_use]
@@ -22,10 +27,14 @@ impl Amount {
         }
     }
 
-    /// [`Self::parse`], with a default for an absent value. An unreadable one is no pods, as in Argo.
-    #[must_use]
-    pub fn parse_or(written: Option<&IntOrString>, default: Self) -> Self {
-        written.map_or(default, |written| Self::parse(written).unwrap_or(Self::Pods(0)))
+    /// A field that may be absent. Argo takes an unreadable text for 0, and then neither limit lets a pod move; here
+    /// it is refused.
+    pub(super) fn read(field: &str, written: Option<&IntOrString>) -> Result<Self, Invalid> {
+        let Some(written) = written else { return Ok(Self::DEFAULT) };
+        Self::parse(written).ok_or_else(|| {
+            let why = "must be a number of pods, or a percentage such as 25%";
+            Invalid::value(format!("spec.strategy.{field}"), written, why)
+        })
     }
 
     /// In pods, parts rounded up. Never negative.

@@ -5,6 +5,7 @@
 //! Rules about fields of [`super::unsupported`] come with the issues that bring these fields.
 
 use crds::rollout::{CanaryStep, CanaryStrategy, Confirm, Rollout, RolloutSpec, TrafficRouting};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{
     Amount, DEFAULT_PROGRESS_DEADLINE_SECONDS, DEFAULT_REPLICAS, DEFAULT_REVISION_HISTORY_LIMIT, Invalid,
@@ -118,21 +119,16 @@ fn validate_canary(canary: &CanaryStrategy) -> Result<(), Invalid> {
 }
 
 fn surge(canary: &CanaryStrategy) -> Result<(), Invalid> {
-    let is_zero = |amount| matches!(amount, Amount::Pods(0) | Amount::Percent(0));
-    let default = Amount::Percent(25);
-    match &canary.max_surge {
-        Some(surge)
-            if is_zero(Amount::parse_or(Some(surge), default))
-                && is_zero(Amount::parse_or(canary.max_unavailable.as_ref(), default)) =>
-        {
-            Err(Invalid::value(
-                "spec.strategy.maxSurge",
-                surge,
-                "MaxSurge and MaxUnavailable both can not be zero",
-            ))
-        }
-        _ => Ok(()),
+    let is_zero = |written: Option<&IntOrString>| match written.map_or(Some(Amount::DEFAULT), Amount::parse) {
+        None | Some(Amount::Pods(0) | Amount::Percent(0)) => true,
+        Some(Amount::Pods(_) | Amount::Percent(_)) => false,
+    };
+    let surge = canary.max_surge.as_ref();
+    if is_zero(surge) && is_zero(canary.max_unavailable.as_ref()) {
+        let why = "MaxSurge and MaxUnavailable both can not be zero";
+        return Err(Invalid::value("spec.strategy.maxSurge", &surge, why));
     }
+    Ok(())
 }
 
 fn traffic_routing(canary: &CanaryStrategy, routing: &TrafficRouting) -> Result<(), Invalid> {

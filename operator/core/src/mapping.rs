@@ -1,0 +1,206 @@
+//! The canary Mapping of a base Mapping.
+//!
+//! It is a copy of the base that sends to the canary Service and has a weight. Argo makes it too, once, with a textual
+//! replacement and without metadata; here it follows its base (all fields are synced), keeps the labels that select
+//! Mappings for a Host, and belongs to the Rollout, so that it goes with it (reference §3.2, §3.9).
+
+mod labels;
+pub mod service;
+
+use crds::contract::CANARY_MAPPING_SUFFIX;
+use serde_json::{Map, Value, json};
+
+use self::service::ServiceAddress;
+use crate::weight::Weight;
+
+/// Longest part of the base's name in that of its canary Mapping, in bytes; with the suffix that is 253, the most
+/// that Kubernetes allows.
+const NAME_LENGTH: usize = 246;
+
+/// What makes a copy of a base Mapping the canary Mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Canary<'a> {
+    /// `metadata.name` of the Rollout.
+    pub rollout: &'a str,
+    /// `metadata.uid` of the Rollout, which becomes the owner.
+    pub uid: &'a str,
+    /// Namespace of the Rollout, its Services and the Mappings.
+    pub namespace: &'a str,
+    /// The Service that the base sends to.
+    pub stable_service: &'a str,
+    /// The Service that the copy sends to.
+    pub canary_service: &'a str,
+    /// The share of the copy.
+    pub weight: Weight,
+}
+
+/// `<base>-canary`, the base cut to 246 bytes.
+#[must_use]
+pub fn canary_name(base: &str) -> String {
+    let end =
+        (0..=NAME_LENGTH.min(base.len())).rev().find(|end| base.is_char_boundary(*end)).unwrap_or_default();
+    format!("{}{CANARY_MAPPING_SUFFIX}", &base[..end])
+}
+
+/// The object to POST, or with `existing` to PUT: then everything of it that is not ours stays as it is, and the
+/// result equals it if nothing is to be written.
+///
+/// `None` if the base does not send to the stable Service ([`crate::references::check`] says so to the user).
+#[must_use]
+pub fn wanted(base: &Value, existing: Option<&Value>, canary: &Canary<'_>) -> Option<Value> {
+    let mut object = existing.cloned().unwrap_or_else(|| {
+        json!({
+            "apiVersion": base["apiVersion"],
+            "kind": base["kind"],
+            "metadata": {
+                "name": canary_name(base["metadata"]["name"].as_str().unwrap_or_default()),
+                "namespace": canary.namespace,
+            },
+        })
+    });
+    let spec = spec(base, canary)?;
+    let fields = object.as_object_mut()?;
+    fields.insert("spec".to_owned(), spec);
+    let metadata = fields.entry("metadata").or_insert_with(|| json!({})).as_object_mut()?;
+    labels::copy(base, metadata);
+    own(metadata, canary);
+    Some(object)
+}
+
+/// The base's spec with another Service and a weight.
+fn spec(base: &Value, canary: &Canary<'_>) -> Option<Value> {
+    let service = base["spec"]["service"].as_str()?;
+    let address = ServiceAddress::parse(service)?;
+    if !address.names(canary.stable_service, canary.namespace) {
+        return None;
+    }
+    let mut spec = base["spec"].clone();
+    let fields = spec.as_object_mut()?;
+    fields.insert("service".to_owned(), json!(address.with_name(canary.canary_service)));
+    fields.insert("weight".to_owned(), json!(canary.weight.percent()));
+    Some(spec)
+}
+
+/// Makes the Rollout the controller, if it is not yet.
+fn own(metadata: &mut Map<String, Value>, canary: &Canary<'_>) {
+    let owner = json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "name": canary.rollout,
+        "uid": canary.uid,
+        "controller": true,
+        "blockOwnerDeletion": true,
+    });
+    let owners = metadata.entry("ownerReferences").or_insert_with(|| json!([]));
+    match owners.as_array_mut() {
+        Some(owners) => match owners.iter_mut().find(|it| it["uid"] == canary.uid) {
+            Some(ours) => *ours = owner,
+            None => owners.push(owner),
+        },
+        None => *owners = json!([owner]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CANARY: Canary<'_> = Canary {
+        rollout: "shop",
+        uid: "u1",
+        namespace: "prod",
+        stable_service: "shop-stable",
+        canary_service: "shop-canary",
+        weight: Weight::ZERO,
+    };
+
+    fn base() -> Value {
+        json!({
+            "apiVersion": "getambassador.io/v3alpha1",
+            "kind": "Mapping",
+            "metadata": {
+                "name": "shop",
+                "namespace": "prod",
+                "uid": "m1",
+                "resourceVersion": "7",
+                "annotations": {"argocd.argoproj.io/tracking-id": "app:getambassador.io/Mapping:prod/shop"},
+                "labels": {"host": "shop", "argocd.argoproj.io/instance": "app", "app.kubernetes.io/managed-by": "Helm"},
+            },
+            "spec": {"prefix": "/shop/", "service": "https://shop-stable.prod:8443", "field_of_tomorrow": {"a": [1]}},
+        })
+    }
+
+    #[test]
+    fn the_copy_has_every_field_of_the_base_and_belongs_to_the_rollout() {
+        let wanted = wanted(&base(), None, &Canary { weight: Weight::clamped(30), ..CANARY }).unwrap();
+        assert_eq!(
+            wanted,
+            json!({
+                "apiVersion": "getambassador.io/v3alpha1",
+                "kind": "Mapping",
+                "metadata": {
+                    "name": "shop-canary",
+                    "namespace": "prod",
+                    "annotations": {"sluice.dev/copied-labels": "host"},
+                    "labels": {"host": "shop", "app.kubernetes.io/managed-by": "sluice"},
+                    "ownerReferences": [{
+                        "apiVersion": "argoproj.io/v1alpha1",
+                        "kind": "Rollout",
+                        "name": "shop",
+                        "uid": "u1",
+                        "controller": true,
+                        "blockOwnerDeletion": true,
+                    }],
+                },
+                "spec": {
+                    "prefix": "/shop/",
+                    "service": "https://shop-canary.prod:8443",
+                    "field_of_tomorrow": {"a": [1]},
+                    "weight": 30,
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn nothing_is_written_when_nothing_changed() {
+        let first = wanted(&base(), None, &CANARY).unwrap();
+        let mut stored = first.clone();
+        stored["metadata"]["uid"] = json!("c1");
+        stored["metadata"]["resourceVersion"] = json!("9");
+        stored["metadata"]["labels"]["added-by-a-webhook"] = json!("x");
+        assert_eq!(wanted(&base(), Some(&stored), &CANARY), Some(stored));
+    }
+
+    #[test]
+    fn a_change_of_the_base_reaches_the_copy() {
+        let stored = wanted(&base(), None, &CANARY).unwrap();
+        let mut base = base();
+        base["spec"]["timeout_ms"] = json!(5000);
+        base["spec"].as_object_mut().unwrap().remove("field_of_tomorrow");
+        base["metadata"]["labels"] = json!({"tier": "web"});
+        let next = wanted(&base, Some(&stored), &CANARY).unwrap();
+        assert_eq!(
+            next["spec"],
+            json!({"prefix": "/shop/", "service": "https://shop-canary.prod:8443", "timeout_ms": 5000, "weight": 0})
+        );
+        assert_eq!(
+            next["metadata"]["labels"],
+            json!({"tier": "web", "app.kubernetes.io/managed-by": "sluice"})
+        );
+    }
+
+    #[test]
+    fn a_base_that_does_not_send_to_the_stable_service_has_no_copy() {
+        for service in ["other", "shop-stable.elsewhere", "my-shop-stable", "shop-stable.example.com", ""] {
+            let mut base = base();
+            base["spec"]["service"] = json!(service);
+            assert_eq!(wanted(&base, None, &CANARY), None, "{service}");
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        assert_eq!(canary_name(&"m".repeat(253)), format!("{}-canary", "m".repeat(246)));
+    }
+}

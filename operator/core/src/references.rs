@@ -1,0 +1,163 @@
+//! What a spec refers to: Services, Mappings, and other Rollouts that refer to the same.
+//!
+//! Argo's rules and words (`validation_references.go`), in its order: what is missing first, then what is wrong. Added
+//! are: a base Mapping must send to the stable Service, and no two Rollouts share a Service or a Mapping.
+
+use std::collections::BTreeMap;
+
+use crds::contract::POD_TEMPLATE_HASH_LABEL;
+use serde_json::Value;
+
+use crate::mapping::{canary_name, service::ServiceAddress};
+use crate::spec::{Invalid, MappingRouting, Routing, Spec};
+use crate::world::{Claim, Mapping, Service, World};
+
+const MAPPINGS: &str = "spec.strategy.canary.trafficRouting.ambassador.mappings";
+
+/// The first reference that is wrong. Nothing moves while there is one.
+pub fn check(world: &World, spec: &Spec) -> Result<(), Invalid> {
+    let routing = &spec.canary.routing;
+    let named = [("stableService", routing.stable_service()), ("canaryService", routing.canary_service())];
+    let mut services = Vec::new();
+    for (role, name) in named {
+        let Some(name) = name else { continue };
+        let field = format!("spec.strategy.canary.{role}");
+        match world.service(name) {
+            Some(service) => services.push((field, name, service)),
+            None => return Err(Invalid::value(field, name, format!("service \"{name}\" not found"))),
+        }
+    }
+    let mappings = match routing {
+        Routing::Replicas { .. } => Vec::new(),
+        Routing::Mappings(routing) => base_mappings(routing, world)?,
+    };
+    let labels =
+        world.rollout.spec.template.as_ref().map(crds::rollout::PodTemplate::labels).unwrap_or_default();
+    for (field, name, service) in services {
+        selects(&field, name, service, &labels)?;
+        belongs(spec, world, &field, name, service)?;
+    }
+    for (name, mapping) in &mappings {
+        has_no_weight(name, mapping)?;
+    }
+    match routing {
+        Routing::Replicas { .. } => Ok(()),
+        Routing::Mappings(routing) => {
+            mappings.iter().try_for_each(|(name, mapping)| can_be_split(spec, routing, world, name, mapping))
+        }
+    }
+}
+
+/// The base Mappings, all of which must exist.
+fn base_mappings<'w>(
+    routing: &'w MappingRouting,
+    world: &'w World,
+) -> Result<Vec<(&'w str, &'w Mapping)>, Invalid> {
+    if routing.names.is_empty() {
+        return Err(Invalid::value(MAPPINGS, &Value::Null, "must provide at least one mapping"));
+    }
+    let find = |name: &'w String| match world.mapping(name) {
+        Some(mapping) => Ok((name.as_str(), mapping)),
+        None => {
+            Err(Invalid::value(MAPPINGS, name, format!("mappings.getambassador.io \"{name}\" not found")))
+        }
+    };
+    routing.names.iter().map(find).collect()
+}
+
+/// Every label the Service selects by is on the pods, apart from the hash that we add.
+fn selects(
+    field: &str,
+    name: &str,
+    service: &Service,
+    labels: &BTreeMap<String, String>,
+) -> Result<(), Invalid> {
+    let unmatched = service
+        .selector
+        .iter()
+        .find(|(key, value)| *key != POD_TEMPLATE_HASH_LABEL && labels.get(*key) != Some(*value));
+    match unmatched {
+        Some((key, _)) => Err(Invalid::value(
+            field,
+            name,
+            format!("Service \"{name}\" has unmatch label \"{key}\" in rollout"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// No other Rollout holds the Service. An annotation that names a Rollout which does not claim it (any more) counts
+/// for nothing.
+fn belongs(spec: &Spec, world: &World, field: &str, name: &str, service: &Service) -> Result<(), Invalid> {
+    let holder = holder(world, &Claim::Service(name.to_owned()), service.managed_by.as_deref());
+    if holder == spec.name {
+        return Ok(());
+    }
+    Err(Invalid::value(field, name, format!("Service \"{name}\" is managed by another Rollout")))
+}
+
+fn has_no_weight(name: &str, mapping: &Mapping) -> Result<(), Invalid> {
+    match mapping.object.pointer("/spec/weight") {
+        None | Some(Value::Null) => Ok(()),
+        Some(weight) if weight.as_f64() == Some(0.0) => Ok(()),
+        Some(_) => {
+            let why = format!("Ambassador mapping \"{name}\" can not define weight");
+            Err(Invalid::value("spec.weight", name, why))
+        }
+    }
+}
+
+/// The Mapping sends to the stable Service, is nobody else's, and the name of its canary Mapping is free.
+fn can_be_split(
+    spec: &Spec,
+    routing: &MappingRouting,
+    world: &World,
+    name: &str,
+    mapping: &Mapping,
+) -> Result<(), Invalid> {
+    let namespace = world.rollout.metadata.namespace.as_deref().unwrap_or_default();
+    let sends_to = |mapping: &Mapping, service: &str| {
+        let address =
+            mapping.object.pointer("/spec/service").and_then(Value::as_str).and_then(ServiceAddress::parse);
+        address.is_some_and(|address| address.names(service, namespace))
+    };
+    let stable = &routing.stable_service;
+    if !sends_to(mapping, stable) {
+        let why = format!(
+            "Ambassador mapping \"{name}\" must send to the stableService \"{stable}\" of its namespace"
+        );
+        let service = mapping.object.pointer("/spec/service").unwrap_or(&Value::Null);
+        return Err(Invalid::value("spec.service", service, why));
+    }
+    let holder = holder(world, &Claim::Mapping(name.to_owned()), None);
+    if holder != spec.name {
+        let why = format!(
+            "Ambassador mapping \"{name}\" is already split by Rollout \"{holder}\"; a mapping can be in one Rollout only"
+        );
+        return Err(Invalid::value(MAPPINGS, name, why));
+    }
+    let copy = canary_name(name);
+    match world.canary_mappings.get(&copy) {
+        // Argo's own canary Mapping, at a take-over, has no owner but sends to the canary Service.
+        Some(existing) if !existing.owned && !sends_to(existing, &routing.canary_service) => {
+            let why = format!(
+                "Ambassador mapping \"{copy}\" exists, does not belong to this Rollout and does not send to the \
+                 canaryService; rename or delete it"
+            );
+            Err(Invalid::value(MAPPINGS, name, why))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The Rollout that may use an object: the one that is noted on it if it claims it, else the oldest that does (by
+/// name among equally old ones).
+fn holder<'w>(world: &'w World, claim: &Claim, noted: Option<&str>) -> &'w str {
+    let metadata = &world.rollout.metadata;
+    let created = metadata.creation_timestamp.as_ref().map_or(i64::MAX, |time| time.0.as_second());
+    let ours = (created, metadata.name.as_deref().unwrap_or_default());
+    let rivals = world.rivals.iter().filter(|rival| rival.claim == *claim);
+    let claims = rivals.map(|rival| (rival.created.timestamp(), rival.rollout.as_str())).chain([ours]);
+    let holder = claims.min_by_key(|(created, name)| (noted != Some(name), *created, *name));
+    holder.map_or(ours.1, |(_, name)| name)
+}
