@@ -29,11 +29,11 @@ const PROGRAMS: [(&str, &str); 9] = [
 /// Makes sure that all packages are there: installs them as root where apt is, and otherwise fails with a
 /// message that says what to install.
 pub(crate) fn ensure(rootless: bool, stage: &mut Stage) -> anyhow::Result<()> {
-    let missing = missing(&|program| find(program).is_some(), plugin_directory().is_some());
-    if missing.is_empty() {
+    let needed = needed();
+    if needed.is_empty() {
         return Ok(());
     }
-    let list = missing.join(" ");
+    let list = needed.join(" ");
     if rootless || find("apt-get").is_none() {
         bail!(
             "these Debian packages, or what your distribution calls them, are not installed: {list}\n\
@@ -43,10 +43,21 @@ pub(crate) fn ensure(rootless: bool, stage: &mut Stage) -> anyhow::Result<()> {
     stage.at(format!("installing {list}"));
     run(&mut command("apt-get", ["update", "-qq"]))?;
     let install = ["install", "-y", "-qq", "--no-install-recommends"];
-    let install = install.into_iter().chain(missing.iter().copied());
+    let install = install.into_iter().chain(needed.iter().copied());
     run(command("apt-get", install).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    let still = self::needed();
+    if !still.is_empty() {
+        bail!(
+            "apt-get has installed {list}, but the programs of {} are not where they should be",
+            still.join(" ")
+        );
+    }
     stage.outcome(format!("installed {list}"));
     Ok(())
+}
+
+fn needed() -> Vec<&'static str> {
+    missing(&|program| find(program).is_some(), plugin_directory().is_some())
 }
 
 /// The directory that holds every plugin of [`PLUGINS`].
