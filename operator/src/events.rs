@@ -1,0 +1,171 @@
+//! Events on Rollouts, as client-go's recorder writes them: core/v1, source `rollouts-controller`, and a repeated
+//! event raises the count of the one that is there.
+//!
+//! They are written in the background, in order. A lost event is a pity and never holds a Rollout up.
+
+mod book;
+
+use k8s_openapi::{
+    api::core::v1::{Event as KubernetesEvent, ObjectReference},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client, Resource,
+    api::{Patch, PatchParams, PostParams},
+};
+use operator_core::effect::{Event, EventKind};
+use prometheus::{IntCounterVec, Opts, Registry};
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use self::book::{Book, Entry};
+use crate::clock;
+
+/// The source of all events, which users' filters and dashboards know.
+pub const COMPONENT: &str = "rollouts-controller";
+
+/// How many events may wait to be written. Beyond it they are dropped, and counted as such.
+const BACKLOG: usize = 1024;
+
+/// Takes events.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    queue: mpsc::Sender<(Subject, Event)>,
+    events: IntCounterVec,
+    dropped: prometheus::IntCounter,
+}
+
+/// The Rollout that an event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    namespace: String,
+    name: String,
+    uid: String,
+    resource_version: String,
+}
+
+impl Subject {
+    /// The Rollout with this metadata.
+    #[must_use]
+    pub fn of(metadata: &ObjectMeta) -> Self {
+        Self {
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        }
+    }
+
+    fn reference(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: Some(crds::Rollout::api_version(&()).into_owned()),
+            kind: Some(crds::Rollout::kind(&()).into_owned()),
+            name: Some(self.name.clone()),
+            namespace: Some(self.namespace.clone()),
+            uid: Some(self.uid.clone()),
+            resource_version: Some(self.resource_version.clone()),
+            field_path: None,
+        }
+    }
+}
+
+/// Writes what a [`Recorder`] takes.
+#[expect(missing_debug_implementations, reason = "a Client has no Debug")]
+pub struct Writer {
+    client: Client,
+    queue: mpsc::Receiver<(Subject, Event)>,
+    book: Book,
+}
+
+/// A recorder and its writer.
+///
+/// # Errors
+/// If the metrics' names are taken.
+pub fn recorder(client: Client, registry: &Registry) -> prometheus::Result<(Recorder, Writer)> {
+    let options = Opts::new("rollout_events_total", "The count of rollout events");
+    let events = IntCounterVec::new(options, &["namespace", "name", "type", "reason"])?;
+    registry.register(Box::new(events.clone()))?;
+    let dropped = prometheus::IntCounter::new(
+        "sluice_events_dropped_total",
+        "Events that were not written because too many were waiting",
+    )?;
+    registry.register(Box::new(dropped.clone()))?;
+    let (sender, queue) = mpsc::channel(BACKLOG);
+    Ok((Recorder { queue: sender, events, dropped }, Writer { client, queue, book: Book::default() }))
+}
+
+impl Recorder {
+    /// Records an event.
+    pub fn record(&self, subject: &Subject, event: &Event) {
+        let kind = kind(event.kind);
+        let rollout = format!("{}/{}", subject.namespace, subject.name);
+        info!(rollout, kind, reason = event.reason, message = event.message, "event");
+        let labels = [subject.namespace.as_str(), subject.name.as_str(), kind, event.reason.as_str()];
+        self.events.with_label_values(&labels).inc();
+        if self.queue.try_send((subject.clone(), event.clone())).is_err() {
+            self.dropped.inc();
+        }
+    }
+
+    /// Forgets the metrics of a Rollout that is gone.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        let mut families = prometheus::core::Collector::collect(&self.events);
+        let metrics = families.iter_mut().flat_map(prometheus::proto::MetricFamily::take_metric);
+        for metric in metrics {
+            let value = |label: &str| {
+                metric.get_label().iter().find(|it| it.name() == label).map_or("", |it| it.value())
+            };
+            if value("namespace") == namespace && value("name") == name {
+                let labels = [namespace, name, value("type"), value("reason")];
+                // It may be gone already: two passes over one Rollout's end.
+                let _ = self.events.remove_label_values(&labels);
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// Writes until every recorder is gone and the queue is empty.
+    pub async fn run(mut self) {
+        while let Some((subject, event)) = self.queue.recv().await {
+            if let Err(error) = self.write(&subject, &event).await {
+                let rollout = format!("{}/{}", subject.namespace, subject.name);
+                warn!(rollout, reason = event.reason, %error, "failed to write an event");
+            }
+        }
+    }
+
+    async fn write(&mut self, subject: &Subject, event: &Event) -> kube::Result<()> {
+        let now = clock::now();
+        let events: Api<KubernetesEvent> = Api::namespaced(self.client.clone(), &subject.namespace);
+        match self.book.entry(subject, event, now) {
+            Entry::Again { name, patch } => {
+                match events.patch(&name, &PatchParams::default(), &Patch::Strategic(patch)).await {
+                    Ok(_) => Ok(()),
+                    // The API server drops events after an hour.
+                    Err(kube::Error::Api(status)) if status.code == 404 => {
+                        debug!(event = name, "a repeated event is gone; writing it anew");
+                        self.book.forget(subject, event);
+                        let Entry::New(object) = self.book.entry(subject, event, now) else { return Ok(()) };
+                        events.create(&PostParams::default(), &object).await.map(drop)
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            Entry::New(object) => {
+                let created = events.create(&PostParams::default(), &object).await;
+                if created.is_err() {
+                    self.book.forget(subject, event);
+                }
+                created.map(drop)
+            }
+        }
+    }
+}
+
+fn kind(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Normal => "Normal",
+        EventKind::Warning => "Warning",
+    }
+}

@@ -1,0 +1,132 @@
+//! The Rollout controller. [`Controller::reconcile`] is all of it on one screen; the verbs are one file each:
+//! [`observe`], `operator_core::plan`, [`execute`], [`record`], and the wish to wake.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`objects`], [`claims`] | what is kept of each kind, and what a Rollout names |
+//! | [`store`], [`watch`], [`mappings`] | stores that watches fill |
+//! | [`triggers`] | which Rollouts a change concerns |
+//! | [`queue`], [`work`] | when each Rollout is looked at, and by whom |
+//! | [`malformed`] | what happens to a Rollout that cannot be read |
+
+mod claims;
+mod execute;
+mod malformed;
+mod mappings;
+mod objects;
+mod observe;
+mod queue;
+mod record;
+mod run;
+mod store;
+mod triggers;
+mod watch;
+mod work;
+
+pub use self::{
+    observe::Reach,
+    run::{Context, Settings, run},
+    work::Worklist,
+};
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use kube::core::DynamicObject;
+use operator_core::{
+    plan::{Wake, plan},
+    traffic::ObjectName,
+};
+
+pub(crate) use self::objects::StoredRollout;
+use self::{
+    execute::Executor,
+    objects::{ReplicaSet, Service, index_owned, index_replica_set, index_rollout},
+    observe::{Observed, observe},
+    store::Store,
+};
+use crate::{events::Recorder, telemetry::RolloutMetrics, traffic::TrafficStore};
+
+/// All objects that Rollouts are about.
+#[derive(Debug)]
+pub struct Stores {
+    pub(crate) rollouts: Store<StoredRollout>,
+    pub(crate) replica_sets: Store<ReplicaSet>,
+    pub(crate) services: Store<Service>,
+    pub(crate) mappings: Store<DynamicObject>,
+}
+
+impl Default for Stores {
+    /// Empty ones, not complete.
+    fn default() -> Self {
+        Self {
+            rollouts: Store::new(index_rollout),
+            replica_sets: Store::new(index_replica_set),
+            services: Store::new(|_| Vec::new()),
+            mappings: Store::new(index_owned),
+        }
+    }
+}
+
+/// Looks after Rollouts, one at a time for each name.
+struct Controller {
+    stores: Arc<Stores>,
+    traffic: Arc<TrafficStore>,
+    executor: Executor,
+    recorder: Recorder,
+    metrics: RolloutMetrics,
+}
+
+/// How a pass over a Rollout ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    /// Nothing was to be done; look again at this time or when something changes.
+    Settled(Wake),
+    /// Something was written: the next pass sees it.
+    Moved,
+    /// There is no such Rollout.
+    Gone,
+}
+
+/// Why a pass failed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Execute(#[from] execute::Error),
+    #[error("failed to compare the status with the recorded one")]
+    Status(#[source] serde_json::Error),
+}
+
+impl Controller {
+    /// One pass: observe, plan, execute, record, wake. Why it was called does not matter.
+    async fn reconcile(&self, name: &ObjectName, now: DateTime<Utc>) -> Result<Pass, Error> {
+        // observe (no client: stores)
+        let world = match observe(&self.stores, &self.traffic, name, now) {
+            Observed::World(world) => world,
+            Observed::Malformed { metadata, malformed } => {
+                return self.refuse(name, &metadata, &malformed, now).await;
+            }
+            Observed::Gone => return Ok(self.forget(name)),
+        };
+        // plan (no client: pure)
+        let plan = plan(&world);
+        self.metrics.planned(name, &plan.why);
+        // execute (client)
+        let version = self.executor.execute(&world, &plan.effects).await?;
+        // record (client)
+        let old = world.rollout.status.clone().unwrap_or_default();
+        let patch = record::status_patch(&old, &plan.status, &version).map_err(Error::Status)?;
+        let recorded = patch.is_some();
+        if let Some(patch) = patch {
+            self.executor.write_status(name, patch).await?;
+        }
+        // wake
+        Ok(if recorded || !plan.effects.is_empty() { Pass::Moved } else { Pass::Settled(plan.wake) })
+    }
+
+    fn forget(&self, name: &ObjectName) -> Pass {
+        self.metrics.forget(name);
+        self.recorder.forget(&name.namespace, &name.name);
+        Pass::Gone
+    }
+}

@@ -1,0 +1,49 @@
+//! What a Rollout names: two Rollouts that name the same Service or Mapping are rivals, and a change of a named
+//! object concerns the Rollout.
+
+use crds::{contract::CANARY_MAPPING_SUFFIX, rollout::RolloutSpec};
+use operator_core::world::Claim;
+
+/// Every Service and base Mapping that the spec names, without repetitions.
+pub(super) fn claims(spec: &RolloutSpec) -> Vec<Claim> {
+    let mut claims: Vec<Claim> = services(spec).into_iter().map(|it| Claim::Service(it.to_owned())).collect();
+    claims.extend(mappings(spec).into_iter().map(|it| Claim::Mapping(it.to_owned())));
+    claims.sort();
+    claims.dedup();
+    claims
+}
+
+/// The names of the Services in the spec.
+pub(super) fn services(spec: &RolloutSpec) -> Vec<&str> {
+    let mut names = Vec::new();
+    if let Some(canary) = &spec.strategy.canary {
+        names.extend(canary.stable_service.as_deref());
+        names.extend(canary.canary_service.as_deref());
+        if let Some(roles) = &canary.ping_pong {
+            names.extend([roles.ping_service.as_str(), roles.pong_service.as_str()]);
+        }
+    }
+    if let Some(blue_green) = &spec.strategy.blue_green {
+        names.push(blue_green.active_service.as_str());
+        names.extend(blue_green.preview_service.as_deref());
+    }
+    names.retain(|it| !it.is_empty());
+    names
+}
+
+/// The names of the base Mappings in the spec.
+pub(super) fn mappings(spec: &RolloutSpec) -> Vec<&str> {
+    let routing = spec.strategy.canary.as_ref().and_then(|it| it.traffic_routing.as_ref());
+    let ambassador = routing.and_then(|it| it.ambassador.as_ref());
+    ambassador
+        .into_iter()
+        .flat_map(|it| &it.mappings)
+        .map(String::as_str)
+        .filter(|it| !it.is_empty())
+        .collect()
+}
+
+/// The base Mapping's name from a canary Mapping's, unless the base's was too long to be kept whole.
+pub(super) fn base_of_canary(name: &str) -> Option<&str> {
+    name.strip_suffix(CANARY_MAPPING_SUFFIX)
+}

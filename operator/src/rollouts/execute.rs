@@ -1,0 +1,260 @@
+//! Third verb: carries out a plan's effects in order and stops at the first that fails. The world is planned again
+//! then.
+
+pub(super) mod request;
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{Client, core::DynamicObject};
+use operator_core::{effect::Effect, traffic::ObjectName, world::World};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio::{sync::watch, time::Instant};
+use tracing::debug;
+
+use self::request::{Call, Scope, Subject, Verb};
+use super::{Stores, mappings::Served, objects};
+use crate::{
+    events::{Recorder, Subject as EventSubject},
+    lease::Tenure,
+};
+
+/// How long one request may take. After that its outcome is unknown; the watch tells, and preconditions keep the next
+/// plan from doing harm.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a plan was not carried out to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// This process does not hold the lease any more.
+    #[error("failed to go on: another process may hold the lease")]
+    NotHolder,
+    /// The cluster is not as the plan saw it.
+    #[error("failed to {effect}: the cluster has changed in between")]
+    Precondition {
+        /// What was tried.
+        effect: String,
+        /// What the API server said.
+        #[source]
+        source: kube::Error,
+    },
+    /// The API server refused, or could not be reached.
+    #[error("failed to {effect}")]
+    Api {
+        /// What was tried.
+        effect: String,
+        /// What the API server said.
+        #[source]
+        source: kube::Error,
+    },
+    /// No answer in time.
+    #[error("failed to {effect}: no answer within {} s", PATIENCE.as_secs())]
+    Timeout {
+        /// What was tried.
+        effect: String,
+    },
+    /// No request can be made of the effect.
+    #[error("failed to {effect}")]
+    Request {
+        /// What was tried.
+        effect: String,
+        /// Why not.
+        #[source]
+        source: request::Error,
+    },
+}
+
+impl Error {
+    /// Whether planning again is all that is needed.
+    pub(super) fn is_stale(&self) -> bool {
+        match self {
+            Self::NotHolder | Self::Precondition { .. } => true,
+            Self::Api { .. } | Self::Timeout { .. } | Self::Request { .. } => false,
+        }
+    }
+}
+
+/// Carries out effects.
+#[derive(Clone)]
+pub(super) struct Executor {
+    client: Client,
+    stores: Arc<Stores>,
+    tenure: watch::Receiver<Tenure>,
+    mappings: watch::Receiver<Served>,
+    recorder: Recorder,
+}
+
+impl Executor {
+    /// One that acts while `tenure` holds.
+    pub(super) fn new(
+        client: Client,
+        stores: Arc<Stores>,
+        tenure: watch::Receiver<Tenure>,
+        mappings: watch::Receiver<Served>,
+        recorder: Recorder,
+    ) -> Self {
+        Self { client, stores, tenure, mappings, recorder }
+    }
+
+    /// Carries out a plan's effects. The result is the Rollout's `resourceVersion` after them: the world's, unless
+    /// an effect wrote to the Rollout.
+    pub(super) async fn execute(&self, world: &World, effects: &[Effect]) -> Result<String, Error> {
+        let metadata = &world.rollout.metadata;
+        let name = objects::key(metadata);
+        let mut version = metadata.resource_version.clone().unwrap_or_default();
+        for effect in effects {
+            if let Effect::Event(event) = effect {
+                self.recorder.record(&EventSubject::of(metadata), event);
+                continue;
+            }
+            let mappings = self.mappings.borrow().clone();
+            let scope = Scope {
+                namespace: &name.namespace,
+                mappings: mappings.resource(),
+                rollout_version: &version,
+                annotated: self.annotated(&name.namespace, effect),
+            };
+            let described = describe(effect);
+            let call = request::request(effect, &scope);
+            let call = call.map_err(|source| Error::Request { effect: described.clone(), source })?;
+            let Some(call) = call else { continue };
+            debug!(rollout = %name, effect = described, "executing");
+            if let Some(written) = self.call(&name, call, described).await? {
+                version = written;
+            }
+        }
+        Ok(version)
+    }
+
+    /// Writes the status. The plan's world is the precondition: the patch holds its `resourceVersion`.
+    pub(super) async fn write_status(&self, name: &ObjectName, patch: Value) -> Result<(), Error> {
+        let effect = "record the status".to_owned();
+        let request = request::status(&name.namespace, &name.name, patch)
+            .map_err(|source| Error::Request { effect: effect.clone(), source })?;
+        let call = Call { request, subject: Subject::Rollout(name.name.clone()), verb: Verb::Change };
+        self.call(name, call, effect).await.map(drop)
+    }
+
+    /// Sends one request and puts the answer into the stores. The result is the Rollout's new version if it is the
+    /// Rollout that was written.
+    async fn call(&self, rollout: &ObjectName, call: Call, effect: String) -> Result<Option<String>, Error> {
+        if !self.tenure.borrow().holds(Instant::now()) {
+            return Err(Error::NotHolder);
+        }
+        let Call { request, subject, verb } = call;
+        match self.send::<Value>(request, &effect).await {
+            Ok(answer) => Ok(self.note(&rollout.namespace, &subject, &verb, answer)),
+            Err(error) => {
+                if let (Error::Precondition { .. }, Verb::Create, Subject::ReplicaSet(name)) =
+                    (&error, &verb, &subject)
+                {
+                    self.look_at_replica_set(&rollout.namespace, name).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Something has the name of a ReplicaSet that we want to create. The watch sees only sets with a hash label, so
+    /// it is fetched: the next world shows whose it is.
+    async fn look_at_replica_set(&self, namespace: &str, name: &str) {
+        let Ok(request) = request::get_replica_set(namespace, name) else { return };
+        if let Ok(found) = self.send::<objects::ReplicaSet>(request, "read a ReplicaSet").await {
+            self.stores.replica_sets.written(found);
+        }
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        request: http::Request<Vec<u8>>,
+        effect: &str,
+    ) -> Result<T, Error> {
+        let effect = || effect.to_owned();
+        match tokio::time::timeout(PATIENCE, self.client.request(request)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(source)) if is_stale(&source) => Err(Error::Precondition { effect: effect(), source }),
+            Ok(Err(source)) => Err(Error::Api { effect: effect(), source }),
+            Err(_) => Err(Error::Timeout { effect: effect() }),
+        }
+    }
+
+    /// Puts the answer to a write into the stores. An answer that cannot be read is left to the watch.
+    fn note(&self, namespace: &str, subject: &Subject, verb: &Verb, answer: Value) -> Option<String> {
+        let stores = &self.stores;
+        match (subject, verb) {
+            (Subject::ReplicaSet(name), Verb::Delete { uid }) => {
+                stores.replica_sets.erased(&ObjectName::new(namespace, name), uid);
+            }
+            (Subject::Mapping(name), Verb::Delete { uid }) => {
+                stores.mappings.erased(&ObjectName::new(namespace, name), uid);
+            }
+            (Subject::Service(_) | Subject::Rollout(_), Verb::Delete { .. }) => {}
+            (Subject::ReplicaSet(_), Verb::Create | Verb::Change) => {
+                if let Ok(mut object) = objects::ReplicaSet::deserialize(answer) {
+                    objects::trim(&mut object);
+                    stores.replica_sets.written(object);
+                }
+            }
+            (Subject::Service(_), Verb::Create | Verb::Change) => {
+                if let Ok(mut object) = objects::Service::deserialize(answer) {
+                    objects::trim_service(&mut object);
+                    stores.services.written(object);
+                }
+            }
+            (Subject::Mapping(_), Verb::Create | Verb::Change) => {
+                if let Ok(mut object) = DynamicObject::deserialize(answer) {
+                    objects::trim(&mut object);
+                    stores.mappings.written(object);
+                }
+            }
+            (Subject::Rollout(_), Verb::Create | Verb::Change) => {
+                if let Ok(mut object) = objects::StoredRollout::deserialize(answer) {
+                    objects::trim_rollout(&mut object);
+                    let version = object.metadata.resource_version.clone();
+                    stores.rollouts.written(object);
+                    return version;
+                }
+            }
+        }
+        None
+    }
+
+    fn annotated(&self, namespace: &str, effect: &Effect) -> bool {
+        let Effect::ScaleReplicaSet { target, .. } = effect else { return true };
+        let set = self.stores.replica_sets.get(&ObjectName::new(namespace, target.name.clone()));
+        set.and_then(|it| it.metadata.annotations.as_ref().map(|it| !it.is_empty())).unwrap_or(false)
+    }
+}
+
+/// Whether the API server has refused because the cluster is not as the plan saw it: 409 for versions, uids and names,
+/// 404 for what is gone, 422 for a JSON patch whose `test` fails.
+fn is_stale(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    match status.code {
+        409 | 404 => true,
+        422 => status.message.contains("rejected our request") || status.message.contains("test"),
+        _ => false,
+    }
+}
+
+/// An effect in words, after "failed to".
+fn describe(effect: &Effect) -> String {
+    match effect {
+        Effect::CreateReplicaSet { name, .. } => format!("create ReplicaSet {name}"),
+        Effect::AdoptReplicaSet { target, .. } => format!("adopt ReplicaSet {}", target.name),
+        Effect::ScaleReplicaSet { target, from, to, .. } => {
+            format!("scale ReplicaSet {} from {from} to {to}", target.name)
+        }
+        Effect::AnnotateReplicaSet { target, .. } => format!("annotate ReplicaSet {}", target.name),
+        Effect::DeleteReplicaSet { target } => format!("delete ReplicaSet {}", target.name),
+        Effect::SetServiceSelector { target, to, .. } => {
+            format!("point Service {} at version {to}", target.name)
+        }
+        Effect::CreateMapping { name, .. } => format!("create Mapping {name}"),
+        Effect::UpdateMapping { target, .. } => format!("update Mapping {}", target.name),
+        Effect::DeleteMapping { target } => format!("delete Mapping {}", target.name),
+        Effect::SetRolloutRevision { to, .. } => format!("write revision {to} to the Rollout"),
+        Effect::DefaultReplicas { .. } => "write replicas: 1 to the Rollout".to_owned(),
+        Effect::Event(event) => format!("record the event {}", event.reason),
+    }
+}

@@ -1,0 +1,422 @@
+//! The exact request of each effect: pure.
+//!
+//! Preconditions travel with the request, so that the API server checks them against what it has: a JSON patch with
+//! `test`, a merge patch with uid and `resourceVersion`, a PUT or DELETE with the same.
+
+use std::collections::BTreeMap;
+
+use crds::contract::{
+    MANAGED_BY_ANNOTATION as MANAGED_BY, POD_TEMPLATE_HASH_LABEL as HASH_LABEL,
+    REVISION_ANNOTATION as REVISION,
+};
+use http::Request;
+use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Service};
+use kube::{
+    Resource,
+    api::{
+        ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
+        PropagationPolicy,
+    },
+    core,
+};
+use operator_core::effect::{Effect, Target};
+use serde_json::{Value, json};
+
+/// The field manager of all writes. Not Argo's `rollouts-controller`, so that managed fields tell the two apart.
+pub(crate) const FIELD_MANAGER: &str = "sluice-operator";
+
+/// What a request needs beside its effect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scope<'a> {
+    /// The Rollout's namespace.
+    pub namespace: &'a str,
+    /// The version in which Mappings are written; `None` while none is served.
+    pub mappings: Option<&'a ApiResource>,
+    /// The Rollout's `resourceVersion`: the world's, or that of our own last write in this plan.
+    pub rollout_version: &'a str,
+    /// The ReplicaSet of the effect has at least one annotation: a JSON patch cannot add to a map that is not there.
+    pub annotated: bool,
+}
+
+/// One request.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// What to send.
+    pub request: Request<Vec<u8>>,
+    /// What it changes.
+    pub subject: Subject,
+    /// How.
+    pub verb: Verb,
+}
+
+/// The object that a request changes, by kind and name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A ReplicaSet.
+    ReplicaSet(String),
+    /// A Service.
+    Service(String),
+    /// A Mapping.
+    Mapping(String),
+    /// The Rollout.
+    Rollout(String),
+}
+
+/// What a request does with its object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// The object is new.
+    Create,
+    /// The answer is the object as it is now.
+    Change,
+    /// The object of this uid goes.
+    Delete {
+        /// The uid.
+        uid: String,
+    },
+}
+
+/// Why no request can be made of an effect.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// No version of Mappings is served.
+    #[error("failed to write a Mapping: the API server does not know the kind")]
+    NoMappings,
+    /// The request cannot be written; a name with forbidden characters for instance.
+    #[error("failed to build the request")]
+    Build(#[source] core::request::Error),
+    /// The body cannot be written.
+    #[error("failed to write the body of the request")]
+    Body(#[source] serde_json::Error),
+}
+
+/// The request of an effect; `None` for an Event, which goes another way.
+pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>, Error> {
+    let call = match effect {
+        Effect::CreateReplicaSet { name, manifest } => {
+            let request = replica_sets(scope).create(&create(), body(manifest)?);
+            call(request, Subject::ReplicaSet(name.clone()), Verb::Create)
+        }
+        Effect::AdoptReplicaSet { target, owner } => {
+            // Owner references are merged by uid, so that others' stay.
+            let patch = json!({"metadata": {
+                "uid": target.uid,
+                "resourceVersion": target.resource_version,
+                "ownerReferences": [owner],
+            }});
+            let request = replica_sets(scope).patch(&target.name, &patching(), &Patch::Strategic(patch));
+            call(request, Subject::ReplicaSet(target.name.clone()), Verb::Change)
+        }
+        Effect::ScaleReplicaSet { target, from, to, annotations } => {
+            let patch = scale_patch(target, *from, *to, annotations, scope.annotated);
+            let patch = Patch::<()>::Json(serde_json::from_value(patch).map_err(Error::Body)?);
+            let request = replica_sets(scope).patch(&target.name, &patching(), &patch);
+            call(request, Subject::ReplicaSet(target.name.clone()), Verb::Change)
+        }
+        Effect::AnnotateReplicaSet { target, annotations } => {
+            let patch = json!({"metadata": {"uid": target.uid, "annotations": annotations}});
+            let request = replica_sets(scope).patch(&target.name, &patching(), &Patch::Merge(patch));
+            call(request, Subject::ReplicaSet(target.name.clone()), Verb::Change)
+        }
+        Effect::DeleteReplicaSet { target } => {
+            let request = replica_sets(scope).delete(&target.name, &deleting(target));
+            call(request, Subject::ReplicaSet(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
+        }
+        Effect::SetServiceSelector { target, from: _, to, managed_by } => {
+            // The version covers `from`, and a merge patch adds the annotations' map where there is none.
+            let mut patch = json!({
+                "metadata": {"uid": target.uid, "resourceVersion": target.resource_version},
+                "spec": {"selector": {HASH_LABEL: to}},
+            });
+            if let Some(rollout) = managed_by {
+                patch["metadata"]["annotations"] = json!({MANAGED_BY: rollout});
+            }
+            let services = core::Request::new(Service::url_path(&(), Some(scope.namespace)));
+            let request = services.patch(&target.name, &patching(), &Patch::Merge(patch));
+            call(request, Subject::Service(target.name.clone()), Verb::Change)
+        }
+        Effect::CreateMapping { name, manifest } => {
+            let request = mappings(scope)?.create(&create(), body(manifest)?);
+            call(request, Subject::Mapping(name.clone()), Verb::Create)
+        }
+        Effect::UpdateMapping { target, manifest } => {
+            let request = mappings(scope)?.replace(&target.name, &create(), body(manifest)?);
+            call(request, Subject::Mapping(target.name.clone()), Verb::Change)
+        }
+        Effect::DeleteMapping { target } => {
+            let request = mappings(scope)?.delete(&target.name, &deleting(target));
+            call(request, Subject::Mapping(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
+        }
+        Effect::SetRolloutRevision { target, from: _, to } => {
+            rollout(scope, target, Some(json!({REVISION: to.to_string()})), None)
+        }
+        Effect::DefaultReplicas { target } => rollout(scope, target, None, Some(json!({"replicas": 1}))),
+        Effect::Event(_) => return Ok(None),
+    };
+    call.map(Some)
+}
+
+/// The patch of a Rollout's `/status`.
+pub(crate) fn status(namespace: &str, name: &str, patch: Value) -> Result<Request<Vec<u8>>, Error> {
+    rollouts(namespace)
+        .patch_subresource("status", name, &patching(), &Patch::Merge(patch))
+        .map_err(Error::Build)
+}
+
+/// Reads one ReplicaSet.
+pub(crate) fn get_replica_set(namespace: &str, name: &str) -> Result<Request<Vec<u8>>, Error> {
+    let path = ReplicaSet::url_path(&(), Some(namespace));
+    core::Request::new(path).get(name, &kube::api::GetParams::default()).map_err(Error::Build)
+}
+
+/// A change of the Rollout itself, refused unless it is at the version that the plan is about.
+fn rollout(
+    scope: &Scope<'_>,
+    target: &Target,
+    annotations: Option<Value>,
+    spec: Option<Value>,
+) -> Result<Call, Error> {
+    let mut patch = json!({"metadata": {"uid": target.uid, "resourceVersion": scope.rollout_version}});
+    if let Some(annotations) = annotations {
+        patch["metadata"]["annotations"] = annotations;
+    }
+    if let Some(spec) = spec {
+        patch["spec"] = spec;
+    }
+    let request = rollouts(scope.namespace).patch(&target.name, &patching(), &Patch::Merge(patch));
+    call(request, Subject::Rollout(target.name.clone()), Verb::Change)
+}
+
+/// Other fields of a ReplicaSet change all the time (its status does with every pod): only what the plan relied on is
+/// tested.
+fn scale_patch(
+    target: &Target,
+    from: i32,
+    to: i32,
+    annotations: &BTreeMap<String, Option<String>>,
+    annotated: bool,
+) -> Value {
+    let mut patch = vec![
+        json!({"op": "test", "path": "/metadata/uid", "value": target.uid}),
+        json!({"op": "test", "path": "/spec/replicas", "value": from}),
+        json!({"op": "replace", "path": "/spec/replicas", "value": to}),
+    ];
+    if !annotated && !annotations.is_empty() {
+        patch.push(json!({"op": "test", "path": "/metadata/annotations", "value": null}));
+        patch.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+    }
+    for (name, value) in annotations {
+        let pointer = format!("/metadata/annotations/{}", name.replace('~', "~0").replace('/', "~1"));
+        // `add` sets or replaces. `remove` alone would fail if there is nothing to remove.
+        patch.push(json!({"op": "add", "path": pointer, "value": value.as_deref().unwrap_or_default()}));
+        if value.is_none() {
+            patch.push(json!({"op": "remove", "path": pointer}));
+        }
+    }
+    Value::Array(patch)
+}
+
+fn call(
+    request: Result<Request<Vec<u8>>, core::request::Error>,
+    subject: Subject,
+    verb: Verb,
+) -> Result<Call, Error> {
+    Ok(Call { request: request.map_err(Error::Build)?, subject, verb })
+}
+
+fn replica_sets(scope: &Scope<'_>) -> core::Request {
+    core::Request::new(ReplicaSet::url_path(&(), Some(scope.namespace)))
+}
+
+fn rollouts(namespace: &str) -> core::Request {
+    core::Request::new(crds::Rollout::url_path(&(), Some(namespace)))
+}
+
+fn mappings(scope: &Scope<'_>) -> Result<core::Request, Error> {
+    let resource = scope.mappings.ok_or(Error::NoMappings)?;
+    Ok(core::Request::new(DynamicObject::url_path(resource, Some(scope.namespace))))
+}
+
+fn body(manifest: &Value) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(manifest).map_err(Error::Body)
+}
+
+fn create() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+fn patching() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+fn deleting(target: &Target) -> DeleteParams {
+    DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Background),
+        preconditions: Some(Preconditions {
+            uid: Some(target.uid.clone()),
+            resource_version: Some(target.resource_version.clone()),
+        }),
+        ..DeleteParams::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: &str = "app-5d8";
+
+    fn target() -> Target {
+        Target { name: TARGET.to_owned(), uid: "u1".to_owned(), resource_version: "42".to_owned() }
+    }
+
+    fn mapping_resource() -> ApiResource {
+        ApiResource {
+            group: "getambassador.io".to_owned(),
+            version: "v3alpha1".to_owned(),
+            api_version: "getambassador.io/v3alpha1".to_owned(),
+            kind: "Mapping".to_owned(),
+            plural: "mappings".to_owned(),
+        }
+    }
+
+    /// Method, path, content type and body of an effect's request.
+    fn sent(effect: &Effect, annotated: bool) -> (String, String, Value) {
+        let mappings = mapping_resource();
+        let scope = Scope { namespace: "web", mappings: Some(&mappings), rollout_version: "43", annotated };
+        let call = request(effect, &scope).unwrap().unwrap();
+        let (head, body) = call.request.into_parts();
+        let kind = head.headers.get(http::header::CONTENT_TYPE).map_or("", |it| it.to_str().unwrap());
+        let line = format!("{} {}", head.method, head.uri);
+        (line, kind.to_owned(), serde_json::from_slice(&body).unwrap())
+    }
+
+    fn check(effect: &Effect, line: &str, kind: &str, body: Value) {
+        assert_eq!(sent(effect, true), (line.to_owned(), kind.to_owned(), body));
+    }
+
+    const SETS: &str = "/apis/apps/v1/namespaces/web/replicasets";
+    const MAPPINGS: &str = "/apis/getambassador.io/v3alpha1/namespaces/web/mappings";
+    const MANAGER: &str = "fieldManager=sluice-operator";
+
+    #[test]
+    fn a_replica_set_is_created_as_the_plan_says() {
+        let manifest = json!({"kind": "ReplicaSet", "spec": {"replicas": 0}});
+        let effect = Effect::CreateReplicaSet { name: TARGET.to_owned(), manifest: manifest.clone() };
+        check(&effect, &format!("POST {SETS}?&{MANAGER}"), "application/json", manifest);
+    }
+
+    #[test]
+    fn adopting_keeps_other_owners_and_is_refused_for_another_version() {
+        let owner = json!({"kind": "Rollout", "uid": "r"});
+        check(
+            &Effect::AdoptReplicaSet { target: target(), owner: owner.clone() },
+            &format!("PATCH {SETS}/app-5d8?&{MANAGER}"),
+            "application/strategic-merge-patch+json",
+            json!({"metadata": {"uid": "u1", "resourceVersion": "42", "ownerReferences": [owner]}}),
+        );
+    }
+
+    #[test]
+    fn scaling_tests_what_the_plan_saw() {
+        let annotations = BTreeMap::from([
+            ("rollout.argoproj.io/desired-replicas".to_owned(), Some("5".to_owned())),
+            ("scale-down-deadline".to_owned(), None),
+        ]);
+        let effect = Effect::ScaleReplicaSet { target: target(), from: 2, to: 5, annotations };
+        let (desired, deadline) = (
+            "/metadata/annotations/rollout.argoproj.io~1desired-replicas",
+            "/metadata/annotations/scale-down-deadline",
+        );
+        let body = json!([
+            {"op": "test", "path": "/metadata/uid", "value": "u1"},
+            {"op": "test", "path": "/spec/replicas", "value": 2},
+            {"op": "replace", "path": "/spec/replicas", "value": 5},
+            {"op": "add", "path": desired, "value": "5"},
+            {"op": "add", "path": deadline, "value": ""},
+            {"op": "remove", "path": deadline},
+        ]);
+        check(&effect, &format!("PATCH {SETS}/app-5d8?&{MANAGER}"), "application/json-patch+json", body);
+
+        let (_, _, bare) = sent(&effect, false);
+        assert_eq!(bare[3], json!({"op": "test", "path": "/metadata/annotations", "value": null}));
+        assert_eq!(bare[4], json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+    }
+
+    #[test]
+    fn annotating_removes_with_null() {
+        let annotations = BTreeMap::from([("a".to_owned(), Some("1".to_owned())), ("b".to_owned(), None)]);
+        check(
+            &Effect::AnnotateReplicaSet { target: target(), annotations },
+            &format!("PATCH {SETS}/app-5d8?&{MANAGER}"),
+            "application/merge-patch+json",
+            json!({"metadata": {"uid": "u1", "annotations": {"a": "1", "b": null}}}),
+        );
+    }
+
+    #[test]
+    fn deleting_names_uid_and_version() {
+        let body = json!({
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": "u1", "resourceVersion": "42"},
+        });
+        let set = Effect::DeleteReplicaSet { target: target() };
+        check(&set, &format!("DELETE {SETS}/app-5d8?"), "application/json", body.clone());
+        let mapping = Effect::DeleteMapping { target: target() };
+        check(&mapping, &format!("DELETE {MAPPINGS}/app-5d8?"), "application/json", body);
+    }
+
+    #[test]
+    fn a_service_is_switched_at_the_version_the_plan_saw() {
+        let switch = |managed_by: Option<&str>| Effect::SetServiceSelector {
+            target: target(),
+            from: None,
+            to: "abc".to_owned(),
+            managed_by: managed_by.map(str::to_owned),
+        };
+        let line = format!("PATCH /api/v1/namespaces/web/services/app-5d8?&{MANAGER}");
+        let mut body = json!({
+            "metadata": {"uid": "u1", "resourceVersion": "42"},
+            "spec": {"selector": {"rollouts-pod-template-hash": "abc"}},
+        });
+        check(&switch(None), &line, "application/merge-patch+json", body.clone());
+        body["metadata"]["annotations"] = json!({"argo-rollouts.argoproj.io/managed-by-rollouts": "app"});
+        check(&switch(Some("app")), &line, "application/merge-patch+json", body);
+    }
+
+    #[test]
+    fn mappings_are_posted_and_put_because_argos_role_grants_no_patch() {
+        let manifest = json!({"kind": "Mapping", "metadata": {"resourceVersion": "42"}});
+        let create = Effect::CreateMapping { name: TARGET.to_owned(), manifest: manifest.clone() };
+        check(&create, &format!("POST {MAPPINGS}?&{MANAGER}"), "application/json", manifest.clone());
+        let update = Effect::UpdateMapping { target: target(), manifest: manifest.clone() };
+        check(&update, &format!("PUT {MAPPINGS}/app-5d8?&{MANAGER}"), "application/json", manifest);
+    }
+
+    #[test]
+    fn the_rollout_is_patched_at_the_version_of_our_own_last_write() {
+        let path = "PATCH /apis/argoproj.io/v1alpha1/namespaces/web/rollouts/app-5d8";
+        let guard = json!({"uid": "u1", "resourceVersion": "43"});
+        let mut body = json!({"metadata": guard.clone()});
+        body["metadata"]["annotations"] = json!({"rollout.argoproj.io/revision": "3"});
+        check(
+            &Effect::SetRolloutRevision { target: target(), from: None, to: 3 },
+            &format!("{path}?&{MANAGER}"),
+            "application/merge-patch+json",
+            body,
+        );
+        check(
+            &Effect::DefaultReplicas { target: target() },
+            &format!("{path}?&{MANAGER}"),
+            "application/merge-patch+json",
+            json!({"metadata": guard, "spec": {"replicas": 1}}),
+        );
+    }
+
+    #[test]
+    fn without_mappings_served_the_effect_fails_with_a_reason() {
+        let scope = Scope { namespace: "web", mappings: None, rollout_version: "1", annotated: true };
+        let effect = Effect::DeleteMapping { target: target() };
+        assert!(matches!(request(&effect, &scope), Err(Error::NoMappings)));
+    }
+}

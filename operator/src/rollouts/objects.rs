@@ -1,0 +1,273 @@
+//! What is kept of each kind: slim types, decoded as such. `managedFields` and pod templates never reach memory for
+//! long.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use crds::{Rollout, contract};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{apps::v1 as apps, core::v1 as core},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use kube::Resource;
+use operator_core::{traffic::ObjectName, world::Claim};
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::Value;
+
+use super::claims::claims;
+
+/// A Rollout as it is kept: decoded, or with the reason why it cannot be.
+///
+/// A field of the wrong type must not end the watch of all others; so decoding never fails as long as there is
+/// metadata.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredRollout {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// The rest.
+    pub decoded: Result<Box<Rollout>, Malformed>,
+}
+
+/// A Rollout that the API server has and that cannot be read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Malformed {
+    /// What is wrong with it.
+    pub error: String,
+    /// Its status, as far as it has one.
+    pub status: Value,
+}
+
+impl<'de> Deserialize<'de> for StoredRollout {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object = Value::deserialize(deserializer)?;
+        match Rollout::deserialize(&object) {
+            Ok(rollout) => Ok(Self { metadata: rollout.metadata.clone(), decoded: Ok(Box::new(rollout)) }),
+            Err(error) => {
+                let metadata = object.get("metadata").cloned().unwrap_or_default();
+                let metadata = ObjectMeta::deserialize(metadata).map_err(D::Error::custom)?;
+                let status = object.get("status").cloned().unwrap_or_default();
+                Ok(Self { metadata, decoded: Err(Malformed { error: error.to_string(), status }) })
+            }
+        }
+    }
+}
+
+/// A ReplicaSet without its template.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ReplicaSet {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// What it should be.
+    #[serde(default)]
+    pub spec: ReplicaSetSpec,
+    /// What it is.
+    #[serde(default)]
+    pub status: ReplicaSetStatus,
+}
+
+/// The part of a ReplicaSet's spec that is read.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReplicaSetSpec {
+    /// Wanted pods; the API server sets it.
+    pub replicas: Option<i32>,
+    /// Seconds after which a ready pod is available.
+    #[serde(default)]
+    pub min_ready_seconds: i32,
+}
+
+/// The part of a ReplicaSet's status that is read.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReplicaSetStatus {
+    /// Pods.
+    #[serde(default)]
+    pub replicas: i32,
+    /// Ready pods.
+    #[serde(default)]
+    pub ready_replicas: i32,
+    /// Available pods.
+    #[serde(default)]
+    pub available_replicas: i32,
+    /// Conditions.
+    #[serde(default)]
+    pub conditions: Vec<ReplicaSetCondition>,
+}
+
+/// A condition of a ReplicaSet.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct ReplicaSetCondition {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// For people.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// A Service's selector.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Service {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// Its spec.
+    #[serde(default)]
+    pub spec: ServiceSpec,
+}
+
+/// The part of a Service's spec that is read.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct ServiceSpec {
+    /// Labels of its pods.
+    #[serde(default)]
+    pub selector: Option<BTreeMap<String, String>>,
+}
+
+macro_rules! resource {
+    ($type:ty, $of:ty) => {
+        impl Resource for $type {
+            type DynamicType = ();
+            type Scope = NamespaceResourceScope;
+
+            fn kind((): &()) -> Cow<'_, str> {
+                <$of>::kind(&())
+            }
+
+            fn group((): &()) -> Cow<'_, str> {
+                <$of>::group(&())
+            }
+
+            fn version((): &()) -> Cow<'_, str> {
+                <$of>::version(&())
+            }
+
+            fn plural((): &()) -> Cow<'_, str> {
+                <$of>::plural(&())
+            }
+
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
+resource!(StoredRollout, Rollout);
+resource!(ReplicaSet, apps::ReplicaSet);
+resource!(Service, core::Service);
+
+/// How objects are found, other than by their name. All keys hold the namespace or a uid.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Index {
+    /// ReplicaSets and Mappings by the uid of their controller.
+    Controller(String),
+    /// ReplicaSets of a namespace that have no controller.
+    Orphan(String),
+    /// ReplicaSets by namespace and pod-template hash.
+    Version(ObjectName),
+    /// Rollouts by what they name, in a namespace.
+    Claim(String, Claim),
+}
+
+/// `namespace/name` of an object.
+pub(super) fn key(metadata: &ObjectMeta) -> ObjectName {
+    ObjectName::new(metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+}
+
+/// The controller reference of an object.
+pub(super) fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    metadata.owner_references.iter().flatten().find(|it| it.controller == Some(true))
+}
+
+/// The pod-template hash of a ReplicaSet; empty if it has none.
+pub(super) fn hash(metadata: &ObjectMeta) -> &str {
+    let labels = metadata.labels.as_ref();
+    labels.and_then(|it| it.get(contract::POD_TEMPLATE_HASH_LABEL)).map_or("", String::as_str)
+}
+
+/// How a Rollout is found.
+pub(super) fn index_rollout(rollout: &StoredRollout) -> Vec<Index> {
+    let namespace = rollout.metadata.namespace.clone().unwrap_or_default();
+    let Ok(decoded) = &rollout.decoded else { return Vec::new() };
+    claims(&decoded.spec).into_iter().map(|it| Index::Claim(namespace.clone(), it)).collect()
+}
+
+/// How a ReplicaSet is found.
+pub(super) fn index_replica_set(replica_set: &ReplicaSet) -> Vec<Index> {
+    let metadata = &replica_set.metadata;
+    let namespace = metadata.namespace.clone().unwrap_or_default();
+    let owned = match controller(metadata) {
+        Some(owner) => Index::Controller(owner.uid.clone()),
+        None => Index::Orphan(namespace.clone()),
+    };
+    vec![owned, Index::Version(ObjectName::new(namespace, hash(metadata)))]
+}
+
+/// How an object is found that only a controller may own.
+pub(super) fn index_owned<K: Resource>(object: &K) -> Vec<Index> {
+    controller(object.meta()).map(|owner| Index::Controller(owner.uid.clone())).into_iter().collect()
+}
+
+/// Drops what is never read: large, and different with every write.
+pub(super) fn trim<K: Resource>(object: &mut K) {
+    object.meta_mut().managed_fields = None;
+}
+
+/// Drops what is never read of a Rollout.
+pub(super) fn trim_rollout(rollout: &mut StoredRollout) {
+    rollout.metadata.managed_fields = None;
+    if let Ok(decoded) = &mut rollout.decoded {
+        decoded.metadata.managed_fields = None;
+    }
+}
+
+/// Drops what is never read of a Service.
+pub(super) fn trim_service(service: &mut Service) {
+    let metadata = &mut service.metadata;
+    metadata.managed_fields = None;
+    metadata.labels = None;
+    metadata.owner_references = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.retain(|name, _| name == contract::MANAGED_BY_ANNOTATION);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_malformed_rollout_keeps_its_name_and_says_what_is_wrong() {
+        let object = json!({
+            "metadata": {"name": "app", "namespace": "web", "uid": "u"},
+            "spec": {"replicas": "three"},
+            "status": {"phase": "Healthy"},
+        });
+        let stored = StoredRollout::deserialize(object).unwrap();
+        assert_eq!(key(&stored.metadata), ObjectName::new("web", "app"));
+        let malformed = stored.decoded.unwrap_err();
+        assert!(malformed.error.contains("three"), "{}", malformed.error);
+        assert_eq!(malformed.status, json!({"phase": "Healthy"}));
+    }
+
+    #[test]
+    fn a_services_other_annotations_are_dropped() {
+        let mut service = Service::deserialize(json!({
+            "metadata": {"name": "app", "annotations": {
+                "argo-rollouts.argoproj.io/managed-by-rollouts": "app",
+                "kubectl.kubernetes.io/last-applied-configuration": "{…}",
+            }},
+        }))
+        .unwrap();
+        trim_service(&mut service);
+        assert_eq!(service.metadata.annotations.unwrap().len(), 1);
+    }
+}

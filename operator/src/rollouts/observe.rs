@@ -1,0 +1,184 @@
+//! First verb: builds the [`World`] of one Rollout from the stores. No client: everything has been watched.
+
+mod convert;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use crds::{Rollout, contract::CANARY_MAPPING_SUFFIX};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+use operator_core::{
+    spec::Selector,
+    traffic::ObjectName,
+    world::{Claim, Lookup, Mapping, Owner, ReplicaSet, Rival, World},
+};
+
+use super::{
+    Stores,
+    claims::{claims, mappings, services},
+    objects::{Index, Malformed, controller, key},
+};
+use crate::traffic::TrafficStore;
+
+/// What there is under a Rollout's name.
+#[derive(Debug)]
+pub(super) enum Observed {
+    /// Nothing.
+    Gone,
+    /// A Rollout, and all that matters to it.
+    World(Box<World>),
+    /// A Rollout that cannot be read.
+    Malformed {
+        /// Its metadata.
+        metadata: Box<ObjectMeta>,
+        /// What is wrong.
+        malformed: Malformed,
+    },
+}
+
+/// Looks at one Rollout.
+pub(super) fn observe(
+    stores: &Stores,
+    traffic: &TrafficStore,
+    name: &ObjectName,
+    now: DateTime<Utc>,
+) -> Observed {
+    let Some(found) = stores.rollouts.get(name) else { return Observed::Gone };
+    let rollout = match &found.decoded {
+        Ok(rollout) => rollout.as_ref().clone(),
+        Err(malformed) => {
+            let metadata = Box::new(found.metadata.clone());
+            return Observed::Malformed { metadata, malformed: malformed.clone() };
+        }
+    };
+    let canary_mappings = canary_mappings(stores, &rollout, name);
+    Observed::World(Box::new(World {
+        now,
+        replica_sets: replica_sets(stores, &rollout, name),
+        services: named_services(stores, &rollout, name),
+        mappings: named_mappings(stores, &rollout, name),
+        rivals: rivals(stores, &rollout, name),
+        traffic: traffic.of(&reach(&rollout, name, canary_mappings.keys())),
+        canary_mappings,
+        rollout,
+    }))
+}
+
+/// What of the data plane matters to one Rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// The Rollout's namespace.
+    pub namespace: String,
+    /// Its Services.
+    pub services: Vec<ObjectName>,
+    /// Its Mappings, the canaries' among them.
+    pub mappings: Vec<ObjectName>,
+}
+
+fn reach<'a>(rollout: &Rollout, name: &ObjectName, canaries: impl Iterator<Item = &'a String>) -> Reach {
+    let here = |it: &str| ObjectName::new(name.namespace.clone(), it);
+    let base = mappings(&rollout.spec).into_iter().map(here);
+    Reach {
+        namespace: name.namespace.clone(),
+        services: services(&rollout.spec).into_iter().map(here).collect(),
+        mappings: base.chain(canaries.map(|it| here(it))).collect(),
+    }
+}
+
+/// Those that the Rollout controls, those without a controller that its selector matches, and those that have a name
+/// which it would give (`<rollout>-<hash>`).
+fn replica_sets(stores: &Stores, rollout: &Rollout, name: &ObjectName) -> Vec<ReplicaSet> {
+    let uid = rollout.metadata.uid.clone().unwrap_or_default();
+    let mut found = BTreeMap::new();
+    for set in stores.replica_sets.with_prefix(&name.namespace, &format!("{}-", name.name)) {
+        let suffix = set.metadata.name.as_deref().map(|it| &it[name.name.len() + 1..]).unwrap_or_default();
+        if !suffix.contains('-') {
+            found.insert(set.name_any(), set);
+        }
+    }
+    if let Ok(selector) = Selector::parse(rollout.spec.selector.as_ref()) {
+        for set in stores.replica_sets.find(&Index::Orphan(name.namespace.clone())) {
+            if selector.matches(set.labels()) {
+                found.insert(set.name_any(), set);
+            }
+        }
+    }
+    for set in stores.replica_sets.find(&Index::Controller(uid.clone())) {
+        found.insert(set.name_any(), set);
+    }
+    let owner = |metadata: &ObjectMeta| match controller(metadata) {
+        Some(reference) if reference.uid == uid => Owner::ThisRollout,
+        Some(_) => Owner::Other,
+        None => Owner::Nobody,
+    };
+    found.into_values().map(|set| convert::replica_set(&set, owner(&set.metadata))).collect()
+}
+
+fn named_services(
+    stores: &Stores,
+    rollout: &Rollout,
+    name: &ObjectName,
+) -> BTreeMap<String, Lookup<operator_core::world::Service>> {
+    let names = services(&rollout.spec).into_iter();
+    names
+        .map(|service| {
+            let found = stores.services.get(&ObjectName::new(name.namespace.clone(), service));
+            let lookup = found.map_or(Lookup::Missing, |it| Lookup::Found(convert::service(&it)));
+            (service.to_owned(), lookup)
+        })
+        .collect()
+}
+
+fn named_mappings(
+    stores: &Stores,
+    rollout: &Rollout,
+    name: &ObjectName,
+) -> BTreeMap<String, Lookup<Mapping>> {
+    let uid = rollout.metadata.uid.as_deref().unwrap_or_default();
+    let names = mappings(&rollout.spec).into_iter();
+    names
+        .map(|mapping| {
+            let found = stores.mappings.get(&ObjectName::new(name.namespace.clone(), mapping));
+            let lookup = found.map_or(Lookup::Missing, |it| Lookup::Found(convert::mapping(&it, uid)));
+            (mapping.to_owned(), lookup)
+        })
+        .collect()
+}
+
+/// Those that the Rollout controls, and those that have a canary's name.
+fn canary_mappings(stores: &Stores, rollout: &Rollout, name: &ObjectName) -> BTreeMap<String, Mapping> {
+    let uid = rollout.metadata.uid.clone().unwrap_or_default();
+    let named = mappings(&rollout.spec)
+        .into_iter()
+        .filter_map(|base| stores.mappings.get(&ObjectName::new(name.namespace.clone(), canary_name(base))));
+    let owned = stores.mappings.find(&Index::Controller(uid.clone())).into_iter();
+    let own_namespace = owned.filter(|it| key(&it.metadata).namespace == name.namespace);
+    named.chain(own_namespace).map(|it| (it.name_any(), convert::mapping(&it, &uid))).collect()
+}
+
+/// The name of a base Mapping's canary: cut so that the whole fits the 253 characters of a name, as Argo does.
+fn canary_name(base: &str) -> String {
+    let base = &base[..base.floor_char_boundary(246)];
+    format!("{base}{CANARY_MAPPING_SUFFIX}")
+}
+
+/// The other Rollouts that name what this one names.
+fn rivals(stores: &Stores, rollout: &Rollout, name: &ObjectName) -> Vec<Rival> {
+    let mut rivals = Vec::new();
+    for claim in claims(&rollout.spec) {
+        for other in stores.rollouts.find(&Index::Claim(name.namespace.clone(), claim.clone())) {
+            if other.metadata.uid != rollout.metadata.uid {
+                let created = convert::created(&other.metadata);
+                rivals.push(Rival { rollout: key(&other.metadata).name, created, claim: claim.clone() });
+            }
+        }
+    }
+    rivals
+}
+
+/// The Rollouts that name an object.
+pub(super) fn claimants(stores: &Stores, namespace: &str, claim: Claim) -> Vec<ObjectName> {
+    let found = stores.rollouts.find(&Index::Claim(namespace.to_owned(), claim));
+    found.iter().map(|it| key(&it.metadata)).collect()
+}

@@ -1,0 +1,152 @@
+//! From stored objects to the engine's.
+
+use chrono::{DateTime, Utc};
+use crds::contract;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::DynamicObject;
+use operator_core::world::{self, Owner, ReplicaSetAnnotations, ReplicaSetStatus};
+use serde_json::{Value, json};
+
+use crate::rollouts::objects::{ReplicaSet, Service, controller, hash};
+
+/// A ReplicaSet.
+pub(super) fn replica_set(stored: &ReplicaSet, owner: Owner) -> world::ReplicaSet {
+    let (metadata, status) = (&stored.metadata, &stored.status);
+    let failure = status.conditions.iter().find(|it| it.type_ == "ReplicaFailure" && it.status == "True");
+    world::ReplicaSet {
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        created: created(metadata),
+        hash: hash(metadata).to_owned(),
+        owner,
+        deleting: metadata.deletion_timestamp.is_some(),
+        annotations: annotations(metadata),
+        replicas: stored.spec.replicas.unwrap_or(1),
+        min_ready_seconds: stored.spec.min_ready_seconds,
+        status: ReplicaSetStatus {
+            replicas: status.replicas,
+            ready: status.ready_replicas,
+            available: status.available_replicas,
+            failure: failure.map(|it| it.message.clone()),
+        },
+    }
+}
+
+/// A Service.
+pub(super) fn service(stored: &Service) -> world::Service {
+    let metadata = &stored.metadata;
+    world::Service {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        selector: stored.spec.selector.clone().unwrap_or_default(),
+        managed_by: annotation(metadata, contract::MANAGED_BY_ANNOTATION).map(str::to_owned),
+    }
+}
+
+/// A Mapping, whole.
+pub(super) fn mapping(stored: &DynamicObject, rollout_uid: &str) -> world::Mapping {
+    let metadata = &stored.metadata;
+    world::Mapping {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        owned: controller(metadata).is_some_and(|it| it.uid == rollout_uid),
+        deleting: metadata.deletion_timestamp.is_some(),
+        object: object(stored),
+    }
+}
+
+/// When an object was created; 1970 for one that does not say.
+pub(super) fn created(metadata: &ObjectMeta) -> DateTime<Utc> {
+    let seconds = metadata.creation_timestamp.as_ref().map_or(0, |it| it.0.as_second());
+    DateTime::from_timestamp(seconds, 0).unwrap_or_default()
+}
+
+fn object(stored: &DynamicObject) -> Value {
+    let mut object = stored.data.clone();
+    if let (Value::Object(fields), Some(types)) = (&mut object, &stored.types) {
+        fields.insert("apiVersion".to_owned(), json!(types.api_version));
+        fields.insert("kind".to_owned(), json!(types.kind));
+    }
+    if let Value::Object(fields) = &mut object {
+        // Metadata is text, numbers and maps with text as keys: it always serialises.
+        fields.insert("metadata".to_owned(), serde_json::to_value(&stored.metadata).unwrap_or_default());
+    }
+    object
+}
+
+fn annotations(metadata: &ObjectMeta) -> ReplicaSetAnnotations {
+    let get = |name| annotation(metadata, name);
+    ReplicaSetAnnotations {
+        revision: get(contract::REVISION_ANNOTATION).and_then(|it| it.parse().ok()),
+        revision_history: get(contract::REVISION_HISTORY_ANNOTATION).map(str::to_owned),
+        desired_replicas: get(contract::DESIRED_REPLICAS_ANNOTATION).and_then(|it| it.parse().ok()),
+        scale_down_deadline: get(contract::SCALE_DOWN_DEADLINE_ANNOTATION)
+            .and_then(|it| DateTime::parse_from_rfc3339(it).ok())
+            .map(|it| it.to_utc()),
+        fingerprint: get(contract::TEMPLATE_FINGERPRINT_ANNOTATION).map(str::to_owned),
+    }
+}
+
+fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {
+    metadata.annotations.as_ref()?.get(name).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[test]
+    fn a_replica_set_of_argos_is_read() {
+        let stored = ReplicaSet::deserialize(json!({
+            "metadata": {
+                "name": "app-6b56c8cdb4", "namespace": "web", "uid": "u", "resourceVersion": "7",
+                "creationTimestamp": "2026-11-20T10:00:00Z",
+                "labels": {"rollouts-pod-template-hash": "6b56c8cdb4"},
+                "annotations": {
+                    "rollout.argoproj.io/revision": "3",
+                    "rollout.argoproj.io/revision-history": "1",
+                    "rollout.argoproj.io/desired-replicas": "5",
+                    "scale-down-deadline": "2026-11-20T10:00:30Z",
+                },
+            },
+            "spec": {"replicas": 5, "minReadySeconds": 2, "template": {"spec": {}}},
+            "status": {"replicas": 5, "readyReplicas": 4, "availableReplicas": 3, "conditions": [
+                {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "quota"},
+            ]},
+        }))
+        .unwrap();
+        let read = replica_set(&stored, Owner::ThisRollout);
+        assert_eq!(read.hash, "6b56c8cdb4");
+        assert_eq!(read.annotations.revision, Some(3));
+        assert_eq!(read.annotations.desired_replicas, Some(5));
+        assert_eq!(read.annotations.scale_down_deadline, DateTime::from_timestamp(1_795_168_830, 0));
+        assert_eq!((read.status.replicas, read.status.ready, read.status.available), (5, 4, 3));
+        assert_eq!(read.status.failure.as_deref(), Some("quota"));
+    }
+
+    #[test]
+    fn unreadable_annotations_count_as_absent() {
+        let stored = ReplicaSet::deserialize(json!({
+            "metadata": {"annotations": {"rollout.argoproj.io/revision": "x", "scale-down-deadline": "soon"}},
+        }))
+        .unwrap();
+        let read = replica_set(&stored, Owner::Nobody);
+        assert_eq!(read.annotations, ReplicaSetAnnotations::default());
+        assert_eq!(read.replicas, 1);
+    }
+
+    #[test]
+    fn a_mapping_stays_whole() {
+        let written = json!({
+            "apiVersion": "getambassador.io/v3alpha1",
+            "kind": "Mapping",
+            "metadata": {"name": "m", "uid": "1", "resourceVersion": "4"},
+            "spec": {"prefix": "/", "unknown": {"kept": true}},
+        });
+        let stored: DynamicObject = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(mapping(&stored, "r").object, written);
+    }
+}

@@ -1,0 +1,96 @@
+//! Fourth verb: writes the status once, and only what differs.
+
+use crds::rollout::RolloutStatus;
+use serde_json::{Map, Value, json};
+
+/// The merge patch for `/status` that turns `old` into `new`; `None` if nothing differs.
+///
+/// Only differing fields are in it, so that a field which a user or plugin writes at the same time stays; the
+/// `resourceVersion` refuses the patch all the same if the Rollout has changed since the plan's world.
+pub(super) fn status_patch(
+    old: &RolloutStatus,
+    new: &RolloutStatus,
+    resource_version: &str,
+) -> Result<Option<Value>, serde_json::Error> {
+    let difference = difference(&serde_json::to_value(old)?, &serde_json::to_value(new)?);
+    Ok(difference.map(|status| guarded(&status, resource_version)))
+}
+
+/// A patch of `/status` that is refused unless the object is at that version.
+pub(super) fn guarded(status: &Value, resource_version: &str) -> Value {
+    json!({"metadata": {"resourceVersion": resource_version}, "status": status})
+}
+
+/// The JSON merge patch (RFC 7386) from `old` to `new`. Lists are replaced whole.
+pub(super) fn difference(old: &Value, new: &Value) -> Option<Value> {
+    let (Value::Object(before), Value::Object(after)) = (old, new) else {
+        return (old != new).then(|| new.clone());
+    };
+    let mut patch = Map::new();
+    for name in before.keys().filter(|it| !after.contains_key(*it)) {
+        patch.insert(name.clone(), Value::Null);
+    }
+    for (name, value) in after {
+        match before.get(name) {
+            Some(earlier) => {
+                if let Some(inner) = difference(earlier, value) {
+                    patch.insert(name.clone(), inner);
+                }
+            }
+            None => {
+                patch.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::rollout::RolloutPhase;
+
+    use super::*;
+
+    #[test]
+    fn an_equal_status_is_not_written() {
+        let status = RolloutStatus { replicas: 3, ..RolloutStatus::default() };
+        assert_eq!(status_patch(&status, &status, "7").unwrap(), None);
+    }
+
+    #[test]
+    fn only_what_differs_is_written_and_what_is_gone_becomes_null() {
+        let old = RolloutStatus {
+            replicas: 3,
+            message: Some("old".to_owned()),
+            stable_rs: Some("a".to_owned()),
+            ..RolloutStatus::default()
+        };
+        let new = RolloutStatus {
+            replicas: 4,
+            stable_rs: Some("a".to_owned()),
+            phase: Some(RolloutPhase::Healthy),
+            ..RolloutStatus::default()
+        };
+        assert_eq!(
+            status_patch(&old, &new, "7").unwrap(),
+            Some(json!({
+                "metadata": {"resourceVersion": "7"},
+                "status": {"replicas": 4, "message": null, "phase": "Healthy"},
+            }))
+        );
+    }
+
+    #[test]
+    fn differences_are_merge_patches() {
+        for (old, new, expected) in [
+            (json!({}), json!({}), None),
+            (json!({"a": 1}), json!({"a": 1}), None),
+            (json!({"a": {"b": 1, "c": 2}}), json!({"a": {"b": 1}}), Some(json!({"a": {"c": null}}))),
+            (json!({"a": [1, 2]}), json!({"a": [1]}), Some(json!({"a": [1]}))),
+            (json!({"a": 1}), json!({"a": {"b": 1}}), Some(json!({"a": {"b": 1}}))),
+            (json!({}), json!({"a": {"b": 1}}), Some(json!({"a": {"b": 1}}))),
+        ] {
+            assert_eq!(difference(&old, &new), expected, "{old} -> {new}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Starts the Rollout controller: watches, then workers.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use crds::contract;
+use kube::{Api, Client, Resource, core::NamespaceResourceScope, runtime::watcher};
+use operator_core::traffic::ObjectName;
+use prometheus::Registry;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::{
+    Controller, Stores,
+    execute::Executor,
+    mappings::{Served, follow_mappings},
+    objects::{trim, trim_rollout, trim_service},
+    triggers,
+    watch::follow,
+    work::{Workers, Worklist},
+};
+use crate::{
+    events::Recorder,
+    lease::Tenure,
+    telemetry::{Gate, RolloutMetrics},
+    traffic::{self, Connector, TrafficStore},
+};
+
+/// How the Rollout controller works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The only namespace to work on; `None`: all.
+    pub namespace: Option<String>,
+    /// The instance whose objects it acts on; empty: those without an instance.
+    pub instance_id: String,
+    /// Passes at the same time.
+    pub workers: usize,
+    /// After this time a Rollout is looked at though nothing has changed.
+    pub resync: Duration,
+    /// Group and version of Mappings; `None`: the newest that is served.
+    pub mapping_version: Option<String>,
+}
+
+/// What the Rollout controller needs.
+#[expect(missing_debug_implementations, reason = "a Client has no Debug")]
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// How it works.
+    pub settings: Settings,
+    /// Who may act.
+    pub tenure: watch::Receiver<Tenure>,
+    /// How to reach the traffic server; `None`: there is none.
+    pub traffic: Option<Connector>,
+    /// Where events go.
+    pub recorder: Recorder,
+    /// Where metrics go.
+    pub registry: Registry,
+    /// Opened when all stores are complete.
+    pub ready: Gate,
+    /// The end.
+    pub stop: CancellationToken,
+}
+
+/// Runs until `stop` is cancelled.
+///
+/// # Errors
+/// If the metrics' names are taken.
+pub async fn run(context: Context) -> prometheus::Result<()> {
+    let Context { client, settings, tenure, traffic, recorder, registry, ready, stop } = context;
+    let stores = Arc::new(Stores::default());
+    let store = match &traffic {
+        Some(_) => TrafficStore::waiting(),
+        None => TrafficStore::not_configured(),
+    };
+    let store = Arc::new(store);
+    let list = Arc::new(Worklist::default());
+    let metrics = RolloutMetrics::register(&registry, stores.clone(), list.clone())?;
+    let (served, mappings) = watch::channel(Served::default());
+    let executor = Executor::new(client.clone(), stores.clone(), tenure.clone(), mappings, recorder.clone());
+    let controller =
+        Arc::new(Controller { stores: stores.clone(), traffic: store.clone(), executor, recorder, metrics });
+    let workers = Workers {
+        controller,
+        list: list.clone(),
+        tenure,
+        most: settings.workers.max(1),
+        resync: settings.resync,
+    };
+
+    let watches = Watches { client, settings, stores, list, stop: stop.clone() };
+    let working = async {
+        if stop.run_until_cancelled(watches.complete()).await.is_some() {
+            info!(rollouts = watches.stores.rollouts.all().len(), "all stores are complete");
+            ready.open();
+            workers.run(stop.clone()).await;
+        }
+    };
+    let traffic = async {
+        if let Some(connector) = traffic {
+            let touched =
+                |news: &traffic::Touched| watches.list.add(triggers::of_traffic(&watches.stores, news));
+            traffic::follow(connector, &store, touched, &stop).await;
+        }
+    };
+    tokio::join!(watches.follow(&served), traffic, working);
+    Ok(())
+}
+
+/// The watches of the Rollout controller.
+struct Watches {
+    client: Client,
+    settings: Settings,
+    stores: Arc<Stores>,
+    list: Arc<Worklist>,
+    stop: CancellationToken,
+}
+
+impl Watches {
+    async fn follow(&self, served: &watch::Sender<Served>) {
+        let Self { client, settings, stores, list, stop } = self;
+        let namespace = settings.namespace.as_deref();
+        let concern = |rollouts: BTreeSet<ObjectName>| list.add(rollouts);
+        let rollouts = follow(
+            self.api(),
+            watcher::Config::default().labels(&instance(&settings.instance_id)),
+            trim_rollout,
+            &stores.rollouts,
+            |change| concern(triggers::of_rollout(stores, change)),
+            stop,
+        );
+        let replica_sets = follow(
+            self.api(),
+            watcher::Config::default().labels(contract::POD_TEMPLATE_HASH_LABEL),
+            trim,
+            &stores.replica_sets,
+            |change| concern(triggers::of_replica_set(stores, change)),
+            stop,
+        );
+        let services = follow(
+            self.api(),
+            watcher::Config::default(),
+            trim_service,
+            &stores.services,
+            |change| concern(triggers::of_service(stores, change)),
+            stop,
+        );
+        let mappings = follow_mappings(
+            client.clone(),
+            settings.mapping_version.as_deref(),
+            namespace,
+            &stores.mappings,
+            served,
+            |change| concern(triggers::of_mapping(stores, change)),
+            stop,
+        );
+        tokio::join!(rollouts, replica_sets, services, mappings);
+    }
+
+    async fn complete(&self) {
+        let stores = &self.stores;
+        tokio::join!(
+            stores.rollouts.completed(),
+            stores.replica_sets.completed(),
+            stores.services.completed(),
+            stores.mappings.completed(),
+        );
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match &self.settings.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+}
+
+/// The label selector for the Rollouts of an instance.
+fn instance(id: &str) -> String {
+    match id {
+        "" => format!("!{}", contract::INSTANCE_ID_LABEL),
+        id => format!("{}={id}", contract::INSTANCE_ID_LABEL),
+    }
+}

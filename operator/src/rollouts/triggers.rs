@@ -1,0 +1,198 @@
+//! Which Rollouts a change concerns.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::DynamicObject;
+use operator_core::{traffic::ObjectName, world::Claim};
+
+use super::{
+    Stores,
+    claims::{base_of_canary, claims},
+    objects::{Index, ReplicaSet, Service, StoredRollout, controller, key},
+    observe::claimants,
+    store::Change,
+};
+use crate::traffic::Touched;
+
+/// A changed Rollout: itself, and its rivals if what it names has changed.
+pub(super) fn of_rollout(stores: &Stores, change: &Change<StoredRollout>) -> BTreeSet<ObjectName> {
+    let mut concerned: BTreeSet<ObjectName> = both(change).map(|it| key(&it.metadata)).collect();
+    let named = |it: &Option<Arc<StoredRollout>>| match it.as_ref().map(|it| &it.decoded) {
+        Some(Ok(rollout)) => claims(&rollout.spec),
+        Some(Err(_)) | None => Vec::new(),
+    };
+    let (before, after) = (named(&change.old), named(&change.new));
+    if before != after {
+        let namespaces: BTreeSet<String> = concerned.iter().map(|it| it.namespace.clone()).collect();
+        for namespace in &namespaces {
+            for claim in before.iter().chain(&after) {
+                concerned.extend(claimants(stores, namespace, claim.clone()));
+            }
+        }
+    }
+    concerned
+}
+
+/// A changed ReplicaSet: the Rollout that controls it, or all of the namespace that might adopt it.
+pub(super) fn of_replica_set(stores: &Stores, change: &Change<ReplicaSet>) -> BTreeSet<ObjectName> {
+    let mut concerned = BTreeSet::new();
+    for set in both(change) {
+        match owner(&set.metadata) {
+            Some(rollout) => {
+                concerned.insert(rollout);
+            }
+            None if controller(&set.metadata).is_none() => {
+                let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
+                concerned
+                    .extend(stores.rollouts.with_prefix(namespace, "").iter().map(|it| key(&it.metadata)));
+            }
+            // Another kind's, such as a Deployment's or an Experiment's.
+            None => {}
+        }
+    }
+    concerned
+}
+
+/// A changed Service: the Rollouts that name it.
+pub(super) fn of_service(stores: &Stores, change: &Change<Service>) -> BTreeSet<ObjectName> {
+    let names = both(change).map(|it| key(&it.metadata));
+    names.flat_map(|it| claimants(stores, &it.namespace, Claim::Service(it.name.clone()))).collect()
+}
+
+/// A changed Mapping: the Rollout that controls it, and those that name it or its base.
+pub(super) fn of_mapping(stores: &Stores, change: &Change<DynamicObject>) -> BTreeSet<ObjectName> {
+    let mut concerned = BTreeSet::new();
+    for mapping in both(change) {
+        let name = key(&mapping.metadata);
+        concerned.extend(owner(&mapping.metadata));
+        for base in [Some(name.name.as_str()), base_of_canary(&name.name)].into_iter().flatten() {
+            concerned.extend(claimants(stores, &name.namespace, Claim::Mapping(base.to_owned())));
+        }
+    }
+    concerned
+}
+
+/// News of the data plane: the Rollouts that name what it is about.
+pub(super) fn of_traffic(stores: &Stores, touched: &Touched) -> BTreeSet<ObjectName> {
+    if touched.everything {
+        let all = stores.rollouts.all();
+        let routed = all.iter().filter(|it| it.decoded.as_ref().is_ok_and(|it| !claims(&it.spec).is_empty()));
+        return routed.map(|it| key(&it.metadata)).collect();
+    }
+    let mut concerned = BTreeSet::new();
+    for service in &touched.services {
+        concerned.extend(claimants(stores, &service.namespace, Claim::Service(service.name.clone())));
+    }
+    for mapping in &touched.mappings {
+        for base in [Some(mapping.name.as_str()), base_of_canary(&mapping.name)].into_iter().flatten() {
+            concerned.extend(claimants(stores, &mapping.namespace, Claim::Mapping(base.to_owned())));
+        }
+    }
+    for version in &touched.versions {
+        let index = Index::Version(ObjectName::new(version.namespace.clone(), version.hash.clone()));
+        concerned.extend(stores.replica_sets.find(&index).iter().filter_map(|it| owner(&it.metadata)));
+    }
+    concerned
+}
+
+fn both<K>(change: &Change<K>) -> impl Iterator<Item = &K> {
+    change.old.iter().chain(&change.new).map(AsRef::as_ref)
+}
+
+/// The Rollout that controls an object.
+fn owner(metadata: &ObjectMeta) -> Option<ObjectName> {
+    let owner = controller(metadata).filter(|it| it.kind == "Rollout")?;
+    Some(ObjectName::new(metadata.namespace.clone().unwrap_or_default(), owner.name.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::watcher::Event;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    fn rollout(name: &str, service: &str) -> StoredRollout {
+        StoredRollout::deserialize(json!({
+            "metadata": {"namespace": "web", "name": name, "uid": name, "resourceVersion": "1"},
+            "spec": {"strategy": {"canary": {
+                "stableService": service,
+                "trafficRouting": {"ambassador": {"mappings": [format!("{service}-route")]}},
+            }}},
+        }))
+        .unwrap()
+    }
+
+    fn stores() -> Stores {
+        let stores = Stores::default();
+        stores.rollouts.apply(Event::Apply(rollout("a", "shared")));
+        stores.rollouts.apply(Event::Apply(rollout("b", "shared")));
+        stores.rollouts.apply(Event::Apply(rollout("c", "own")));
+        stores
+    }
+
+    fn names(found: &BTreeSet<ObjectName>) -> Vec<&str> {
+        found.iter().map(|it| it.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_rollouts_rivals_look_again_when_its_names_change() {
+        let stores = stores();
+        let moved = stores.rollouts.apply(Event::Apply({
+            let mut moved = rollout("c", "shared");
+            moved.metadata.resource_version = Some("2".to_owned());
+            moved
+        }));
+        assert_eq!(names(&of_rollout(&stores, &moved[0])), ["a", "b", "c"]);
+        let scaled = stores.rollouts.apply(Event::Apply({
+            let mut scaled = rollout("c", "shared");
+            scaled.metadata.resource_version = Some("3".to_owned());
+            scaled
+        }));
+        assert_eq!(names(&of_rollout(&stores, &scaled[0])), ["c"]);
+    }
+
+    #[test]
+    fn a_service_concerns_those_that_name_it() {
+        let stores = stores();
+        let service = Service::deserialize(json!({"metadata": {"namespace": "web", "name": "own"}})).unwrap();
+        let change = Change { old: None, new: Some(Arc::new(service)) };
+        assert_eq!(names(&of_service(&stores, &change)), ["c"]);
+    }
+
+    #[test]
+    fn a_canary_mapping_concerns_those_that_name_its_base() {
+        let stores = stores();
+        let mapping: DynamicObject =
+            serde_json::from_value(json!({"metadata": {"namespace": "web", "name": "own-route-canary"}}))
+                .unwrap();
+        let change = Change { old: Some(Arc::new(mapping)), new: None };
+        assert_eq!(names(&of_mapping(&stores, &change)), ["c"]);
+    }
+
+    #[test]
+    fn a_replica_set_concerns_its_owner_and_an_orphan_all() {
+        let stores = stores();
+        let set = |owners| {
+            let set = json!({"metadata": {"namespace": "web", "name": "s", "ownerReferences": owners}});
+            Change { old: None, new: Some(Arc::new(ReplicaSet::deserialize(set).unwrap())) }
+        };
+        let owner =
+            |kind| json!([{"apiVersion": "v1", "kind": kind, "name": "b", "uid": "b", "controller": true}]);
+        assert_eq!(names(&of_replica_set(&stores, &set(owner("Rollout")))), ["b"]);
+        assert_eq!(names(&of_replica_set(&stores, &set(json!([])))), ["a", "b", "c"]);
+        assert!(of_replica_set(&stores, &set(owner("Experiment"))).is_empty());
+    }
+
+    #[test]
+    fn traffic_concerns_those_whose_services_it_reaches() {
+        let stores = stores();
+        let services = BTreeSet::from([ObjectName::new("web", "own")]);
+        let touched = Touched { services, ..Touched::default() };
+        assert_eq!(names(&of_traffic(&stores, &touched)), ["c"]);
+        let everything = Touched { everything: true, ..Touched::default() };
+        assert_eq!(names(&of_traffic(&stores, &everything)), ["a", "b", "c"]);
+    }
+}

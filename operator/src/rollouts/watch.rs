@@ -1,0 +1,116 @@
+//! Watches that survive everything: an API server out of reach, a kind that is not there yet, an expired version.
+
+use std::{fmt::Debug, time::Duration};
+
+use futures::StreamExt;
+use kube::{
+    Api, Resource,
+    runtime::watcher::{self, Event},
+};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::store::{Change, Store};
+
+/// The longest wait between two attempts: an API server that comes back is noticed within it.
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+
+/// Fills a store from a watch until `stop` is cancelled, and tells every change.
+pub(super) async fn follow<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    trim: fn(&mut K),
+    store: &Store<K>,
+    changed: impl Fn(&Change<K>),
+    stop: &CancellationToken,
+) where
+    K: Resource<DynamicType: Clone> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let resource = api.resource_url().to_owned();
+    let mut events = kube::runtime::watcher(api, config).boxed();
+    let mut retry = Retry::default();
+    let mut complaint = String::new();
+    while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
+        match event {
+            Ok(event) => {
+                // `Init` only says that a list begins: it may still fail.
+                if !matches!(event, Event::Init) {
+                    retry = Retry::default();
+                    if !std::mem::take(&mut complaint).is_empty() {
+                        info!(resource, "the watch is back");
+                    }
+                }
+                for change in store.apply(event.modify(trim)) {
+                    changed(&change);
+                }
+            }
+            Err(error) => {
+                let problem = describe(&error);
+                // A watch that ends and starts again is no news; neither is the same failure again.
+                if problem != complaint && !is_routine(&error) {
+                    warn!(resource, problem, "failed to watch; trying again");
+                    complaint = problem;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(retry.wait()) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+        }
+    }
+}
+
+/// What is wrong, in words that tell what to do.
+pub(super) fn describe(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404 => {
+            "the API server does not know this kind; waiting for its CustomResourceDefinition".to_owned()
+        }
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403 => {
+            format!("not allowed: {}; the operator's role lacks list or watch", status.message)
+        }
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => format!("{error}"),
+        watcher::Error::WatchError(status) => status.message.clone(),
+        watcher::Error::NoResourceVersion => "the API server sent a list without a version".to_owned(),
+    }
+}
+
+/// Expired versions and cut streams belong to a watch's life: it goes on from a new list.
+fn is_routine(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::WatchError(status) => status.code == 410,
+        watcher::Error::WatchFailed(_) => true,
+        watcher::Error::InitialListFailed(_)
+        | watcher::Error::WatchStartFailed(_)
+        | watcher::Error::NoResourceVersion => false,
+    }
+}
+
+/// Waits that double from 100 ms to [`LONGEST_RETRY`].
+#[derive(Debug, Default)]
+struct Retry {
+    failures: u32,
+}
+
+impl Retry {
+    fn wait(&mut self) -> Duration {
+        let wait = Duration::from_millis(100).saturating_mul(1 << self.failures.min(10)).min(LONGEST_RETRY);
+        self.failures = self.failures.saturating_add(1);
+        wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_bound() {
+        let mut retry = Retry::default();
+        let waits: Vec<u128> = (0..8).map(|_| retry.wait().as_millis()).collect();
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+    }
+}

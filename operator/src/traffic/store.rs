@@ -1,0 +1,299 @@
+//! The state of the data plane, and what a piece of news touches.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{PoisonError, RwLock},
+};
+
+use operator_core::traffic::{Facts, Load, ObjectName, Proxy, Served, Split, Traffic};
+use proxy_config::wire::traffic as wire;
+
+use super::convert::{self, Malformed, VersionName};
+use crate::rollouts::Reach;
+
+/// What is known of the data plane.
+#[derive(Debug)]
+pub struct TrafficStore {
+    state: RwLock<State>,
+}
+
+/// What a piece of news is about: the Rollouts that name one of these look again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// The proxies have changed, or all is known, or nothing is: every Rollout with traffic.
+    pub everything: bool,
+    /// Services that some split reaches or reached.
+    pub services: BTreeSet<ObjectName>,
+    /// Mappings that gave some split an arm or do.
+    pub mappings: BTreeSet<ObjectName>,
+    /// Versions of pods: namespace and hash.
+    pub versions: BTreeSet<VersionName>,
+}
+
+#[derive(Debug)]
+enum State {
+    NotConfigured,
+    Unknown { reason: String },
+    Known(Known),
+}
+
+/// The state of one stream so far.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// All that was known when the watch began has been sent.
+    complete: bool,
+    /// The server has compiled its complete stores.
+    ready: bool,
+    proxies: Vec<Proxy>,
+    splits: BTreeMap<String, Split>,
+    by_service: BTreeMap<ObjectName, BTreeSet<String>>,
+    by_mapping: BTreeMap<ObjectName, BTreeSet<String>>,
+    loads: BTreeMap<VersionName, Load>,
+}
+
+impl TrafficStore {
+    /// Without a traffic server.
+    #[must_use]
+    pub fn not_configured() -> Self {
+        Self { state: RwLock::new(State::NotConfigured) }
+    }
+
+    /// With a traffic server that has not been reached yet.
+    #[must_use]
+    pub fn waiting() -> Self {
+        let reason = "the traffic server has not been reached yet".to_owned();
+        Self { state: RwLock::new(State::Unknown { reason }) }
+    }
+
+    /// What matters to one Rollout.
+    #[must_use]
+    pub fn of(&self, reach: &Reach) -> Traffic {
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::NotConfigured => Traffic::NotConfigured,
+            State::Unknown { reason } => Traffic::Unknown { reason: reason.clone() },
+            State::Known(known) if !known.complete => {
+                Traffic::Unknown { reason: "the traffic server has not told everything yet".to_owned() }
+            }
+            State::Known(known) if !known.ready => {
+                Traffic::Unknown { reason: "the config server has not compiled all routes yet".to_owned() }
+            }
+            State::Known(known) => Traffic::Ready(known.of(reach)),
+        }
+    }
+
+    /// A new stream begins: what the last one told counts no more.
+    pub(super) fn begin(&self) {
+        self.set(State::Known(Known::default()));
+    }
+
+    /// The traffic server cannot be reached.
+    pub(super) fn lose(&self, reason: String) -> Touched {
+        let news = !matches!(&*self.state.read().unwrap_or_else(PoisonError::into_inner),
+            State::Unknown { reason: earlier } if *earlier == reason);
+        self.set(State::Unknown { reason });
+        Touched { everything: news, ..Touched::default() }
+    }
+
+    /// Takes news.
+    pub(super) fn take(&self, update: wire::Update) -> Result<Touched, Malformed> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        match &mut *state {
+            State::Known(known) => known.take(update),
+            State::NotConfigured | State::Unknown { .. } => Ok(Touched::default()),
+        }
+    }
+
+    fn set(&self, state: State) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}
+
+impl Known {
+    fn of(&self, reach: &Reach) -> Facts {
+        let services = reach.services.iter().filter_map(|it| self.by_service.get(it));
+        let mappings = reach.mappings.iter().filter_map(|it| self.by_mapping.get(it));
+        let ids: BTreeSet<&String> = services.chain(mappings).flatten().collect();
+        let from = VersionName { namespace: reach.namespace.clone(), hash: String::new() };
+        let loads = self.loads.range(from..).take_while(|(version, _)| version.namespace == reach.namespace);
+        Facts {
+            proxies: self.proxies.clone(),
+            splits: ids.into_iter().filter_map(|id| self.splits.get(id).cloned()).collect(),
+            loads: loads.map(|(version, load)| (version.hash.clone(), *load)).collect(),
+        }
+    }
+
+    fn take(&mut self, update: wire::Update) -> Result<Touched, Malformed> {
+        let wire::Update { splits, removed_splits, fleet, loads, complete } = update;
+        let mut touched = Touched::default();
+        for split in splits {
+            let split = convert::split(split)?;
+            self.unlink(&split.id, &mut touched);
+            self.link(split, &mut touched);
+        }
+        for id in &removed_splits {
+            self.unlink(id, &mut touched);
+        }
+        if let Some(fleet) = fleet {
+            self.proxies = fleet.proxies.into_iter().map(convert::proxy).collect::<Result<_, _>>()?;
+            self.ready = fleet.ready;
+            touched.everything = true;
+        }
+        for load in &loads {
+            let (version, load) = convert::load(load);
+            touched.versions.insert(version.clone());
+            self.loads.insert(version, load);
+        }
+        if complete && !self.complete {
+            self.complete = true;
+            touched.everything = true;
+        }
+        // Before everything has been told nobody acts, so there is nobody to tell.
+        Ok(if self.complete { touched } else { Touched::default() })
+    }
+
+    fn link(&mut self, split: Split, touched: &mut Touched) {
+        for (mapping, service) in arms(&split) {
+            self.by_mapping.entry(mapping.clone()).or_default().insert(split.id.clone());
+            self.by_service.entry(service.clone()).or_default().insert(split.id.clone());
+            touched.mappings.insert(mapping.clone());
+            touched.services.insert(service.clone());
+        }
+        self.splits.insert(split.id.clone(), split);
+    }
+
+    fn unlink(&mut self, id: &str, touched: &mut Touched) {
+        let Some(split) = self.splits.remove(id) else { return };
+        for (mapping, service) in arms(&split) {
+            remove(&mut self.by_mapping, mapping, id);
+            remove(&mut self.by_service, service, id);
+            touched.mappings.insert(mapping.clone());
+            touched.services.insert(service.clone());
+        }
+    }
+}
+
+/// Mapping and Service of every arm that anyone may serve.
+fn arms(split: &Split) -> impl Iterator<Item = (&ObjectName, &ObjectName)> {
+    let contents = split.views.iter().filter_map(|it| it.served.as_ref()).chain(&split.compiled);
+    contents.flat_map(|it: &Served| &it.arms).map(|arm| (&arm.mapping, &arm.service))
+}
+
+fn remove(index: &mut BTreeMap<ObjectName, BTreeSet<String>>, name: &ObjectName, id: &str) {
+    if let Some(ids) = index.get_mut(name) {
+        ids.remove(id);
+        if ids.is_empty() {
+            index.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(id: &str, service: &str, weight: u32) -> wire::SplitState {
+        let arm = wire::Arm {
+            mapping: "web/app".to_owned(),
+            service: format!("web/{service}"),
+            written: weight,
+            share: 10_000,
+            endpoints: vec![wire::VersionEndpoints { hash: "abc".to_owned(), ready: 2 }],
+        };
+        let served = wire::Served { arms: vec![arm], versions: vec![] };
+        wire::SplitState {
+            id: id.to_owned(),
+            views: vec![wire::View { served: Some(served), proxies: vec!["p".to_owned()] }],
+            compiled: None,
+            problem: String::new(),
+        }
+    }
+
+    fn fleet(ready: bool) -> wire::Fleet {
+        let proxy = wire::Proxy { id: "p".to_owned(), pod: "sluice/p".to_owned(), known: true };
+        wire::Fleet { proxies: vec![proxy], ready }
+    }
+
+    fn reach(service: &str) -> Reach {
+        Reach {
+            namespace: "web".to_owned(),
+            services: vec![ObjectName::new("web", service)],
+            mappings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn nothing_is_known_before_all_has_been_told() {
+        let store = TrafficStore::waiting();
+        assert!(matches!(store.of(&reach("app")), Traffic::Unknown { .. }));
+        store.begin();
+        let first = wire::Update { splits: vec![split("s", "app", 20)], ..wire::Update::default() };
+        assert_eq!(store.take(first).unwrap(), Touched::default());
+        assert!(matches!(store.of(&reach("app")), Traffic::Unknown { .. }));
+        let complete =
+            |ready| wire::Update { fleet: Some(fleet(ready)), complete: true, ..wire::Update::default() };
+        assert!(store.take(complete(false)).unwrap().everything);
+        assert!(matches!(store.of(&reach("app")), Traffic::Unknown { .. }));
+        store.take(complete(true)).unwrap();
+        let Traffic::Ready(facts) = store.of(&reach("app")) else { panic!("all has been told") };
+        assert_eq!(facts.splits[0].views[0].served.as_ref().unwrap().arms[0].written, Some(20));
+        assert_eq!(facts.proxies.len(), 1);
+    }
+
+    #[test]
+    fn a_rollout_sees_its_own_splits_and_loads() {
+        let store = TrafficStore::waiting();
+        store.begin();
+        let load = |namespace: &str| wire::VersionLoad {
+            namespace: namespace.to_owned(),
+            hash: "abc".to_owned(),
+            in_flight: 3,
+            routable: true,
+            settled: false,
+        };
+        let all = wire::Update {
+            splits: vec![split("a", "app", 101), split("b", "other", 101)],
+            fleet: Some(fleet(true)),
+            loads: vec![load("web"), load("shop")],
+            complete: true,
+            ..wire::Update::default()
+        };
+        store.take(all).unwrap();
+        let Traffic::Ready(facts) = store.of(&reach("app")) else { panic!("all has been told") };
+        assert_eq!(facts.splits.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["a"]);
+        assert_eq!(facts.splits[0].views[0].served.as_ref().unwrap().arms[0].written, None);
+        assert_eq!(facts.loads.len(), 1);
+        assert_eq!(facts.loads["abc"].in_flight, 3);
+    }
+
+    #[test]
+    fn a_split_that_moves_touches_the_service_it_left() {
+        let store = TrafficStore::waiting();
+        store.begin();
+        let update = |split| wire::Update { splits: vec![split], complete: true, ..wire::Update::default() };
+        store.take(update(split("s", "old", 101))).unwrap();
+        let touched = store.take(update(split("s", "new", 101))).unwrap();
+        let services = ["new", "old"].map(|it| ObjectName::new("web", it));
+        assert_eq!(touched.services, BTreeSet::from(services));
+        let gone = wire::Update { removed_splits: vec!["s".to_owned()], ..wire::Update::default() };
+        assert_eq!(store.take(gone).unwrap().services, BTreeSet::from([ObjectName::new("web", "new")]));
+    }
+
+    #[test]
+    fn losing_the_server_is_told_once_for_each_reason() {
+        let store = TrafficStore::waiting();
+        assert!(store.lose("refused".to_owned()).everything);
+        assert!(!store.lose("refused".to_owned()).everything);
+        assert!(store.lose("timed out".to_owned()).everything);
+    }
+
+    #[test]
+    fn a_malformed_message_is_refused() {
+        let store = TrafficStore::waiting();
+        store.begin();
+        let mut bad = split("s", "app", 102);
+        let update = |split| wire::Update { splits: vec![split], ..wire::Update::default() };
+        assert_eq!(store.take(update(bad.clone())), Err(Malformed::Weight(102)));
+        bad.views[0].served.as_mut().unwrap().arms[0].mapping = "app".to_owned();
+        assert_eq!(store.take(update(bad)), Err(Malformed::Name("app".to_owned())));
+    }
+}
