@@ -1,0 +1,32 @@
+//! The commands: each fetches what it needs, lets a pure function decide, applies the decision and answers with one
+//! line. Only the watching ones print by themselves.
+
+pub mod apply;
+pub mod change;
+pub mod get;
+pub mod list;
+pub mod promote;
+pub mod restart;
+pub mod set_image;
+pub mod status;
+pub mod undo;
+pub mod version;
+
+use crds::Rollout;
+use kube::api::DynamicObject;
+
+use crate::cluster::Cluster;
+use crate::failure::Failure;
+
+/// Fetches a Rollout and reads it.
+async fn rollout(cluster: &Cluster, name: &str) -> Result<Rollout, Failure> {
+    let object = cluster.rollouts().get(name).await.map_err(|error| Failure::on("rollouts", error))?;
+    read(object)
+}
+
+/// Reads an object as a Rollout.
+fn read(object: DynamicObject) -> Result<Rollout, Failure> {
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let unreadable = |source| Failure::Unreadable { kind: "rollout", name: name.clone(), source };
+    serde_json::to_value(object).and_then(serde_json::from_value).map_err(unreadable)
+}

@@ -1,0 +1,130 @@
+//! `kubectl sluice`: everything that `kubectl argo rollouts` does to Rollouts, with the same words and output.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`arguments`] | the command line |
+//! | [`commands`] | one file a command: fetch, decide, apply, one line of output |
+//! | [`patch`] | what a command asks of the API server (pure) |
+//! | [`view`] | what is shown of a Rollout (pure) |
+//! | [`phase`] | the phase of a Rollout (pure) |
+//! | [`cluster`], [`output`], [`waiting`], [`failure`] | the API server, the terminal, what goes wrong |
+
+pub mod arguments;
+pub mod cluster;
+pub mod commands;
+pub mod failure;
+pub mod output;
+pub mod patch;
+pub mod phase;
+pub mod view;
+pub mod waiting;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::CommandFactory as _;
+
+use self::arguments::{Arguments, Command, Get, List, Retry, Set, Terminate};
+use self::cluster::Cluster;
+use self::commands::{change, get, list, promote, restart, set_image, status, undo, version};
+use self::failure::Failure;
+use self::output::Output;
+
+/// Runs one command.
+pub async fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
+    match &arguments.command {
+        Command::Version(version) => Ok(output.write(&version::run(version.short))?),
+        Command::Completion { shell } => Ok(output.write(&completion(*shell))?),
+        command => {
+            let connecting = Cluster::connect(&arguments.connection);
+            let cluster = waiting::on("reading the kubeconfig", connecting).await?;
+            on_cluster(&cluster, command, output).await
+        }
+    }
+}
+
+async fn on_cluster(cluster: &Cluster, command: &Command, output: Output) -> Result<(), Failure> {
+    match command {
+        Command::Get(Get::Rollout(arguments)) => get_rollout(cluster, arguments, output).await,
+        Command::List(List::Rollouts(arguments)) => list::run(cluster, arguments, now, output).await,
+        Command::Status(arguments) => status::run(cluster, arguments, output).await,
+        Command::Promote(arguments) => {
+            arguments.deprecation().into_iter().for_each(|text| output.warn(text));
+            say(promote::run(cluster, &arguments.name, arguments.promotion()), output).await
+        }
+        Command::Abort(names) => {
+            each(&names.names, async |name| change::abort(cluster, name).await, output).await
+        }
+        Command::Pause(names) => {
+            each(&names.names, async |name| change::pause(cluster, name).await, output).await
+        }
+        Command::Retry(Retry::Rollout(names)) => {
+            each(&names.names, async |name| change::retry_rollout(cluster, name).await, output).await
+        }
+        Command::Retry(Retry::Experiment { names }) => {
+            each(names, async |name| change::retry_experiment(cluster, name).await, output).await
+        }
+        Command::Terminate(Terminate::Analysisrun { names }) => {
+            each(names, async |name| change::terminate_analysis_run(cluster, name).await, output).await
+        }
+        Command::Terminate(Terminate::Experiment { names }) => {
+            each(names, async |name| change::terminate_experiment(cluster, name).await, output).await
+        }
+        Command::Restart(arguments) => {
+            say(restart::run(cluster, &arguments.name, arguments.after.as_deref(), now()), output).await
+        }
+        Command::Undo(arguments) => {
+            say(undo::run(cluster, &arguments.name, arguments.to_revision), output).await
+        }
+        Command::Set(Set::Image { name, images }) => say(set_image::run(cluster, name, images), output).await,
+        Command::Version(_) | Command::Completion { .. } => Ok(()),
+    }
+}
+
+async fn get_rollout(
+    cluster: &Cluster,
+    arguments: &arguments::GetRollout,
+    output: Output,
+) -> Result<(), Failure> {
+    if arguments.watch {
+        let timeout = Some(arguments.timeout_seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs);
+        return get::watch::run(cluster, &arguments.name, now, output, timeout).await;
+    }
+    // On the heap, because it holds four lists under way.
+    let getting = Box::pin(get::run(cluster, &arguments.name, now(), output.paint()));
+    let (text, warnings) = waiting::on("waiting for the Kubernetes API", getting).await?;
+    output.warn_all(&warnings);
+    Ok(output.write(&text)?)
+}
+
+/// Runs a command that answers with a line, and prints the line.
+async fn say(command: impl Future<Output = Result<String, Failure>>, output: Output) -> Result<(), Failure> {
+    let line = waiting::on("waiting for the Kubernetes API", command).await?;
+    Ok(output.write(&line)?)
+}
+
+/// Runs a command for one name after the other, up to the first that fails.
+async fn each<'a>(
+    names: &'a [String],
+    command: impl AsyncFn(&'a str) -> Result<String, Failure>,
+    output: Output,
+) -> Result<(), Failure> {
+    for name in names {
+        say(command(name), output).await?;
+    }
+    Ok(())
+}
+
+fn completion(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "kubectl-sluice", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the only clock of this shell: ages and `restart` need the time of day"
+)]
+fn now() -> DateTime<Utc> {
+    Utc::now()
+}
