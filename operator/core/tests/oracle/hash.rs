@@ -2,8 +2,8 @@
 
 use crds::rollout::CanaryStep;
 use operator_core::hash::{
-    HashError, legacy_pod_template_hash, pod_template_hash as hash, pod_template_json, step_hash as hash_of_steps,
-    step_json,
+    HashError, legacy_pod_template_hash, pod_template_hash as hash, pod_template_json,
+    step_hash as hash_of_steps, step_json,
 };
 use serde_json::{Value, json};
 

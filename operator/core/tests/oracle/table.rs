@@ -25,7 +25,11 @@ pub(crate) enum Verdict {
 impl Verdict {
     /// Passed if both are equal.
     pub(crate) fn equal(wanted: &Value, got: &Value) -> Self {
-        if wanted == got { Self::Passed } else { Self::Failed(format!("\n  wanted {wanted}\n     got {got}")) }
+        if wanted == got {
+            Self::Passed
+        } else {
+            Self::Failed(format!("\n  wanted {wanted}\n     got {got}"))
+        }
     }
 }
 
