@@ -2,10 +2,45 @@
 //!
 //! Level-triggered: `plan` looks at the world afresh every time and keeps no memory; the status stores only what
 //! cannot be observed again. The shell executes the effects in order, then records the status if it differs.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `scene` | the world as the decision reads it |
+//! | `accept` | an invalid spec: nothing moves |
+//! | `revision` | the ReplicaSet of the template, and its number |
+//! | `reset` | another template or other steps start an update |
+//! | `commands` | what users write into the status: abort, retry, full promotion |
+//! | `stage` | first deploy, update, abort, end of a promotion |
+//! | `steps` | one step after the other, then the promotion |
+//! | `traffic`, `services`, `mappings` | weights and selectors, in the order that loses no request |
+//! | `routed`, `verify` | what is written and whether it is served |
+//! | `replica_sets`, `release`, `history` | sizes, scale-down, clean-up |
+//! | `status` | counts, conditions, phase, events of transitions |
+
+mod accept;
+mod commands;
+mod draft;
+mod duration;
+mod history;
+mod mappings;
+mod release;
+mod replica_sets;
+mod reset;
+mod revision;
+mod routed;
+mod scene;
+mod services;
+mod stage;
+mod status;
+mod steps;
+mod traffic;
+pub mod verify;
 
 use chrono::{DateTime, Utc};
 use crds::rollout::RolloutStatus;
 
+use self::draft::Draft;
+use self::scene::Scene;
 use crate::effect::Effect;
 use crate::why::Why;
 use crate::world::World;
@@ -17,11 +52,12 @@ pub struct Plan {
     /// What to change in the cluster, in this order.
     pub effects: Vec<Effect>,
     /// The status to record after the effects, whole. Equal to the world's own status if nothing is to be written.
-    /// The write is refused (and the plan made again) if the Rollout's `resourceVersion` is not the world's.
+    /// The write is refused (and the plan made again) if the Rollout's `resourceVersion` is not the world's, or the
+    /// one that an effect of this plan returned.
     pub status: RolloutStatus,
     /// When to plan again.
     pub wake: Wake,
-    /// Why this and nothing else. The first reason is what the Rollout waits for.
+    /// Why this and nothing else: the first thing that the Rollout does or waits for.
     pub why: Why,
 }
 
@@ -36,5 +72,29 @@ pub enum Wake {
 
 /// Decides the next move of one Rollout. Pure: the same world gives the same plan.
 pub fn plan(world: &World) -> Plan {
-    Plan { effects: Vec::new(), status: world.rollout.status.clone().unwrap_or_default(), wake: Wake::OnChange, why: Why::UpToDate }
+    let mut draft = Draft::new(world);
+    if world.rollout.metadata.deletion_timestamp.is_some() {
+        draft.because(Why::Deleting);
+        return draft.finish(world.now);
+    }
+    match accept::spec(world) {
+        Ok(accepted) => decide(&Scene::new(world, &accepted), &mut draft),
+        Err(message) => accept::hold(world, &message, &mut draft),
+    }
+    draft.finish(world.now)
+}
+
+fn decide(scene: &Scene<'_>, draft: &mut Draft) {
+    revision::default_replicas(scene, draft);
+    let Some(new) = revision::new_replica_set(scene, draft) else { return };
+    let revision = revision::number(scene, new, draft);
+    if reset::on_change(scene, draft) {
+        status::record(scene, revision, None, draft);
+        return;
+    }
+    commands::obey(scene, revision, draft);
+    let writing = stage::act(scene, new, revision, draft);
+    mappings::delete_leftovers(scene, draft);
+    history::clean(scene, draft);
+    status::record(scene, revision, writing, draft);
 }

@@ -2,19 +2,183 @@
 
 use std::fmt;
 
-/// Why a plan does what it does, or why it waits.
+use chrono::{DateTime, Utc};
+use crds::go_json::rfc3339_seconds;
+
+/// Why a plan does what it does, or what it waits for.
+///
+/// The text ([`fmt::Display`]) is for people and names objects; [`Why::label`] has few values and is for metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
     /// The Rollout is at its stable version and nothing is left to do.
     UpToDate,
+    /// The Rollout is being deleted; what it owns goes with it.
+    Deleting,
+    /// The spec or an object it names is wrong; nothing moves until it is fixed.
+    InvalidSpec {
+        /// What is wrong.
+        message: String,
+    },
+    /// The ReplicaSet of the new template is being created.
+    Creating {
+        /// Its name.
+        replica_set: String,
+    },
+    /// Another template with the same hash exists; the hash is computed anew with a higher collision count.
+    HashCollision {
+        /// The name that is taken.
+        replica_set: String,
+    },
+    /// The template or the steps changed: the update starts at its first step.
+    Restarted {
+        /// Hash of the template.
+        hash: String,
+    },
+    /// Pods are not available yet.
+    WaitingForPods {
+        /// The ReplicaSet.
+        replica_set: String,
+        /// Available pods.
+        available: i32,
+        /// Pods needed.
+        wanted: i32,
+    },
+    /// A ReplicaSet of the update has another size than it should; it is being scaled.
+    Scaling {
+        /// The ReplicaSet.
+        replica_set: String,
+        /// `spec.replicas` to reach.
+        to: i32,
+    },
+    /// The canary Service or a canary Mapping was just written.
+    RouteWritten,
+    /// The canary arm does not yet hold exactly the new version on every proxy.
+    WaitingForCanaryArm {
+        /// How far it is.
+        progress: String,
+    },
+    /// The stable arm does not yet hold exactly the new version on every proxy.
+    WaitingForStableArm {
+        /// How far it is.
+        progress: String,
+    },
+    /// A weight is being written.
+    Weighting {
+        /// In percent.
+        weight: i32,
+    },
+    /// A weight is written and not yet served everywhere.
+    WaitingForWeight {
+        /// How far it is.
+        progress: String,
+    },
+    /// A change of the route is given time, because nobody acknowledges it.
+    Settling {
+        /// Until when.
+        until: DateTime<Utc>,
+    },
+    /// There is no proxy that could serve a raised weight.
+    NoProxy,
+    /// What the proxies serve is not known.
+    DataPlaneUnknown {
+        /// Why.
+        reason: String,
+    },
+    /// The stable version has too few pods to take all traffic back at once.
+    StableShort {
+        /// Its available pods.
+        available: i32,
+        /// `spec.replicas`.
+        wanted: i32,
+        /// The weight that the canary keeps for now.
+        weight: i32,
+    },
+    /// A step is complete.
+    StepCompleted {
+        /// Its number, from 1.
+        step: usize,
+        /// Number of steps.
+        of: usize,
+    },
+    /// A pause step waits.
+    Paused {
+        /// Until when; `None`: until the user promotes.
+        until: Option<DateTime<Utc>>,
+    },
+    /// `spec.paused` is set.
+    UserPaused,
+    /// The new version is promoted.
+    Promoted {
+        /// Its hash.
+        hash: String,
+    },
+    /// The update was aborted; all traffic is at the stable version.
+    Aborted,
+    /// The stable version's ReplicaSet is gone, so there is nothing to go back to.
+    StableGone {
+        /// The stable hash.
+        hash: String,
+    },
+    /// A canary Mapping is being removed.
+    RemovingMapping {
+        /// Its name.
+        mapping: String,
+    },
+    /// A ReplicaSet can still get requests.
+    StillRouted {
+        /// The ReplicaSet.
+        replica_set: String,
+    },
+    /// A ReplicaSet still has requests under way.
+    Draining {
+        /// The ReplicaSet.
+        replica_set: String,
+        /// Requests.
+        in_flight: u64,
+        /// When it is scaled down all the same.
+        until: DateTime<Utc>,
+    },
+    /// A ReplicaSet waits for its scale-down delay.
+    ScaleDownDelay {
+        /// The ReplicaSet.
+        replica_set: String,
+        /// Until when.
+        until: DateTime<Utc>,
+    },
 }
 
 impl Why {
-    /// A label of low cardinality for metrics.
+    /// A label of few values, for metrics.
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self {
             Self::UpToDate => "up-to-date",
+            Self::Deleting => "deleting",
+            Self::InvalidSpec { .. } => "invalid-spec",
+            Self::Creating { .. } => "creating",
+            Self::HashCollision { .. } => "hash-collision",
+            Self::Restarted { .. } => "restarted",
+            Self::WaitingForPods { .. } => "waiting-for-pods",
+            Self::Scaling { .. } => "scaling",
+            Self::RouteWritten => "route-written",
+            Self::WaitingForCanaryArm { .. } => "waiting-for-canary-arm",
+            Self::WaitingForStableArm { .. } => "waiting-for-stable-arm",
+            Self::Weighting { .. } => "weighting",
+            Self::WaitingForWeight { .. } => "waiting-for-weight",
+            Self::Settling { .. } => "settling",
+            Self::NoProxy => "no-proxy",
+            Self::DataPlaneUnknown { .. } => "data-plane-unknown",
+            Self::StableShort { .. } => "stable-short",
+            Self::StepCompleted { .. } => "step-completed",
+            Self::Paused { .. } => "paused",
+            Self::UserPaused => "user-paused",
+            Self::Promoted { .. } => "promoted",
+            Self::Aborted => "aborted",
+            Self::StableGone { .. } => "stable-gone",
+            Self::RemovingMapping { .. } => "removing-mapping",
+            Self::StillRouted { .. } => "still-routed",
+            Self::Draining { .. } => "draining",
+            Self::ScaleDownDelay { .. } => "scale-down-delay",
         }
     }
 }
@@ -23,6 +187,57 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UpToDate => f.write_str("the rollout is up to date"),
+            Self::Deleting => f.write_str("the rollout is being deleted"),
+            Self::InvalidSpec { message } => write!(f, "nothing moves: {message}"),
+            Self::Creating { replica_set } => write!(f, "creating ReplicaSet {replica_set}"),
+            Self::HashCollision { replica_set } => {
+                write!(f, "ReplicaSet {replica_set} holds another template; trying another name")
+            }
+            Self::Restarted { hash } => write!(f, "starting the update to {hash}"),
+            Self::WaitingForPods { replica_set, available, wanted } => {
+                write!(f, "{available} of {wanted} pods of {replica_set} are available")
+            }
+            Self::Scaling { replica_set, to } => write!(f, "scaling {replica_set} to {to}"),
+            Self::RouteWritten => f.write_str("waiting for the new route to be served"),
+            Self::WaitingForCanaryArm { progress } => {
+                write!(f, "waiting for the canary arm to hold the new pods: {progress}")
+            }
+            Self::WaitingForStableArm { progress } => {
+                write!(f, "waiting for the stable arm to hold the new pods: {progress}")
+            }
+            Self::Weighting { weight } => write!(f, "setting weight {weight}"),
+            Self::WaitingForWeight { progress } => f.write_str(progress),
+            Self::Settling { until } => {
+                write!(f, "no data plane reports back; allowing time until {}", rfc3339_seconds(*until))
+            }
+            Self::NoProxy => f.write_str("no proxy serves the route, so its weight is not raised"),
+            Self::DataPlaneUnknown { reason } => write!(f, "what the proxies serve is not known: {reason}"),
+            Self::StableShort { available, wanted, weight } => write!(
+                f,
+                "the stable version has {available} of {wanted} pods, so the canary keeps weight {weight} for now"
+            ),
+            Self::StepCompleted { step, of } => write!(f, "step {step}/{of} is complete"),
+            Self::Paused { until: Some(until) } => write!(f, "paused until {}", rfc3339_seconds(*until)),
+            Self::Paused { until: None } => f.write_str("paused until promoted"),
+            Self::UserPaused => f.write_str("paused by spec.paused"),
+            Self::Promoted { hash } => write!(f, "{hash} is the stable version now"),
+            Self::Aborted => f.write_str("the update was aborted; the stable version has all traffic"),
+            Self::StableGone { hash } => write!(
+                f,
+                "the ReplicaSet of the stable version {hash} is gone: bring its template back, or promote in full"
+            ),
+            Self::RemovingMapping { mapping } => write!(f, "removing canary Mapping {mapping}"),
+            Self::StillRouted { replica_set } => {
+                write!(f, "{replica_set} stays, because requests may still be routed to it")
+            }
+            Self::Draining { replica_set, in_flight, until } => write!(
+                f,
+                "{replica_set} stays until its {in_flight} requests have ended, at most until {}",
+                rfc3339_seconds(*until)
+            ),
+            Self::ScaleDownDelay { replica_set, until } => {
+                write!(f, "{replica_set} stays until {} (scale-down delay)", rfc3339_seconds(*until))
+            }
         }
     }
 }

@@ -102,7 +102,9 @@ impl<'a> Fold<'a> {
         let mut poll = self.poll(&self.listed, |served| {
             let Some(served) = served else { return false };
             let mut wanted = self.wanted_canary_arms(served);
-            self.fresh(served) && self.has_base(served) && wanted.all(|arm| arm.is_some_and(|arm| holds_exactly(arm, hash, need)))
+            self.fresh(served)
+                && self.has_base(served)
+                && wanted.all(|arm| arm.is_some_and(|arm| holds_exactly(arm, hash, need)))
         });
         poll.problem = self.problem();
         poll
@@ -138,7 +140,8 @@ impl<'a> Fold<'a> {
         let share = |served: &Served| -> u32 {
             served.arms.iter().filter(|arm| arm.service == canary).map(|arm| arm.share).sum()
         };
-        let contents = self.reaching.iter().flat_map(|split| &split.views).filter_map(|it| it.served.as_ref());
+        let contents =
+            self.reaching.iter().flat_map(|split| &split.views).filter_map(|it| it.served.as_ref());
         contents.map(share).max().unwrap_or(0)
     }
 
@@ -187,22 +190,26 @@ impl<'a> Fold<'a> {
     /// Every version is at or past the one this World holds.
     fn fresh(&self, served: &Served) -> bool {
         served.versions.iter().filter(|it| it.object.namespace == self.route.namespace).all(|version| {
-            let held = self.route.versions.iter().find(|((kind, name), _)| {
-                *kind == version.kind.as_str() && *name == version.object.name
-            });
+            let held = self
+                .route
+                .versions
+                .iter()
+                .find(|((kind, name), _)| *kind == version.kind.as_str() && *name == version.object.name);
             held.is_none_or(|(_, held)| at_or_past(&version.resource_version, held))
         })
     }
 
     /// Each base Mapping's canary arm has this written weight; one whose canary Mapping does not exist has none.
     fn canary_arms_are(&self, served: &Served, weight: i32) -> bool {
-        self.route.mappings.iter().filter(|(base, _)| served.gives(&self.route.name(base))).all(|(_, canary)| {
-            let arm = served.arms.iter().find(|arm| arm.mapping == self.route.name(canary));
-            match arm {
-                Some(arm) => arm.written == Some(weight),
-                None => weight == 0 && !self.route.existing.contains(canary),
-            }
-        })
+        self.route.mappings.iter().filter(|(base, _)| served.gives(&self.route.name(base))).all(
+            |(_, canary)| {
+                let arm = served.arms.iter().find(|arm| arm.mapping == self.route.name(canary));
+                match arm {
+                    Some(arm) => arm.written == Some(weight),
+                    None => weight == 0 && !self.route.existing.contains(canary),
+                }
+            },
+        )
     }
 
     fn has_base(&self, served: &Served) -> bool {
@@ -230,7 +237,8 @@ impl Route {
     }
 
     fn is_canary(&self, arm: &Arm) -> bool {
-        arm.mapping.namespace == self.namespace && self.mappings.values().any(|name| *name == arm.mapping.name)
+        arm.mapping.namespace == self.namespace
+            && self.mappings.values().any(|name| *name == arm.mapping.name)
     }
 
     fn reaches(&self, arm: &Arm) -> bool {

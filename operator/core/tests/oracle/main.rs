@@ -5,7 +5,10 @@
 //!
 //! A new table is a file in `argo/`, a function from a row to a [`Verdict`] in a module here, and a line below.
 
+mod arithmetic;
 mod hash;
+mod mapping;
+mod spec;
 mod table;
 
 pub(crate) use table::Verdict;
@@ -21,6 +24,14 @@ macro_rules! tables {
 }
 
 tables! {
+    durations: spec::durations,
+    mapping: mapping::mapping,
     pod_template_hash: hash::pod_template_hash,
+    replicas_basic: arithmetic::replicas_basic,
+    replicas_routed: arithmetic::replicas_routed,
     step_hash: hash::step_hash,
+    step_string: spec::step_string,
+    validation: spec::validation,
+    validation_references: mapping::validation_references,
+    weight_in_force: arithmetic::weight_in_force,
 }

@@ -1,0 +1,138 @@
+//! A plan in the making. Every step of the decision adds to it; nothing is taken back.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use crds::rollout::RolloutStatus;
+
+use super::{Plan, Wake};
+use crate::effect::{Effect, Event, EventKind, Target};
+use crate::why::Why;
+use crate::world::{ReplicaSet, World};
+
+/// What has been decided so far.
+#[derive(Debug)]
+pub(super) struct Draft {
+    /// The wanted status; the steps change it in place.
+    pub(super) status: RolloutStatus,
+    effects: Vec<Effect>,
+    /// Changes of ReplicaSets, one patch each, carried out after the other effects.
+    replica_sets: BTreeMap<String, Change>,
+    events: Vec<Event>,
+    wake: Option<DateTime<Utc>>,
+    why: Option<Why>,
+}
+
+/// All that a plan changes in one ReplicaSet.
+#[derive(Debug)]
+struct Change {
+    target: Target,
+    revision: i64,
+    from: i32,
+    to: i32,
+    annotations: BTreeMap<String, Option<String>>,
+}
+
+impl Draft {
+    /// Nothing changes yet.
+    pub(super) fn new(world: &World) -> Self {
+        Self {
+            status: world.rollout.status.clone().unwrap_or_default(),
+            effects: Vec::new(),
+            replica_sets: BTreeMap::new(),
+            events: Vec::new(),
+            wake: None,
+            why: None,
+        }
+    }
+
+    /// The plan. Events come last: they tell what was done.
+    pub(super) fn finish(mut self, now: DateTime<Utc>) -> Plan {
+        for (_, change) in std::mem::take(&mut self.replica_sets) {
+            self.flush(change);
+        }
+        self.effects.extend(self.events.into_iter().map(Effect::Event));
+        Plan {
+            effects: self.effects,
+            status: self.status,
+            wake: self.wake.filter(|wake| *wake > now).map_or(Wake::OnChange, Wake::At),
+            why: self.why.unwrap_or(Why::UpToDate),
+        }
+    }
+
+    /// Whether nothing but the status changes so far.
+    pub(super) fn has_no_effects(&self) -> bool {
+        self.effects.is_empty() && self.replica_sets.is_empty()
+    }
+
+    pub(super) fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(super) fn normal(&mut self, reason: &str, message: String) {
+        self.events.push(Event { kind: EventKind::Normal, reason: reason.to_owned(), message });
+    }
+
+    pub(super) fn warning(&mut self, reason: &str, message: String) {
+        self.events.push(Event { kind: EventKind::Warning, reason: reason.to_owned(), message });
+    }
+
+    /// The earliest wish counts.
+    pub(super) fn wake_at(&mut self, moment: DateTime<Utc>) {
+        self.wake = Some(self.wake.map_or(moment, |wake| wake.min(moment)));
+    }
+
+    /// The first reason counts: what is decided first is what the rest waits for.
+    pub(super) fn because(&mut self, why: Why) {
+        self.why.get_or_insert(why);
+    }
+
+    /// Sets `spec.replicas`, and what belongs to a scaling.
+    pub(super) fn scale(&mut self, set: &ReplicaSet, to: i32) {
+        self.change(set).to = to;
+    }
+
+    /// Sets or removes an annotation.
+    pub(super) fn annotate(&mut self, set: &ReplicaSet, key: &str, value: Option<String>) {
+        self.change(set).annotations.insert(key.to_owned(), value);
+    }
+
+    /// The revision a ReplicaSet has once the plan is carried out, for events.
+    pub(super) fn set_revision(&mut self, set: &ReplicaSet, revision: i64) {
+        self.change(set).revision = revision;
+    }
+
+    fn change(&mut self, set: &ReplicaSet) -> &mut Change {
+        self.replica_sets.entry(set.name.clone()).or_insert_with(|| Change {
+            target: target_of(set),
+            revision: set.annotations.revision.unwrap_or_default(),
+            from: set.replicas,
+            to: set.replicas,
+            annotations: BTreeMap::new(),
+        })
+    }
+
+    fn flush(&mut self, change: Change) {
+        let Change { target, revision, from, to, annotations } = change;
+        if from == to {
+            if !annotations.is_empty() {
+                self.effects.push(Effect::AnnotateReplicaSet { target, annotations });
+            }
+            return;
+        }
+        let direction = if to > from { "up" } else { "down" };
+        let message =
+            format!("Scaled {direction} ReplicaSet {} (revision {revision}) from {from} to {to}", target.name);
+        self.effects.push(Effect::ScaleReplicaSet { target, from, to, annotations });
+        self.effects.push(Effect::Event(Event {
+            kind: EventKind::Normal,
+            reason: "ScalingReplicaSet".to_owned(),
+            message,
+        }));
+    }
+}
+
+/// The ReplicaSet as an effect names it.
+pub(super) fn target_of(set: &ReplicaSet) -> Target {
+    Target { name: set.name.clone(), uid: set.uid.clone(), resource_version: set.resource_version.clone() }
+}

@@ -1,0 +1,112 @@
+//! Creates, updates and deletes the canary Mappings. One that is right is not written.
+
+use serde_json::Value;
+
+use super::draft::Draft;
+use super::routed::{Canary, Routed};
+use super::scene::Scene;
+use crate::effect::{Effect, Target};
+use crate::mapping;
+use crate::weight::Weight;
+use crate::why::Why;
+use crate::world::Mapping;
+
+/// Reason of the event that tells a written weight; Argo's.
+const WEIGHT_UPDATE: &str = "CanaryMappingWeightUpdate";
+
+/// Creates the canary Mappings that are missing, with weight 0.
+pub(super) fn create(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) {
+    for (base, canary) in &routed.canaries {
+        let (None, Some(base)) = (canary.existing, scene.world.mapping(base)) else { continue };
+        if let Some(manifest) = wanted(scene, routed, base, None, 0) {
+            draft.effect(Effect::CreateMapping { name: canary.name.clone(), manifest });
+        }
+    }
+}
+
+/// Raises every canary Mapping that has less to this weight.
+pub(super) fn raise(scene: &Scene<'_>, routed: &Routed<'_>, to: i32, draft: &mut Draft) {
+    write(scene, routed, draft, |held| held.max(to));
+    draft.normal(WEIGHT_UPDATE, format!("Set canary mapping weight to {to}"));
+}
+
+/// Lowers every canary Mapping that has more to this weight.
+pub(super) fn lower(scene: &Scene<'_>, routed: &Routed<'_>, to: i32, draft: &mut Draft) {
+    write(scene, routed, draft, |held| held.min(to));
+    draft.normal(WEIGHT_UPDATE, format!("Set canary mapping weight to {to}"));
+}
+
+/// Copies what changed in the base Mappings, weights as they are.
+pub(super) fn sync(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) {
+    write(scene, routed, draft, |held| held);
+}
+
+/// Deletes the canary Mappings.
+pub(super) fn delete_all(routed: &Routed<'_>, draft: &mut Draft) {
+    for Canary { name, existing } in routed.canaries.values() {
+        if let Some(mapping) = existing {
+            delete(name, mapping, draft);
+        }
+    }
+}
+
+/// Deletes the canary Mappings of base Mappings that the spec no longer lists.
+pub(super) fn delete_leftovers(scene: &Scene<'_>, draft: &mut Draft) {
+    let leftover = match &scene.routed {
+        Some(routed) => routed.leftover.clone(),
+        None => scene
+            .world
+            .canary_mappings
+            .iter()
+            .filter(|(_, mapping)| mapping.owned)
+            .map(|(name, mapping)| (name.as_str(), mapping))
+            .collect(),
+    };
+    for (name, mapping) in leftover {
+        delete(name, mapping, draft);
+    }
+}
+
+fn delete(name: &str, mapping: &Mapping, draft: &mut Draft) {
+    draft.because(Why::RemovingMapping { mapping: name.to_owned() });
+    if !mapping.deleting {
+        draft.effect(Effect::DeleteMapping { target: target_of(name, mapping) });
+    }
+}
+
+fn write(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft, weight: impl Fn(i32) -> i32) {
+    for (base, canary) in &routed.canaries {
+        let (Some(existing), Some(base)) = (canary.existing, scene.world.mapping(base)) else { continue };
+        let manifest = wanted(scene, routed, base, Some(existing), weight(canary.weight()));
+        let Some(manifest) = manifest.filter(|it| *it != existing.object && !existing.deleting) else { continue };
+        draft.effect(Effect::UpdateMapping { target: target_of(&canary.name, existing), manifest });
+    }
+}
+
+/// The object to write; `None` if the base does not send to the stable Service, which is an invalid spec.
+fn wanted(
+    scene: &Scene<'_>,
+    routed: &Routed<'_>,
+    base: &Mapping,
+    existing: Option<&Mapping>,
+    weight: i32,
+) -> Option<Value> {
+    let rollout = scene.rollout();
+    let canary = mapping::Canary {
+        rollout: &rollout.name,
+        uid: &rollout.uid,
+        namespace: scene.world.rollout.metadata.namespace.as_deref().unwrap_or_default(),
+        stable_service: &routed.routing.stable_service,
+        canary_service: &routed.routing.canary_service,
+        weight: Weight::clamped(weight),
+    };
+    mapping::wanted(&base.object, existing.map(|existing| &existing.object), &canary)
+}
+
+fn target_of(name: &str, mapping: &Mapping) -> Target {
+    Target {
+        name: name.to_owned(),
+        uid: mapping.uid.clone(),
+        resource_version: mapping.resource_version.clone(),
+    }
+}

@@ -1,0 +1,35 @@
+//! Another template or other steps start an update anew (reference §2.4).
+
+use super::draft::Draft;
+use super::scene::Scene;
+use crate::why::Why;
+
+/// Resets the status if the template or the steps are not those it is about. True if it did: then nothing else is
+/// decided before the reset is recorded.
+pub(super) fn on_change(scene: &Scene<'_>, draft: &mut Draft) -> bool {
+    let status = &mut draft.status;
+    let same_template = status.current_pod_hash.as_deref() == Some(scene.hash.as_str());
+    let same_steps = status.current_step_hash.as_deref() == Some(scene.step_hash.as_str());
+    if same_template && same_steps {
+        return false;
+    }
+    let back_to_stable = status.stable_rs.as_deref() == Some(scene.hash.as_str());
+    let skips = back_to_stable && !same_template && status.current_pod_hash.is_some() && scene.steps() > 0;
+    status.pause_conditions.clear();
+    status.controller_pause = false;
+    status.abort = false;
+    status.aborted_at = None;
+    status.promote_full = false;
+    status.canary.current_step_analysis_run_status = None;
+    status.canary.current_background_analysis_run_status = None;
+    status.canary.current_experiment = None;
+    status.canary.step_plugin_statuses.clear();
+    status.current_step_index = if back_to_stable { scene.all_done() } else { scene.first_step() };
+    status.current_pod_hash = Some(scene.hash.clone());
+    status.current_step_hash = Some(scene.step_hash.clone());
+    if skips {
+        draft.normal("SkipSteps", "Rollback to stable ReplicaSets".to_owned());
+    }
+    draft.because(Why::Restarted { hash: scene.hash.clone() });
+    true
+}

@@ -1,0 +1,175 @@
+//! The routes of a Rollout: what is written, and what is known of how it is served.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::mapping;
+use crate::spec::MappingRouting;
+use crate::traffic::{Fold, Poll, Route, Traffic};
+use crate::why::Why;
+use crate::world::{Mapping, Service, World};
+
+/// The routes of a Rollout with traffic routing.
+#[derive(Debug)]
+pub(super) struct Routed<'w> {
+    pub(super) routing: &'w MappingRouting,
+    pub(super) stable_service: Option<&'w Service>,
+    pub(super) canary_service: Option<&'w Service>,
+    /// Listed base Mapping → its canary Mapping, if it exists.
+    pub(super) canaries: BTreeMap<&'w str, Canary<'w>>,
+    /// Canary Mappings of this Rollout whose base Mapping is no longer listed.
+    pub(super) leftover: Vec<(&'w str, &'w Mapping)>,
+    traffic: &'w Traffic,
+    route: Route,
+}
+
+/// The canary Mapping of one base Mapping.
+#[derive(Debug)]
+pub(super) struct Canary<'w> {
+    /// Its name.
+    pub(super) name: String,
+    /// The object, if it exists.
+    pub(super) existing: Option<&'w Mapping>,
+}
+
+impl Canary<'_> {
+    /// The weight it has; 0 if it does not exist.
+    pub(super) fn weight(&self) -> i32 {
+        self.existing.and_then(Mapping::weight).unwrap_or(0)
+    }
+}
+
+impl<'w> Routed<'w> {
+    pub(super) fn new(world: &'w World, routing: &'w MappingRouting) -> Self {
+        let canary = |base: &String| {
+            let name = mapping::canary_name(base);
+            let existing = world.canary_mappings.get(&name);
+            Canary { name, existing }
+        };
+        let canaries: BTreeMap<&str, Canary<'_>> =
+            routing.names.iter().map(|base| (base.as_str(), canary(base))).collect();
+        let listed: BTreeSet<&str> = canaries.values().map(|canary| canary.name.as_str()).collect();
+        let leftover = world
+            .canary_mappings
+            .iter()
+            .filter(|(name, mapping)| mapping.owned && !listed.contains(name.as_str()))
+            .map(|(name, mapping)| (name.as_str(), mapping))
+            .collect();
+        let route = route(world, routing, &canaries);
+        Self {
+            routing,
+            stable_service: world.service(&routing.stable_service),
+            canary_service: world.service(&routing.canary_service),
+            canaries,
+            leftover,
+            traffic: &world.traffic,
+            route,
+        }
+    }
+
+    /// Hash that the stable Service selects.
+    pub(super) fn stable_hash(&self) -> Option<&'w str> {
+        self.stable_service.and_then(Service::hash)
+    }
+
+    /// Hash that the canary Service selects.
+    pub(super) fn canary_hash(&self) -> Option<&'w str> {
+        self.canary_service.and_then(Service::hash)
+    }
+
+    /// The largest weight that a canary Mapping has.
+    pub(super) fn written(&self) -> i32 {
+        self.canaries.values().map(Canary::weight).max().unwrap_or(0)
+    }
+
+    /// Every listed Mapping has a canary Mapping with this weight. Weight 0 needs no canary Mapping.
+    pub(super) fn all_have(&self, weight: i32) -> bool {
+        self.canaries.values().all(|canary| match canary.existing {
+            Some(existing) => existing.weight() == Some(weight),
+            None => weight == 0,
+        })
+    }
+
+    /// Some canary Mapping exists.
+    pub(super) fn any_exists(&self) -> bool {
+        self.canaries.values().any(|canary| canary.existing.is_some())
+    }
+
+    /// The fold; `Err` where nobody is asked.
+    pub(super) fn fold(&self) -> Result<Fold<'_>, Blind<'w>> {
+        match self.traffic {
+            Traffic::NotConfigured => Err(Blind::NotConfigured),
+            Traffic::Unknown { reason } => Err(Blind::Unknown(reason)),
+            Traffic::Ready(facts) => Ok(Fold::new(facts, &self.route)),
+        }
+    }
+
+    /// What is written, in words that change whenever a weight or a selector does.
+    pub(super) fn subject(&self) -> String {
+        format!(
+            "weight {}, canary Service selects {}, stable Service selects {}",
+            self.written(),
+            self.canary_hash().unwrap_or("all pods"),
+            self.stable_hash().unwrap_or("all pods"),
+        )
+    }
+}
+
+/// Why the proxies cannot be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blind<'w> {
+    /// There is no traffic server: time is given instead.
+    NotConfigured,
+    /// There is one that does not answer: whatever needs an answer holds.
+    Unknown(&'w str),
+}
+
+/// How far a poll is, as a sentence: `2 of 3 proxies serve weight 20; waiting for sluice/proxy-x`.
+pub(super) fn progress(poll: &Poll, what: &str) -> String {
+    if let Some(problem) = &poll.problem {
+        return problem.clone();
+    }
+    let counted = match poll.counted {
+        1 => "1 proxy serves".to_owned(),
+        counted => format!("{counted} proxies serve"),
+    };
+    let waiting = match poll.waiting.as_slice() {
+        [] => String::new(),
+        [pod] => format!("; waiting for {pod}"),
+        [pod, rest @ ..] => format!("; waiting for {pod} and {} more", rest.len()),
+    };
+    format!("{} of {counted} {what}{waiting}", poll.agreeing)
+}
+
+/// What to wait for while a poll is not unanimous.
+pub(super) fn waiting(poll: &Poll, what: &str, why: impl FnOnce(String) -> Why) -> Result<(), Why> {
+    if poll.unanimous() { Ok(()) } else { Err(why(progress(poll, what))) }
+}
+
+fn route(world: &World, routing: &MappingRouting, canaries: &BTreeMap<&str, Canary<'_>>) -> Route {
+    let mut versions = BTreeMap::new();
+    for name in [&routing.stable_service, &routing.canary_service] {
+        if let Some(service) = world.service(name) {
+            versions.insert(("Service", name.clone()), service.resource_version.clone());
+        }
+    }
+    for base in &routing.names {
+        if let Some(mapping) = world.mapping(base) {
+            versions.insert(("Mapping", base.clone()), mapping.resource_version.clone());
+        }
+    }
+    let mut existing = BTreeSet::new();
+    for canary in canaries.values() {
+        if let Some(mapping) = canary.existing {
+            versions.insert(("Mapping", canary.name.clone()), mapping.resource_version.clone());
+            existing.insert(canary.name.clone());
+        }
+    }
+    Route {
+        namespace: world.rollout.metadata.namespace.clone().unwrap_or_default(),
+        stable_service: routing.stable_service.clone(),
+        canary_service: routing.canary_service.clone(),
+        mappings: canaries.iter().map(|(base, canary)| ((*base).to_owned(), canary.name.clone())).collect(),
+        versions,
+        existing,
+    }
+}

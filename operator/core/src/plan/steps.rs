@@ -1,0 +1,168 @@
+//! One step after the other, then the promotion.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use crds::rollout::{PauseCondition, PauseReason};
+
+use super::draft::Draft;
+use super::replica_sets::sizes;
+use super::scene::Scene;
+use super::services;
+use super::traffic;
+use super::verify::Confirmation;
+use crate::replicas;
+use crate::spec::Step;
+use crate::step_text::step_text;
+use crate::weight::{self, Position};
+use crate::why::Why;
+use crate::world::ReplicaSet;
+
+/// Moves traffic to what the current step asks for, and the index on when the world shows it. Returns the weight that
+/// the plan writes, if it writes one.
+pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> Option<i32> {
+    let position = Position::of(&draft.status);
+    let target = weight::set_weight(&scene.spec.canary, &position);
+    let writing = scene.routed.as_ref().and_then(|routed| traffic::to_canary(scene, routed, new, target, draft));
+    services::follow(scene, draft);
+    if scene.spec.paused {
+        draft.because(Why::UserPaused);
+        return writing;
+    }
+    let step = weight::current_step(&scene.spec.canary, &position).copied();
+    if !matches!(step, Some(Step::Pause(_))) {
+        leave_pause(draft);
+    }
+    match step {
+        Some(Step::SetWeight(_)) => {
+            if sized(scene, draft) && weighted(scene, target.percent(), draft) {
+                complete(scene, position.step, draft);
+            }
+        }
+        Some(Step::SetCanaryScale(_)) => {
+            if sized(scene, draft) {
+                complete(scene, position.step, draft);
+            }
+        }
+        Some(Step::Pause(duration)) => pause(scene, position.step, duration, draft),
+        None => {
+            if full(scene, new, draft) && weighted(scene, target.percent(), draft) {
+                let reason = if draft.status.promote_full {
+                    "Full promotion requested".to_owned()
+                } else {
+                    format!("Completed all {} canary steps", scene.steps())
+                };
+                promote(scene, revision, &reason, draft);
+            }
+        }
+    }
+    writing
+}
+
+/// The commit point: from here on the new version is the stable one and the way is only forward.
+pub(super) fn promote(scene: &Scene<'_>, revision: i64, reason: &str, draft: &mut Draft) {
+    let status = &mut draft.status;
+    status.stable_rs = Some(scene.hash.clone());
+    status.current_step_index = scene.all_done();
+    status.abort = false;
+    status.aborted_at = None;
+    leave_pause(draft);
+    draft.normal(
+        "RolloutCompleted",
+        format!("Rollout completed update to revision {revision} ({}): {reason}", scene.hash),
+    );
+    draft.because(Why::Promoted { hash: scene.hash.clone() });
+}
+
+/// The ReplicaSets have the sizes of the step, and enough of the canary is available.
+fn sized(scene: &Scene<'_>, draft: &mut Draft) -> bool {
+    let position = Position::of(&draft.status);
+    let sizes = sizes(scene);
+    if replicas::at_desired(scene.spec.replicas, &scene.spec.canary, &position, &sizes) {
+        return true;
+    }
+    let wanted = replicas::wanted(scene.spec.replicas, &scene.spec.canary, &position, &sizes).canary;
+    wait_for_pods(scene, wanted, draft);
+    false
+}
+
+/// All pods of the new version are available, so that it can carry everything.
+fn full(scene: &Scene<'_>, new: &ReplicaSet, draft: &mut Draft) -> bool {
+    let wanted = scene.spec.replicas;
+    let there = new.replicas >= wanted
+        && (new.status.available >= wanted
+            || replicas::enough(scene.spec.canary.threshold, new.status.available, wanted));
+    if !there {
+        wait_for_pods(scene, wanted, draft);
+    }
+    there
+}
+
+/// The weight is written and served. A basic canary has none.
+fn weighted(scene: &Scene<'_>, weight: i32, draft: &mut Draft) -> bool {
+    let Some(routed) = &scene.routed else { return true };
+    let pointed = weight == 0 || routed.canary_hash() == Some(scene.hash.as_str());
+    if !draft.has_no_effects() || !pointed || !routed.all_have(weight) {
+        draft.because(Why::Weighting { weight });
+        return false;
+    }
+    match routed.weight_confirmed(scene) {
+        Confirmation::Confirmed => true,
+        Confirmation::Pending(why) => {
+            draft.because(why);
+            false
+        }
+    }
+}
+
+fn wait_for_pods(scene: &Scene<'_>, wanted: i32, draft: &mut Draft) {
+    if let Some(new) = scene.new.filter(|new| new.replicas == wanted) {
+        draft.because(Why::WaitingForPods {
+            replica_set: new.name.clone(),
+            available: new.status.available,
+            wanted,
+        });
+    }
+}
+
+/// Waits for the time, or for the user: the kubectl plugin clears the pause conditions, and `controllerPause` without
+/// one means "resumed" (reference §2.9).
+fn pause(scene: &Scene<'_>, step: usize, duration: Option<TimeDelta>, draft: &mut Draft) {
+    let reason = PauseReason::CanaryPauseStep;
+    let held = draft.status.pause_conditions.iter().find(|condition| condition.reason == reason);
+    let Some(since) = held.map(|condition| condition.start_time) else {
+        if draft.status.controller_pause {
+            complete(scene, step, draft);
+            return;
+        }
+        let start_time = scene.stamp();
+        draft.status.pause_conditions.push(PauseCondition { reason, start_time });
+        draft.status.controller_pause = true;
+        wait_until(duration.map(|duration| start_time + duration), draft);
+        return;
+    };
+    match duration.map(|duration| since + duration) {
+        Some(until) if until <= scene.now() => complete(scene, step, draft),
+        until => wait_until(until, draft),
+    }
+}
+
+fn wait_until(until: Option<DateTime<Utc>>, draft: &mut Draft) {
+    if let Some(until) = until {
+        draft.wake_at(until);
+    }
+    draft.because(Why::Paused { until });
+}
+
+fn complete(scene: &Scene<'_>, step: usize, draft: &mut Draft) {
+    let of = scene.steps();
+    let canary = scene.world.rollout.spec.strategy.canary.as_ref();
+    let text = canary.and_then(|canary| canary.steps.get(step)).map(step_text).unwrap_or_default();
+    draft.status.current_step_index = i32::try_from(step + 1).ok();
+    leave_pause(draft);
+    draft.normal("RolloutStepCompleted", format!("Rollout step {}/{of} completed ({text})", step + 1));
+    draft.because(Why::StepCompleted { step: step + 1, of });
+}
+
+fn leave_pause(draft: &mut Draft) {
+    draft.status.controller_pause = false;
+    draft.status.pause_conditions.retain(|condition| condition.reason != PauseReason::CanaryPauseStep);
+}

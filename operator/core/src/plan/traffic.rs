@@ -1,0 +1,208 @@
+//! Moves the weight and the Services of a Rollout with traffic routing (design §2.2).
+//!
+//! One rule serves abort, rollback, supersede and the end of a promotion: the canary's weight may go down as far as
+//! the stable arm can carry the rest ([`lowest_weight`]). One rule serves every raise: the canary arm of every proxy
+//! must hold exactly the new version, with the pods that the new weight needs.
+
+use super::draft::Draft;
+use super::mappings;
+use super::routed::Routed;
+use super::scene::Scene;
+use super::services;
+use super::verify::Confirmation;
+use crate::replicas;
+use crate::weight::{Position, Weight};
+use crate::why::Why;
+use crate::world::ReplicaSet;
+
+/// Moves all traffic to the stable version: after an abort, a rollback, and when the new version has become the
+/// stable one. Returns the weight that the plan writes, if it writes one.
+pub(super) fn to_stable(scene: &Scene<'_>, routed: &Routed<'_>, stable: &ReplicaSet, draft: &mut Draft) -> Option<i32> {
+    services::point_stable(scene, routed, stable, draft);
+    let mut writing = None;
+    if routed.written() > 0 {
+        let lowest = match lowest_weight(scene, routed, stable, draft) {
+            Ok(lowest) => lowest,
+            Err(why) => {
+                draft.because(why);
+                return None;
+            }
+        };
+        if lowest < routed.written() {
+            mappings::lower(scene, routed, lowest, draft);
+            draft.because(Why::Weighting { weight: lowest });
+            writing = Some(lowest);
+        }
+        if lowest > 0 {
+            draft.because(Why::StableShort {
+                available: stable.status.available,
+                wanted: scene.spec.replicas,
+                weight: lowest,
+            });
+            return writing;
+        }
+    }
+    services::point_canary(scene, routed, stable, draft);
+    if writing.is_none() {
+        remove_canaries(scene, routed, draft);
+    }
+    writing
+}
+
+/// Gives the canary this weight. Returns the weight that the plan writes, if it writes one.
+pub(super) fn to_canary(
+    scene: &Scene<'_>,
+    routed: &Routed<'_>,
+    new: &ReplicaSet,
+    target: Weight,
+    draft: &mut Draft,
+) -> Option<i32> {
+    let target = target.percent();
+    if routed.canary_hash() != Some(new.hash.as_str()) {
+        return take_canary_service(scene, routed, new, target, draft);
+    }
+    let writing = if routed.written() > target {
+        lower(scene, routed, target, draft)
+    } else if target == 0 || routed.all_have(target) {
+        None
+    } else if routed.canaries.values().any(|canary| canary.existing.is_none()) {
+        mappings::create(scene, routed, draft);
+        draft.because(Why::RouteWritten);
+        None
+    } else {
+        raise(scene, routed, new, target, draft)
+    };
+    if writing.is_none() {
+        mappings::sync(scene, routed, draft);
+    }
+    writing
+}
+
+/// The canary Service leaves the version it selects, once nothing is sent there.
+fn take_canary_service(
+    scene: &Scene<'_>,
+    routed: &Routed<'_>,
+    new: &ReplicaSet,
+    target: i32,
+    draft: &mut Draft,
+) -> Option<i32> {
+    if routed.written() > 0 {
+        return lower(scene, routed, 0, draft);
+    }
+    if let Confirmation::Pending(why) = routed.weight_confirmed(scene) {
+        draft.because(why);
+        return None;
+    }
+    let wanted = wanted_canary(scene, draft);
+    if new.status.available < wanted.min(1) || !services::may_adopt(routed.canary_service, new, wanted) {
+        draft.because(waiting_for_pods(new, wanted));
+        return None;
+    }
+    services::point_canary(scene, routed, new, draft);
+    draft.because(Why::RouteWritten);
+    if target > 0 {
+        mappings::create(scene, routed, draft);
+    }
+    None
+}
+
+fn raise(scene: &Scene<'_>, routed: &Routed<'_>, new: &ReplicaSet, target: i32, draft: &mut Draft) -> Option<i32> {
+    let need = wanted_canary(scene, draft);
+    if !replicas::enough(scene.spec.canary.threshold, new.status.available, need) {
+        draft.because(waiting_for_pods(new, need));
+        return None;
+    }
+    let ready = need.min(new.status.available);
+    if let Confirmation::Pending(why) = routed.canary_arm_confirmed(scene, &new.hash, ready) {
+        draft.because(why);
+        return None;
+    }
+    mappings::raise(scene, routed, target, draft);
+    draft.because(Why::Weighting { weight: target });
+    Some(target)
+}
+
+/// Lowers the weight while an update goes on: as far as the stable version carries the rest.
+fn lower(scene: &Scene<'_>, routed: &Routed<'_>, target: i32, draft: &mut Draft) -> Option<i32> {
+    let Some(stable) = scene.stable else {
+        draft.because(Why::StableGone { hash: scene.before.stable_rs.clone().unwrap_or_default() });
+        return None;
+    };
+    if routed.canary_hash() == Some(stable.hash.as_str()) {
+        services::point_stable(scene, routed, stable, draft);
+    }
+    match lowest_weight(scene, routed, stable, draft) {
+        Err(why) => {
+            draft.because(why);
+            None
+        }
+        Ok(lowest) if lowest.max(target) < routed.written() => {
+            mappings::lower(scene, routed, lowest.max(target), draft);
+            draft.because(Why::Weighting { weight: lowest.max(target) });
+            Some(lowest.max(target))
+        }
+        Ok(_) => {
+            draft.because(Why::StableShort {
+                available: stable.status.available,
+                wanted: scene.spec.replicas,
+                weight: routed.written(),
+            });
+            None
+        }
+    }
+}
+
+/// The lowest weight that leaves nobody without pods.
+///
+/// While the canary Service selects the stable version (the end of a promotion), the canary arm is as good as the
+/// stable one: the weight stays until every proxy's stable arm holds exactly that version. Otherwise it is what the
+/// stable version's available pods cannot carry, or nothing if the canary has no pods to carry it either.
+fn lowest_weight(
+    scene: &Scene<'_>,
+    routed: &Routed<'_>,
+    stable: &ReplicaSet,
+    draft: &Draft,
+) -> Result<i32, Why> {
+    let replicas = scene.spec.replicas;
+    if routed.canary_hash() == Some(stable.hash.as_str()) {
+        if routed.stable_hash() != Some(stable.hash.as_str()) || !draft.has_no_effects() {
+            return Err(Why::RouteWritten);
+        }
+        let need = replicas.min(stable.status.available);
+        if !replicas::enough(scene.spec.canary.threshold, stable.status.available, replicas) {
+            return Err(waiting_for_pods(stable, replicas));
+        }
+        return match routed.stable_arm_confirmed(scene, &stable.hash, need) {
+            Confirmation::Confirmed => Ok(0),
+            Confirmation::Pending(why) => Err(why),
+        };
+    }
+    let canary = routed.canary_hash().and_then(|hash| scene.by_hash().get(hash).copied());
+    if canary.is_none_or(|canary| canary.status.available <= 0) || stable.status.available >= replicas {
+        return Ok(0);
+    }
+    let carried = 100 * i64::from(stable.status.available.max(0)) / i64::from(replicas.max(1));
+    let rest = i32::try_from(100 - carried.min(100)).unwrap_or(0);
+    Ok(rest.min(routed.written()))
+}
+
+/// Deletes the canary Mappings once nobody sends anything to them.
+fn remove_canaries(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) {
+    if !routed.any_exists() {
+        return;
+    }
+    match routed.weight_confirmed(scene) {
+        Confirmation::Confirmed => mappings::delete_all(routed, draft),
+        Confirmation::Pending(why) => draft.because(why),
+    }
+}
+
+/// The pods that the canary should have at its step.
+fn wanted_canary(scene: &Scene<'_>, draft: &Draft) -> i32 {
+    let position = Position::of(&draft.status);
+    replicas::routed::counts(scene.spec.replicas, &scene.spec.canary, &position).canary
+}
+
+fn waiting_for_pods(set: &ReplicaSet, wanted: i32) -> Why {
+    Why::WaitingForPods { replica_set: set.name.clone(), available: set.status.available, wanted }
+}

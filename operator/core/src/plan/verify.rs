@@ -1,0 +1,234 @@
+//! Whether what is written is served: `status.canary.weights.verified`, the condition `WeightVerified`, and the
+//! answers that raise, promote, abort and scale-down wait for.
+//!
+//! | the data plane | `verified` | what a change waits for |
+//! |---|---|---|
+//! | tells what it serves | true or false | every counted proxy |
+//! | does not answer | false | until it answers; an abort writes at once |
+//! | not configured | unset | `settleSeconds` after the last change of a weight or selector |
+//!
+//! The condition is also the memory of "since when": its `lastTransitionTime` moves when its status or reason does.
+
+use chrono::{DateTime, Utc};
+use crds::rollout::{RolloutCondition, TrafficWeights, WeightDestination};
+
+use super::draft::Draft;
+use super::routed::{Blind, Routed, progress, waiting};
+use super::scene::Scene;
+use crate::why::Why;
+
+/// Type of the condition.
+pub const CONDITION: &str = "WeightVerified";
+/// Every counted proxy serves the weight.
+pub const SERVED: &str = "WeightServed";
+/// The weight is written, and some counted proxy does not serve it yet.
+pub const NOT_SERVED: &str = "WeightNotServed";
+/// The same for longer than `warnAfterSeconds`; also the reason of the Warning event.
+pub const NOT_SERVED_FOR_LONG: &str = "WeightNotVerified";
+/// What the proxies serve is not known.
+pub const UNKNOWN: &str = "DataPlaneUnknown";
+/// Nobody reports back; the last change is given time.
+pub const SETTLING: &str = "Settling";
+/// Nobody reports back; the last change has had its time.
+pub const SETTLED: &str = "Settled";
+
+/// Whether the route as this world has it is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Confirmation {
+    /// It is, or has had its time.
+    Confirmed,
+    /// Not yet.
+    Pending(Why),
+}
+
+impl Confirmation {
+    fn of(result: Result<(), Why>) -> Self {
+        match result {
+            Ok(()) => Self::Confirmed,
+            Err(why) => Self::Pending(why),
+        }
+    }
+}
+
+impl Routed<'_> {
+    /// Whether the written weights are served by everybody.
+    pub(super) fn weight_confirmed(&self, scene: &Scene<'_>) -> Confirmation {
+        let weight = self.written();
+        if !self.all_have(weight) {
+            return Confirmation::Pending(Why::Weighting { weight });
+        }
+        let what = format!("weight {weight}");
+        Confirmation::of(self.ask(scene, |fold| {
+            let poll = if weight == 0 { fold.weight_zero() } else { fold.weight_served(weight) };
+            if weight > 0 && fold.counted() == 0 {
+                return Err(Why::NoProxy);
+            }
+            waiting(&poll, &what, |progress| Why::WaitingForWeight { progress })
+        }))
+    }
+
+    /// Whether the canary arm holds exactly the new version everywhere, ready to carry a raised weight. Never true
+    /// without a proxy.
+    pub(super) fn canary_arm_confirmed(&self, scene: &Scene<'_>, hash: &str, need: i32) -> Confirmation {
+        let what = format!("{need} or more pods of {hash} in the canary arm and no others");
+        Confirmation::of(self.ask(scene, |fold| {
+            if fold.counted() == 0 {
+                return Err(Why::NoProxy);
+            }
+            waiting(&fold.canary_arm_holds(hash, need), &what, |progress| Why::WaitingForCanaryArm { progress })
+        }))
+    }
+
+    /// Whether the stable arm holds exactly this version everywhere, ready to carry all traffic.
+    pub(super) fn stable_arm_confirmed(&self, scene: &Scene<'_>, hash: &str, need: i32) -> Confirmation {
+        let what = format!("{need} or more pods of {hash} in the stable arm and no others");
+        Confirmation::of(self.ask(scene, |fold| {
+            waiting(&fold.stable_arm_holds(hash, need), &what, |progress| Why::WaitingForStableArm { progress })
+        }))
+    }
+
+    fn ask(
+        &self,
+        scene: &Scene<'_>,
+        question: impl FnOnce(&crate::traffic::Fold<'_>) -> Result<(), Why>,
+    ) -> Result<(), Why> {
+        match self.fold() {
+            Ok(fold) => question(&fold),
+            Err(Blind::Unknown(reason)) => Err(Why::DataPlaneUnknown { reason: reason.to_owned() }),
+            Err(Blind::NotConfigured) => match self.settles_at(scene) {
+                until if until <= scene.now() => Ok(()),
+                until => Err(Why::Settling { until }),
+            },
+        }
+    }
+
+    /// When the route as it is written has had its time.
+    fn settles_at(&self, scene: &Scene<'_>) -> DateTime<Utc> {
+        let since = held(scene)
+            .filter(|condition| [SETTLING, SETTLED].contains(&condition.reason.as_str()))
+            .filter(|condition| condition.message.starts_with(&self.subject()))
+            .and_then(|condition| condition.last_transition_time);
+        since.unwrap_or_else(|| scene.stamp()) + self.routing.confirm.settle
+    }
+}
+
+/// Records what is known of the route: `status.canary.weights`, the condition, and one Warning when the proxies take
+/// too long. `writing` is the weight that this plan writes, if it writes one.
+pub(super) fn record(scene: &Scene<'_>, routed: &Routed<'_>, writing: Option<i32>, draft: &mut Draft) {
+    let written = writing.unwrap_or_else(|| routed.written());
+    let moved = written_before(scene) != Some(written);
+    let (verified, wanted) = match (writing, routed.fold()) {
+        (_, Err(Blind::NotConfigured)) => (None, settling(scene, routed, draft)),
+        (_, Err(Blind::Unknown(reason))) => (Some(false), condition("False", UNKNOWN, reason)),
+        (Some(weight), Ok(_)) => {
+            (Some(false), condition("False", NOT_SERVED, &format!("weight {weight} is being written")))
+        }
+        (None, Ok(fold)) => {
+            let poll = if written == 0 { fold.weight_zero() } else { fold.weight_served(written) };
+            let text = progress(&poll, &format!("weight {written}"));
+            match routed.weight_confirmed(scene) {
+                Confirmation::Confirmed => (Some(true), condition("True", SERVED, &text)),
+                Confirmation::Pending(Why::NoProxy) => {
+                    (Some(false), condition("False", NOT_SERVED, &Why::NoProxy.to_string()))
+                }
+                Confirmation::Pending(_) => {
+                    let wanted = condition("False", NOT_SERVED, &text);
+                    (Some(false), warn_when_late(scene, routed, moved, wanted, draft))
+                }
+            }
+        }
+    };
+    draft.status.canary.weights = Some(weights(scene, routed, written, verified));
+    store(scene, draft, moved, wanted);
+}
+
+/// `status.canary.weights`: what is written, and to whom.
+fn weights(scene: &Scene<'_>, routed: &Routed<'_>, written: i32, verified: Option<bool>) -> TrafficWeights {
+    let destination = |weight: i32, service: &str, hash: Option<String>| WeightDestination {
+        weight,
+        service_name: Some(service.to_owned()),
+        pod_template_hash: hash,
+    };
+    TrafficWeights {
+        canary: destination(written, &routed.routing.canary_service, Some(scene.hash.clone())),
+        stable: destination(100 - written, &routed.routing.stable_service, scene.before.stable_rs.clone()),
+        additional: Vec::new(),
+        verified,
+    }
+}
+
+/// After `warnAfterSeconds`, names what is missing, once.
+fn warn_when_late(
+    scene: &Scene<'_>,
+    routed: &Routed<'_>,
+    moved: bool,
+    mut wanted: RolloutCondition,
+    draft: &mut Draft,
+) -> RolloutCondition {
+    let waiting = held(scene).filter(|it| !moved && [NOT_SERVED, NOT_SERVED_FOR_LONG].contains(&it.reason.as_str()));
+    let since = waiting.and_then(|it| it.last_transition_time).unwrap_or_else(|| scene.stamp());
+    let late = since + routed.routing.confirm.warn_after;
+    let warned = waiting.is_some_and(|it| it.reason == NOT_SERVED_FOR_LONG);
+    if scene.now() < late && !warned {
+        draft.wake_at(late);
+        return wanted;
+    }
+    NOT_SERVED_FOR_LONG.clone_into(&mut wanted.reason);
+    if !warned {
+        draft.warning(NOT_SERVED_FOR_LONG, wanted.message.clone());
+    }
+    wanted
+}
+
+fn settling(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) -> RolloutCondition {
+    let until = routed.settles_at(scene);
+    let seconds = routed.routing.confirm.settle.num_seconds();
+    let message =
+        format!("{}; no data plane reports back, so each change is given {seconds} s", routed.subject());
+    if until <= scene.now() {
+        return condition("Unknown", SETTLED, &message);
+    }
+    draft.wake_at(until);
+    condition("Unknown", SETTLING, &message)
+}
+
+/// Keeps `lastTransitionTime` while the condition is about the same, and `lastUpdateTime` while nothing changes.
+fn store(scene: &Scene<'_>, draft: &mut Draft, moved: bool, mut wanted: RolloutCondition) {
+    let stamp = scene.stamp();
+    wanted.last_update_time = Some(stamp);
+    wanted.last_transition_time = Some(stamp);
+    let conditions = &mut draft.status.conditions;
+    let Some(held) = conditions.iter_mut().find(|condition| condition.kind == CONDITION) else {
+        conditions.push(wanted);
+        return;
+    };
+    let same_subject = match wanted.status.as_str() {
+        "Unknown" => held.message == wanted.message,
+        _ => !moved,
+    };
+    if held.status == wanted.status && same_subject {
+        wanted.last_transition_time = held.last_transition_time;
+    }
+    let unchanged = RolloutCondition { last_update_time: held.last_update_time, ..wanted.clone() };
+    if *held != unchanged {
+        *held = wanted;
+    }
+}
+
+fn held<'s>(scene: &'s Scene<'_>) -> Option<&'s RolloutCondition> {
+    scene.before.conditions.iter().find(|condition| condition.kind == CONDITION)
+}
+
+fn written_before(scene: &Scene<'_>) -> Option<i32> {
+    scene.before.canary.weights.as_ref().map(|weights| weights.canary.weight)
+}
+
+fn condition(status: &str, reason: &str, message: &str) -> RolloutCondition {
+    RolloutCondition {
+        kind: CONDITION.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        ..RolloutCondition::default()
+    }
+}

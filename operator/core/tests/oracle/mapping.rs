@@ -1,0 +1,193 @@
+//! `mapping`, `validation_references`: what a spec refers to, and the canary Mappings.
+
+use std::collections::BTreeMap;
+
+use chrono::DateTime;
+use crds::contract::MANAGED_BY_ANNOTATION;
+use crds::rollout::Rollout;
+use operator_core::mapping::{self, Canary, canary_name};
+use operator_core::references;
+use operator_core::spec::{Invalid, Spec};
+use operator_core::traffic::Traffic;
+use operator_core::weight::Weight;
+use operator_core::world::{Claim, Lookup, Mapping, Rival, Service, World};
+use serde_json::{Value, json};
+
+use crate::Verdict;
+
+/// The canary Mappings after each call of `SetWeight`: names, namespaces and specs. The rest of the metadata differs on
+/// purpose (owner, labels), and so do events (only when something changed).
+pub(crate) fn mapping(row: &Value) -> Verdict {
+    if row["fail_verb"] != "" {
+        return Verdict::Skipped("errors of the API server are the shell's");
+    }
+    let mut objects: BTreeMap<String, Value> = list(&row["objects"])
+        .map(|object| (object["metadata"]["name"].as_str().unwrap_or_default().to_owned(), object.clone()))
+        .collect();
+    for call in list(&row["calls"]) {
+        let Some(weight) = call["weight"].as_i64().and_then(|it| Weight::new(i32::try_from(it).ok()?)) else {
+            return Verdict::Skipped("a weight outside 0 to 100 cannot come about");
+        };
+        if weight == Weight::ZERO {
+            for name in list(&row["mappings"]) {
+                objects.remove(&canary_name(name.as_str().unwrap_or_default()));
+            }
+        } else {
+            match (refused(row, &objects), call["error"].is_null()) {
+                (Some(_), false) => continue,
+                (Some(_), true) => return Verdict::Skipped("what Argo does not notice is refused"),
+                (None, _) => set_weight(row, weight, &mut objects),
+            }
+        }
+        let verdict = Verdict::equal(&shown(&call["canary_mappings_after"]), &shown(&canaries(&objects)));
+        match verdict {
+            Verdict::Failed(_) if row["group"] == "drift" => {
+                return Verdict::Skipped("a canary Mapping that drifted is synced with its base");
+            }
+            Verdict::Passed => {}
+            verdict => return verdict,
+        }
+    }
+    Verdict::Passed
+}
+
+/// The first error of the references.
+pub(crate) fn validation_references(row: &Value) -> Verdict {
+    let referenced = &row["referenced"];
+    let Some(referenced) = referenced["services"].as_array().or(referenced["mappings"].as_array()) else {
+        return Verdict::Skipped("analysis comes with a later issue");
+    };
+    let mut rollout = row["rollout"].clone();
+    let mut objects = BTreeMap::from([("shop".to_owned(), base("shop-stable"))]);
+    let mut services = vec![json!({"name": "shop-stable"}), json!({"name": "shop-canary"})];
+    for it in referenced {
+        let strategy = &mut rollout["spec"]["strategy"]["canary"];
+        match it["type"].as_str() {
+            Some("StableService") => {
+                strategy["stableService"] = it["service"]["name"].clone();
+                objects = BTreeMap::from([("shop".to_owned(), base("s1"))]);
+            }
+            Some("CanaryService") => strategy["canaryService"] = it["service"]["name"].clone(),
+            Some(_) => return Verdict::Skipped("ping-pong and blue-green come with later issues"),
+            None => {
+                objects.insert("shop".to_owned(), it.clone());
+                continue;
+            }
+        }
+        services.push(it["service"].clone());
+    }
+    if referenced.iter().any(|it| it.pointer("/spec/weight").is_some_and(Value::is_string)) {
+        return Verdict::Skipped("what Argo does not notice is refused");
+    }
+    let got = check(&rollout, &objects, &services).err().map(|invalid| invalid.to_string());
+    Verdict::equal(&row["errors"].get(0).cloned().unwrap_or_default(), &json!(got))
+}
+
+fn set_weight(row: &Value, weight: Weight, objects: &mut BTreeMap<String, Value>) {
+    for name in list(&row["mappings"]).filter_map(Value::as_str) {
+        let canary = Canary {
+            rollout: "shop",
+            uid: "u",
+            namespace: "prod",
+            stable_service: row["stable_service"].as_str().unwrap_or_default(),
+            canary_service: row["canary_service"].as_str().unwrap_or_default(),
+            weight,
+        };
+        let copy = canary_name(name);
+        if let Some(wanted) = mapping::wanted(&objects[name], objects.get(&copy), &canary) {
+            objects.insert(copy, wanted);
+        }
+    }
+}
+
+/// What the reference check says of the row's mappings.
+fn refused(row: &Value, objects: &BTreeMap<String, Value>) -> Option<Invalid> {
+    let rollout = json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": "shop", "namespace": "prod"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "shop"}},
+            "template": {"metadata": {"labels": {"app": "shop"}}},
+            "strategy": {"canary": {
+                "stableService": row["stable_service"],
+                "canaryService": row["canary_service"],
+                "trafficRouting": {"ambassador": {"mappings": row["mappings"]}},
+            }},
+        },
+    });
+    let services = [json!({"name": row["stable_service"]}), json!({"name": row["canary_service"]})];
+    check(&rollout, objects, &services).err()
+}
+
+fn check(rollout: &Value, objects: &BTreeMap<String, Value>, services: &[Value]) -> Result<(), Invalid> {
+    let rollout: Rollout = serde_json::from_value(rollout.clone()).expect("the row holds a Rollout");
+    let spec = Spec::parse(&rollout)?;
+    let mut world = World {
+        now: DateTime::UNIX_EPOCH,
+        rollout,
+        replica_sets: Vec::new(),
+        services: BTreeMap::new(),
+        mappings: BTreeMap::new(),
+        canary_mappings: BTreeMap::new(),
+        rivals: Vec::new(),
+        traffic: Traffic::NotConfigured,
+    };
+    for it in services {
+        let name = it["name"].as_str().unwrap_or_default().to_owned();
+        let managed_by = it["annotations"][MANAGED_BY_ANNOTATION].as_str().map(str::to_owned);
+        // In the table the Rollout of the annotation is one that exists and claims the Service.
+        if let Some(rollout) = managed_by.clone().filter(|rollout| *rollout != spec.name) {
+            let claim = Claim::Service(name.clone());
+            world.rivals.push(Rival { rollout, created: DateTime::UNIX_EPOCH, claim });
+        }
+        let selector = serde_json::from_value::<Option<_>>(it["selector"].clone())
+            .expect("a selector")
+            .unwrap_or_default();
+        let service = Service { uid: String::new(), resource_version: String::new(), selector, managed_by };
+        world.services.insert(name, Lookup::Found(service));
+    }
+    for (name, object) in objects {
+        let mapping = Mapping {
+            uid: String::new(),
+            resource_version: String::new(),
+            owned: object["metadata"]["ownerReferences"][0]["uid"] == "u",
+            deleting: false,
+            object: object.clone(),
+        };
+        world.canary_mappings.insert(name.clone(), mapping.clone());
+        world.mappings.insert(name.clone(), Lookup::Found(mapping));
+    }
+    references::check(&world, &spec)
+}
+
+fn base(service: &str) -> Value {
+    json!({"apiVersion": "getambassador.io/v2", "kind": "Mapping", "metadata": {"name": "shop"}, "spec": {"service": service}})
+}
+
+fn canaries(objects: &BTreeMap<String, Value>) -> Value {
+    objects
+        .iter()
+        .filter(|(name, _)| name.ends_with("-canary"))
+        .map(|(name, it)| (name.clone(), it.clone()))
+        .collect()
+}
+
+/// What is compared of canary Mappings.
+fn shown(mappings: &Value) -> Value {
+    let mappings = mappings.as_object().into_iter().flatten();
+    mappings
+        .map(|(name, it)| {
+            let Value::Object(fields) = it else { return (name.clone(), Value::Null) };
+            let metadata = &fields["metadata"];
+            (
+                name.clone(),
+                json!([fields["apiVersion"], metadata["name"], metadata["namespace"], fields.get("spec")]),
+            )
+        })
+        .collect()
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}

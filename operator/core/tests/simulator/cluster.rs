@@ -1,0 +1,171 @@
+//! The state of the simulated cluster, and what users do to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use crds::rollout::Rollout;
+use operator_core::world::Rival;
+use serde_json::{Value, json};
+
+use super::data_plane::DataPlane;
+use super::pods::ReplicaSet;
+
+/// Everything that exists. Namespace `default` throughout.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    pub now: DateTime<Utc>,
+    pub rollout: Option<Rollout>,
+    pub replica_sets: BTreeMap<String, ReplicaSet>,
+    pub services: BTreeMap<String, Value>,
+    pub mappings: BTreeMap<String, Value>,
+    pub rivals: Vec<Rival>,
+    pub data_plane: DataPlane,
+    /// Images whose pods never become ready.
+    pub bad_images: BTreeSet<String>,
+    /// How long a pod takes to become ready.
+    pub pod_start: TimeDelta,
+    /// The hash each image got, for transcripts.
+    pub images: BTreeMap<String, String>,
+    version: u64,
+}
+
+impl Cluster {
+    pub fn new() -> Self {
+        Self {
+            now: start(),
+            rollout: None,
+            replica_sets: BTreeMap::new(),
+            services: BTreeMap::new(),
+            mappings: BTreeMap::new(),
+            rivals: Vec::new(),
+            data_plane: DataPlane::new(),
+            bad_images: BTreeSet::from(["bad".to_owned()]),
+            pod_start: TimeDelta::seconds(5),
+            images: BTreeMap::new(),
+            version: 100,
+        }
+    }
+
+    /// The next resource version; every write takes one.
+    pub fn next_version(&mut self) -> String {
+        self.version += 1;
+        self.version.to_string()
+    }
+
+    /// A server-side create or replace of the user's part of an object: status and identity stay.
+    pub fn apply(&mut self, mut object: Value) {
+        let name = object["metadata"]["name"].as_str().expect("metadata.name").to_owned();
+        let version = self.next_version();
+        match object["kind"].as_str().expect("kind") {
+            "Rollout" => self.apply_rollout(object, version),
+            "Service" => {
+                let old = self.services.get(&name);
+                stamp(&mut object, old, "service", version);
+                if let Some(hash) = old.and_then(|old| old.pointer("/spec/selector/rollouts-pod-template-hash")) {
+                    object["spec"]["selector"]["rollouts-pod-template-hash"] = hash.clone();
+                }
+                self.services.insert(name, object);
+            }
+            "Mapping" => {
+                let old = self.mappings.get(&name);
+                stamp(&mut object, old, "mapping", version);
+                self.mappings.insert(name, object);
+            }
+            other => panic!("no such kind in the simulator: {other}"),
+        }
+    }
+
+    fn apply_rollout(&mut self, mut object: Value, version: String) {
+        let old = self.rollout.as_ref().map(|old| serde_json::to_value(old).expect("a Rollout is JSON"));
+        let generation = match &old {
+            Some(old) if old["spec"] == object["spec"] => old["metadata"]["generation"].as_i64().unwrap_or(1),
+            Some(old) => old["metadata"]["generation"].as_i64().unwrap_or(1) + 1,
+            None => 1,
+        };
+        stamp(&mut object, old.as_ref(), "rollout", version);
+        object["metadata"]["generation"] = json!(generation);
+        if let Some(old) = &old {
+            object["status"] = old["status"].clone();
+            if object["metadata"].get("annotations").is_none() {
+                object["metadata"]["annotations"] = old["metadata"]["annotations"].clone();
+            }
+        }
+        self.rollout = Some(serde_json::from_value(object).expect("a readable Rollout"));
+    }
+
+    /// Applies a JSON merge patch to the spec side of an object.
+    pub fn patch(&mut self, kind: &str, name: &str, patch: &Value) {
+        let mut object = match kind {
+            "rollout" => serde_json::to_value(self.rollout.as_ref().expect("a Rollout")).expect("JSON"),
+            "mapping" => self.mappings[name].clone(),
+            "service" => self.services[name].clone(),
+            other => panic!("cannot patch a {other}"),
+        };
+        merge(&mut object, patch);
+        self.apply(object);
+    }
+
+    /// Applies a JSON merge patch to the Rollout's status, as the kubectl plugin does.
+    pub fn patch_status(&mut self, patch: &Value) {
+        let version = self.next_version();
+        let mut object = serde_json::to_value(self.rollout.as_ref().expect("a Rollout")).expect("JSON");
+        if object.get("status").is_none_or(Value::is_null) {
+            object["status"] = json!({});
+        }
+        merge(&mut object["status"], patch);
+        object["metadata"]["resourceVersion"] = json!(version);
+        self.rollout = Some(serde_json::from_value(object).expect("a readable Rollout"));
+    }
+
+    pub fn rollout(&self) -> &Rollout {
+        self.rollout.as_ref().expect("a Rollout was applied")
+    }
+
+    /// Puts `{v1}` where the pod-template hash of image `v1` stands.
+    pub fn readable(&self, text: &str) -> String {
+        self.images
+            .iter()
+            .fold(text.to_owned(), |text, (hash, image)| text.replace(hash.as_str(), &format!("<{image}>")))
+    }
+
+    /// The hash of the ReplicaSet that runs an image.
+    pub fn hash_of(&self, image: &str) -> String {
+        let found = self.images.iter().find(|(_, it)| *it == image);
+        found.unwrap_or_else(|| panic!("no ReplicaSet runs {image}")).0.clone()
+    }
+}
+
+/// When every simulation begins.
+pub fn start() -> DateTime<Utc> {
+    "2030-01-01T00:00:00Z".parse().expect("a time")
+}
+
+/// Gives an object its server-side metadata.
+pub fn stamp(object: &mut Value, old: Option<&Value>, kind: &str, version: String) {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let uid = old.map_or_else(|| json!(format!("{kind}-{name}-{version}")), |old| old["metadata"]["uid"].clone());
+    let created = old.map_or(json!(start()), |old| old["metadata"]["creationTimestamp"].clone());
+    object["metadata"]["namespace"] = json!("default");
+    object["metadata"]["uid"] = uid;
+    object["metadata"]["creationTimestamp"] = created;
+    object["metadata"]["resourceVersion"] = json!(version);
+}
+
+/// RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let fields = target.as_object_mut().expect("an object");
+    for (key, value) in patch {
+        if value.is_null() {
+            fields.remove(key);
+        } else {
+            merge(fields.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Route compilation and the proxies: Mappings become splits, and every proxy takes one commit at a time.
+
+use std::collections::BTreeMap;
+
+use operator_core::traffic::{Arm, Facts, Load, ObjectName, Proxy, Served, Split, Traffic, Version, View};
+use serde_json::Value;
+
+use super::cluster::Cluster;
+
+/// All splits of one commit, by id.
+pub type Content = BTreeMap<String, Served>;
+
+#[derive(Clone, Debug)]
+pub struct DataPlane {
+    pub mode: Mode,
+    pub proxies: BTreeMap<String, SimulatedProxy>,
+    /// Requests under way, by pod-template hash.
+    pub in_flight: BTreeMap<String, u64>,
+    pub compiled: Content,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    NotConfigured,
+    Unreachable,
+    Ready,
+}
+
+#[derive(Clone, Debug)]
+pub struct SimulatedProxy {
+    /// Acknowledges as soon as it is sent something; else only on `ack`.
+    pub prompt: bool,
+    pub known: bool,
+    pub served: Content,
+    pub sent: Option<Content>,
+}
+
+impl DataPlane {
+    pub fn new() -> Self {
+        Self { mode: Mode::Ready, proxies: BTreeMap::new(), in_flight: BTreeMap::new(), compiled: Content::new() }
+    }
+
+    /// Adds a proxy that has not yet told what it serves.
+    pub fn add(&mut self, name: &str, prompt: bool) {
+        let proxy = SimulatedProxy { prompt, known: prompt, served: self.compiled.clone(), sent: None };
+        self.proxies.insert(name.to_owned(), proxy);
+    }
+
+    /// Sends the newest commit to every proxy that has acknowledged its last one.
+    pub fn send(&mut self, compiled: Content) {
+        for proxy in self.proxies.values_mut() {
+            if proxy.prompt {
+                proxy.known = true;
+                proxy.sent = None;
+                proxy.served.clone_from(&compiled);
+            } else if proxy.sent.is_none() && (proxy.served != compiled || !proxy.known) {
+                proxy.sent = Some(compiled.clone());
+            }
+        }
+        self.compiled = compiled;
+    }
+
+    /// The proxy acknowledges what it was sent, and is sent what came since.
+    pub fn acknowledge(&mut self, name: &str) {
+        let compiled = self.compiled.clone();
+        let proxy = self.proxies.get_mut(name).unwrap_or_else(|| panic!("no proxy {name}"));
+        if let Some(sent) = proxy.sent.take() {
+            proxy.served = sent;
+            proxy.known = true;
+        }
+        self.send(compiled);
+    }
+
+    /// Whether some proxy could send a new request to pods of this hash.
+    pub fn routable(&self, hash: &str) -> bool {
+        self.proxies.values().any(|proxy| {
+            !proxy.known || proxy.contents().flat_map(Content::values).flat_map(|it| &it.arms).any(|arm| {
+                arm.share > 0 && arm.endpoints.get(hash).is_some_and(|ready| *ready > 0)
+            })
+        })
+    }
+
+    pub fn traffic(&self) -> Traffic {
+        match self.mode {
+            Mode::NotConfigured => Traffic::NotConfigured,
+            Mode::Unreachable => Traffic::Unknown { reason: "the traffic server cannot be reached".to_owned() },
+            Mode::Ready => Traffic::Ready(self.facts()),
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        let proxies = self.proxies.iter().map(|(name, proxy)| Proxy {
+            id: format!("{name}-boot"),
+            pod: ObjectName::new("sluice", name),
+            known: proxy.known,
+        });
+        let known = || self.proxies.iter().filter(|(_, proxy)| proxy.known);
+        let ids = known().flat_map(|(_, proxy)| proxy.contents()).flat_map(Content::keys).chain(self.compiled.keys());
+        let ids: std::collections::BTreeSet<&String> = ids.collect();
+        let splits = ids.into_iter().map(|id| Split {
+            id: id.clone(),
+            views: known()
+                .flat_map(|(name, proxy)| proxy.contents().map(move |content| (name, content)))
+                .map(|(name, content)| View {
+                    served: content.get(id).cloned(),
+                    proxies: vec![format!("{name}-boot")],
+                })
+                .collect(),
+            compiled: self.compiled.get(id).cloned(),
+            problem: None,
+        });
+        let hashes = self.compiled.values().chain(known().flat_map(|(_, proxy)| proxy.contents()).flat_map(Content::values));
+        let mut loads: BTreeMap<String, Load> = hashes
+            .flat_map(|served| &served.arms)
+            .flat_map(|arm| arm.endpoints.keys())
+            .map(|hash| (hash.clone(), Load::NONE))
+            .collect();
+        for hash in self.in_flight.keys() {
+            loads.entry(hash.clone()).or_insert(Load::NONE);
+        }
+        for (hash, load) in &mut loads {
+            load.routable = self.routable(hash);
+            load.in_flight = self.in_flight.get(hash).copied().unwrap_or(0);
+            load.settled = !load.routable;
+        }
+        Facts { proxies: proxies.collect(), splits: splits.collect(), loads }
+    }
+}
+
+impl SimulatedProxy {
+    /// What it serves, or may since it was sent.
+    pub fn contents(&self) -> impl Iterator<Item = &Content> {
+        std::iter::once(&self.served).chain(&self.sent)
+    }
+}
+
+impl Cluster {
+    /// Compiles all Mappings and sends the result.
+    pub fn run_data_plane(&mut self) {
+        let mut groups: BTreeMap<String, Vec<(&String, &Value)>> = BTreeMap::new();
+        for (name, mapping) in &self.mappings {
+            let spec = &mapping["spec"];
+            let key = format!("{}{}", spec["hostname"].as_str().unwrap_or("*"), spec["prefix"].as_str().unwrap_or("/"));
+            groups.entry(key).or_default().push((name, mapping));
+        }
+        let content = groups.into_iter().map(|(key, group)| (key, self.split(&group))).collect();
+        self.data_plane.send(content);
+    }
+
+    fn split(&self, group: &[(&String, &Value)]) -> Served {
+        let weight = |mapping: &Value| mapping.pointer("/spec/weight").and_then(Value::as_i64);
+        let taken: i64 = group.iter().filter_map(|(_, mapping)| weight(mapping)).sum();
+        let takers = group.iter().filter(|(_, mapping)| weight(mapping).is_none()).count();
+        let rest = (100 - taken).max(0) * 100 / i64::try_from(takers.max(1)).expect("few Mappings");
+        let mut versions = Vec::new();
+        let arms = group
+            .iter()
+            .map(|(name, mapping)| {
+                let service = service_name(mapping["spec"]["service"].as_str().unwrap_or_default());
+                versions.push(version("Mapping", mapping));
+                if let Some(service) = self.services.get(&service) {
+                    versions.push(version("Service", service));
+                }
+                Arm {
+                    mapping: ObjectName::new("default", *name),
+                    endpoints: self.endpoints(&service),
+                    service: ObjectName::new("default", service),
+                    written: weight(mapping).map(|it| i32::try_from(it).expect("a percentage")),
+                    share: u32::try_from(weight(mapping).map_or(rest, |it| it * 100)).expect("a share"),
+                }
+            })
+            .collect();
+        Served { arms, versions }
+    }
+}
+
+fn service_name(service: &str) -> String {
+    let authority = service.split_once("://").map_or(service, |(_, rest)| rest);
+    authority.split([':', '.']).next().unwrap_or_default().to_owned()
+}
+
+fn version(kind: &str, object: &Value) -> Version {
+    let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
+    Version {
+        kind: kind.to_owned(),
+        object: ObjectName::new("default", text("name")),
+        resource_version: text("resourceVersion"),
+    }
+}

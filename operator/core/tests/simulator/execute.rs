@@ -1,0 +1,144 @@
+//! Carries out effects with their preconditions, as the API server would.
+
+use std::collections::BTreeMap;
+
+use crds::contract;
+use operator_core::effect::{Effect, Target};
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, stamp};
+use super::pods::ReplicaSet;
+
+/// A precondition failed: the plan was made from a `World` that is no longer true.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused(pub String);
+
+impl Cluster {
+    pub fn execute(&mut self, effect: &Effect) -> Result<(), Refused> {
+        match effect {
+            Effect::CreateReplicaSet { name, manifest } => self.create_replica_set(name, manifest)?,
+            Effect::AdoptReplicaSet { target, .. } => self.set(target)?.owned = true,
+            Effect::ScaleReplicaSet { target, from, to, annotations } => {
+                let set = self.set(target)?;
+                check(set.replicas == *from, "spec.replicas moved")?;
+                set.replicas = *to;
+                annotate(&mut set.annotations, annotations);
+            }
+            Effect::AnnotateReplicaSet { target, annotations } => {
+                annotate(&mut self.set(target)?.annotations, annotations);
+            }
+            Effect::DeleteReplicaSet { target } => {
+                self.set(target)?;
+                self.replica_sets.remove(&target.name);
+            }
+            Effect::SetServiceSelector { target, from, to, managed_by } => {
+                let version = self.next_version();
+                let service = object(&mut self.services, target)?;
+                let held = service.pointer("/spec/selector/rollouts-pod-template-hash").and_then(Value::as_str);
+                check(held == from.as_deref(), "the selector moved")?;
+                service["spec"]["selector"]["rollouts-pod-template-hash"] = json!(to);
+                if let Some(owner) = managed_by {
+                    service["metadata"]["annotations"][contract::MANAGED_BY_ANNOTATION] = json!(owner);
+                }
+                service["metadata"]["resourceVersion"] = json!(version);
+            }
+            Effect::CreateMapping { name, manifest } => {
+                check(!self.mappings.contains_key(name), "AlreadyExists")?;
+                let version = self.next_version();
+                let mut manifest = manifest.clone();
+                stamp(&mut manifest, None, "mapping", version);
+                self.mappings.insert(name.clone(), manifest);
+            }
+            Effect::UpdateMapping { target, manifest } => {
+                let version = self.next_version();
+                let mapping = object(&mut self.mappings, target)?;
+                check(
+                    mapping["metadata"]["resourceVersion"] == manifest["metadata"]["resourceVersion"],
+                    "the Mapping moved",
+                )?;
+                mapping.clone_from(manifest);
+                mapping["metadata"]["resourceVersion"] = json!(version);
+            }
+            Effect::DeleteMapping { target } => {
+                object(&mut self.mappings, target)?;
+                self.mappings.remove(&target.name);
+            }
+            Effect::SetRolloutRevision { to, .. } => {
+                let version = self.next_version();
+                let metadata = &mut self.rollout.as_mut().expect("a Rollout").metadata;
+                metadata
+                    .annotations
+                    .get_or_insert_default()
+                    .insert(contract::REVISION_ANNOTATION.to_owned(), to.to_string());
+                metadata.resource_version = Some(version);
+            }
+            Effect::DefaultReplicas { .. } => {
+                let version = self.next_version();
+                let rollout = self.rollout.as_mut().expect("a Rollout");
+                rollout.spec.replicas = Some(1);
+                rollout.metadata.resource_version = Some(version);
+                rollout.metadata.generation = rollout.metadata.generation.map(|it| it + 1);
+            }
+            Effect::Event(_) => {}
+        }
+        self.run_replica_sets();
+        Ok(())
+    }
+
+    fn create_replica_set(&mut self, name: &str, manifest: &Value) -> Result<(), Refused> {
+        check(!self.replica_sets.contains_key(name), "AlreadyExists")?;
+        let version = self.next_version();
+        let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let hash = text("/metadata/labels/rollouts-pod-template-hash");
+        assert_eq!(hash, text("/spec/selector/matchLabels/rollouts-pod-template-hash"), "selector and label agree");
+        assert_eq!(hash, text("/spec/template/metadata/labels/rollouts-pod-template-hash"), "pods carry the label");
+        assert_eq!(manifest["spec"]["replicas"], 0, "created with no pods");
+        let annotations = manifest["metadata"]["annotations"].as_object().into_iter().flatten();
+        let image = text("/spec/template/spec/containers/0/image");
+        self.images.insert(hash.clone(), image.clone());
+        let set = ReplicaSet {
+            name: name.to_owned(),
+            uid: format!("replicaset-{name}-{version}"),
+            version,
+            created: self.now,
+            hash,
+            image,
+            owned: manifest.pointer("/metadata/ownerReferences/0/controller") == Some(&json!(true)),
+            annotations: annotations
+                .map(|(key, value)| (key.clone(), value.as_str().expect("an annotation").to_owned()))
+                .collect(),
+            replicas: 0,
+            min_ready: manifest["spec"]["minReadySeconds"].as_i64().unwrap_or(0).try_into().expect("seconds"),
+            pods: Vec::new(),
+        };
+        self.replica_sets.insert(name.to_owned(), set);
+        Ok(())
+    }
+
+    fn set(&mut self, target: &Target) -> Result<&mut ReplicaSet, Refused> {
+        let version = self.next_version();
+        let set = self.replica_sets.get_mut(&target.name).ok_or_else(|| Refused("NotFound".to_owned()))?;
+        check(set.uid == target.uid, "another uid")?;
+        set.version = version;
+        Ok(set)
+    }
+}
+
+fn object<'a>(objects: &'a mut BTreeMap<String, Value>, target: &Target) -> Result<&'a mut Value, Refused> {
+    let object = objects.get_mut(&target.name).ok_or_else(|| Refused("NotFound".to_owned()))?;
+    check(object["metadata"]["uid"] == target.uid.as_str(), "another uid")?;
+    Ok(object)
+}
+
+fn annotate(held: &mut BTreeMap<String, String>, changes: &BTreeMap<String, Option<String>>) {
+    for (key, value) in changes {
+        match value {
+            Some(value) => held.insert(key.clone(), value.clone()),
+            None => held.remove(key),
+        };
+    }
+}
+
+fn check(holds: bool, otherwise: &str) -> Result<(), Refused> {
+    if holds { Ok(()) } else { Err(Refused(otherwise.to_owned())) }
+}

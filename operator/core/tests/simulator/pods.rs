@@ -1,0 +1,83 @@
+//! The ReplicaSet controller and the kubelet: pods appear at once and become ready after a while, or never.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use operator_core::world::ReplicaSetStatus;
+
+use super::cluster::Cluster;
+
+#[derive(Clone, Debug)]
+pub struct ReplicaSet {
+    pub name: String,
+    pub uid: String,
+    pub version: String,
+    pub created: DateTime<Utc>,
+    pub hash: String,
+    pub image: String,
+    pub owned: bool,
+    pub annotations: BTreeMap<String, String>,
+    pub replicas: i32,
+    pub min_ready: i32,
+    /// When each pod was created, oldest first.
+    pub pods: Vec<DateTime<Utc>>,
+}
+
+impl ReplicaSet {
+    pub fn status(&self, cluster: &Cluster) -> ReplicaSetStatus {
+        let count = |extra: i32| {
+            let ready = self.pods.iter().filter(|created| self.ready(**created, extra, cluster)).count();
+            i32::try_from(ready).expect("few pods")
+        };
+        ReplicaSetStatus {
+            replicas: i32::try_from(self.pods.len()).expect("few pods"),
+            ready: count(0),
+            available: count(self.min_ready),
+            failure: None,
+        }
+    }
+
+    fn ready(&self, created: DateTime<Utc>, extra: i32, cluster: &Cluster) -> bool {
+        !cluster.bad_images.contains(&self.image)
+            && created + cluster.pod_start + TimeDelta::seconds(extra.into()) <= cluster.now
+    }
+}
+
+impl Cluster {
+    /// Makes pods match `spec.replicas`; unready and young pods go first.
+    pub fn run_replica_sets(&mut self) {
+        let now = self.now;
+        for set in self.replica_sets.values_mut() {
+            let wanted = usize::try_from(set.replicas).unwrap_or(0);
+            set.pods.truncate(wanted);
+            set.pods.resize(wanted, now);
+        }
+    }
+
+    /// Ready pods by hash that a Service selects.
+    pub fn endpoints(&self, service: &str) -> BTreeMap<String, u32> {
+        let Some(service) = self.services.get(service) else { return BTreeMap::new() };
+        let wanted = service.pointer("/spec/selector/rollouts-pod-template-hash").and_then(|it| it.as_str());
+        let selected = self.replica_sets.values().filter(|set| wanted.is_none_or(|hash| hash == set.hash));
+        let ready = selected.filter_map(|set| {
+            let ready = u32::try_from(set.status(self).ready).unwrap_or(0);
+            (ready > 0).then(|| (set.hash.clone(), ready))
+        });
+        ready.collect()
+    }
+
+    /// The next moment at which a pod becomes ready or available.
+    pub fn next_pod_change(&self) -> Option<DateTime<Utc>> {
+        let moments: BTreeSet<DateTime<Utc>> = self
+            .replica_sets
+            .values()
+            .flat_map(|set| {
+                set.pods.iter().flat_map(|created| {
+                    let ready = *created + self.pod_start;
+                    [ready, ready + TimeDelta::seconds(set.min_ready.into())]
+                })
+            })
+            .collect();
+        moments.into_iter().find(|moment| *moment > self.now)
+    }
+}

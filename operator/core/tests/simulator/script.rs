@@ -1,0 +1,190 @@
+//! The language of the scenario scripts: one command a line, `#` begins a comment.
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `apply FILE` | applies a manifest of `tests/scenarios/manifests` |
+//! | `set image IMAGE` | changes the image; pods of image `bad` never become ready |
+//! | `scale N` | changes `spec.replicas` |
+//! | `patch KIND NAME JSON` | merge-patches `rollout`, `mapping` or `service` |
+//! | `delete KIND NAME` | deletes `mapping`, `service` or `replicaset` (by image) |
+//! | `abort`, `retry`, `promote`, `promote --full`, `pause`, `unpause` | what the kubectl plugin patches |
+//! | `proxy add NAME [late]`, `proxy remove NAME` | a proxy joins or leaves; a late one acknowledges only on `ack` |
+//! | `proxy NAME late`, `proxy NAME prompt`, `ack NAME` | when a proxy acknowledges |
+//! | `dataplane ready|unreachable|none` | what the operator knows of the proxies |
+//! | `requests IMAGE N` | sets the requests under way to the pods of an image |
+//! | `fail pods IMAGE`, `heal pods IMAGE` | pods become unready, or ready again |
+//! | `rival NAME service|mapping NAME` | another Rollout claims an object |
+//! | `tick 30s` | lets time pass; everything else happens at one moment |
+//! | `show` | prints pods, Services, Mappings and status |
+
+use chrono::TimeDelta;
+use crds::rollout::PauseCondition;
+use operator_core::world::{Claim, Rival};
+use serde_json::{Value, json};
+
+use super::Simulator;
+use super::cluster::start;
+use super::data_plane::Mode;
+
+impl Simulator {
+    /// Runs a whole script; `manifest` reads a file of the manifests folder.
+    pub fn run_script(&mut self, script: &str, manifest: impl Fn(&str) -> String) {
+        for line in script.lines() {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            if line.is_empty() {
+                continue;
+            }
+            self.transcript.command(line);
+            self.run(line, &manifest);
+        }
+    }
+
+    fn run(&mut self, line: &str, manifest: &impl Fn(&str) -> String) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let ["tick", time] = words[..] {
+            self.tick(duration(time));
+            return;
+        }
+        if words == ["show"] {
+            self.show();
+            return;
+        }
+        self.invariants.user_acted();
+        match words[..] {
+            ["apply", file] => self.apply(&manifest(file)),
+            ["set", "image", image] => self.set_image(image),
+            ["scale", replicas] => self.patch_spec(&json!({"replicas": number(replicas)})),
+            ["pause"] => self.patch_spec(&json!({"paused": true})),
+            ["unpause"] => self.patch_spec(&json!({"paused": false})),
+            ["patch", kind, name, ..] => {
+                let patch = line.split_once('{').expect("a JSON object").1;
+                let patch = serde_json::from_str(&format!("{{{patch}")).expect("a JSON object");
+                self.cluster.patch(kind, name, &patch);
+            }
+            ["delete", "mapping", name] => drop(self.cluster.mappings.remove(name).expect("a Mapping")),
+            ["delete", "service", name] => drop(self.cluster.services.remove(name).expect("a Service")),
+            ["delete", "replicaset", image] => {
+                let hash = self.cluster.hash_of(image);
+                self.cluster.replica_sets.retain(|_, set| set.hash != hash);
+            }
+            ["abort"] => self.cluster.patch_status(&json!({"abort": true})),
+            ["retry"] => self.cluster.patch_status(&json!({"abort": false})),
+            ["promote"] => self.promote(),
+            ["promote", "--full"] => self.cluster.patch_status(&json!({"promoteFull": true})),
+            ["proxy", "add", name] => self.cluster.data_plane.add(name, true),
+            ["proxy", "add", name, "late"] => self.cluster.data_plane.add(name, false),
+            ["proxy", "remove", name] => {
+                self.cluster.data_plane.proxies.remove(name).expect("a proxy");
+            }
+            ["proxy", name, how @ ("late" | "prompt")] => {
+                self.cluster.data_plane.proxies.get_mut(name).expect("a proxy").prompt = how == "prompt";
+            }
+            ["ack", name] => self.cluster.data_plane.acknowledge(name),
+            ["dataplane", "ready"] => self.cluster.data_plane.mode = Mode::Ready,
+            ["dataplane", "unreachable"] => self.cluster.data_plane.mode = Mode::Unreachable,
+            ["dataplane", "none"] => self.cluster.data_plane.mode = Mode::NotConfigured,
+            ["requests", image, count] => {
+                let hash = self.cluster.hash_of(image);
+                self.cluster.data_plane.in_flight.insert(hash, u64::try_from(number(count)).expect("a count"));
+            }
+            ["fail", "pods", image] => drop(self.cluster.bad_images.insert(image.to_owned())),
+            ["heal", "pods", image] => {
+                assert!(self.cluster.bad_images.remove(image), "{image} was not failing");
+            }
+            ["rival", rollout, kind @ ("service" | "mapping"), name] => {
+                let name = name.to_owned();
+                let claim = if kind == "service" { Claim::Service(name) } else { Claim::Mapping(name) };
+                self.cluster.rivals.push(Rival { rollout: rollout.to_owned(), created: start(), claim });
+            }
+            ["rival", "leaves"] => self.cluster.rivals.clear(),
+            _ => panic!("no such command: {line}"),
+        }
+        self.settle();
+    }
+
+    /// Applies all documents of a YAML text.
+    pub fn apply(&mut self, yaml: &str) {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).expect("readable YAML");
+        for document in documents {
+            self.cluster.apply(document);
+        }
+    }
+
+    pub fn set_image(&mut self, image: &str) {
+        let template = self.cluster.rollout().spec.template.clone().expect("a template");
+        let mut containers = template.0["spec"]["containers"].clone();
+        containers[0]["image"] = json!(image);
+        self.patch_spec(&json!({"template": {"spec": {"containers": containers}}}));
+    }
+
+    pub fn patch_spec(&mut self, patch: &Value) {
+        let name = self.cluster.rollout().metadata.name.clone().expect("a name");
+        self.cluster.patch("rollout", &name, &json!({"spec": patch}));
+    }
+
+    /// What `kubectl argo rollouts promote` patches (reference §5.2).
+    pub fn promote(&mut self) {
+        if self.cluster.rollout().spec.paused {
+            self.patch_spec(&json!({"paused": false}));
+        }
+        let rollout = self.cluster.rollout();
+        let status = rollout.status.clone().unwrap_or_default();
+        let steps = rollout.spec.strategy.canary.as_ref().map_or(0, |canary| canary.steps.len());
+        if !status.pause_conditions.is_empty() {
+            self.cluster.patch_status(&json!({"pauseConditions": null}));
+        } else if steps > 0 {
+            let last = i32::try_from(steps).expect("few steps");
+            let next = (status.current_step_index.unwrap_or(0) + 1).min(last);
+            self.cluster.patch_status(&json!({"pauseConditions": null, "currentStepIndex": next}));
+        }
+    }
+
+    fn show(&mut self) {
+        let cluster = self.cluster.clone();
+        for set in cluster.replica_sets.values() {
+            let status = set.status(&cluster);
+            let revision = set.annotations.get(crds::contract::REVISION_ANNOTATION).map_or("?", String::as_str);
+            let line = format!(
+                "        {} revision {revision}: {} wanted, {} pods, {} ready, {} available",
+                set.name, set.replicas, status.replicas, status.ready, status.available
+            );
+            self.transcript.line(&cluster, &line);
+        }
+        for (name, service) in &cluster.services {
+            let hash = service.pointer("/spec/selector/rollouts-pod-template-hash").and_then(Value::as_str);
+            self.transcript.line(&cluster, &format!("        Service {name}: {}", hash.unwrap_or("(all)")));
+        }
+        for (name, mapping) in &cluster.mappings {
+            let spec = &mapping["spec"];
+            let line = format!("        Mapping {name}: {} weight {}", spec["service"], spec["weight"]);
+            self.transcript.line(&cluster, &line);
+        }
+        let status = cluster.rollout().status.clone().unwrap_or_default();
+        for condition in &status.conditions {
+            let line = format!(
+                "        {}={} {}: {}",
+                condition.kind, condition.status, condition.reason, condition.message
+            );
+            self.transcript.line(&cluster, &line);
+        }
+        for PauseCondition { reason, start_time } in &status.pause_conditions {
+            let since = (*start_time - start()).num_seconds();
+            self.transcript.line(&cluster, &format!("        paused since {since} s: {}", reason.as_str()));
+        }
+    }
+}
+
+/// `90s` or `5m`.
+fn duration(text: &str) -> TimeDelta {
+    let (count, unit) = text.split_at(text.len() - 1);
+    let count = i64::from(number(count));
+    match unit {
+        "s" => TimeDelta::seconds(count),
+        "m" => TimeDelta::minutes(count),
+        _ => panic!("no such duration: {text}"),
+    }
+}
+
+fn number(text: &str) -> i32 {
+    text.parse().unwrap_or_else(|_| panic!("not a number: {text}"))
+}

@@ -1,0 +1,123 @@
+//! What happened, in lines that a reviewer can read: one a change, times as seconds since the start.
+
+use std::fmt::Write as _;
+
+use crds::rollout::{RolloutPhase, RolloutStatus};
+use operator_core::effect::{Effect, EventKind};
+use operator_core::why::Why;
+
+use super::cluster::{Cluster, start};
+
+#[derive(Clone, Debug, Default)]
+pub struct Transcript {
+    text: String,
+    /// The last reason written, to write each once.
+    why: String,
+    /// The last time written.
+    time: String,
+}
+
+impl Transcript {
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub fn command(&mut self, line: &str) {
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
+        writeln!(self.text, "> {line}").expect("a String takes text");
+        self.time.clear();
+    }
+
+    pub fn line(&mut self, cluster: &Cluster, line: &str) {
+        let seconds = (cluster.now - start()).num_seconds();
+        let time = format!("{:>2}:{:02}", seconds / 60, seconds % 60);
+        let shown = if time == self.time { "" } else { &time };
+        writeln!(self.text, "{shown:>5}  {}", cluster.readable(line)).expect("a String takes text");
+        self.time = time;
+    }
+
+    pub fn why(&mut self, cluster: &Cluster, why: &Why) {
+        let text = why.to_string();
+        if text != self.why {
+            self.line(cluster, &format!("why     {text}"));
+            self.why = text;
+        }
+    }
+
+    pub fn effect(&mut self, cluster: &Cluster, effect: &Effect) {
+        self.line(cluster, &describe(effect));
+    }
+
+    pub fn status(&mut self, cluster: &Cluster, before: &RolloutStatus, after: &RolloutStatus) {
+        let (before, after) = (summary(before), summary(after));
+        if before != after {
+            self.line(cluster, &format!("status  {after}"));
+        }
+    }
+}
+
+fn describe(effect: &Effect) -> String {
+    match effect {
+        Effect::CreateReplicaSet { name, .. } => format!("create  ReplicaSet {name}"),
+        Effect::AdoptReplicaSet { target, .. } => format!("adopt   ReplicaSet {}", target.name),
+        Effect::ScaleReplicaSet { target, from, to, .. } => format!("scale   {} {from} -> {to}", target.name),
+        Effect::AnnotateReplicaSet { target, annotations } => {
+            let changes: Vec<String> = annotations
+                .iter()
+                .map(|(key, value)| match value {
+                    Some(value) => format!("{key}={value}"),
+                    None => format!("{key}-"),
+                })
+                .collect();
+            format!("note    {} {}", target.name, changes.join(" "))
+        }
+        Effect::DeleteReplicaSet { target } => format!("delete  ReplicaSet {}", target.name),
+        Effect::SetServiceSelector { target, from, to, .. } => {
+            format!("switch  Service {} {} -> {to}", target.name, from.as_deref().unwrap_or("(none)"))
+        }
+        Effect::CreateMapping { name, manifest } => {
+            format!("create  Mapping {name} weight {} to {}", manifest["spec"]["weight"], manifest["spec"]["service"])
+        }
+        Effect::UpdateMapping { target, manifest } => {
+            format!("update  Mapping {} weight {}", target.name, manifest["spec"]["weight"])
+        }
+        Effect::DeleteMapping { target } => format!("delete  Mapping {}", target.name),
+        Effect::SetRolloutRevision { to, .. } => format!("note    Rollout revision {to}"),
+        Effect::DefaultReplicas { .. } => "note    Rollout replicas 1".to_owned(),
+        Effect::Event(event) => {
+            let kind = match event.kind {
+                EventKind::Normal => "event ",
+                EventKind::Warning => "WARN  ",
+            };
+            format!("{kind}  {}: {}", event.reason, event.message)
+        }
+    }
+}
+
+/// The part of a status that tells the story.
+fn summary(status: &RolloutStatus) -> String {
+    let mut text = status.phase.map_or("-", RolloutPhase::as_str).to_owned();
+    if let Some(message) = &status.message {
+        write!(text, " ({message})").expect("a String takes text");
+    }
+    if let Some(step) = status.current_step_index {
+        write!(text, " step {step}").expect("a String takes text");
+    }
+    if let Some(weights) = &status.canary.weights {
+        let verified = match weights.verified {
+            Some(true) => " verified",
+            Some(false) => " not verified",
+            None => "",
+        };
+        write!(text, " weight {}{verified}", weights.canary.weight).expect("a String takes text");
+    }
+    if let Some(stable) = &status.stable_rs {
+        write!(text, " stable {stable}").expect("a String takes text");
+    }
+    if status.abort {
+        text.push_str(" aborted");
+    }
+    text
+}
