@@ -31,7 +31,7 @@ struct Written<'a> {
     exponent: i32,
 }
 
-/// The canonical text, or none if the text is not a quantity.
+/// The canonical text, or none if the text is not a quantity. A unit without digits is 0, as Kubernetes has it.
 pub(super) fn canonical(text: &str) -> Option<String> {
     let text = text.trim();
     if text == "0" {
@@ -54,7 +54,7 @@ fn parse(text: &str) -> Option<Written<'_>> {
     let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
     let (number, suffix) = unsigned.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if number.is_empty() || number == "." || fraction.contains('.') {
+    if fraction.contains('.') {
         return None;
     }
     let (format, exponent) = unit(suffix)?;
@@ -260,6 +260,7 @@ mod tests {
             ("0", "0"),
             ("0.0", "0"),
             ("0Gi", "0"),
+            ("m", "0"),
             ("500m", "500m"),
             ("0.5", "500m"),
             (".5", "500m"),
@@ -291,7 +292,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_quantity_has_no_text() {
-        for text in ["", "1_000", "1K", "1kk", "abc", "1e", "1e1.5", "1.2.3", ".", "-", "1 Gi", "1e9999999"] {
+        for text in ["", "1_000", "1K", "1kk", "abc", "1e", "1e1.5", "1.2.3", "1 Gi", "1e9999999"] {
             assert_eq!(canonical(text), None, "{text}");
         }
     }
