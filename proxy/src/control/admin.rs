@@ -1,0 +1,83 @@
+//! `/healthz`, `/readyz` and `/metrics`.
+
+use std::{convert::Infallible, rc::Rc};
+
+use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
+use http_body_util::Full;
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tracing::{debug, warn};
+
+use super::State;
+use crate::telemetry;
+
+/// Answers for ever.
+pub(crate) async fn run(state: Rc<State>, listener: TcpListener) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                warn!(%error, "failed to accept on the admin port");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let state = Rc::clone(&state);
+        tokio::task::spawn_local(async move {
+            let service = service_fn(|request| {
+                let response = answer(&state, &request);
+                async { Ok::<_, Infallible>(response) }
+            });
+            if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+                debug!(%error, "admin connection ended");
+            }
+        });
+    }
+}
+
+fn answer(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let plain = "text/plain; charset=utf-8";
+    match request.uri().path() {
+        "/healthz" => text(StatusCode::OK, plain, "ok\n".into()),
+        "/readyz" => match state.not_ready() {
+            None => text(StatusCode::OK, plain, "ready\n".into()),
+            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, plain, format!("not ready: {why}\n")),
+        },
+        "/metrics" => match metrics(state) {
+            Ok(page) => text(StatusCode::OK, "text/plain; version=0.0.4", page),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, plain, format!("{error}\n")),
+        },
+        _ => text(StatusCode::NOT_FOUND, plain, "sluice-proxy: /healthz /readyz /metrics\n".into()),
+    }
+}
+
+fn metrics(state: &State) -> Result<String, prometheus::Error> {
+    let page = telemetry::Page {
+        shared: &state.shared,
+        builder: &state.builder(),
+        served: state.served(),
+        stream_is_up: state.stream_is_up.get(),
+        ready: state.not_ready().is_none(),
+        commits_taken: state.commits_taken.get(),
+        commits_refused: state.commits_refused.get(),
+        listeners: state
+            .listeners()
+            .open()
+            .map(|(id, port)| (id.to_string(), port, true))
+            .chain(state.listeners().failed().map(|(id, port, _)| (id.to_string(), port, false)))
+            .collect(),
+    };
+    page.render()
+}
+
+fn text(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response
+}

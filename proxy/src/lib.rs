@@ -1,0 +1,14 @@
+//! The data plane: listeners, connections and pools around the decisions of `proxy-core`.
+//!
+//! One *control* thread speaks with the operator, builds snapshots and publishes them; a *worker* thread per
+//! core accepts, routes and forwards, and shares nothing with the other workers but counters. See [`run`].
+
+pub mod args;
+mod control;
+mod random;
+mod run;
+mod shared;
+pub mod telemetry;
+mod worker;
+
+pub use run::{Settings, StartError, run};

@@ -1,0 +1,105 @@
+//! A proxy from its start to its end.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, sync::watch, task::LocalSet};
+use tracing::{info, warn};
+
+use crate::{
+    control::{State, admin, stream},
+    shared::{Phase, Shared},
+    worker::Handle,
+};
+
+/// Everything that can be set about a proxy.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `HOST:PORT` of the config server.
+    pub config_server: String,
+    /// The certificate that signs the operator's, as PEM.
+    pub ca_file: PathBuf,
+    /// The token for the config server.
+    pub token_file: PathBuf,
+    /// Where the last commit is kept.
+    pub memory_dir: PathBuf,
+    /// Whose configuration; empty is the shared fleet.
+    pub scope: String,
+    /// Of listeners and of the admin port.
+    pub bind_address: IpAddr,
+    /// Of `/healthz`, `/readyz` and `/metrics`.
+    pub admin_port: u16,
+    /// Threads that carry requests.
+    pub workers: NonZeroUsize,
+    /// From the signal to the end of accepting.
+    pub drain_delay: Duration,
+    /// From there to the end of the process, at most.
+    pub drain_timeout: Duration,
+}
+
+/// Why a proxy did not start. Nothing that happens later ends it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The system has no thread for a worker.
+    #[error("failed to start a worker")]
+    Worker(#[source] io::Error),
+    /// The admin port is taken.
+    #[error("failed to listen on {0} for probes and metrics")]
+    Admin(SocketAddr, #[source] io::Error),
+}
+
+/// Runs a proxy until `stop` resolves and it has drained. The calling thread becomes its control thread; it
+/// needs a tokio runtime with all drivers, best a current-thread one.
+pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+    // Fails if somebody installed one before; then there is one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let address = SocketAddr::new(settings.bind_address, settings.admin_port);
+    let admin = TcpListener::bind(address).await.map_err(|error| StartError::Admin(address, error))?;
+    let shared = Arc::new(Shared::new());
+    let (phase, phases) = watch::channel(Phase::Serving);
+    let workers = (0..settings.workers.get())
+        .map(|index| Handle::start(index, Arc::clone(&shared), phases.clone()))
+        .collect::<io::Result<_>>()
+        .map_err(StartError::Worker)?;
+    let state = Rc::new(State::new(workers, shared, settings.bind_address, &settings.memory_dir));
+    info!(%address, workers = settings.workers, version = env!("CARGO_PKG_VERSION"), "started");
+    let serve = async {
+        state.recall().await;
+        tokio::select! {
+            () = admin::run(Rc::clone(&state), admin) => {}
+            () = stream::run(&state, &settings) => {}
+            // The last thing that ends is the stream: while it drains, the operator sees what is under way.
+            () = drain(&state, &settings, stop, &phase) => {}
+        }
+    };
+    LocalSet::new().run_until(serve).await;
+    info!("stopped");
+    Ok(())
+}
+
+/// Waits for `stop`, then ends without losing a request: first everybody learns that this proxy leaves, while
+/// it accepts as before; then it stops accepting and waits for what is under way.
+async fn drain(
+    state: &State,
+    settings: &Settings,
+    stop: impl Future<Output = ()>,
+    phase: &watch::Sender<Phase>,
+) {
+    stop.await;
+    info!(delay = ?settings.drain_delay, "leaving: not ready, still accepting");
+    state.leave();
+    phase.send_replace(Phase::Leaving);
+    tokio::time::sleep(settings.drain_delay).await;
+    info!(timeout = ?settings.drain_timeout, "draining: not accepting, waiting for requests under way");
+    phase.send_replace(Phase::Draining);
+    if tokio::time::timeout(settings.drain_timeout, state.ended()).await.is_err() {
+        warn!("requests were still under way at the drain timeout");
+    }
+}

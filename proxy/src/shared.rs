@@ -1,0 +1,69 @@
+//! What all threads see.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use proxy_core::answer::Reason;
+use tokio::sync::Notify;
+
+/// Counters of the whole process, and the bell that workers ring for the control thread.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Rung when a draining endpoint became idle or the last request left an old snapshot: the operator may be
+    /// waiting for it.
+    pub(crate) settled: Notify,
+    /// Answers of the proxy itself.
+    reasons: BTreeMap<Reason, AtomicU64>,
+    /// Tries after the first.
+    pub(crate) retries: AtomicU64,
+    /// Connections to endpoints that could not be made.
+    pub(crate) connect_failures: AtomicU64,
+    /// Connections to endpoints that were made.
+    pub(crate) connects: AtomicU64,
+    /// Connections of clients, ever.
+    pub(crate) accepted: AtomicU64,
+    /// Connections of clients that are over.
+    pub(crate) closed: AtomicU64,
+}
+
+/// What the process is about to do; it never goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Serve.
+    Serving,
+    /// Serve, and ask clients to come back elsewhere.
+    Leaving,
+    /// End what is under way and accept nothing new.
+    Draining,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Self {
+        Self {
+            settled: Notify::new(),
+            reasons: Reason::ALL.into_iter().map(|it| (it, AtomicU64::new(0))).collect(),
+            retries: AtomicU64::new(0),
+            connect_failures: AtomicU64::new(0),
+            connects: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn count_reason(&self, reason: Reason) {
+        if let Some(count) = self.reasons.get(&reason) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = (Reason, u64)> {
+        self.reasons.iter().map(|(reason, count)| (*reason, count.load(Ordering::Relaxed)))
+    }
+}
+
+/// Adds one.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

@@ -1,0 +1,193 @@
+//! Logs and metrics.
+//!
+//! Requests are counted in atomics that exist since the snapshot was built; a scrape copies them into families.
+//! So a request never looks up a label.
+
+use std::sync::atomic::Ordering;
+
+use prometheus::{
+    Encoder as _, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    process_collector::ProcessCollector,
+};
+use proxy_config::model::Position;
+use proxy_core::{counters::CLASSES, snapshot::Builder};
+use tracing_subscriber::{EnvFilter, filter::ParseError};
+
+use crate::{args::LogFormat, shared::Shared};
+
+/// Starts to write log lines to standard error.
+pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), ParseError> {
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter.parse::<EnvFilter>()?).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+    Ok(())
+}
+
+/// What a scrape shows.
+pub(crate) struct Page<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) builder: &'a Builder,
+    pub(crate) served: Option<Position>,
+    pub(crate) stream_is_up: bool,
+    pub(crate) ready: bool,
+    pub(crate) commits_taken: u64,
+    pub(crate) commits_refused: u64,
+    pub(crate) listeners: Vec<(String, u16, bool)>,
+}
+
+impl Page<'_> {
+    /// The page in Prometheus' text format.
+    pub(crate) fn render(&self) -> Result<String, prometheus::Error> {
+        let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        self.requests(&registry)?;
+        self.connections(&registry)?;
+        self.configuration(&registry)?;
+        let mut page = Vec::new();
+        TextEncoder::new().encode(&registry.gather(), &mut page)?;
+        Ok(String::from_utf8_lossy(&page).into_owned())
+    }
+
+    fn requests(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        let answers = counter(
+            registry,
+            "sluice_proxy_requests_total",
+            "Answers to requests that were drawn for an arm, by status class.",
+            &["split", "arm", "hash", "code"],
+        )?;
+        let bad = counter(
+            registry,
+            "sluice_proxy_first_tries_bad_total",
+            "Requests whose first try ended with a 5xx, a connect failure, a reset or a timeout.",
+            &["split", "arm", "hash"],
+        )?;
+        for counters in self.builder.counters() {
+            let labels = [counters.split.as_str(), counters.arm.as_str(), &counters.hash];
+            bad.with_label_values(&labels).inc_by(counters.bad());
+            for (class, count) in CLASSES.iter().zip(counters.answers()) {
+                if count > 0 {
+                    let [split, arm, hash] = labels;
+                    answers.with_label_values(&[split, arm, hash, class]).inc_by(count);
+                }
+            }
+        }
+        let own = counter(
+            registry,
+            "sluice_proxy_own_answers_total",
+            "Answers of the proxy itself, by the reason in their header x-sluice-reason.",
+            &["reason"],
+        )?;
+        for (reason, count) in self.shared.reasons() {
+            own.with_label_values(&[reason.as_str()]).inc_by(count);
+        }
+        for refused in self.builder.refused() {
+            own.with_label_values(&[&refused.reason]).inc_by(refused.count());
+        }
+        let in_flight = gauge(
+            registry,
+            "sluice_proxy_requests_in_flight",
+            "Requests under way, response bodies included, by version of pods.",
+            &["namespace", "hash"],
+        )?;
+        for load in self.builder.loads() {
+            let labels = [&*load.version.namespace, &*load.version.hash];
+            in_flight.with_label_values(&labels).set(i64::try_from(load.requests).unwrap_or(i64::MAX));
+        }
+        Ok(())
+    }
+
+    fn connections(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        let load = |it: &std::sync::atomic::AtomicU64| it.load(Ordering::Relaxed);
+        let closed = load(&self.shared.closed);
+        let accepted = load(&self.shared.accepted);
+        let totals = [
+            ("sluice_proxy_retries_total", "Tries after the first.", load(&self.shared.retries)),
+            (
+                "sluice_proxy_upstream_connects_total",
+                "Connections made to endpoints.",
+                load(&self.shared.connects),
+            ),
+            (
+                "sluice_proxy_upstream_connect_failures_total",
+                "Connections to endpoints that could not be made in time.",
+                load(&self.shared.connect_failures),
+            ),
+            ("sluice_proxy_downstream_connections_total", "Connections accepted from clients.", accepted),
+        ];
+        for (name, help, count) in totals {
+            counter(registry, name, help, &[])?.with_label_values::<&str>(&[]).inc_by(count);
+        }
+        let open = i64::try_from(accepted.saturating_sub(closed)).unwrap_or(i64::MAX);
+        let help = "Connections of clients that are open.";
+        gauge(registry, "sluice_proxy_downstream_connections", help, &[])?
+            .with_label_values::<&str>(&[])
+            .set(open);
+        Ok(())
+    }
+
+    fn configuration(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        let commits = counter(
+            registry,
+            "sluice_proxy_config_commits_total",
+            "Commits from the operator, by what became of them.",
+            &["outcome"],
+        )?;
+        commits.with_label_values(&["taken"]).inc_by(self.commits_taken);
+        commits.with_label_values(&["refused"]).inc_by(self.commits_refused);
+        let position = self.served.unwrap_or_default();
+        let gauges = [
+            (
+                "sluice_proxy_config_seq",
+                "The commit that every worker routes by; 0 before the first.",
+                i64::try_from(position.seq).unwrap_or(i64::MAX),
+            ),
+            (
+                "sluice_proxy_config_epoch",
+                "How often the operators' lease changed hands, as of that commit.",
+                position.epoch.transitions,
+            ),
+            (
+                "sluice_proxy_config_stream_up",
+                "Whether the stream to the operator is open.",
+                i64::from(self.stream_is_up),
+            ),
+            ("sluice_proxy_ready", "Whether the proxy should get traffic.", i64::from(self.ready)),
+        ];
+        for (name, help, value) in gauges {
+            gauge(registry, name, help, &[])?.with_label_values::<&str>(&[]).set(value);
+        }
+        let help = "Whether a listener of the configuration is open.";
+        let listeners = gauge(registry, "sluice_proxy_listener_up", help, &["listener", "port"])?;
+        for (id, port, up) in &self.listeners {
+            listeners.with_label_values(&[id.as_str(), &port.to_string()]).set(i64::from(*up));
+        }
+        let build = gauge(registry, "sluice_proxy_build_info", "Always 1.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(())
+    }
+}
+
+fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec, prometheus::Error> {
+    let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(family.clone()))?;
+    Ok(family)
+}
+
+fn gauge(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntGaugeVec, prometheus::Error> {
+    let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(family.clone()))?;
+    Ok(family)
+}

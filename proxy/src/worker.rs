@@ -1,0 +1,193 @@
+//! One thread that carries requests: its own listeners' sockets, connections, pools and snapshot.
+//!
+//! Everything in here is `!Send` and runs on one current-thread runtime; the control thread reaches it through
+//! [`Handle`] only.
+
+mod attempt;
+mod body;
+mod connection;
+mod exchange;
+mod listener;
+mod pin;
+mod pool;
+mod tunnel;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    io,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use proxy_config::model::ListenerId;
+use proxy_core::snapshot::Snapshot;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::LocalSet,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    pin::{Pin, Pins},
+    pool::Pool,
+};
+use crate::{
+    random::Random,
+    shared::{Phase, Shared},
+};
+
+/// How often idle upstream connections are looked at.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// The control thread's end of a worker.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    commands: mpsc::UnboundedSender<Command>,
+    /// The oldest generation by which a request of this worker may still be sent somewhere.
+    pub(crate) oldest_pinned: Arc<AtomicU64>,
+    /// Resolves when the worker has ended everything, after [`Phase::Draining`].
+    pub(crate) ended: oneshot::Receiver<()>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Switch { snapshot: Arc<Snapshot>, generation: u64, switched: oneshot::Sender<()> },
+    Listen(ListenerId, std::net::TcpListener),
+    Unlisten(ListenerId),
+}
+
+/// What the tasks of one worker share.
+#[derive(Debug)]
+struct Worker {
+    shared: Arc<Shared>,
+    pins: Rc<Pins>,
+    current: RefCell<Rc<Pin>>,
+    pool: RefCell<Pool>,
+    random: Random,
+    phase: Cell<Phase>,
+    phases: watch::Receiver<Phase>,
+    /// Connections of clients and tunnels: what a drain waits for.
+    tasks: TaskTracker,
+}
+
+impl Handle {
+    /// Starts a worker. It ends when `phases` says [`Phase::Draining`] and nothing is under way, or when this
+    /// handle is dropped.
+    pub(crate) fn start(
+        index: usize,
+        shared: Arc<Shared>,
+        phases: watch::Receiver<Phase>,
+    ) -> io::Result<Self> {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let (ended_sender, ended) = oneshot::channel();
+        let oldest_pinned = Arc::new(AtomicU64::new(0));
+        let pinned = Arc::clone(&oldest_pinned);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            LocalSet::new().block_on(&runtime, Worker::new(shared, pinned, phases).run(inbox));
+            // The control thread may have stopped waiting; then nobody wants to know.
+            let _ = ended_sender.send(());
+        })?;
+        Ok(Self { commands, oldest_pinned, ended })
+    }
+
+    /// Sends the next snapshot. The receiver resolves when requests that start now use it, and fails when the
+    /// worker is gone.
+    pub(crate) fn switch(&self, snapshot: Arc<Snapshot>, generation: u64) -> oneshot::Receiver<()> {
+        let (switched, done) = oneshot::channel();
+        self.send(Command::Switch { snapshot, generation, switched });
+        done
+    }
+
+    /// Accepts connections from `socket` until [`unlisten`](Self::unlisten).
+    pub(crate) fn listen(&self, id: ListenerId, socket: std::net::TcpListener) {
+        self.send(Command::Listen(id, socket));
+    }
+
+    /// Accepts what already waits at the listener and closes it. Its connections go on.
+    pub(crate) fn unlisten(&self, id: ListenerId) {
+        self.send(Command::Unlisten(id));
+    }
+
+    fn send(&self, command: Command) {
+        // A worker ends after a drain only; then commands have no meaning any more.
+        let _ = self.commands.send(command);
+    }
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>, oldest_pinned: Arc<AtomicU64>, phases: watch::Receiver<Phase>) -> Rc<Self> {
+        let pins = Pins::new(oldest_pinned, Arc::clone(&shared));
+        Rc::new(Self {
+            current: RefCell::new(pins.pin(Arc::default(), 0)),
+            pins,
+            pool: RefCell::default(),
+            random: Random::new(),
+            phase: Cell::new(Phase::Serving),
+            phases,
+            tasks: TaskTracker::new(),
+            shared,
+        })
+    }
+
+    async fn run(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<Command>) {
+        let mut listeners = HashMap::<ListenerId, CancellationToken>::new();
+        let mut phases = self.phases.clone();
+        let mut sweep = tokio::time::interval(SWEEP);
+        while self.phase.get() < Phase::Draining {
+            tokio::select! {
+                command = inbox.recv() => match command {
+                    Some(command) => self.obey(command, &mut listeners),
+                    None => return,
+                },
+                changed = phases.changed() => match changed {
+                    Ok(()) => self.phase.set(*phases.borrow_and_update()),
+                    Err(_) => return,
+                },
+                _ = sweep.tick() => self.pool.borrow_mut().sweep(),
+            }
+        }
+        for close in listeners.into_values() {
+            close.cancel();
+        }
+        self.tasks.close();
+        tokio::select! {
+            () = self.tasks.wait() => {}
+            // Snapshots still count while the last requests end; the handle is dropped at the drain's deadline.
+            () = async { while let Some(command) = inbox.recv().await { self.obey(command, &mut HashMap::new()) } } => {}
+        }
+    }
+
+    fn obey(self: &Rc<Self>, command: Command, listeners: &mut HashMap<ListenerId, CancellationToken>) {
+        match command {
+            Command::Switch { snapshot, generation, switched } => {
+                let next = self.pins.pin(snapshot, generation);
+                self.current.replace(next);
+                self.pool.borrow_mut().sweep();
+                // Nobody waits once the process stops.
+                let _ = switched.send(());
+            }
+            // Who drains opens nothing; the sockets are closed here.
+            Command::Listen(..) if self.phase.get() == Phase::Draining => {}
+            Command::Listen(id, socket) => {
+                let close = CancellationToken::new();
+                self.tasks.spawn_local(listener::accept(Rc::clone(self), socket, close.clone()));
+                if let Some(before) = listeners.insert(id, close) {
+                    before.cancel();
+                }
+            }
+            Command::Unlisten(id) => {
+                if let Some(close) = listeners.remove(&id) {
+                    close.cancel();
+                }
+            }
+        }
+    }
+
+    /// The snapshot for a request that starts now.
+    fn pin(&self) -> Rc<Pin> {
+        Rc::clone(&self.current.borrow())
+    }
+}

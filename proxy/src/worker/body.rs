@@ -1,0 +1,227 @@
+//! Bodies on their way through, in both directions.
+
+use std::{
+    cell::Cell,
+    future::Future as _,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+use super::pool::{InFlight, Sender};
+
+/// What both directions of one exchange know.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// The request is sent, its body included.
+    pub(super) uploaded: Cell<bool>,
+    /// The client broke off while it sent its body.
+    pub(super) client_failed: Cell<bool>,
+    /// When something last moved. Kept only if the arm has an idle timeout.
+    pub(super) last: Cell<Instant>,
+}
+
+/// A request body from the client to the upstream.
+#[derive(Debug)]
+pub(super) struct Upload {
+    /// `None` for a request that is sent again, which has none.
+    incoming: Option<Incoming>,
+    progress: Rc<Progress>,
+}
+
+/// A response body from the upstream to the client, or our own.
+#[derive(Debug)]
+pub(super) enum Download {
+    Text(Option<Bytes>),
+    Upstream(Box<FromUpstream>),
+}
+
+#[derive(Debug)]
+pub(super) struct FromUpstream {
+    incoming: Incoming,
+    ended: bool,
+    progress: Rc<Progress>,
+    in_flight: InFlight,
+    connection: Option<Sender>,
+    idle: Option<Idle>,
+}
+
+/// An idle timeout and the timer for it, which exists once something had to be waited for.
+#[derive(Debug)]
+struct Idle {
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why a body ended early.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    #[error("failed to read the body")]
+    Read(#[source] hyper::Error),
+    #[error("nothing moved for too long")]
+    Idle,
+}
+
+// === impl Upload ===
+
+impl Upload {
+    pub(super) fn new(incoming: Option<Incoming>, progress: &Rc<Progress>) -> Self {
+        let upload = Self { incoming, progress: Rc::clone(progress) };
+        progress.uploaded.set(upload.is_end_stream());
+        upload
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(incoming).poll_frame(context));
+        self.progress.last.set(Instant::now());
+        match frame {
+            None => {
+                self.progress.uploaded.set(true);
+                Poll::Ready(None)
+            }
+            Some(Ok(frame)) => {
+                self.progress.uploaded.set(self.is_end_stream());
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                self.progress.client_failed.set(true);
+                Poll::Ready(Some(Err(BodyError::Read(error))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+// === impl Download ===
+
+impl Download {
+    pub(super) fn text(text: &'static str) -> Self {
+        Self::Text(Some(Bytes::from_static(text.as_bytes())))
+    }
+
+    pub(super) fn upstream(
+        incoming: Incoming,
+        progress: Rc<Progress>,
+        in_flight: InFlight,
+        connection: Sender,
+        idle: Option<Duration>,
+    ) -> Self {
+        let idle = idle.map(|limit| Idle { limit, timer: None });
+        let connection = Some(connection);
+        Self::Upstream(Box::new(FromUpstream {
+            incoming,
+            ended: false,
+            progress,
+            in_flight,
+            connection,
+            idle,
+        }))
+    }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Self::Upstream(body) => body.poll(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_none(),
+            Self::Upstream(body) => body.is_over(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Upstream(body) => body.incoming.size_hint(),
+        }
+    }
+}
+
+// === impl FromUpstream ===
+
+impl FromUpstream {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match Pin::new(&mut self.incoming).poll_frame(context) {
+            Poll::Ready(frame) => {
+                if self.idle.is_some() {
+                    self.progress.last.set(Instant::now());
+                }
+                self.ended = frame.is_none();
+                Poll::Ready(frame.map(|it| it.map_err(BodyError::Read)))
+            }
+            Poll::Pending => match &mut self.idle {
+                Some(idle) => {
+                    ready!(idle.poll(&self.progress, context));
+                    Poll::Ready(Some(Err(BodyError::Idle)))
+                }
+                None => Poll::Pending,
+            },
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.ended || self.incoming.is_end_stream()
+    }
+}
+
+impl Drop for FromUpstream {
+    /// A connection whose exchange is over in both directions takes another request; any other is closed, which
+    /// tells the upstream that nobody listens any more.
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && self.is_over()
+            && self.progress.uploaded.get()
+        {
+            self.in_flight.give_back(connection);
+        }
+    }
+}
+
+impl Idle {
+    /// Ready when nothing has moved for the limit.
+    fn poll(&mut self, progress: &Progress, context: &mut Context<'_>) -> Poll<()> {
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(progress.last.get() + self.limit)));
+        loop {
+            ready!(timer.as_mut().poll(context));
+            let idle_at = progress.last.get() + self.limit;
+            if idle_at <= Instant::now() {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(idle_at);
+        }
+    }
+}

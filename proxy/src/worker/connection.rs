@@ -1,0 +1,65 @@
+//! One connection of a client.
+
+use std::{cell::Cell, convert::Infallible, net::IpAddr, pin::pin, rc::Rc, time::Duration};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, time::Instant};
+use tracing::debug;
+
+use super::{Worker, exchange};
+use crate::shared::{Phase, count};
+
+/// How long a connection may be without a request (Emissary's default). Shorter times meet clients that send
+/// their next request while we close.
+const IDLE: Duration = Duration::from_hours(1);
+/// As Envoy: larger heads are answered with 431.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// Serves requests until either side closes, the connection has been idle for too long, or the process drains.
+pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, client: IpAddr) {
+    let _closed = Closed(&worker);
+    // Fails only if the client is gone already, which the first read will find out as well.
+    let _ = stream.set_nodelay(true);
+    let last_request = Cell::new(Instant::now());
+    let service = service_fn(|request| {
+        last_request.set(Instant::now());
+        let worker = &worker;
+        async move { Ok::<_, Infallible>(exchange::answer(worker, client, request).await) }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+    );
+    let mut phases = worker.phases.clone();
+    let mut drain = pin!(async { phases.wait_for(|it| *it == Phase::Draining).await.is_ok() });
+    let mut ending = false;
+    loop {
+        let idle_at = last_request.get() + IDLE;
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    debug!(%client, %error, "connection ended");
+                }
+                return;
+            }
+            // Resolves when the process starts to drain, or when nobody can say so any more.
+            _ = drain.as_mut(), if !ending => ending = true,
+            () = tokio::time::sleep_until(idle_at), if !ending => ending = last_request.get() + IDLE <= Instant::now(),
+        }
+        if ending {
+            // A response under way is finished first.
+            connection.as_mut().graceful_shutdown();
+        }
+    }
+}
+
+struct Closed<'a>(&'a Worker);
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        count(&self.0.shared.closed);
+    }
+}

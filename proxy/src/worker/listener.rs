@@ -1,0 +1,44 @@
+//! Accepting connections.
+
+use std::{rc::Rc, time::Duration};
+
+use futures::FutureExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::{Worker, connection};
+use crate::shared::count;
+
+/// How long to wait when the system has no more file descriptors.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Accepts until `close`, and then what already waits: with `SO_REUSEPORT`, closing a socket resets the
+/// connections in its queue.
+pub(super) async fn accept(worker: Rc<Worker>, socket: std::net::TcpListener, close: CancellationToken) {
+    let listener = match TcpListener::from_std(socket) {
+        Ok(listener) => listener,
+        Err(error) => return error!(%error, "failed to register a listener"),
+    };
+    loop {
+        tokio::select! {
+            biased;
+            () = close.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => start(&worker, stream, peer),
+                Err(error) => {
+                    warn!(%error, "failed to accept a connection");
+                    tokio::time::sleep(EXHAUSTED).await;
+                }
+            },
+        }
+    }
+    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+        start(&worker, stream, peer);
+    }
+}
+
+fn start(worker: &Rc<Worker>, stream: TcpStream, peer: std::net::SocketAddr) {
+    count(&worker.shared.accepted);
+    worker.tasks.spawn_local(connection::serve(Rc::clone(worker), stream, peer.ip()));
+}
