@@ -48,7 +48,10 @@ impl Draft {
 
     /// The plan. Events come last: they tell what was done.
     pub(super) fn finish(mut self, now: DateTime<Utc>) -> Plan {
-        for (_, change) in std::mem::take(&mut self.replica_sets) {
+        // Pods come before pods go.
+        let changes = std::mem::take(&mut self.replica_sets).into_values();
+        let (shrinking, other): (Vec<_>, Vec<_>) = changes.partition(|change| change.to < change.from);
+        for change in other.into_iter().chain(shrinking) {
             self.flush(change);
         }
         self.effects.extend(self.events.into_iter().map(Effect::Event));
@@ -60,13 +63,26 @@ impl Draft {
         }
     }
 
-    /// Whether nothing but the status changes so far.
-    pub(super) fn has_no_effects(&self) -> bool {
-        self.effects.is_empty() && self.replica_sets.is_empty()
-    }
-
     pub(super) fn effect(&mut self, effect: Effect) {
         self.effects.push(effect);
+    }
+
+    /// Whether a Service or a Mapping is written.
+    pub(super) fn writes_route(&self) -> bool {
+        self.effects.iter().any(|effect| match effect {
+            Effect::SetServiceSelector { .. }
+            | Effect::CreateMapping { .. }
+            | Effect::UpdateMapping { .. }
+            | Effect::DeleteMapping { .. } => true,
+            Effect::CreateReplicaSet { .. }
+            | Effect::AdoptReplicaSet { .. }
+            | Effect::ScaleReplicaSet { .. }
+            | Effect::AnnotateReplicaSet { .. }
+            | Effect::DeleteReplicaSet { .. }
+            | Effect::SetRolloutRevision { .. }
+            | Effect::DefaultReplicas { .. }
+            | Effect::Event(_) => false,
+        })
     }
 
     pub(super) fn normal(&mut self, reason: &str, message: String) {

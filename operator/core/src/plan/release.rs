@@ -42,7 +42,7 @@ pub(super) fn others(scene: &Scene<'_>, draft: &mut Draft) {
 
 fn release(scene: &Scene<'_>, set: &ReplicaSet, delay: TimeDelta, draft: &mut Draft) {
     let Some(routed) = scene.routed.as_ref().filter(|_| set.replicas > 0) else { return };
-    let load = match reach(scene, routed, set) {
+    let load = match reach(scene, routed, set, draft) {
         Reach::Nothing(load) => load,
         Reach::Possible => {
             draft.because(Why::StillRouted { replica_set: set.name.clone() });
@@ -90,7 +90,7 @@ enum Reach {
     Nothing(Load),
 }
 
-fn reach(scene: &Scene<'_>, routed: &Routed<'_>, set: &ReplicaSet) -> Reach {
+fn reach(scene: &Scene<'_>, routed: &Routed<'_>, set: &ReplicaSet, draft: &Draft) -> Reach {
     let selects = |service: Option<&Service>| service.and_then(Service::hash) == Some(set.hash.as_str());
     if selects(routed.stable_service) || selects(routed.canary_service) {
         return Reach::Possible;
@@ -102,8 +102,8 @@ fn reach(scene: &Scene<'_>, routed: &Routed<'_>, set: &ReplicaSet) -> Reach {
         },
         Err(Blind::Unknown(_)) => Reach::Possible,
         Err(Blind::NotConfigured) => match routed.weight_confirmed(scene) {
-            Confirmation::Confirmed => Reach::Nothing(Load::NONE),
-            Confirmation::Pending(_) => Reach::Possible,
+            Confirmation::Confirmed if !draft.writes_route() => Reach::Nothing(Load::NONE),
+            Confirmation::Confirmed | Confirmation::Pending(_) => Reach::Possible,
         },
     }
 }

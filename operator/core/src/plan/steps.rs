@@ -100,7 +100,7 @@ fn full(scene: &Scene<'_>, new: &ReplicaSet, draft: &mut Draft) -> bool {
 fn weighted(scene: &Scene<'_>, weight: i32, draft: &mut Draft) -> bool {
     let Some(routed) = &scene.routed else { return true };
     let pointed = weight == 0 || routed.canary_hash() == Some(scene.hash.as_str());
-    if !draft.has_no_effects() || !pointed || !routed.all_have(weight) {
+    if draft.writes_route() || !pointed || !routed.all_have(weight) {
         draft.because(Why::Weighting { weight });
         return false;
     }
@@ -114,7 +114,7 @@ fn weighted(scene: &Scene<'_>, weight: i32, draft: &mut Draft) -> bool {
 }
 
 fn wait_for_pods(scene: &Scene<'_>, wanted: i32, draft: &mut Draft) {
-    if let Some(new) = scene.new.filter(|new| new.replicas == wanted) {
+    if let Some(new) = scene.new {
         draft.because(Why::WaitingForPods {
             replica_set: new.name.clone(),
             available: new.status.available,

@@ -165,7 +165,7 @@ fn lowest_weight(
 ) -> Result<i32, Why> {
     let replicas = scene.spec.replicas;
     if routed.canary_hash() == Some(stable.hash.as_str()) {
-        if routed.stable_hash() != Some(stable.hash.as_str()) || !draft.has_no_effects() {
+        if routed.stable_hash() != Some(stable.hash.as_str()) || draft.writes_route() {
             return Err(Why::RouteWritten);
         }
         let need = replicas.min(stable.status.available);

@@ -66,7 +66,8 @@ impl Invariants {
     /// I2: no pod goes while a proxy could send it a request, or one is under way.
     fn nothing_reaches(&self, cluster: &Cluster, name: &str) {
         let set = &cluster.replica_sets[name];
-        if cluster.data_plane.mode == Mode::NotConfigured {
+        let wanted = cluster.rollout().spec.replicas.unwrap_or(1);
+        if cluster.data_plane.mode == Mode::NotConfigured || wanted == 0 {
             return;
         }
         let ready = set.status(cluster).ready > 0;

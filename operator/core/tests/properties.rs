@@ -1,0 +1,220 @@
+//! What must hold of every story, not only of the written ones.
+//!
+//! A story is a list of moves: what users, pods, proxies and requests do, and time. The simulator checks the engine's
+//! promises at every single effect (see `simulator/invariants.rs`); the properties here are about whole stories.
+
+#[path = "simulator/simulator.rs"]
+mod simulator;
+
+use chrono::TimeDelta;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use simulator::Simulator;
+use simulator::data_plane::Mode;
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Move {
+    Tick(i64),
+    SetImage(&'static str),
+    Scale(i32),
+    Abort,
+    Retry,
+    Promote,
+    PromoteFull,
+    Pause(bool),
+    ProxyJoins,
+    ProxyLeaves,
+    ProxyLate(bool),
+    Acknowledge,
+    DataPlane(Mode),
+    Requests(&'static str, u64),
+    PodsFail(&'static str, bool),
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    let image = || prop::sample::select(vec!["v1", "v2", "v3", "bad"]);
+    prop_oneof![
+        8 => (1..90_i64).prop_map(Move::Tick),
+        3 => image().prop_map(Move::SetImage),
+        2 => (0..7).prop_map(Move::Scale),
+        2 => Just(Move::Abort),
+        1 => Just(Move::Retry),
+        2 => Just(Move::Promote),
+        1 => Just(Move::PromoteFull),
+        1 => any::<bool>().prop_map(Move::Pause),
+        1 => Just(Move::ProxyJoins),
+        1 => Just(Move::ProxyLeaves),
+        1 => any::<bool>().prop_map(Move::ProxyLate),
+        3 => Just(Move::Acknowledge),
+        1 => prop::sample::select(vec![Mode::Ready, Mode::Unreachable]).prop_map(Move::DataPlane),
+        1 => (image(), 0..3_u64).prop_map(|(image, count)| Move::Requests(image, count)),
+        1 => (image(), any::<bool>()).prop_map(|(image, fail)| Move::PodsFail(image, fail)),
+    ]
+}
+
+impl Simulator {
+    fn shop(routed: bool) -> Self {
+        let file = if routed { "shop.yaml" } else { "basic.yaml" };
+        let path = format!("{}/tests/scenarios/manifests/{file}", env!("CARGO_MANIFEST_DIR"));
+        let mut simulator = Self::new();
+        for proxy in ["p1", "p2"] {
+            simulator.cluster.data_plane.add(proxy, true);
+        }
+        simulator.invariants.requests_may_be_cut = true;
+        simulator.apply(&std::fs::read_to_string(path).unwrap());
+        simulator
+    }
+
+    /// Makes a move without letting the operator act.
+    fn make(&mut self, it: &Move) {
+        self.invariants.user_acted();
+        let data_plane = &mut self.cluster.data_plane;
+        match it {
+            Move::Tick(_) => {}
+            Move::SetImage(image) => self.set_image(image),
+            Move::Scale(replicas) => self.patch_spec(&json!({"replicas": replicas})),
+            Move::Abort => self.cluster.patch_status(&json!({"abort": true})),
+            Move::Retry => self.cluster.patch_status(&json!({"abort": false})),
+            Move::Promote => self.promote(),
+            Move::PromoteFull => self.cluster.patch_status(&json!({"promoteFull": true})),
+            Move::Pause(paused) => self.patch_spec(&json!({"paused": paused})),
+            Move::ProxyJoins => data_plane.add("p3", false),
+            Move::ProxyLeaves => drop(data_plane.proxies.remove("p3")),
+            Move::ProxyLate(late) => {
+                data_plane.proxies.get_mut("p2").expect("it stays").prompt = !late;
+            }
+            Move::Acknowledge => {
+                for name in data_plane.proxies.keys().cloned().collect::<Vec<_>>() {
+                    data_plane.acknowledge(&name);
+                }
+            }
+            Move::DataPlane(mode) => data_plane.mode = *mode,
+            Move::Requests(image, count) => {
+                if let Some((hash, _)) = self.cluster.images.iter().find(|(_, it)| it == image) {
+                    data_plane.in_flight.insert(hash.clone(), *count);
+                }
+            }
+            Move::PodsFail(image, true) => drop(self.cluster.bad_images.insert((*image).to_owned())),
+            Move::PodsFail(image, false) => drop(self.cluster.bad_images.remove(*image)),
+        }
+    }
+
+    fn play(&mut self, story: &[Move]) {
+        self.settle();
+        for it in story {
+            self.make(it);
+            match it {
+                Move::Tick(seconds) => self.tick(TimeDelta::seconds(*seconds)),
+                _ => self.settle(),
+            }
+        }
+    }
+
+    /// Everything that was in the way goes away, and the user promotes: the newest template wins.
+    fn calm_down(&mut self) {
+        self.cluster.bad_images.clear();
+        self.cluster.data_plane.mode = Mode::Ready;
+        self.cluster.data_plane.in_flight.clear();
+        for proxy in self.cluster.data_plane.proxies.values_mut() {
+            proxy.prompt = true;
+        }
+        self.invariants.user_acted();
+        self.patch_spec(&json!({"paused": false}));
+        self.cluster.patch_status(&json!({"abort": false, "promoteFull": true}));
+        self.tick(TimeDelta::minutes(15));
+    }
+
+    /// The end state, without what counts writes or tells the time.
+    fn essence(&self) -> Value {
+        let cluster = &self.cluster;
+        let status = cluster.rollout().status.clone().unwrap_or_default();
+        let sets: Vec<Value> = cluster
+            .replica_sets
+            .values()
+            .map(|set| json!([set.name, set.replicas, set.annotations.get("rollout.argoproj.io/revision")]))
+            .collect();
+        let selectors: Vec<&Value> = cluster.services.values().map(|it| &it["spec"]["selector"]).collect();
+        let specs: Vec<&Value> = cluster.mappings.values().map(|it| &it["spec"]).collect();
+        json!({
+            "replica_sets": sets, "selectors": selectors, "mappings": specs, "phase": status.phase,
+            "stable": status.stable_rs, "current": status.current_pod_hash, "step": status.current_step_index,
+            "weights": status.canary.weights, "abort": status.abort, "conditions": status.conditions.len(),
+        })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// No invariant breaks, the engine settles after every move, and settled means: the next plan has no effects and
+    /// the same status.
+    #[test]
+    fn every_story_settles_and_keeps_the_promises(routed: bool, story in prop::collection::vec(moves(), 1..25)) {
+        let mut simulator = Simulator::shop(routed);
+        simulator.play(&story);
+        let pass = simulator.pass();
+        prop_assert!(!pass.changed, "a second plan changes something: {:?}", pass.plan);
+    }
+
+    /// Once nothing is in the way, the newest template becomes stable, has all pods and all traffic, and nothing of the
+    /// update is left.
+    #[test]
+    fn every_story_can_end_well(routed: bool, story in prop::collection::vec(moves(), 1..20)) {
+        let mut simulator = Simulator::shop(routed);
+        simulator.play(&story);
+        simulator.calm_down();
+        let cluster = &simulator.cluster;
+        let status = cluster.rollout().status.clone().unwrap();
+        prop_assert_eq!(&status.stable_rs, &status.current_pod_hash, "{}", simulator.transcript.text());
+        let wanted = cluster.rollout().spec.replicas.unwrap_or(1);
+        for set in cluster.replica_sets.values() {
+            let stable = Some(&set.hash) == status.stable_rs.as_ref();
+            prop_assert_eq!(set.replicas, if stable { wanted } else { 0 }, "{}", simulator.transcript.text());
+        }
+        prop_assert!(cluster.mappings.keys().all(|name| !name.ends_with("-canary")));
+    }
+
+    /// The operator is killed after any effect and started again: the story ends as if it had not been.
+    #[test]
+    fn a_crash_after_any_effect_changes_nothing_in_the_end(
+        routed: bool,
+        story in prop::collection::vec(moves(), 1..12),
+        crashes in prop::collection::vec(0..6_usize, 12),
+    ) {
+        let mut calm = Simulator::shop(routed);
+        let mut killed = Simulator::shop(routed);
+        calm.settle();
+        killed.settle();
+        for (it, crash) in story.iter().zip(&crashes) {
+            calm.make(it);
+            killed.make(it);
+            killed.crash_after = Some(*crash);
+            killed.settle();
+            killed.crash_after = None;
+            // A restarted operator may repeat the write it was killed after; it is the same write.
+            killed.invariants.user_acted();
+            let time = if let Move::Tick(seconds) = it { *seconds } else { 0 };
+            calm.tick(TimeDelta::seconds(time));
+            killed.tick(TimeDelta::seconds(time));
+        }
+        calm.calm_down();
+        killed.calm_down();
+        prop_assert_eq!(calm.essence(), killed.essence(), "{}", killed.transcript.text());
+    }
+}
+
+/// Weights only grow while an update goes well, and each Service is switched once.
+#[test]
+fn weights_grow_until_the_promotion() {
+    let mut simulator = Simulator::shop(true);
+    simulator.tick(TimeDelta::seconds(10));
+    simulator.set_image("v2");
+    simulator.tick(TimeDelta::minutes(5));
+    let lines: Vec<&str> = simulator.transcript.text().lines().collect();
+    let weights: Vec<&str> =
+        lines.iter().filter_map(|line| line.split_once("update  Mapping shop-canary weight ").map(|it| it.1)).collect();
+    assert_eq!(weights, ["30", "60", "100", "0"]);
+    let switches = lines.iter().filter(|line| line.contains("switch  Service")).count();
+    assert_eq!(switches, 4, "two at the first deploy, two at the update");
+}
