@@ -142,7 +142,7 @@ fn up(settings: &Settings) -> anyhow::Result<Cluster> {
     stage("container runtime", |_| {
         daemons::wait_for(&place, &node, "containerd", 30, || containerd::answers(&node))?;
         for image in [&own_images.pause, &own_images.coredns] {
-            containerd::load(&node, &image.reference, &image.archive)?;
+            containerd::load(&node, image)?;
         }
         Ok(())
     })?;

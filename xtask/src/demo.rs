@@ -6,7 +6,8 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use crate::{
-    command::run,
+    cluster::Cluster,
+    command,
     images::Profile,
     install,
     settings::{Settings, workspace},
@@ -31,14 +32,10 @@ pub(crate) struct Arguments {
 }
 
 /// Runs `cargo xtask demo`. The story itself is `integration-tests/src/bin/quickstart.rs`.
-pub(crate) fn demo(settings: &Settings, arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<()> {
     let cluster = install::install(settings, Profile::Release, arguments.proxies)?;
-    stage("story", |stage| {
-        stage.at("building the story");
-        run(&mut cargo(["build", "--quiet", "--package", "integration-tests", "--bin", "quickstart"]))
-    })?;
+    let mut story = story(&cluster, "quickstart")?;
     terminal::note("");
-    let mut story = cluster.reaching(&workspace().join("target/debug/quickstart"));
     story.args(["--pause", &arguments.pause.to_string(), "--rate", &arguments.rate.to_string()]);
     if arguments.bad {
         story.arg("--bad");
@@ -48,6 +45,17 @@ pub(crate) fn demo(settings: &Settings, arguments: &Arguments) -> anyhow::Result
         bail!("the story did not end well");
     }
     Ok(())
+}
+
+/// A program of `integration-tests`, built now, that reaches the cluster.
+pub(crate) fn story(cluster: &Cluster, name: &str) -> anyhow::Result<Command> {
+    stage("story", |stage| {
+        stage.at("building it and the plugin");
+        command::run(&mut cargo(["build", "--quiet", "--package", "integration-tests", "--bin", name]))?;
+        // For `kubectl sluice`, which the story ends with.
+        command::run(&mut cargo(["build", "--quiet", "--package", "kubectl-sluice"]))
+    })?;
+    Ok(cluster.reaching(&workspace().join("target/debug").join(name)))
 }
 
 /// The cargo of this workspace.

@@ -62,6 +62,18 @@ impl Image {
         }
     }
 
+    /// What is made of the program: mostly one image, of the demo one for each version that is rolled out.
+    fn variants(self) -> &'static [Variant] {
+        match self {
+            Self::Operator | Self::Proxy => &[Variant { tag: Tag::Content, environment: &[] }],
+            Self::Demo => &[
+                Variant { tag: Tag::Fixed("v1"), environment: &["DEMO_VERSION=v1"] },
+                Variant { tag: Tag::Fixed("v2"), environment: &["DEMO_VERSION=v2"] },
+                Variant { tag: Tag::Fixed("bad"), environment: &["DEMO_VERSION=bad", "DEMO_FAILURES=33"] },
+            ],
+        }
+    }
+
     /// The package that has the program.
     fn package(self) -> &'static str {
         match self {
@@ -72,8 +84,25 @@ impl Image {
     }
 }
 
-/// Name and tag of an image. The tag ends in the digest of the content, so that another build is another
-/// reference: pods restart, and a node never runs an old image under a new name.
+/// One image of a program.
+#[derive(Clone, Copy, Debug)]
+struct Variant {
+    tag: Tag,
+    /// Variables that the program finds set.
+    environment: &'static [&'static str],
+}
+
+/// How the tag of an image is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tag {
+    /// The version and the digest of the content: another build is another reference, so pods restart, and a node
+    /// never runs an old image under a new name.
+    Content,
+    /// A word that examples can name.
+    Fixed(&'static str),
+}
+
+/// Name and tag of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reference {
     pub(crate) repository: String,
@@ -102,6 +131,8 @@ impl fmt::Display for Reference {
 #[derive(Clone, Debug)]
 pub(crate) struct Built {
     pub(crate) reference: Reference,
+    /// Digest of the manifest.
+    pub(crate) digest: String,
     /// A file that `docker load`, `ctr images import` and `skopeo` (`oci-archive:`, `docker-archive:`) accept.
     pub(crate) archive: PathBuf,
 }
@@ -114,14 +145,14 @@ pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<
     if !arguments.no_load {
         load(&cluster::running(settings)?, &built)?;
     }
-    for image in built.values() {
+    for (_, image) in &built {
         terminal::result(&image.reference);
     }
     Ok(())
 }
 
 /// Builds images into `target/images`; cargo rebuilds only what has changed.
-pub(crate) fn build(images: &[Image], profile: Profile) -> anyhow::Result<BTreeMap<Image, Built>> {
+pub(crate) fn build(images: &[Image], profile: Profile) -> anyhow::Result<Vec<(Image, Built)>> {
     let binaries = stage("binaries", |stage| {
         stage.at("building static binaries");
         binaries::build(images, profile)
@@ -130,25 +161,29 @@ pub(crate) fn build(images: &[Image], profile: Profile) -> anyhow::Result<BTreeM
     stage("images", |stage| {
         fs::create_dir_all(&directory)
             .with_context(|| format!("failed to create {}", directory.display()))?;
-        let built = binaries.into_iter().map(|(image, binary)| {
+        let mut built = Vec::new();
+        for (image, binary) in binaries {
             let mut contents = contents(image.name(), &binary)?;
             add_authorities(&mut contents)?;
-            anyhow::Ok((image, write(&contents, &directory)?))
-        });
-        let built = built.collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+            for variant in image.variants() {
+                let contents =
+                    Contents { tag: variant.tag, environment: variant.environment, ..contents.clone() };
+                built.push((image, write(&contents, &directory)?));
+            }
+        }
         stage.outcome(format!("in {}", directory.display()));
         Ok(built)
     })
 }
 
 /// Loads images into a cluster; those that it has already cost nothing.
-pub(crate) fn load(cluster: &Cluster, images: &BTreeMap<Image, Built>) -> anyhow::Result<()> {
+pub(crate) fn load(cluster: &Cluster, images: &[(Image, Built)]) -> anyhow::Result<()> {
     stage("load", |stage| {
         let mut loaded = Vec::new();
-        for (image, built) in images {
+        for (_, built) in images {
             stage.at(format!("loading {}", built.reference));
             if cluster.load_image(built)? {
-                loaded.push(image.name());
+                loaded.push(built.reference.name());
             }
         }
         if loaded.is_empty() {
@@ -169,14 +204,24 @@ pub(crate) fn write_program(name: &str, program: &Path, directory: &Path) -> any
 
 fn write(contents: &Contents, directory: &Path) -> anyhow::Result<Built> {
     let archive = Archive::of(contents).with_context(|| format!("failed to make image {}", contents.name))?;
-    let path = directory.join(format!("{}.tar", contents.name));
+    let path = directory.join(match contents.tag {
+        Tag::Content => format!("{}.tar", contents.name),
+        Tag::Fixed(tag) => format!("{}-{tag}.tar", contents.name),
+    });
     archive.write(&path).with_context(|| format!("failed to write {}", path.display()))?;
-    Ok(Built { reference: archive.reference, archive: path })
+    Ok(Built { reference: archive.reference, digest: archive.digest, archive: path })
 }
 
 fn contents(name: &str, program: &Path) -> anyhow::Result<Contents> {
     let files = BTreeMap::from([(name.to_owned(), (0o755, read(program)?))]);
-    Ok(Contents { name: name.to_owned(), version: env!("CARGO_PKG_VERSION"), user: USER, files })
+    Ok(Contents {
+        name: name.to_owned(),
+        version: env!("CARGO_PKG_VERSION"),
+        tag: Tag::Content,
+        environment: &[],
+        user: USER,
+        files,
+    })
 }
 
 /// Adds the machine's certificate authorities, if it has any: for whoever asks a metrics provider over TLS.

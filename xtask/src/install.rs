@@ -46,8 +46,11 @@ pub(crate) fn install(settings: &Settings, profile: Profile, proxies: u32) -> an
         let established = ["wait", "crd", "--all", "--for=condition=Established", "--timeout=30s"];
         cluster.kubectl(&established)
     })?;
-    let image = |image: Image| images.get(&image).map(|built| built.reference.name()).context("failed to find an image");
-    let (operator, proxy) = (image(Image::Operator)?, image(Image::Proxy)?);
+    let name = |image: Image| {
+        let built = images.iter().find(|(built, _)| *built == image);
+        built.map(|(_, built)| built.reference.name()).context("failed to find an image")
+    };
+    let (operator, proxy) = (name(Image::Operator)?, name(Image::Proxy)?);
     stage("chart", |stage| {
         stage.at("waiting for operator and proxies");
         cluster.helm(&[

@@ -1,11 +1,16 @@
 //! Every task of the project: `cargo xtask --help` lists them.
 
+mod bench;
 mod cluster;
 mod codegen;
 mod command;
+mod demo;
 mod images;
+mod install;
+mod manifest;
 mod settings;
 mod terminal;
+mod test;
 
 use std::process::ExitCode;
 
@@ -26,6 +31,22 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Watch a canary: cluster, images, installation, load, a new version, and where every request went.
+    Demo(demo::Arguments),
+
+    /// Everything that a change has to pass.
+    Test(test::Arguments),
+
+    /// Figures, as ratios and quantiles of one run.
+    #[command(subcommand)]
+    Bench(bench::Task),
+
+    /// Install this tree's Sluice in the cluster.
+    Install(install::Arguments),
+
+    /// Render the plain manifest from the chart.
+    Manifest,
+
     /// The local cluster: a one-node Kubernetes made from source, without Docker.
     #[command(subcommand)]
     Cluster(cluster::Task),
@@ -44,6 +65,11 @@ enum Task {
 fn main() -> ExitCode {
     let Arguments { settings, task } = Arguments::parse();
     let outcome = match task {
+        Task::Demo(arguments) => demo::run(&settings, &arguments),
+        Task::Test(arguments) => test::run(&settings, &arguments),
+        Task::Bench(task) => bench::run(&settings, &task),
+        Task::Install(arguments) => install::run(&settings, &arguments),
+        Task::Manifest => manifest::run(&settings),
         Task::Cluster(task) => cluster::run(&settings, task),
         Task::Codegen { check } => codegen::run(check),
         Task::Images(arguments) => images::run(&settings, &arguments),

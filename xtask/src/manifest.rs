@@ -26,7 +26,8 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
 
 /// Fails if the committed file is not what the chart renders to.
 pub(crate) fn check(cluster: &Cluster) -> anyhow::Result<()> {
-    let committed = fs::read_to_string(workspace().join(FILE)).with_context(|| format!("failed to read {FILE}"))?;
+    let committed =
+        fs::read_to_string(workspace().join(FILE)).with_context(|| format!("failed to read {FILE}"))?;
     ensure!(committed == render(cluster)?, "{FILE} is stale: run `cargo xtask manifest`");
     Ok(())
 }

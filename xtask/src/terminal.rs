@@ -29,10 +29,7 @@ pub(crate) fn note(line: impl Display) {
 }
 
 /// Runs one named stage of a task and shows how it ended and how long it took.
-pub(crate) fn stage<T>(
-    name: &'static str,
-    work: impl FnOnce(&mut Stage) -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
+pub(crate) fn stage<T>(name: &str, work: impl FnOnce(&mut Stage) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let mut stage = Stage::start(name);
     let outcome = work(&mut stage);
     stage.end(outcome.is_ok());
@@ -42,20 +39,20 @@ pub(crate) fn stage<T>(
 /// A stage at work.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    name: &'static str,
+    name: String,
     outcome: String,
     bar: ProgressBar,
 }
 
 impl Stage {
-    fn start(name: &'static str) -> Self {
+    fn start(name: &str) -> Self {
         let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("  {spinner} {prefix:<18} {msg}") {
             bar.set_style(style);
         }
-        bar.set_prefix(name);
+        bar.set_prefix(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
-        Self { name, outcome: String::new(), bar }
+        Self { name: name.to_owned(), outcome: String::new(), bar }
     }
 
     /// Says what the stage is at; in a build log this is a line of its own, so use it for what takes long.
@@ -65,6 +62,11 @@ impl Stage {
         } else {
             self.bar.set_message(activity.to_string());
         }
+    }
+
+    /// How long it has been at work.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.bar.elapsed()
     }
 
     /// Sets what is said when the stage has ended well.

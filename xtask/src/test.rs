@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
 use self::outcome::Outcome;
@@ -36,7 +36,7 @@ const ALONE: [&str; 5] = ["crds", "proxy-config", "proxy-core", "operator-routes
 const BESIDE_ONE_ANOTHER: &str = "2";
 
 /// Runs `cargo xtask test`.
-pub(crate) fn test(settings: &Settings, arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<()> {
     let mut report = Report::default();
     report.run("format", &mut cargo(["fmt", "--all", "--check"]));
     let mut lints = cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]);
@@ -67,7 +67,7 @@ fn on_cluster(report: &mut Report, cluster: &Cluster) {
         Ok(()) => report.pass("plain manifest"),
         Err(error) => report.fail("plain manifest", format!("{error:#}")),
     }
-    for (target, threads) in [("rollouts", BESIDE_ONE_ANOTHER), ("disturbances", "1")] {
+    for (target, threads) in [("rollouts", BESIDE_ONE_ANOTHER), ("migration", "1"), ("disturbances", "1")] {
         let arguments = ["test", "--package", "integration-tests", "--test", target, "--no-fail-fast", "--"];
         let options = ["--ignored", "--test-threads", threads];
         let mut tests = cluster.reaching(env!("CARGO").as_ref());
@@ -91,14 +91,18 @@ struct Step {
 impl Report {
     /// Runs a command to its end, whatever it is, so that one run shows everything that is wrong.
     fn run(&mut self, name: &str, command: &mut Command) {
-        let begun = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let outcome = match terminal::stage_named(name, |_| output(command)) {
-            Ok((true, text)) => Outcome::of(&text),
-            Ok((false, text)) => Outcome { failure: Some(text.clone()), ..Outcome::of(&text) },
-            Err(error) => Outcome::failed(format!("{error:#}")),
-        };
-        let took = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(begun);
-        self.steps.push(Step { name: name.to_owned(), took, outcome });
+        let mut step = Step { name: name.to_owned(), took: Duration::ZERO, outcome: Outcome::default() };
+        let ran = terminal::stage(name, |stage| {
+            stage.at(name);
+            let (well, text) = output(command)?;
+            step.took = stage.elapsed();
+            step.outcome = Outcome::of(&text);
+            stage.outcome(&step.outcome);
+            ensure!(well, text);
+            Ok(())
+        });
+        step.outcome.failure = ran.err().map(|error| format!("{error:#}"));
+        self.steps.push(step);
     }
 
     fn pass(&mut self, name: &str) {
@@ -143,7 +147,8 @@ impl Report {
 fn output(command: &mut Command) -> anyhow::Result<(bool, String)> {
     let (mut reader, writer) = std::io::pipe().context("failed to make a pipe")?;
     let second = writer.try_clone().context("failed to make a pipe")?;
-    let mut child = command.stdin(Stdio::null()).stdout(writer).stderr(second).spawn().context("failed to start")?;
+    let mut child =
+        command.stdin(Stdio::null()).stdout(writer).stderr(second).spawn().context("failed to start")?;
     // The command holds the pipe's other end as well; only when nobody does, reading ends.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut text = Vec::new();

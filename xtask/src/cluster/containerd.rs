@@ -1,7 +1,5 @@
 //! The container runtime: the distribution's containerd with a configuration and a directory of its own.
 
-use std::path::Path;
-
 use anyhow::Context as _;
 
 use super::{
@@ -13,7 +11,7 @@ use super::{
 };
 use crate::{
     command::{find, run, run_with_file},
-    images::Reference,
+    images::{Built, Reference},
 };
 
 /// The namespace of containerd that the kubelet looks into.
@@ -35,15 +33,14 @@ pub(crate) fn answers(node: &Node) -> bool {
     ctr(node, &["version"]).is_ok()
 }
 
-/// Loads an archive, unless the image that it names is there.
-pub(crate) fn load(node: &Node, image: &Reference, archive: &Path) -> anyhow::Result<Loaded> {
-    // The tag holds the digest of the content: the same name is the same image.
-    let filter = format!("name=={}", image.name());
+/// Loads an image, unless it is there.
+pub(crate) fn load(node: &Node, image: &Built) -> anyhow::Result<Loaded> {
+    let filter = format!("name=={},target.digest=={}", image.reference.name(), image.digest);
     if !ctr(node, &["images", "list", "--quiet", &filter])?.is_empty() {
         return Ok(Loaded::AlreadyThere);
     }
     let mut import = node.command("ctr");
-    run_with_file(import.args(["--namespace", NAMESPACE, "images", "import", "-"]), archive)?;
+    run_with_file(import.args(["--namespace", NAMESPACE, "images", "import", "-"]), &image.archive)?;
     Ok(Loaded::Now)
 }
 

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     command::{find, run, run_with_input},
     images::Built,
-    settings::Settings,
+    settings::{Settings, workspace},
     terminal::stage,
 };
 
@@ -99,12 +99,19 @@ impl Cluster {
     }
 
     /// Any program of this machine, in a network from which the cluster can be reached and with `KUBECONFIG` set:
-    /// pods, Services, load balancers and the API server have the same addresses for it as for this task.
+    /// pods, Services, load balancers and the API server have the same addresses for it as for this task. It finds
+    /// this cluster's kubectl in `PATH`, and the plugin as it was built last.
     pub(crate) fn reaching(&self, program: &Path) -> Command {
         let mut command = match &self.kind {
             Kind::Local { node, rootless: true } => node.networked(program),
             Kind::Local { .. } | Kind::Existing { .. } => Command::new(program),
         };
+        let own = [self.kubectl.parent().map(Path::to_owned), Some(workspace().join("target/debug"))];
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = own.into_iter().flatten().chain(std::env::split_paths(&path));
+        if let Ok(path) = std::env::join_paths(path) {
+            command.env("PATH", path);
+        }
         command.env("KUBECONFIG", &self.kubeconfig);
         command
     }
@@ -112,9 +119,7 @@ impl Cluster {
     /// Loads an image; false if it was there.
     pub(crate) fn load_image(&self, image: &Built) -> anyhow::Result<bool> {
         match &self.kind {
-            Kind::Local { node, .. } => {
-                Ok(containerd::load(node, &image.reference, &image.archive)? == Loaded::Now)
-            }
+            Kind::Local { node, .. } => Ok(containerd::load(node, image)? == Loaded::Now),
             Kind::Existing { context } => existing::load_image(context, image).map(|()| true),
         }
     }

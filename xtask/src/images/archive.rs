@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::Reference;
+use super::{Reference, Tag};
 
 /// What goes into an image.
 #[derive(Clone, Debug)]
@@ -22,6 +22,9 @@ pub(crate) struct Contents {
     /// Name of the image and, at the root of its file system, of its program.
     pub(crate) name: String,
     pub(crate) version: &'static str,
+    pub(crate) tag: Tag,
+    /// Variables that the program finds set.
+    pub(crate) environment: &'static [&'static str],
     /// `uid:gid` that the program runs as.
     pub(crate) user: &'static str,
     /// Files by path, without the leading slash: mode and content.
@@ -32,6 +35,8 @@ pub(crate) struct Contents {
 #[derive(Clone, Debug)]
 pub(crate) struct Archive {
     pub(crate) reference: Reference,
+    /// Digest of the manifest, by which runtimes know the image.
+    pub(crate) digest: String,
     /// Files of the archive by path.
     files: BTreeMap<String, Vec<u8>>,
 }
@@ -42,7 +47,10 @@ impl Archive {
         let mut blobs = Blobs::default();
         let layer = blobs.add(MediaType::ImageLayer, layer(&contents.files)?)?;
         let config = blobs.add(MediaType::ImageConfig, json_of(&configuration(contents, &layer)?)?)?;
-        let tag = format!("{}-{}", contents.version, &config.digest().digest()[..12]);
+        let tag = match contents.tag {
+            Tag::Content => format!("{}-{}", contents.version, &config.digest().digest()[..12]),
+            Tag::Fixed(tag) => tag.to_owned(),
+        };
         let reference = Reference::new(&contents.name, &tag);
         let manifest = ImageManifestBuilder::default()
             .schema_version(SCHEMA_VERSION)
@@ -51,6 +59,7 @@ impl Archive {
             .layers(vec![layer.clone()])
             .build()?;
         let mut manifest = blobs.add(MediaType::ImageManifest, json_of(&manifest)?)?;
+        let digest = manifest.digest().to_string();
         let annotations = [
             ("io.containerd.image.name", reference.name()),
             ("org.opencontainers.image.ref.name", reference.tag.clone()),
@@ -70,7 +79,7 @@ impl Archive {
         files.insert("index.json".to_owned(), json_of(&index)?);
         files.insert("manifest.json".to_owned(), json_of(&docker)?);
         files.insert("oci-layout".to_owned(), json_of(&json!({"imageLayoutVersion": "1.0.0"}))?);
-        Ok(Self { reference, files })
+        Ok(Self { reference, digest, files })
     }
 
     /// Writes the file; another task that reads it meanwhile sees the old one or the new one, whole.
@@ -113,7 +122,7 @@ fn configuration(contents: &Contents, layer: &Descriptor) -> anyhow::Result<impl
     ];
     let config = ConfigBuilder::default()
         .user(contents.user)
-        .env(vec!["PATH=/".to_owned()])
+        .env(["PATH=/"].iter().chain(contents.environment).map(|it| (*it).to_owned()).collect::<Vec<_>>())
         .entrypoint(vec![format!("/{}", contents.name)])
         .working_dir("/")
         .labels(labels.map(|(key, value)| (key.to_owned(), value.to_owned())))
@@ -184,6 +193,8 @@ mod tests {
         Contents {
             name: "app".to_owned(),
             version: "1.2.3",
+            tag: Tag::Content,
+            environment: &["GREETING=hello"],
             user: "65532:65532",
             files: files.map(|(path, file)| (path.to_owned(), file)).into(),
         }
@@ -205,6 +216,14 @@ mod tests {
     }
 
     #[test]
+    fn a_fixed_tag_stays_and_the_digest_tells_contents_apart() {
+        let of = |program| Archive::of(&Contents { tag: Tag::Fixed("v1"), ..contents(program) }).unwrap();
+        assert_eq!(of(b"one").reference.name(), "localhost/app:v1");
+        assert_eq!(of(b"two").reference.name(), "localhost/app:v1");
+        assert_ne!(of(b"one").digest, of(b"two").digest);
+    }
+
+    #[test]
     fn every_blob_is_named_by_its_digest_and_every_link_leads_to_one() {
         let archive = Archive::of(&contents(b"one")).unwrap();
         for (path, content) in archive.files.iter().filter(|(path, _)| path.starts_with("blobs/")) {
@@ -221,6 +240,7 @@ mod tests {
         let config_path = blob(&manifest["config"]);
         let config = json_at(&archive, &config_path);
         assert_eq!(config["config"]["User"], "65532:65532");
+        assert_eq!(config["config"]["Env"], json!(["PATH=/", "GREETING=hello"]));
         assert_eq!(config["config"]["Entrypoint"], json!(["/app"]));
         assert_eq!(config["rootfs"]["diff_ids"][0], manifest["layers"][0]["digest"]);
         let docker = json_at(&archive, "manifest.json");

@@ -42,7 +42,9 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.failure, &self.skipped_because) {
             (_, Some(why)) => write!(f, "skipped: {why}"),
-            (Some(_), None) if self.failed > 0 => write!(f, "FAILED: {} of {}", self.failed, self.passed + self.failed),
+            (Some(_), None) if self.failed > 0 => {
+                write!(f, "FAILED: {} of {}", self.failed, self.passed + self.failed)
+            }
             (Some(_), None) => f.write_str("FAILED"),
             (None, None) if self.passed > 0 => write!(f, "ok, {} tests", self.passed),
             (None, None) => f.write_str("ok"),
