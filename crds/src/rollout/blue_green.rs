@@ -11,7 +11,9 @@ use crate::go_json;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BlueGreenStrategy {
-    /// Service of the version that users reach. Required.
+    /// Service of the version that users reach. Required; without one it is empty, and the
+    /// Rollout is invalid.
+    #[serde(default)]
     pub active_service: String,
     /// Service of the version that waits for promotion.
     #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
