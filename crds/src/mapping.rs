@@ -257,3 +257,51 @@ pub struct MappingStatus {
     #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_of_a_mapping_is_a_faithful_one() {
+        let spec = json!({
+            "ambassador_id": "edge",
+            "prefix": "/a/",
+            "service": "a:80",
+            "tls": true,
+            "headers": {"x-a": true, "x-b": "c"},
+            "add_request_headers": {"x-a": "b", "x-c": {"value": "d", "append": false}},
+            "remove_request_headers": "x-e",
+            "cors": {"origins": "a,b", "unknown": 1},
+            "labels": {"ambassador": [{"group": ["remote_address"]}]},
+            "unknown": {"a": [1, null]},
+        });
+        let read: MappingSpec = serde_json::from_value(spec.clone()).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), spec);
+    }
+
+    #[test]
+    fn a_mapping_in_an_annotation_has_its_fields_beside_kind_and_name() {
+        let document = json!({
+            "apiVersion": "ambassador/v0",
+            "kind": "Mapping",
+            "name": "models",
+            "prefix": "/models/test/",
+            "rewrite": "/model/test/:predict",
+            "method": "POST",
+            "service": "test.kubeflow:8000",
+        });
+        let spec: MappingSpec = serde_json::from_value(document).unwrap();
+        assert_eq!(spec.method.as_deref(), Some("POST"));
+        assert_eq!(spec.extra.keys().collect::<Vec<_>>(), ["apiVersion", "kind", "name"]);
+    }
+
+    #[test]
+    fn a_wrong_type_is_named() {
+        let error =
+            serde_json::from_value::<MappingSpec>(json!({"prefix": "/", "service": "a", "weight": "5"}));
+        assert_eq!(error.unwrap_err().to_string(), "invalid type: string \"5\", expected i64");
+    }
+}

@@ -43,7 +43,10 @@ fn documents(path: &Path) -> Vec<Document> {
     let objects = objects.map_err(|error| format!("{}: {error}", path.display())).expect("the file is YAML");
     let documents = objects.into_iter().filter(|object| !object.is_null()).enumerate();
     documents
-        .map(|(index, object)| Document { source: format!("{}[{index}]", path.display()), object })
+        .map(|(index, mut object)| {
+            crds::go_json::write_whole_numbers_as_integers(&mut object);
+            Document { source: format!("{}[{index}]", path.display()), object }
+        })
         .collect()
 }
 
