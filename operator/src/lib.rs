@@ -8,18 +8,28 @@
 //! | [`lease`] | who may act |
 //! | [`rollouts`] | the Rollout controller: observe, plan, execute, record, wake |
 //! | [`traffic`] | what the proxies serve, for the Rollout controller |
+//! | [`routes`] | the route controller: watches, compiler, statuses of Mappings |
+//! | [`config_server`] | the server of the proxies and of [`traffic`] |
+//! | [`certificates`] | the authority that its certificate comes from |
 //! | [`events`] | Events on Rollouts |
+//! | [`clock`], [`errors`] | the time of day; errors in one line |
 //! | [`telemetry`] | metrics, health, logs |
 
 pub mod arguments;
+pub mod certificates;
 pub mod clock;
+pub mod config_server;
+pub mod errors;
 pub mod events;
 pub mod lease;
 pub mod rollouts;
+pub mod routes;
 pub mod signals;
 pub mod telemetry;
 pub mod traffic;
 
 mod run;
+#[cfg(test)]
+mod test_api;
 
 pub use self::run::{Error, run};

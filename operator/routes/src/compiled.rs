@@ -1,8 +1,11 @@
 //! What the compiler makes of the objects.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use proxy_config::model::{Change, Config, Share, SplitId};
+use proxy_config::model::{Change, Config, Share, SplitId, Version};
 
 use crate::object::ObjectName;
 
@@ -11,11 +14,13 @@ use crate::object::ObjectName;
 pub struct Compiled {
     /// What the proxies get.
     pub config: Config,
-    /// What each split stands for. A Mapping that is in no route has a split of its own without proxies, named by
+    /// What each split stands for. A Mapping that is in no route has a split of its own, without share and named by
     /// [`rejected_split`], so that whoever waits for it learns why.
     pub splits: BTreeMap<SplitId, Arc<SplitReport>>,
     /// A verdict on each Mapping that is for this instance.
     pub statuses: BTreeMap<ObjectName, Status>,
+    /// Every revision of which there are pods.
+    pub pods: BTreeSet<Version>,
 }
 
 /// What changed since the last [`Delta`]. Empty parts mean no change.
@@ -27,6 +32,8 @@ pub struct Delta {
     pub splits: BTreeMap<SplitId, Option<Arc<SplitReport>>>,
     /// New and changed verdicts; `None`: the Mapping is gone or not for this instance.
     pub statuses: BTreeMap<ObjectName, Option<Status>>,
+    /// Revisions of which there are pods now (`true`) or none any more.
+    pub pods: BTreeMap<Version, bool>,
 }
 
 /// One split and why it is not served as written, if so.
@@ -142,7 +149,7 @@ impl Delta {
     /// Whether nothing changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { changes, splits, statuses } = self;
-        changes.is_empty() && splits.is_empty() && statuses.is_empty()
+        let Self { changes, splits, statuses, pods } = self;
+        changes.is_empty() && splits.is_empty() && statuses.is_empty() && pods.is_empty()
     }
 }

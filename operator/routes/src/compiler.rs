@@ -16,7 +16,7 @@ use std::{
 };
 
 use proxy_config::{
-    model::{Action, Change, Listener, ListenerId, Route, RouteId, Share, Split, SplitId},
+    model::{Action, Change, Listener, ListenerId, Route, RouteId, Share, Split, SplitId, Version},
     validate::validate_change,
 };
 
@@ -66,6 +66,7 @@ struct Touched {
     mappings: BTreeSet<ObjectName>,
     groups: BTreeSet<Arc<MatchKey>>,
     services: BTreeSet<ObjectName>,
+    revisions: BTreeSet<Version>,
 }
 
 impl Compiler {
@@ -110,7 +111,9 @@ impl Compiler {
                 self.touched.services.extend(services);
             }
             ObjectChange::Pod(name, pod) => {
-                let services = self.stores.set_pod(name, pod);
+                self.touched.revisions.extend(self.stores.version(&name));
+                let services = self.stores.set_pod(name.clone(), pod);
+                self.touched.revisions.extend(self.stores.version(&name));
                 self.touched.services.extend(services);
             }
             ObjectChange::Rollout(name, rollout) => {
@@ -122,7 +125,7 @@ impl Compiler {
 
     /// Computes what the changes since the last call touch.
     pub fn compile(&mut self) -> Delta {
-        let Touched { listener, mappings, mut groups, services } = mem::take(&mut self.touched);
+        let Touched { listener, mappings, mut groups, services, revisions } = mem::take(&mut self.touched);
         let mut pending = Pending::default();
         if listener {
             let id = ListenerId::new("http");
@@ -136,6 +139,10 @@ impl Compiler {
         }
         for key in &groups {
             self.compile_group(key, &mut pending);
+        }
+        for version in revisions {
+            let there = self.stores.has_pods(&version);
+            pending.pods.insert(version, there);
         }
         pending.settle(&mut self.compiled)
     }

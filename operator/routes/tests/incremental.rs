@@ -184,6 +184,13 @@ fn follow(followed: &mut Compiled, compiler: &mut Compiler) {
             None => drop(followed.splits.remove(&id)),
         }
     }
+    for (version, there) in delta.pods {
+        if there {
+            followed.pods.insert(version);
+        } else {
+            followed.pods.remove(&version);
+        }
+    }
     for (name, status) in delta.statuses {
         match status {
             Some(status) => drop(followed.statuses.insert(name, status)),

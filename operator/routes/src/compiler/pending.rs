@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, mem, sync::Arc};
 
-use proxy_config::model::{Change, Cluster, ClusterId, Key, Listener, Route, RouteId, SplitId};
+use proxy_config::model::{Change, Cluster, ClusterId, Key, Listener, Route, RouteId, SplitId, Version};
 
 use crate::{
     compiled::{Compiled, Delta, SplitReport, Status},
@@ -17,6 +17,7 @@ pub(super) struct Pending {
     clusters: BTreeMap<ClusterId, Option<Arc<Cluster>>>,
     pub(super) splits: BTreeMap<SplitId, Option<SplitReport>>,
     pub(super) statuses: BTreeMap<ObjectName, Option<Status>>,
+    pub(super) pods: BTreeMap<Version, bool>,
 }
 
 impl Pending {
@@ -31,7 +32,7 @@ impl Pending {
 
     /// Brings `compiled` up to date and says what differs.
     pub(super) fn settle(self, compiled: &mut Compiled) -> Delta {
-        let Self { listener, routes, clusters, splits, statuses } = self;
+        let Self { listener, routes, clusters, splits, statuses, pods } = self;
         let mut delta = Delta::default();
         let mut removed = Vec::new();
         if let Some(listener) = listener {
@@ -54,6 +55,13 @@ impl Pending {
         let splits = splits.into_iter().map(|(id, report)| (id, report.map(Arc::new)));
         delta.splits = settle(&mut compiled.splits, splits.collect());
         delta.statuses = settle(&mut compiled.statuses, statuses);
+        for (version, there) in pods {
+            let differs =
+                if there { compiled.pods.insert(version.clone()) } else { compiled.pods.remove(&version) };
+            if differs {
+                delta.pods.insert(version, there);
+            }
+        }
         delta
     }
 }

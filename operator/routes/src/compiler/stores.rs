@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use proxy_config::model::Version;
+
 use crate::{
     mapping::Parsed,
     object::{EndpointSlice, ObjectName, Pod, ResolverKind, RolloutServices, Service},
@@ -21,6 +23,8 @@ pub(super) struct Stores {
     /// The Service of each slice, which may change with its label.
     slice_services: BTreeMap<ObjectName, ObjectName>,
     pods: BTreeMap<ObjectName, Pod>,
+    /// How many pods each revision has.
+    revisions: BTreeMap<Version, usize>,
     /// The Services whose slices name a pod, with how many of them do.
     pod_services: BTreeMap<ObjectName, BTreeMap<ObjectName, usize>>,
     rollouts: BTreeMap<ObjectName, RolloutServices>,
@@ -60,6 +64,17 @@ impl Stores {
     /// The revision's hash of a pod; empty if it has none or is not known.
     pub(super) fn hash(&self, pod: &ObjectName) -> Arc<str> {
         self.pods.get(pod).map_or_else(|| "".into(), |pod| pod.hash.clone())
+    }
+
+    /// The revision of a pod, if it is known.
+    pub(super) fn version(&self, pod: &ObjectName) -> Option<Version> {
+        let hash = self.pods.get(pod)?.hash.clone();
+        Some(Version { namespace: pod.namespace.clone(), hash })
+    }
+
+    /// Whether there is a pod of this revision.
+    pub(super) fn has_pods(&self, version: &Version) -> bool {
+        self.revisions.contains_key(version)
     }
 
     /// Whether a Rollout with traffic routing moves this Service.
@@ -108,6 +123,13 @@ impl Stores {
     pub(super) fn set_pod(&mut self, name: ObjectName, pod: Option<Pod>) -> Vec<ObjectName> {
         let touched = self.pod_services.get(&name).map(|it| it.keys().cloned().collect());
         let same = self.pods.get(&name) == pod.as_ref();
+        let version = |pod: &Pod| Version { namespace: name.namespace.clone(), hash: pod.hash.clone() };
+        if let Some(pod) = &pod {
+            *self.revisions.entry(version(pod)).or_default() += 1;
+        }
+        if let Some(before) = self.pods.get(&name).map(version) {
+            subtract(&mut self.revisions, &before);
+        }
         match pod {
             Some(pod) => drop(self.pods.insert(name, pod)),
             None => drop(self.pods.remove(&name)),
@@ -168,7 +190,7 @@ impl Stores {
 }
 
 /// Counts down and says whether nothing is left.
-fn subtract(counts: &mut BTreeMap<ObjectName, usize>, name: &ObjectName) -> bool {
+fn subtract<K: Ord>(counts: &mut BTreeMap<K, usize>, name: &K) -> bool {
     match counts.get_mut(name) {
         Some(count) if *count > 1 => {
             *count -= 1;

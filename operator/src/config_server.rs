@@ -1,0 +1,152 @@
+//! Serves the proxies their configuration, and whoever asks what they serve (design §2.1, §6).
+//!
+//! | to change … | look in |
+//! |---|---|
+//! | what a proxy is sent and when, what a watcher is told | `state.rs`, `state/` |
+//! | who counts and what it may be serving | `fleet.rs` |
+//! | what is remembered of earlier commits | `journal.rs`, `history.rs` |
+//! | the two gRPC services | `configuration.rs`, `traffic.rs` |
+//! | who may connect | `authentication.rs` |
+//! | the socket | `server.rs` |
+//!
+//! `state`, `fleet`, `journal` and `history` know no socket and no clock. One lock guards the state; tasks look at it
+//! whenever a bell rings and never wait while they hold it.
+
+mod authentication;
+mod configuration;
+mod fleet;
+mod history;
+mod journal;
+mod metrics;
+mod server;
+mod shared;
+mod state;
+mod traffic;
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+
+use kube::Client;
+use operator_routes::ObjectName;
+use proxy_config::SERVER_NAME;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+pub use self::{
+    authentication::{Authenticate, Caller, Rejection, TokenReviews},
+    server::ServeError,
+    traffic::HOLDER_METADATA,
+};
+pub(crate) use self::{metrics::Metrics, shared::Shared};
+use crate::{
+    certificates::{self, AuthorityError, PublishError, ServingCertificate},
+    clock,
+    lease::Tenure,
+    routes,
+};
+
+/// Everything that the route controller and its server need.
+#[derive(Clone)]
+pub struct Context {
+    /// For the API server.
+    pub client: Client,
+    /// From the command line.
+    pub settings: Settings,
+    /// Of the lease [`ROUTE_LEASE`](crate::lease::ROUTE_LEASE).
+    pub tenure: watch::Receiver<Tenure>,
+    /// For this part's metrics.
+    pub registry: prometheus::Registry,
+    /// Ends it.
+    pub shutdown: CancellationToken,
+}
+
+/// From the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the server listens.
+    pub listen: SocketAddr,
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// The operator's Service; its name is in the certificate.
+    pub service: String,
+    /// The proxies' Service: its endpoints carry traffic.
+    pub proxy_service: ObjectName,
+    /// The `ServiceAccount` whose tokens the config service accepts.
+    pub proxy_service_account: ObjectName,
+    /// The `ServiceAccount` whose tokens the traffic service accepts.
+    pub traffic_service_account: ObjectName,
+    /// The instance whose Mappings are served.
+    pub ambassador_id: String,
+    /// The port on which the proxies take cleartext HTTP.
+    pub listener_port: u16,
+    /// Only objects of this namespace are looked at.
+    pub watch_namespace: Option<String>,
+}
+
+/// Why this part of the operator ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The certificate authority is not to be had.
+    #[error("failed to establish the certificate authority")]
+    Authority(#[source] PublishError),
+    /// There is no serving certificate.
+    #[error("failed to sign the serving certificate")]
+    Certificate(#[source] AuthorityError),
+    /// The metrics have a name that is taken.
+    #[error("failed to register metrics")]
+    Metrics(#[source] prometheus::Error),
+    /// The server does not run.
+    #[error("failed to run the config server")]
+    Serve(#[source] ServeError),
+}
+
+/// Compiles the routes and serves the proxies until `shutdown`.
+///
+/// # Errors
+/// If the socket or the certificate authority is not to be had: the process should end and try again.
+pub async fn run(context: Context) -> Result<(), Error> {
+    let Context { client, settings, tenure, registry, shutdown } = context;
+    let metrics = Metrics::new(&registry).map_err(Error::Metrics)?;
+    let listener = server::bind(settings.listen).await.map_err(Error::Serve)?;
+    let authority = certificates::establish(&client, &settings.namespace).await.map_err(Error::Authority)?;
+    let certificate = ServingCertificate::new(&authority, names(&settings), clock::now());
+    let certificate = Arc::new(certificate.map_err(Error::Certificate)?);
+    let shared = Arc::new(Shared::new(metrics));
+    let admission = server::Admission {
+        authenticator: Arc::new(TokenReviews::new(client.clone())),
+        proxies: settings.proxy_service_account.clone(),
+        watchers: settings.traffic_service_account.clone(),
+    };
+    info!(address = %settings.listen, "the config server listens");
+    let namespaces =
+        BTreeSet::from([settings.namespace.clone(), settings.proxy_service.namespace.to_string()]);
+    // The parts end together, also when the server ends by itself.
+    let stop = shutdown.child_token();
+    let certificates =
+        certificates::keep(client.clone(), authority, Arc::clone(&certificate), namespaces, stop.clone());
+    let routes = routes::run(client, &settings, Arc::clone(&shared), tenure, stop.clone());
+    let serving = async {
+        let _ended = stop.clone().drop_guard();
+        server::serve(listener, certificate, admission, shared, stop.clone()).await
+    };
+    let (served, (), ()) = tokio::join!(serving, certificates, routes);
+    served.map_err(Error::Serve)
+}
+
+/// The names in the serving certificate.
+fn names(settings: &Settings) -> Vec<String> {
+    let Settings { service, namespace, .. } = settings;
+    vec![
+        SERVER_NAME.to_owned(),
+        format!("{service}.{namespace}"),
+        format!("{service}.{namespace}.svc"),
+        format!("{service}.{namespace}.svc.cluster.local"),
+        "localhost".to_owned(),
+    ]
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,239 @@
+//! The service `Config`: one stream per proxy.
+
+use std::sync::Arc;
+
+use operator_routes::ObjectName;
+use proxy_config::{
+    CONFIG_AUDIENCE, CONTRACT,
+    convert::ConvertError,
+    model::{Position, Version},
+    wire::config::{Commit, FromProxy, Redirect, ToProxy, config_server::Config, from_proxy, to_proxy},
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::{debug, info, warn};
+
+use super::{
+    authentication::{Authenticate, Caller, admit},
+    fleet::{ProxyId, Report},
+    shared::{NotServing, Session, Shared},
+    state::{Hello, Outgoing},
+};
+
+/// How long a proxy may take to say hello.
+const HELLO_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+/// How many messages wait for the socket before the stream's task does.
+const QUEUE: usize = 64;
+
+/// The service.
+pub(super) struct Configuration<A> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) authenticator: Arc<A>,
+    /// The `ServiceAccount` of the proxies.
+    pub(super) expected: ObjectName,
+    pub(super) shutdown: CancellationToken,
+}
+
+type Outbound = mpsc::Sender<Result<ToProxy, Status>>;
+
+#[tonic::async_trait]
+impl<A: Authenticate> Config for Configuration<A> {
+    type StreamStream = ReceiverStream<Result<ToProxy, Status>>;
+
+    async fn stream(
+        &self,
+        request: Request<Streaming<FromProxy>>,
+    ) -> Result<Response<Self::StreamStream>, Status> {
+        let caller = admit(&*self.authenticator, request.metadata(), CONFIG_AUDIENCE, &self.expected).await?;
+        let (outbound, stream) = mpsc::channel(QUEUE);
+        let shared = Arc::clone(&self.shared);
+        let shutdown = self.shutdown.clone();
+        let inbound = request.into_inner();
+        tokio::spawn(async move {
+            let served = serve(&shared, &caller, inbound, &outbound);
+            if let Some(Err(status)) = shutdown.run_until_cancelled(served).await {
+                debug!(%status, "a proxy's stream ended");
+                // The proxy may be gone already.
+                let _ = outbound.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+/// From the first message to the last.
+async fn serve(
+    shared: &Shared,
+    caller: &Caller,
+    mut inbound: Streaming<FromProxy>,
+    outbound: &Outbound,
+) -> Result<(), Status> {
+    let (id, hello) = greet(caller, &mut inbound).await?;
+    let (_, pod) = caller.pod.clone().unwrap_or_default();
+    let name = ObjectName::new(caller.service_account.namespace.clone(), pod);
+    let Some(session) = connect(shared, &id, &name, &hello, &mut inbound, outbound).await? else {
+        return Ok(());
+    };
+    info!(pod = %name, boot = id.boot, "a proxy has connected");
+    let result = follow(shared, &session, &name, &mut inbound, outbound).await;
+    shared.disconnect(&session);
+    info!(pod = %name, boot = id.boot, "a proxy has disconnected");
+    result
+}
+
+/// Reads the hello and refuses what this server does not speak.
+async fn greet(caller: &Caller, inbound: &mut Streaming<FromProxy>) -> Result<(ProxyId, Hello), Status> {
+    let first = timeout(HELLO_WITHIN, inbound.message())
+        .await
+        .map_err(|_| Status::deadline_exceeded("no hello"))??
+        .and_then(|message| message.message);
+    let Some(from_proxy::Message::Hello(hello)) = first else {
+        return Err(Status::invalid_argument("the first message is a hello"));
+    };
+    if hello.contract != CONTRACT {
+        let text = format!("contract {} is not spoken here, {CONTRACT} is", hello.contract);
+        return Err(Status::failed_precondition(text));
+    }
+    if !hello.scope.is_empty() {
+        return Err(Status::not_found(format!("there is no scope `{}`", hello.scope)));
+    }
+    let Some((pod, _)) = caller.pod.clone() else {
+        return Err(Status::permission_denied("the token is bound to no pod"));
+    };
+    let last = hello.last.map(Position::try_from).transpose().map_err(invalid)?;
+    Ok((ProxyId { pod, boot: hello.boot_id }, Hello { last, digest: hello.digest }))
+}
+
+/// Waits until this process serves, and registers the stream. `None`: the proxy was sent elsewhere or has gone.
+async fn connect(
+    shared: &Shared,
+    id: &ProxyId,
+    name: &ObjectName,
+    hello: &Hello,
+    inbound: &mut Streaming<FromProxy>,
+    outbound: &Outbound,
+) -> Result<Option<Session>, Status> {
+    let mut bell = shared.listen();
+    loop {
+        bell.mark_unchanged();
+        match shared.connect(id, name, hello) {
+            Ok(session) => return Ok(Some(session)),
+            Err(NotServing::Elsewhere(holder)) => {
+                send(outbound, redirect(holder)).await;
+                return Ok(None);
+            }
+            Err(NotServing::Preparing) => {}
+        }
+        tokio::select! {
+            _ = bell.changed() => {}
+            message = inbound.message() => if message?.is_none() { return Ok(None) },
+        }
+    }
+}
+
+/// Carries commits down and what the proxy says up, until either end has enough.
+async fn follow(
+    shared: &Shared,
+    session: &Session,
+    name: &ObjectName,
+    inbound: &mut Streaming<FromProxy>,
+    outbound: &Outbound,
+) -> Result<(), Status> {
+    let mut bell = shared.listen();
+    loop {
+        bell.mark_unchanged();
+        match shared.next_commit(session) {
+            Ok(None) => {}
+            Ok(Some(commit)) => {
+                debug!(pod = %name, seq = commit.position.seq, changes = commit.changes.len(), "sending a commit");
+                if !send_commit(outbound, commit).await {
+                    return Ok(());
+                }
+            }
+            Err(NotServing::Elsewhere(holder)) => {
+                send(outbound, redirect(holder)).await;
+                return Ok(());
+            }
+            Err(NotServing::Preparing) => {
+                send(outbound, redirect(None)).await;
+                return Ok(());
+            }
+        }
+        tokio::select! {
+            _ = bell.changed() => {}
+            message = inbound.message() => match message?.and_then(|message| message.message) {
+                Some(message) => take(shared, session, name, message)?,
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+fn take(
+    shared: &Shared,
+    session: &Session,
+    name: &ObjectName,
+    message: from_proxy::Message,
+) -> Result<(), Status> {
+    match message {
+        from_proxy::Message::Hello(_) => Err(Status::invalid_argument("a second hello")),
+        from_proxy::Message::Ack(ack) => {
+            let position = position(ack.position)?;
+            let taken = shared.acknowledge(session, position);
+            debug!(pod = %name, seq = position.seq, ?taken, "a proxy serves a commit");
+            Ok(())
+        }
+        from_proxy::Message::Nack(nack) => {
+            let position = position(nack.position)?;
+            warn!(pod = %name, seq = position.seq, reason = nack.reason, "a proxy refused a commit");
+            shared.refuse(session, position, nack.reason);
+            Ok(())
+        }
+        from_proxy::Message::Report(report) => {
+            let in_flight = report.in_flight.into_iter().map(|it| {
+                let version = Version { namespace: it.namespace.into(), hash: it.hash.into() };
+                (version, it.requests)
+            });
+            let report = Report {
+                in_flight: in_flight.collect(),
+                served: position(report.served)?,
+                oldest_pinned: position(report.oldest_pinned)?,
+            };
+            shared.report(session, report);
+            Ok(())
+        }
+    }
+}
+
+/// A position that is absent is that of a proxy which has nothing yet.
+fn position(position: Option<proxy_config::wire::config::Position>) -> Result<Position, Status> {
+    position.map_or_else(|| Ok(Position::default()), |position| Position::try_from(position).map_err(invalid))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is the end of the error, and a function for `map_err`")]
+fn invalid(error: ConvertError) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+fn redirect(holder: Option<String>) -> ToProxy {
+    let redirect = Redirect { address: holder.unwrap_or_default() };
+    ToProxy { message: Some(to_proxy::Message::Redirect(redirect)) }
+}
+
+async fn send_commit(outbound: &Outbound, commit: Outgoing) -> bool {
+    let Outgoing { changes, position, full } = commit;
+    for change in changes {
+        if !send(outbound, change.into()).await {
+            return false;
+        }
+    }
+    let commit = Commit { position: Some(position.into()), full };
+    send(outbound, ToProxy { message: Some(to_proxy::Message::Commit(commit)) }).await
+}
+
+/// Says whether the other end is still there.
+async fn send(outbound: &Outbound, message: ToProxy) -> bool {
+    outbound.send(Ok(message)).await.is_ok()
+}

@@ -1,0 +1,133 @@
+//! Which versions of pods can still get requests, and since when not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use operator_routes::SplitReport;
+use proxy_config::model::{Epoch, Share, Version};
+
+use crate::config_server::{
+    fleet::{Counted, Fleet},
+    history::{History, Revision},
+};
+
+/// What is said of one version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Load {
+    pub(super) in_flight: u64,
+    pub(super) routable: bool,
+    pub(super) settled: bool,
+}
+
+impl Load {
+    /// Of a version that nobody knows.
+    pub(super) const NONE: Self = Self { in_flight: 0, routable: false, settled: true };
+}
+
+/// The versions that arms with a share send to, by revision.
+#[derive(Debug)]
+pub(super) struct Routability {
+    history: History<Version, ()>,
+    /// How many arms with a share send to a version in the newest revision.
+    arms: BTreeMap<Version, usize>,
+    /// The revision that took the last such arm away, until nothing is left of the version.
+    removed: BTreeMap<Version, Revision>,
+    /// Versions of which there are pods.
+    pods: BTreeSet<Version>,
+}
+
+impl Routability {
+    pub(super) fn new(pods: BTreeSet<Version>) -> Self {
+        Self { history: History::default(), arms: BTreeMap::new(), removed: BTreeMap::new(), pods }
+    }
+
+    pub(super) fn set_pods(&mut self, version: &Version, there: bool) {
+        if there {
+            self.pods.insert(version.clone());
+        } else {
+            self.pods.remove(version);
+        }
+    }
+
+    /// A split has another content from `revision` on.
+    pub(super) fn replace(
+        &mut self,
+        revision: Revision,
+        before: Option<&SplitReport>,
+        now: Option<&SplitReport>,
+    ) {
+        let (before, now) = (targets(before), targets(now));
+        for version in &now {
+            let arms = self.arms.entry(version.clone()).or_default();
+            *arms += 1;
+            if *arms == 1 {
+                self.history.set(revision, version.clone(), Some(()));
+                self.removed.remove(version);
+            }
+        }
+        for version in before {
+            let Some(arms) = self.arms.get_mut(&version) else { continue };
+            *arms -= 1;
+            if *arms == 0 {
+                self.arms.remove(&version);
+                self.history.set(revision, version.clone(), None);
+                self.removed.insert(version, revision);
+            }
+        }
+    }
+
+    pub(super) fn forget_before(&mut self, floor: Revision) {
+        self.history.forget_before(floor);
+    }
+
+    /// The load of every version of which there are pods, arms or requests.
+    pub(super) fn loads(
+        &mut self,
+        epoch: Epoch,
+        counted: &[Counted],
+        fleet: &Fleet,
+    ) -> BTreeMap<Version, Load> {
+        let mut versions: BTreeSet<Version> = self.pods.clone();
+        versions.extend(self.history.keys().cloned());
+        versions.extend(self.removed.keys().cloned());
+        let reports = fleet.proxies().filter_map(|(_, proxy)| proxy.report.as_ref());
+        versions.extend(reports.flat_map(|report| report.in_flight.keys().cloned()));
+        let mut loads = BTreeMap::new();
+        for version in versions {
+            let load = self.load(&version, epoch, counted, fleet);
+            if load.settled && load.in_flight == 0 && !self.pods.contains(&version) {
+                self.removed.remove(&version);
+            } else {
+                loads.insert(version, load);
+            }
+        }
+        loads
+    }
+
+    fn load(&self, version: &Version, epoch: Epoch, counted: &[Counted], fleet: &Fleet) -> Load {
+        let routable = counted.iter().any(|proxy| match &proxy.members {
+            None => true,
+            Some(members) => members.iter().any(|revision| self.history.at(version, *revision).is_some()),
+        });
+        // What was never routable in this epoch is out of the proxies' sight from its first revision on.
+        let since = self.removed.get(version).copied().unwrap_or(1);
+        let settled = !routable
+            && counted
+                .iter()
+                .all(|it| fleet.get(&it.id).is_some_and(|proxy| proxy.has_settled(epoch, since)));
+        let in_flight =
+            counted.iter().filter_map(|it| fleet.get(&it.id)).map(|it| it.in_flight(version)).sum();
+        Load { in_flight, routable, settled }
+    }
+}
+
+/// The versions that a split sends new requests to.
+fn targets(report: Option<&SplitReport>) -> BTreeSet<Version> {
+    let mut targets = BTreeSet::new();
+    for arm in report.into_iter().flat_map(|report| &report.served.arms) {
+        let Some(service) = arm.service.as_ref().filter(|_| arm.share > Share::ZERO) else { continue };
+        for (hash, _) in arm.endpoints.iter().filter(|(_, ready)| **ready > 0) {
+            targets.insert(Version { namespace: service.namespace.clone(), hash: hash.clone() });
+        }
+    }
+    targets
+}

@@ -1,0 +1,148 @@
+//! What a watcher is told, as `traffic.proto` says it.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use operator_routes::{Served, ServedArm, SplitReport};
+use proxy_config::{
+    model::{SplitId, Version},
+    wire::traffic as wire,
+};
+
+use super::{Load, State, Watcher};
+
+/// How many splits one message holds: far below the limit of a message, however many arms they have.
+const SPLITS_PER_UPDATE: usize = 200;
+/// In `Arm.written`: the object has no weight.
+const NO_WEIGHT: u32 = 101;
+/// In `VersionEndpoints.hash`: pods without a hash.
+const NO_HASH: &str = "none";
+
+impl State {
+    pub(super) fn updates_for(&mut self, watcher: &mut Watcher) -> Vec<wire::Update> {
+        let mut updates = Vec::new();
+        let mut update = wire::Update::default();
+        for id in std::mem::take(&mut watcher.splits) {
+            match self.split_state(&id) {
+                Some(state) => update.splits.push(state),
+                None => update.removed_splits.push(id.to_string()),
+            }
+            if update.splits.len() + update.removed_splits.len() >= SPLITS_PER_UPDATE {
+                updates.push(std::mem::take(&mut update));
+            }
+        }
+        if std::mem::take(&mut watcher.fleet) {
+            update.fleet = Some(self.fleet_message());
+        }
+        if std::mem::take(&mut watcher.loads) {
+            let loads = self.routability.loads(self.epoch, &self.counted, &self.fleet);
+            update.loads.extend(
+                loads
+                    .iter()
+                    .filter(|(version, load)| watcher.told.get(version) != Some(load))
+                    .map(load_message),
+            );
+            let gone = watcher.told.keys().filter(|version| !loads.contains_key(version));
+            update.loads.extend(gone.map(|version| load_message((version, &Load::NONE))));
+            watcher.told = loads;
+        }
+        if !watcher.complete {
+            watcher.complete = true;
+            update.complete = true;
+        }
+        if update != wire::Update::default() {
+            updates.push(update);
+        }
+        updates
+    }
+
+    fn fleet_message(&self) -> wire::Fleet {
+        let proxy = |proxy: &super::Counted| wire::Proxy {
+            id: proxy.id.to_string(),
+            pod: proxy.name.to_string(),
+            known: proxy.members.is_some(),
+        };
+        wire::Fleet { proxies: self.counted.iter().map(proxy).collect(), ready: true }
+    }
+
+    /// `None` if neither the newest commit nor any counted proxy has the split.
+    fn split_state(&self, id: &SplitId) -> Option<wire::SplitState> {
+        let compiled = self.splits.at(id, self.journal.revision());
+        let mut views: Vec<(Option<&Arc<SplitReport>>, BTreeSet<String>)> = Vec::new();
+        for proxy in &self.counted {
+            for revision in proxy.members.iter().flatten() {
+                let report = self.splits.at(id, *revision);
+                let served = report.map(|report| &report.served);
+                let proxy = proxy.id.to_string();
+                match views.iter_mut().find(|(view, _)| view.map(|view| &view.served) == served) {
+                    Some((_, proxies)) => drop(proxies.insert(proxy)),
+                    None => views.push((report, BTreeSet::from([proxy]))),
+                }
+            }
+        }
+        if compiled.is_none() && views.iter().all(|(view, _)| view.is_none()) {
+            return None;
+        }
+        let problems: Vec<String> =
+            compiled.and_then(|report| report.problem.clone()).into_iter().chain(self.refusals(id)).collect();
+        Some(wire::SplitState {
+            id: id.to_string(),
+            views: (views.into_iter())
+                .map(|(report, proxies)| wire::View {
+                    served: report.map(|report| served_message(&report.served)),
+                    proxies: proxies.into_iter().collect(),
+                })
+                .collect(),
+            compiled: compiled.map(|report| served_message(&report.served)),
+            problem: problems.join("; "),
+        })
+    }
+
+    /// Which proxies refused a commit that changes the split.
+    fn refusals(&self, id: &SplitId) -> Vec<String> {
+        let mut sentences = Vec::new();
+        for (_, proxy) in self.fleet.proxies() {
+            let Some((refused, reason)) = &proxy.refused else { continue };
+            let has = proxy.members().and_then(|members| members.first().copied()).unwrap_or(0);
+            if self.splits.changed_within(has, *refused).contains(id) {
+                sentences.push(format!("proxy {} refused the configuration: {reason}", proxy.name));
+            }
+        }
+        sentences
+    }
+}
+
+fn served_message(served: &Served) -> wire::Served {
+    let version = |version: &operator_routes::ObjectVersion| wire::Version {
+        kind: version.kind.as_str().to_owned(),
+        object: version.object.to_string(),
+        resource_version: version.resource_version.to_string(),
+    };
+    wire::Served {
+        arms: served.arms.iter().map(arm_message).collect(),
+        versions: served.versions.iter().map(version).collect(),
+    }
+}
+
+fn arm_message(arm: &ServedArm) -> wire::Arm {
+    let endpoints = arm.endpoints.iter().map(|(hash, ready)| wire::VersionEndpoints {
+        hash: if hash.is_empty() { NO_HASH.to_owned() } else { hash.to_string() },
+        ready: *ready,
+    });
+    wire::Arm {
+        mapping: arm.mapping.to_string(),
+        service: arm.service.as_ref().map(ToString::to_string).unwrap_or_default(),
+        written: arm.written.map_or(NO_WEIGHT, u32::from),
+        share: arm.share.parts().into(),
+        endpoints: endpoints.collect(),
+    }
+}
+
+fn load_message((version, load): (&Version, &Load)) -> wire::VersionLoad {
+    wire::VersionLoad {
+        namespace: version.namespace.to_string(),
+        hash: if version.hash.is_empty() { NO_HASH.to_owned() } else { version.hash.to_string() },
+        in_flight: load.in_flight,
+        routable: load.routable,
+        settled: load.settled,
+    }
+}

@@ -1,0 +1,239 @@
+//! Watches every object that routes are made of, compiles them, and gives the result to the config server and to the
+//! status of each Mapping.
+//!
+//! | to change … | look in |
+//! |---|---|
+//! | which objects are watched | `watches.rs` |
+//! | what is kept of each | `objects.rs` |
+//! | how statuses are written | `statuses.rs` |
+//! | when the lease makes a difference | this file |
+
+mod objects;
+mod statuses;
+mod watches;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use kube::Client;
+use operator_routes::{Compiler, Delta, ObjectChange, ObjectName, Settings as CompilerSettings, State};
+use proxy_config::model::Epoch;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use self::{
+    statuses::Statuses,
+    watches::{Source, start_watches},
+};
+use crate::{
+    config_server::{Settings, Shared},
+    lease::Tenure,
+};
+
+/// Changes that wait for the compiler. What is beyond waits in the watches.
+const QUEUE: usize = 4096;
+
+/// One thing that a watch has to say.
+#[derive(Debug)]
+enum Input {
+    /// For the compiler.
+    Change(ObjectChange),
+    /// What the status of a Mapping says now: its state and reason.
+    MappingStatus(ObjectName, Option<(String, String)>),
+    /// A slice of the proxies' Service: the pods in it that are ready or serving, by uid.
+    ProxySlice(ObjectName, BTreeMap<String, ObjectName>),
+    /// All that was there when the watch began has been said.
+    Complete(Source),
+}
+
+/// Runs until `shutdown`.
+pub(crate) async fn run(
+    client: Client,
+    settings: &Settings,
+    shared: Arc<Shared>,
+    mut tenure: watch::Receiver<Tenure>,
+    shutdown: CancellationToken,
+) {
+    let (inputs, mut queue) = mpsc::channel(QUEUE);
+    start_watches(&client, settings, &inputs, &shutdown);
+    let statuses = Statuses::start(client, settings.watch_namespace.clone(), &shutdown);
+    let mut routes = Routes::new(settings, shared, statuses);
+    loop {
+        let current = tenure.borrow_and_update().clone();
+        routes.set_tenure(&current, Instant::now());
+        let lapses = match current {
+            Tenure::Held { until, .. } => Some(until),
+            Tenure::Unknown | Tenure::Foreign { .. } => None,
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            Some(input) = queue.recv() => {
+                routes.take(input);
+                // What has come meanwhile is compiled together; nothing is waited for.
+                while let Ok(input) = queue.try_recv() {
+                    routes.take(input);
+                }
+                routes.compile();
+            }
+            Ok(()) = tenure.changed() => {}
+            () = sleep_until(lapses.unwrap_or_else(Instant::now)), if routes.acts() && lapses.is_some() => {}
+        }
+    }
+}
+
+/// The compiler and what surrounds it.
+struct Routes {
+    compiler: Compiler,
+    shared: Arc<Shared>,
+    statuses: Statuses,
+    missing: BTreeSet<Source>,
+    proxy_slices: BTreeMap<ObjectName, BTreeMap<String, ObjectName>>,
+    role: Role,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Role {
+    /// The lease is held elsewhere, there if that is known.
+    Standby { holder: Option<String> },
+    /// It is held here, and not all objects are known yet.
+    Preparing { epoch: Epoch },
+    /// It is held here.
+    Serving { epoch: Epoch },
+}
+
+impl Routes {
+    fn new(settings: &Settings, shared: Arc<Shared>, statuses: Statuses) -> Self {
+        let compiler = CompilerSettings {
+            ambassador_id: settings.ambassador_id.clone(),
+            listener_port: settings.listener_port,
+        };
+        Self {
+            compiler: Compiler::new(compiler),
+            shared,
+            statuses,
+            missing: Source::ALL.into_iter().collect(),
+            proxy_slices: BTreeMap::new(),
+            role: Role::Standby { holder: None },
+        }
+    }
+
+    /// Whether this process acts as the holder of the lease.
+    fn acts(&self) -> bool {
+        !matches!(self.role, Role::Standby { .. })
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Change(change) => self.compiler.apply(change),
+            Input::MappingStatus(name, status) => self.statuses.observed(name, status),
+            Input::ProxySlice(name, pods) => {
+                let before = if pods.is_empty() {
+                    self.proxy_slices.remove(&name)
+                } else {
+                    self.proxy_slices.insert(name.clone(), pods)
+                };
+                if before.as_ref() != self.proxy_slices.get(&name) {
+                    self.shared.set_endpoints(self.proxy_pods());
+                }
+            }
+            Input::Complete(source) => {
+                debug!(?source, "a watch is complete");
+                self.missing.remove(&source);
+            }
+        }
+    }
+
+    /// Compiles what was taken. Before every watch is complete there is nothing to compile: half a view of the
+    /// cluster never reaches a proxy.
+    fn compile(&mut self) {
+        if !self.missing.is_empty() {
+            return;
+        }
+        let started = Instant::now();
+        let delta = self.compiler.compile();
+        self.shared.metrics.compile.observe(started.elapsed().as_secs_f64());
+        match self.role {
+            Role::Standby { .. } => {}
+            Role::Preparing { epoch } => self.begin(epoch),
+            Role::Serving { .. } => self.publish(&delta),
+        }
+    }
+
+    /// A term of this process begins with everything that is compiled.
+    fn begin(&mut self, epoch: Epoch) {
+        let compiled = self.compiler.compiled();
+        info!(
+            routes = compiled.config.routes.len(),
+            clusters = compiled.config.clusters.len(),
+            transitions = epoch.transitions,
+            "serving the proxies"
+        );
+        self.role = Role::Serving { epoch };
+        self.shared.serve(epoch, compiled, self.proxy_pods());
+        self.statuses.want(&compiled.statuses, compiled.statuses.keys());
+        self.count_inactive();
+    }
+
+    fn publish(&mut self, delta: &Delta) {
+        if !(delta.changes.is_empty() && delta.splits.is_empty() && delta.pods.is_empty()) {
+            self.shared.publish(delta);
+        }
+        if !delta.statuses.is_empty() {
+            self.statuses.want(&self.compiler.compiled().statuses, delta.statuses.keys());
+            self.count_inactive();
+        }
+    }
+
+    /// Follows the lease.
+    fn set_tenure(&mut self, tenure: &Tenure, now: Instant) {
+        let wanted = match tenure {
+            Tenure::Held { epoch, .. } if tenure.holds(now) => {
+                let epoch = Epoch { created: epoch.created, transitions: epoch.transitions.into() };
+                Role::Preparing { epoch }
+            }
+            Tenure::Foreign { address, .. } => Role::Standby { holder: address.clone() },
+            Tenure::Held { .. } | Tenure::Unknown => Role::Standby { holder: None },
+        };
+        if wanted == self.role || wanted == self.role.before_serving() {
+            return;
+        }
+        self.role = wanted;
+        match self.role.clone() {
+            Role::Standby { holder } => {
+                info!(holder, "not serving the proxies");
+                self.statuses.forget();
+                self.shared.stand_by(holder);
+            }
+            Role::Preparing { .. } | Role::Serving { .. } => {
+                self.shared.prepare();
+                self.compile();
+            }
+        }
+    }
+
+    fn count_inactive(&self) {
+        let statuses = self.compiler.compiled().statuses.values();
+        let inactive = statuses.filter(|status| status.state == State::Inactive).count();
+        self.shared.metrics.inactive_mappings.set(i64::try_from(inactive).unwrap_or(i64::MAX));
+    }
+
+    fn proxy_pods(&self) -> BTreeMap<String, ObjectName> {
+        self.proxy_slices.values().flatten().map(|(uid, name)| (uid.clone(), name.clone())).collect()
+    }
+}
+
+impl Role {
+    /// What it was before all objects were known.
+    fn before_serving(&self) -> Self {
+        match self {
+            Self::Serving { epoch } => Self::Preparing { epoch: *epoch },
+            other @ (Self::Standby { .. } | Self::Preparing { .. }) => other.clone(),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What is kept of each object. Everything else is dropped as soon as it is decoded.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use k8s_openapi::{
+    api::{
+        core::v1::Service,
+        discovery::v1::{Endpoint, EndpointSlice},
+    },
+    apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
+};
+use kube::api::DynamicObject;
+use operator_routes::{
+    ObjectName,
+    object::{
+        self, EndpointCondition, Family, MappingObject, Pod, RolloutServices, ServiceAddress, SliceEndpoint,
+    },
+};
+use serde_json::Value;
+
+/// The label with the hash of a pod's template.
+pub(super) const HASH_LABEL: &str = "rollouts-pod-template-hash";
+/// The label with the Service of a slice.
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+
+/// The name of an object in a namespace.
+pub(super) fn name(metadata: &ObjectMeta) -> ObjectName {
+    let text = |text: &Option<String>| text.as_deref().unwrap_or_default().to_owned();
+    ObjectName::new(text(&metadata.namespace), text(&metadata.name))
+}
+
+pub(super) fn mapping(mapping: &mut DynamicObject) -> MappingObject {
+    let owners = mapping.metadata.owner_references.as_deref().unwrap_or_default();
+    MappingObject {
+        resource_version: version(&mapping.metadata),
+        owned_by_rollout: owners
+            .iter()
+            .any(|owner| owner.kind == "Rollout" && owner.api_version.starts_with("argoproj.io/")),
+        spec: mapping.data.get_mut("spec").map(Value::take).unwrap_or_default(),
+    }
+}
+
+/// The state and reason in the status of a Mapping.
+pub(super) fn mapping_status(mapping: &DynamicObject) -> (String, String) {
+    let text = |field: &str| mapping.data["status"][field].as_str().unwrap_or_default().to_owned();
+    (text("state"), text("reason"))
+}
+
+pub(super) fn service(service: &Service) -> object::Service {
+    let Some(spec) = &service.spec else { return object::Service::default() };
+    let cluster_ip = spec.cluster_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
+    let address = match (spec.type_.as_deref(), cluster_ip) {
+        (Some("ExternalName"), _) => ServiceAddress::External(spec.external_name.clone().unwrap_or_default()),
+        (_, Some(ip)) => ServiceAddress::ClusterIp(ip),
+        (_, None) => ServiceAddress::Headless,
+    };
+    let ports = spec.ports.iter().flatten().filter_map(|port| {
+        Some(object::ServicePort {
+            name: port.name.clone().unwrap_or_default(),
+            port: u16::try_from(port.port).ok()?,
+            target: match &port.target_port {
+                Some(IntOrString::Int(number)) => u16::try_from(*number).ok(),
+                Some(IntOrString::String(_)) | None => None,
+            },
+        })
+    });
+    object::Service {
+        resource_version: version(&service.metadata),
+        ports: ports.collect(),
+        selector: spec.selector.clone().unwrap_or_default(),
+        address,
+        family: match spec.ip_families.iter().flatten().next().map(String::as_str) {
+            Some("IPv6") => Family::V6,
+            Some(_) | None => Family::V4,
+        },
+    }
+}
+
+/// The Service that a slice belongs to.
+pub(super) fn slice_service(slice: &EndpointSlice) -> Option<ObjectName> {
+    let service = slice.metadata.labels.as_ref()?.get(SERVICE_LABEL)?;
+    Some(name(&slice.metadata).sibling(service.as_str()))
+}
+
+/// `None` for a slice that no Service has, or of names.
+pub(super) fn slice(slice: &EndpointSlice) -> Option<object::EndpointSlice> {
+    let service = slice_service(slice)?.name;
+    let family = match slice.address_type.as_str() {
+        "IPv4" => Family::V4,
+        "IPv6" => Family::V6,
+        _ => return None,
+    };
+    let ports = slice.ports.iter().flatten().filter_map(|port| {
+        let number = u16::try_from(port.port?).ok()?;
+        Some((port.name.clone().unwrap_or_default(), number))
+    });
+    let endpoints = slice.endpoints.iter().filter_map(|endpoint| {
+        Some(SliceEndpoint {
+            address: endpoint.addresses.first()?.parse().ok()?,
+            condition: condition(endpoint),
+            pod: pod_reference(endpoint).map(|(name, _)| name.into()),
+        })
+    });
+    Some(object::EndpointSlice {
+        resource_version: version(&slice.metadata),
+        service,
+        family,
+        ports: ports.collect(),
+        endpoints: endpoints.collect(),
+    })
+}
+
+/// The pods of a slice that are ready or serving, by uid.
+pub(super) fn carrying_pods(slice: &EndpointSlice) -> BTreeMap<String, ObjectName> {
+    let namespace = name(&slice.metadata);
+    let carrying =
+        slice.endpoints.iter().filter(|endpoint| condition(endpoint) != EndpointCondition::NotReady);
+    carrying
+        .filter_map(pod_reference)
+        .filter_map(|(name, uid)| Some((uid?.to_owned(), namespace.sibling(name))))
+        .collect()
+}
+
+/// A pod with a revision's hash.
+pub(super) fn pod(metadata: &ObjectMeta) -> Option<Pod> {
+    let hash = metadata.labels.as_ref()?.get(HASH_LABEL)?;
+    Some(Pod { hash: hash.as_str().into() })
+}
+
+/// The Services that a Rollout moves between revisions behind a route.
+pub(super) fn rollout(rollout: &DynamicObject) -> RolloutServices {
+    let strategy = &rollout.data["spec"]["strategy"];
+    let mut services: BTreeSet<Arc<str>> = BTreeSet::new();
+    let mut take =
+        |value: &Value| services.extend(value.as_str().filter(|name| !name.is_empty()).map(Arc::from));
+    let canary = &strategy["canary"];
+    if canary["trafficRouting"].is_object() {
+        take(&canary["stableService"]);
+        take(&canary["canaryService"]);
+        take(&canary["pingPong"]["pingService"]);
+        take(&canary["pingPong"]["pongService"]);
+    }
+    take(&strategy["blueGreen"]["activeService"]);
+    take(&strategy["blueGreen"]["previewService"]);
+    RolloutServices(services)
+}
+
+fn version(metadata: &ObjectMeta) -> Arc<str> {
+    metadata.resource_version.as_deref().unwrap_or_default().into()
+}
+
+fn condition(endpoint: &Endpoint) -> EndpointCondition {
+    let conditions = endpoint.conditions.clone().unwrap_or_default();
+    EndpointCondition::of(conditions.ready, conditions.serving, conditions.terminating)
+}
+
+/// The name and uid of the pod behind an endpoint.
+fn pod_reference(endpoint: &Endpoint) -> Option<(&str, Option<&str>)> {
+    let target = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"))?;
+    Some((target.name.as_deref()?, target.uid.as_deref()))
+}
+
+#[cfg(test)]
+mod tests;

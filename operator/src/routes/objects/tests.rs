@@ -1,0 +1,109 @@
+use serde_json::json;
+
+use super::*;
+
+fn object<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+#[test]
+fn a_slice_keeps_addresses_ports_and_pods() {
+    let value = json!({
+        "metadata": {
+            "namespace": "shop", "name": "echo-1", "resourceVersion": "7",
+            "labels": {"kubernetes.io/service-name": "echo"}
+        },
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": 8080}],
+        "endpoints": [
+            {"addresses": ["198.18.0.1"], "targetRef": {"kind": "Pod", "name": "echo-a", "uid": "u-a"}},
+            {
+                "addresses": ["198.18.0.2"],
+                "conditions": {"ready": false, "serving": true, "terminating": true},
+                "targetRef": {"kind": "Pod", "name": "echo-b", "uid": "u-b"}
+            },
+            {
+                "addresses": ["198.18.0.3"], "conditions": {"ready": false},
+                "targetRef": {"kind": "Pod", "name": "echo-c", "uid": "u-c"}
+            },
+            {"addresses": ["not an address"]}
+        ]
+    });
+    let decoded: EndpointSlice = object(value);
+    let slim = slice(&decoded).unwrap();
+    assert_eq!(&*slim.service, "echo");
+    assert_eq!(slim.ports, BTreeMap::from([("http".to_owned(), 8080)]));
+    let conditions: Vec<_> = slim.endpoints.iter().map(|endpoint| endpoint.condition).collect();
+    assert_eq!(
+        conditions,
+        [EndpointCondition::Ready, EndpointCondition::Terminating, EndpointCondition::NotReady]
+    );
+    let carrying = carrying_pods(&decoded);
+    assert_eq!(carrying.keys().collect::<Vec<_>>(), ["u-a", "u-b"], "a terminating pod still serves");
+}
+
+#[test]
+fn a_slice_without_service_or_of_names_is_of_no_interest() {
+    let unlabelled =
+        json!({"metadata": {"namespace": "shop", "name": "a"}, "addressType": "IPv4", "endpoints": []});
+    assert_eq!(slice(&object(unlabelled)), None);
+    let names = json!({
+        "metadata": {"namespace": "shop", "name": "a", "labels": {"kubernetes.io/service-name": "echo"}},
+        "addressType": "FQDN", "endpoints": []
+    });
+    assert_eq!(slice(&object(names)), None);
+}
+
+#[test]
+fn a_service_keeps_its_address_and_ports() {
+    let value = json!({
+        "metadata": {"namespace": "shop", "name": "echo", "resourceVersion": "7"},
+        "spec": {
+            "clusterIP": "198.18.9.1", "ipFamilies": ["IPv4"], "selector": {"app": "echo"},
+            "ports": [{"name": "http", "port": 80, "targetPort": "web"}, {"port": 81, "targetPort": 8081}]
+        }
+    });
+    let slim = service(&object(value));
+    assert_eq!(slim.address, ServiceAddress::ClusterIp("198.18.9.1".parse().unwrap()));
+    assert_eq!(slim.ports.iter().map(|port| port.target).collect::<Vec<_>>(), [None, Some(8081)]);
+    let headless = json!({"metadata": {}, "spec": {"clusterIP": "None"}});
+    assert_eq!(service(&object(headless)).address, ServiceAddress::Headless);
+    let external =
+        json!({"metadata": {}, "spec": {"type": "ExternalName", "externalName": "one.example.org"}});
+    assert_eq!(service(&object(external)).address, ServiceAddress::External("one.example.org".into()));
+}
+
+#[test]
+fn a_mapping_of_any_shape_is_taken_as_it_is() {
+    let value = json!({
+        "apiVersion": "getambassador.io/v2", "kind": "Mapping",
+        "metadata": {
+            "namespace": "shop", "name": "echo-canary", "resourceVersion": "9",
+            "ownerReferences": [{"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "echo", "uid": "u"}]
+        },
+        "spec": "nonsense",
+        "status": {"state": "Inactive", "reason": "no"}
+    });
+    let mut decoded: DynamicObject = object(value);
+    assert_eq!(mapping_status(&decoded), ("Inactive".to_owned(), "no".to_owned()));
+    let slim = mapping(&mut decoded);
+    assert!(slim.owned_by_rollout);
+    assert_eq!(slim.spec, json!("nonsense"));
+}
+
+#[test]
+fn a_rollout_names_services_only_where_it_routes() {
+    let names = |strategy: Value| -> Vec<String> {
+        let value = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {}, "spec": {"strategy": strategy}
+        });
+        rollout(&object(value)).0.iter().map(ToString::to_string).collect()
+    };
+    let services = json!({"stableService": "s", "canaryService": "c"});
+    assert_eq!(names(json!({"canary": services})), Vec::<String>::new());
+    let mut routed = services;
+    routed["trafficRouting"] = json!({"ambassador": {"mappings": ["m"]}});
+    assert_eq!(names(json!({"canary": routed})), ["c", "s"]);
+    assert_eq!(names(json!({"blueGreen": {"activeService": "a", "previewService": "p"}})), ["a", "p"]);
+    assert_eq!(names(json!("nonsense")), Vec::<String>::new());
+}
