@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use self::book::{Book, Entry};
-use crate::clock;
+use crate::{clock, errors::chain};
 
 /// The source of all events, which users' filters and dashboards know.
 pub const COMPONENT: &str = "rollouts-controller";
@@ -130,7 +130,7 @@ impl Writer {
         while let Some((subject, event)) = self.queue.recv().await {
             if let Err(error) = self.write(&subject, &event).await {
                 let rollout = format!("{}/{}", subject.namespace, subject.name);
-                warn!(rollout, reason = event.reason, %error, "failed to write an event");
+                warn!(rollout, reason = event.reason, error = chain(&error), "failed to write an event");
             }
         }
     }

@@ -17,7 +17,9 @@ use tracing::{info, warn};
 use self::identity::Identity;
 use crate::{
     arguments::{Arguments, ClusterArguments, Controller, LeaseArguments},
-    clock, events,
+    clock,
+    errors::chain,
+    events,
     lease::{self, Claim, Epoch, Tenure, Terms},
     rollouts,
     telemetry::{self, Pages, Readiness, RequestCounts},
@@ -288,7 +290,7 @@ async fn located(client: &Client, name: &str, own: &str) -> String {
             }
             Err(error) => {
                 if !complained {
-                    warn!(%error, "failed to reach the API server; trying again");
+                    warn!(error = chain(&error), "failed to reach the API server; trying again");
                     complained = true;
                 }
                 tokio::time::sleep(Duration::from_secs(2)).await;

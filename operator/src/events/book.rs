@@ -163,7 +163,7 @@ mod tests {
             json!({
                 "apiVersion": "v1",
                 "kind": "Event",
-                "metadata": {"name": "app.18e9ba20c9ff8006", "namespace": "web"},
+                "metadata": {"name": "app.18e9b8832bdd4006", "namespace": "web"},
                 "type": "Warning",
                 "reason": "RolloutAborted",
                 "message": "broken",

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{Decision, Epoch, Seen, Tenure, Terms, decide};
-use crate::clock;
+use crate::{clock, errors::chain};
 
 /// The annotation with the `host:port` at which a lease's holder serves.
 pub const ADDRESS_ANNOTATION: &str = "sluice.dev/address";
@@ -44,8 +44,8 @@ pub async fn keep(claim: Claim, tenure: watch::Sender<Tenure>, release: Cancella
         let deadline = keeper.claim.terms.renew_deadline;
         match tokio::time::timeout(deadline, keeper.turn()).await {
             Ok(Ok(())) => keeper.failing = false,
-            Ok(Err(error)) => keeper.failed(&error),
-            Err(_) => keeper.failed(&"the API server did not answer in time"),
+            Ok(Err(error)) => keeper.failed(&chain(&error)),
+            Err(_) => keeper.failed("the API server did not answer in time"),
         }
     }
     keeper.give_back().await;
@@ -150,9 +150,9 @@ impl Keeper {
     }
 
     /// A turn failed. What this process holds lapses at its own time; until then it goes on.
-    fn failed(&mut self, error: &dyn std::fmt::Display) {
+    fn failed(&mut self, error: &str) {
         if !self.failing {
-            warn!(lease = self.claim.name, %error, "failed to look after the lease; trying again");
+            warn!(lease = self.claim.name, error, "failed to look after the lease; trying again");
             self.failing = true;
         }
         let now = Instant::now();
@@ -219,7 +219,9 @@ impl Keeper {
         let written = self.claim.leases.replace(&self.claim.name, &params, &lease);
         match tokio::time::timeout(self.claim.terms.retry_period, written).await {
             Ok(Ok(_)) => info!(lease = self.claim.name, "released the lease"),
-            Ok(Err(error)) => warn!(lease = self.claim.name, %error, "failed to release the lease"),
+            Ok(Err(error)) => {
+                warn!(lease = self.claim.name, error = chain(&error), "failed to release the lease");
+            }
             Err(_) => warn!(lease = self.claim.name, "failed to release the lease in time"),
         }
     }
@@ -237,3 +239,6 @@ fn micro_time() -> MicroTime {
     let micros = clock::now().timestamp_micros();
     MicroTime(Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH))
 }
+
+#[cfg(test)]
+mod tests;

@@ -232,7 +232,8 @@ fn is_stale(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else { return false };
     match status.code {
         409 | 404 => true,
-        422 => status.message.contains("rejected our request") || status.message.contains("test"),
+        // What does not validate names its fields; a patch that does not apply has only this sentence.
+        422 => status.message.contains("the server rejected our request"),
         _ => false,
     }
 }
@@ -258,3 +259,6 @@ fn describe(effect: &Effect) -> String {
         Effect::Event(event) => format!("record the event {}", event.reason),
     }
 }
+
+#[cfg(test)]
+mod tests;

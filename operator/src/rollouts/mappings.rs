@@ -17,6 +17,7 @@ use super::{
     store::{Change, Store},
     watch::follow,
 };
+use crate::errors::chain;
 
 /// The versions that are tried in turn unless a flag names one.
 const VERSIONS: [&str; 3] = ["getambassador.io/v3alpha1", "getambassador.io/v2", "getambassador.io/v1"];
@@ -57,7 +58,9 @@ pub(super) async fn follow_mappings(
                 say(&mut said, "Mappings are not served; Rollouts that name one are invalid until they are");
                 store.complete_empty();
             }
-            Err(error) => say(&mut said, &format!("failed to ask for the versions of Mappings: {error}")),
+            Err(error) => {
+                say(&mut said, &format!("failed to ask for the versions of Mappings: {}", chain(&error)));
+            }
         }
         if stop.run_until_cancelled(tokio::time::sleep(PATIENCE)).await.is_none() {
             return;

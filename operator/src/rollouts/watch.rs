@@ -12,9 +12,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::store::{Change, Store};
+use crate::errors::chain;
 
 /// The longest wait between two attempts: an API server that comes back is noticed within it.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
+
+/// Seconds after which a watch is started anew. A connection that has died without a sound is noticed within it.
+const LONGEST_WATCH: u32 = 60;
 
 /// Fills a store from a watch until `stop` is cancelled, and tells every change.
 pub(super) async fn follow<K>(
@@ -28,7 +32,7 @@ pub(super) async fn follow<K>(
     K: Resource<DynamicType: Clone> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let resource = api.resource_url().to_owned();
-    let mut events = kube::runtime::watcher(api, config).boxed();
+    let mut events = kube::runtime::watcher(api, config.timeout(LONGEST_WATCH)).boxed();
     let mut retry = Retry::default();
     let mut complaint = String::new();
     while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
@@ -72,7 +76,7 @@ pub(super) fn describe(error: &watcher::Error) -> String {
         }
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => format!("{error}"),
+        | watcher::Error::WatchFailed(error) => chain(error),
         watcher::Error::WatchError(status) => status.message.clone(),
         watcher::Error::NoResourceVersion => "the API server sent a list without a version".to_owned(),
     }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::{Controller, Error, Pass, execute, objects::key, queue::Queue};
-use crate::{clock, lease::Tenure};
+use crate::{clock, errors::chain, lease::Tenure};
 
 /// The shortest wait for a moment that a plan names: it may lie in the past by the digits that a time is cut to.
 const SHORTEST_WAKE: Duration = Duration::from_millis(50);
@@ -167,15 +167,4 @@ impl Error {
             Self::Status(_) => false,
         }
     }
-}
-
-/// An error and its sources in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -11,6 +11,7 @@ use super::{
     connect::Connector,
     store::{Touched, TrafficStore},
 };
+use crate::errors::chain;
 
 /// The metadata in which a standby tells where the holder of the lease is.
 const HOLDER: &str = "sluice-holder";
@@ -81,7 +82,7 @@ async fn watch(
 ) -> Ended {
     let connection = match connector.connect(redirect).await {
         Ok(connection) => connection,
-        Err(error) => return Ended::at_once(with_sources(&error)),
+        Err(error) => return Ended::at_once(chain(&error)),
     };
     let mut request = Request::new(WatchRequest {});
     match MetadataValue::try_from(connection.authorization) {
@@ -115,16 +116,4 @@ async fn watch(
             Err(status) => return Ended::by(&status, told),
         }
     }
-}
-
-/// An error and all its sources in one line: the store's reason is all that users see.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -290,9 +290,9 @@ mod tests {
     fn a_malformed_message_is_refused() {
         let store = TrafficStore::waiting();
         store.begin();
-        let mut bad = split("s", "app", 102);
         let update = |split| wire::Update { splits: vec![split], ..wire::Update::default() };
-        assert_eq!(store.take(update(bad.clone())), Err(Malformed::Weight(102)));
+        assert_eq!(store.take(update(split("s", "app", 102))), Err(Malformed::Weight(102)));
+        let mut bad = split("s", "app", 20);
         bad.views[0].served.as_mut().unwrap().arms[0].mapping = "app".to_owned();
         assert_eq!(store.take(update(bad)), Err(Malformed::Name("app".to_owned())));
     }
