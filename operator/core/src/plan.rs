@@ -92,7 +92,7 @@ fn decide(scene: &Scene<'_>, draft: &mut Draft) {
         status::record(scene, revision, None, draft);
         return;
     }
-    commands::obey(scene, revision, draft);
+    commands::obey(scene, draft);
     let writing = stage::act(scene, new, revision, draft);
     mappings::delete_leftovers(scene, draft);
     history::clean(scene, draft);

@@ -4,7 +4,7 @@ use super::draft::Draft;
 use super::scene::Scene;
 
 /// Turns a fresh command into a consistent status. Does nothing the second time.
-pub(super) fn obey(scene: &Scene<'_>, revision: i64, draft: &mut Draft) {
+pub(super) fn obey(scene: &Scene<'_>, draft: &mut Draft) {
     if draft.status.stable_rs.as_deref() == Some(scene.hash.as_str()) {
         return;
     }
@@ -16,29 +16,18 @@ pub(super) fn obey(scene: &Scene<'_>, revision: i64, draft: &mut Draft) {
         status.pause_conditions.clear();
         status.controller_pause = false;
     } else if status.abort && status.aborted_at.is_none() {
-        abort(scene, revision, None, draft);
+        abort(scene, draft);
     } else if !status.abort && status.aborted_at.is_some() {
         status.aborted_at = None;
     }
 }
 
-/// Goes back to the stable version and to the first step.
-pub(super) fn abort(scene: &Scene<'_>, revision: i64, message: Option<&str>, draft: &mut Draft) {
+/// Goes back to the stable version and to the first step. The event comes with the condition.
+pub(super) fn abort(scene: &Scene<'_>, draft: &mut Draft) {
     let status = &mut draft.status;
     status.abort = true;
     status.aborted_at = Some(scene.stamp());
     status.current_step_index = scene.first_step();
     status.pause_conditions.clear();
     status.controller_pause = false;
-    draft.warning("RolloutAborted", aborted_text(revision, message));
-}
-
-/// Argo's words.
-pub(super) fn aborted_text(revision: i64, message: Option<&str>) -> String {
-    let mut text = format!("Rollout aborted update to revision {revision}");
-    if let Some(message) = message {
-        text.push_str(": ");
-        text.push_str(message);
-    }
-    text
 }

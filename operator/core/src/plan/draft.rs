@@ -103,6 +103,14 @@ impl Draft {
         self.why.get_or_insert(why);
     }
 
+    /// The plan waits for an old version to be released, which takes the time it takes.
+    pub(super) fn waits_for_release(&self) -> bool {
+        matches!(
+            self.why,
+            Some(Why::ScaleDownDelay { .. } | Why::Draining { .. } | Why::StillRouted { .. })
+        )
+    }
+
     /// Sets `spec.replicas`, and what belongs to a scaling.
     pub(super) fn scale(&mut self, set: &ReplicaSet, to: i32) {
         self.change(set).to = to;

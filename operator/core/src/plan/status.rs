@@ -1,31 +1,103 @@
 //! The status that goes with the plan: counts, weights, conditions, phase, and the events of its transitions.
 
-use chrono::{DateTime, Utc};
-use crds::rollout::{PauseCondition, RolloutStatus};
+use chrono::{DateTime, TimeDelta, Utc};
+use crds::rollout::{PauseCondition, Rollout, RolloutStatus};
 
+use super::commands;
 use super::draft::Draft;
 use super::duration;
 use super::scene::Scene;
 use super::verify;
-use crate::world::World;
+use crate::conditions::{self, Kind, Observed, Transition, Truth, reason};
+use crate::phase;
+use crate::progress;
+use crate::world::{ReplicaSetStatus, World};
 
 /// Completes the status of a Rollout whose spec is valid.
 pub(super) fn record(scene: &Scene<'_>, revision: i64, writing: Option<i32>, draft: &mut Draft) {
-    let _ = revision;
     counts(scene, &mut draft.status);
     weights(scene, writing, draft);
+    for transition in derive_conditions(scene, revision, None, draft) {
+        match transition {
+            Transition::NotCompleted => not_completed(scene, revision, draft),
+            Transition::Aborted { message } => draft.warning(reason::ABORTED, message),
+            Transition::TimedOut { message } => timed_out(scene, revision, message, draft),
+        }
+    }
+    wake_at_deadline(scene, draft);
     duration::record(scene, draft);
+    summarise(&scene.world.rollout, &mut draft.status);
     transitions(scene, draft);
 }
 
-/// Completes the status of a Rollout that cannot be acted on.
+/// Completes the status of a Rollout that cannot be acted on. One Warning a message.
 pub(super) fn record_invalid(world: &World, stamp: DateTime<Utc>, message: &str, draft: &mut Draft) {
-    let _ = (world, stamp);
-    draft.warning("InvalidSpec", message.to_owned());
+    let told = conditions::get(&draft.status, Kind::InvalidSpec).is_some_and(|held| held.message == message);
+    if !told {
+        draft.warning(reason::INVALID_SPEC, message.to_owned());
+    }
+    conditions::set(&mut draft.status, Kind::InvalidSpec, Truth::True, reason::INVALID_SPEC, message, stamp);
+    draft.status.observed_generation = world.rollout.metadata.generation.map(|it| it.to_string());
+    summarise(&world.rollout, &mut draft.status);
+}
+
+fn derive_conditions(
+    scene: &Scene<'_>,
+    revision: i64,
+    abort_reason: Option<&str>,
+    draft: &mut Draft,
+) -> Vec<Transition> {
+    let observed = Observed {
+        rollout: &scene.world.rollout,
+        spec: scene.spec,
+        replica_set: scene.new.map(|new| new.name.as_str()),
+        revision,
+        abort_reason,
+        failure: scene.new.and_then(|new| new.status.failure.as_deref()),
+        waiting: draft.waits_for_release(),
+        now: scene.stamp(),
+    };
+    conditions::update(&observed, &mut draft.status)
+}
+
+fn not_completed(scene: &Scene<'_>, revision: i64, draft: &mut Draft) {
+    let message = format!("Rollout not completed, started update to revision {revision} ({})", scene.hash);
+    draft.normal("RolloutNotCompleted", message);
+}
+
+/// The deadline passed: with `progressDeadlineAbort` that aborts an update, which the next plan carries out.
+fn timed_out(scene: &Scene<'_>, revision: i64, message: String, draft: &mut Draft) {
+    let promoted = draft.status.stable_rs.as_deref() == Some(scene.hash.as_str());
+    if !scene.spec.progress_deadline_abort || promoted {
+        draft.warning(reason::TIMED_OUT, message);
+        return;
+    }
+    commands::abort(scene, draft);
+    for transition in derive_conditions(scene, revision, Some(&message), draft) {
+        if let Transition::Aborted { message } = transition {
+            draft.warning(reason::ABORTED, message);
+        }
+    }
+}
+
+fn wake_at_deadline(scene: &Scene<'_>, draft: &mut Draft) {
+    let held = conditions::get(&draft.status, Kind::Progressing).map(|held| held.reason.as_str());
+    if [Some(reason::TIMED_OUT), Some(reason::NEW_REPLICA_SET_AVAILABLE)].contains(&held) {
+        return;
+    }
+    if let Some(deadline) = progress::deadline(&scene.world.rollout, &draft.status) {
+        draft.wake_at(deadline + TimeDelta::seconds(1));
+    }
+}
+
+fn summarise(rollout: &Rollout, status: &mut RolloutStatus) {
+    let (phase, message) = phase::calculate(&rollout.spec, status);
+    status.phase = Some(phase);
+    status.message = (!message.is_empty()).then_some(message);
 }
 
 fn counts(scene: &Scene<'_>, status: &mut RolloutStatus) {
-    let sum = |count: fn(&crate::world::ReplicaSetStatus) -> i32| scene.all().map(|set| count(&set.status)).sum();
+    let sum = |count: fn(&ReplicaSetStatus) -> i32| scene.all().map(|set| count(&set.status)).sum();
     status.replicas = sum(|it| it.replicas);
     status.ready_replicas = sum(|it| it.ready);
     status.available_replicas = sum(|it| it.available);

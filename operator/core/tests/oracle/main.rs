@@ -9,6 +9,7 @@ mod arithmetic;
 mod hash;
 mod mapping;
 mod spec;
+mod status;
 mod table;
 
 pub(crate) use table::Verdict;
@@ -26,7 +27,9 @@ macro_rules! tables {
 tables! {
     durations: spec::durations,
     mapping: mapping::mapping,
+    phase: status::phase,
     pod_template_hash: hash::pod_template_hash,
+    progress_timeout: status::progress_timeout,
     replicas_basic: arithmetic::replicas_basic,
     replicas_routed: arithmetic::replicas_routed,
     step_hash: hash::step_hash,

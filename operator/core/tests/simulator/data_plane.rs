@@ -174,7 +174,8 @@ impl Cluster {
     }
 }
 
-fn service_name(service: &str) -> String {
+/// The name in a Mapping's `service`.
+pub fn service_name(service: &str) -> String {
     let authority = service.split_once("://").map_or(service, |(_, rest)| rest);
     authority.split([':', '.']).next().unwrap_or_default().to_owned()
 }

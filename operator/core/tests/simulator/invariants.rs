@@ -6,7 +6,7 @@ use operator_core::effect::Effect;
 use serde_json::Value;
 
 use super::cluster::Cluster;
-use super::data_plane::Mode;
+use super::data_plane::{Mode, service_name};
 
 #[derive(Clone, Debug, Default)]
 pub struct Invariants {
@@ -79,8 +79,8 @@ impl Invariants {
 
 /// I1: a weight is raised only when the pods of the canary Service carry it, and every proxy has them.
 fn canary_carries(cluster: &Cluster, service: &Value, weight: i64) {
-    let service = service.as_str().unwrap_or_default().split(':').next().unwrap_or_default();
-    let selected = &cluster.services[service]["spec"]["selector"]["rollouts-pod-template-hash"];
+    let service = service_name(service.as_str().unwrap_or_default());
+    let selected = &cluster.services[&service]["spec"]["selector"]["rollouts-pod-template-hash"];
     let set = cluster.replica_sets.values().find(|set| *selected == set.hash.as_str()).expect("a selected ReplicaSet");
     let replicas = i64::from(cluster.rollout().spec.replicas.unwrap_or(1));
     let canary = cluster.rollout().spec.strategy.canary.clone().unwrap_or_default();
