@@ -1,10 +1,13 @@
 //! The rollout engine: `World -> Plan`, pure.
 
+pub mod conditions;
 pub mod duration;
 pub mod effect;
 pub mod hash;
 pub mod mapping;
+pub mod phase;
 pub mod plan;
+pub mod progress;
 pub mod references;
 pub mod replicas;
 pub mod spec;
