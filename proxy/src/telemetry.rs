@@ -32,6 +32,7 @@ pub(crate) struct Page<'a> {
     pub(crate) builder: &'a Builder,
     pub(crate) served: Option<Position>,
     pub(crate) stream_is_up: bool,
+    pub(crate) streams_failed: u64,
     pub(crate) ready: bool,
     pub(crate) commits_taken: u64,
     pub(crate) commits_refused: u64,
@@ -137,6 +138,9 @@ impl Page<'_> {
         )?;
         commits.with_label_values(&["taken"]).inc_by(self.commits_taken);
         commits.with_label_values(&["refused"]).inc_by(self.commits_refused);
+        let help = "Attempts to have a stream to the operator that ended without a commit.";
+        let failures = counter(registry, "sluice_proxy_config_stream_failures_total", help, &[])?;
+        failures.with_label_values::<&str>(&[]).inc_by(self.streams_failed);
         let position = self.served.unwrap_or_default();
         let gauges = [
             (

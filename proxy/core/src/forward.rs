@@ -24,8 +24,6 @@ pub enum Ambiguity {
     NoHost,
     /// RFC 9112 §3.2 asks for 400.
     SeveralHosts,
-    /// RFC 9112 §6.1: "ought to be handled as an error".
-    LengthAndEncoding,
 }
 
 /// Finds what makes a request head dangerous to forward. HTTP/1.0 needs no host.
@@ -35,9 +33,6 @@ pub fn check(headers: &HeaderMap, version: http::Version) -> Result<(), Ambiguit
         (None, _) if version == http::Version::HTTP_11 => return Err(Ambiguity::NoHost),
         (Some(_), Some(_)) => return Err(Ambiguity::SeveralHosts),
         _ => {}
-    }
-    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
-        return Err(Ambiguity::LengthAndEncoding);
     }
     Ok(())
 }
@@ -163,17 +158,11 @@ mod tests {
 
     #[test]
     fn ambiguous_heads_are_found() {
-        let table: [(&[&str], Version, Result<(), Ambiguity>); 6] = [
+        let table: [(&[&str], Version, Result<(), Ambiguity>); 4] = [
             (&["host: a"], Version::HTTP_11, Ok(())),
             (&[], Version::HTTP_11, Err(Ambiguity::NoHost)),
             (&[], Version::HTTP_10, Ok(())),
             (&["host: a", "host: a"], Version::HTTP_11, Err(Ambiguity::SeveralHosts)),
-            (
-                &["host: a", "content-length: 4", "transfer-encoding: chunked"],
-                Version::HTTP_11,
-                Err(Ambiguity::LengthAndEncoding),
-            ),
-            (&["host: a", "transfer-encoding: chunked"], Version::HTTP_11, Ok(())),
         ];
         for (lines, version, expected) in table {
             assert_eq!(check(&headers(lines), version), expected, "{lines:?}");

@@ -3,6 +3,8 @@
 //! Changes wait until their commit. A commit is taken whole or refused whole; after a refusal the next changes
 //! are relative to what was kept.
 
+use std::sync::Arc;
+
 use proxy_config::{
     convert::ConvertError,
     model::{Change, Config, Epoch, Position},
@@ -14,7 +16,7 @@ use proxy_config::{
 #[derive(Debug, Default)]
 pub struct Intake {
     /// What the proxy serves.
-    config: Config,
+    config: Arc<Config>,
     /// Where that is from; `None` before the first commit.
     position: Option<Position>,
     /// What has arrived since the last commit, or why it cannot be taken.
@@ -49,10 +51,10 @@ pub enum Step {
 }
 
 /// A configuration to serve.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Commit {
     /// All of it.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// Where it is from.
     pub position: Position,
 }
@@ -90,7 +92,7 @@ pub enum Refusal {
 impl Intake {
     /// Starts with what an earlier process remembered.
     pub fn remember(&mut self, commit: &Commit) {
-        self.config = commit.config.clone();
+        self.config = Arc::clone(&commit.config);
         self.position = Some(commit.position);
     }
 
@@ -158,14 +160,14 @@ impl Intake {
             }
             Connection::At(_) | Connection::New => {}
         }
-        let mut config = if commit.full { Config::default() } else { self.config.clone() };
+        let mut config = if commit.full { Config::default() } else { Config::clone(&self.config) };
         let mut problems: Vec<_> = changes.iter().flat_map(validate_change).collect();
         for change in changes {
             config.apply(change);
         }
         problems.extend(validate_references(&config));
         if problems.is_empty() {
-            Step::Take(Commit { config, position })
+            Step::Take(Commit { config: Arc::new(config), position })
         } else {
             Step::Refuse(position, Refusal::Invalid(problems))
         }

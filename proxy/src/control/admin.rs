@@ -62,6 +62,7 @@ fn metrics(state: &State) -> Result<String, prometheus::Error> {
         builder: &state.builder(),
         served: state.served(),
         stream_is_up: state.stream_is_up.get(),
+        streams_failed: state.streams_failed.get(),
         ready: state.not_ready().is_none(),
         commits_taken: state.commits_taken.get(),
         commits_refused: state.commits_refused.get(),

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -72,7 +73,7 @@ impl Memory {
                     let position = Position::try_from(commit.position.unwrap_or_default())
                         .map_err(|error| RecallError::Convert(file(), error))?;
                     return match validate(&config).first() {
-                        None => Ok(Some(Commit { config, position })),
+                        None => Ok(Some(Commit { config: Arc::new(config), position })),
                         Some(problem) => Err(RecallError::Invalid(file(), problem.to_string())),
                     };
                 }
@@ -116,8 +117,6 @@ fn encode(config: &Config, position: Position) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proxy_config::model::{Epoch, Listener, ListenerId};
 
     use super::*;
@@ -155,7 +154,7 @@ mod tests {
         let mut memory = Memory::new(&directory.0);
         memory.keep(&config(8080), position(7));
         let commit = memory.recall().unwrap().unwrap();
-        assert_eq!((commit.config, commit.position), (config(8080), position(7)));
+        assert_eq!((&*commit.config, commit.position), (&config(8080), position(7)));
         memory.keep(&config(8081), position(8));
         assert_eq!(memory.recall().unwrap().unwrap().position, position(7), "a second has not passed");
         tokio::time::advance(PERIOD).await;

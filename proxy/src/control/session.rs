@@ -179,8 +179,7 @@ impl Session<'_> {
 
     async fn take(&mut self, commit: Commit) {
         let position = commit.position;
-        let copy = Commit { config: commit.config.clone(), position };
-        match self.state.serve(copy).await {
+        match self.state.serve(commit.clone()).await {
             Ok(()) => {
                 self.intake.taken(commit);
                 self.useful = true;

@@ -32,6 +32,8 @@ pub(crate) struct State {
     pub(super) commits_taken: Cell<u64>,
     pub(super) commits_refused: Cell<u64>,
     pub(super) stream_is_up: Cell<bool>,
+    /// Attempts to have a stream that ended without a commit.
+    pub(super) streams_failed: Cell<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,7 @@ impl State {
             commits_taken: Cell::new(0),
             commits_refused: Cell::new(0),
             stream_is_up: Cell::new(false),
+            streams_failed: Cell::new(0),
         }
     }
 
@@ -85,7 +88,7 @@ impl State {
 
     /// Serves a commit. When this returns, every request that starts uses it.
     pub(super) async fn serve(&self, commit: Commit) -> Result<(), PatternError> {
-        let snapshot = self.builder.borrow_mut().build(commit.config.clone(), || self.random.next())?;
+        let snapshot = self.builder.borrow_mut().build(Arc::clone(&commit.config), || self.random.next())?;
         let switched = self.publisher.borrow_mut().publish(&snapshot, commit.position);
         switched.await;
         self.listeners.borrow_mut().update(&commit.config, &self.publisher.borrow());
@@ -114,8 +117,12 @@ impl State {
         if self.leaving.get() {
             return Some("shutting down".into());
         }
-        if let Some((id, port, error)) = self.listeners.borrow().failed().next() {
-            return Some(format!("listener {id} is not open on port {port}: {error}"));
+        let listeners = self.listeners.borrow();
+        // One port that cannot be bound must not take the traffic of the others away.
+        if listeners.open().next().is_none()
+            && let Some((id, port, error)) = listeners.failed().next()
+        {
+            return Some(format!("no listener is open: {id} on port {port}: {error}"));
         }
         match self.standing.get() {
             Standing::Nothing => Some("no configuration yet".into()),

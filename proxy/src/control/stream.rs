@@ -28,6 +28,8 @@ pub(crate) async fn run(state: &State, settings: &Settings) {
         let (ended, useful) = session::run(state, &mut intake, &credentials, &server, &settings.scope).await;
         if useful {
             backoff.reset();
+        } else {
+            state.streams_failed.set(state.streams_failed.get() + 1);
         }
         let why = Chain(&ended).to_string();
         // A server that stays away would otherwise say the same all day.

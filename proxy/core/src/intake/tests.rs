@@ -118,7 +118,7 @@ fn what_was_pending_when_the_connection_broke_is_void() {
 fn a_remembered_commit_is_what_changes_are_relative_to() {
     let mut first = Intake::default();
     serve(&mut first, vec![cluster("a"), commit(1, 7, true)]);
-    let remembered = Commit { config: first.config().clone(), position: first.position().unwrap() };
+    let remembered = Commit { config: Arc::clone(&first.config), position: first.position().unwrap() };
     let mut second = Intake::default();
     second.remember(&remembered);
     assert_eq!(serve(&mut second, vec![cluster("b"), commit(1, 8, false)]), ["take 8: a b"]);

@@ -27,7 +27,7 @@ fn snapshot(builder: &mut Builder, routes: &[Route]) -> Arc<Snapshot> {
     for route in routes {
         config.apply(Change::Route(Arc::new(route.clone())));
     }
-    builder.build(config, || 1).unwrap()
+    builder.build(Arc::new(config), || 1).unwrap()
 }
 
 /// The route that takes `method authority/path?query`, with headers.
@@ -223,12 +223,12 @@ fn some_routes() -> impl Strategy<Value = Vec<Route>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn after_any_edits_the_indexes_find_what_asking_every_rule_finds(
         edits in vec(some_routes(), 1..5),
-        requests in vec(("[ab]{0,4}", option::of(Just(":1")), "/[aA/]{0,4}"), 1..20),
+        requests in vec(("[ab]{0,4}", option::of(Just(":1")), "/[aA/]{0,4}"), 1..10),
     ) {
         let mut builder = Builder::default();
         for routes in &edits {

@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Builder {
     /// What the newest snapshot was made from.
-    config: Config,
+    config: Arc<Config>,
     registry: Registry,
     slots: BTreeMap<RouteId, Slot>,
     free: Vec<Slot>,
@@ -59,7 +59,7 @@ impl Builder {
     /// everything as it was.
     pub fn build(
         &mut self,
-        config: Config,
+        config: Arc<Config>,
         random: impl FnMut() -> u64,
     ) -> Result<Arc<Snapshot>, PatternError> {
         let difference = Difference::between(&self.config, &config);

@@ -59,7 +59,7 @@ impl Fixture {
         for change in changes {
             self.config.apply(change);
         }
-        self.builder.build(self.config.clone(), || 42).unwrap()
+        self.builder.build(Arc::new(self.config.clone()), || 42).unwrap()
     }
 
     fn requests(&self) -> Vec<(String, u64)> {
@@ -215,7 +215,7 @@ fn a_pattern_that_does_not_compile_changes_nothing() {
     let bad = model::Route { path: PathMatch::Regex("(".into()), ..(*bad).clone() };
     let mut config = fixture.config.clone();
     config.apply(Change::Route(Arc::new(bad)));
-    assert!(fixture.builder.build(config, || 42).is_err());
+    assert!(fixture.builder.build(Arc::new(config), || 42).is_err());
     let after = fixture.apply(Vec::new());
     assert!(Arc::ptr_eq(find(&before, "/a"), find(&after, "/a")));
 }

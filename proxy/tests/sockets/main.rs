@@ -1,0 +1,15 @@
+//! A proxy in this process, on real sockets, between real peers: a config server that speaks the contract over
+//! TLS, upstreams that do what each test needs, and clients.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says so and ends; the lints know test functions only"
+)]
+
+mod config_stream;
+mod drain;
+mod failures;
+mod forwarding;
+mod splitting;
+mod support;

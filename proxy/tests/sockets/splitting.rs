@@ -1,0 +1,155 @@
+//! Which pod gets which request.
+
+use bytes::Bytes;
+use http_body_util::Empty;
+
+use crate::support::{
+    Directory, Proxy,
+    client::{self, Client},
+    configs::{cluster, cluster_with_draining, route},
+    operator::Operator,
+    upstream::{Pod, nobody},
+};
+
+#[tokio::test]
+async fn ten_thousand_requests_are_split_exactly() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let (stable, canary) = (Pod::start("stable").await, Pod::start("canary").await);
+    let proxy = Proxy::start(&operator, &directory);
+    let arms = [("canary", 3_000), ("stable", 7_000)];
+    let changes = vec![
+        cluster("stable", &[(stable.address, "h1")]),
+        cluster("canary", &[(canary.address, "h2")]),
+        route(&arms),
+    ];
+    let mut link = operator.configure(changes).await;
+    let load = (0..8).map(|_| async {
+        let mut client = Client::connect(proxy.http).await.unwrap();
+        for _ in 0..1_250 {
+            assert_eq!(client.get("/").await.unwrap().status, 200);
+        }
+    });
+    futures::future::join_all(load).await;
+    assert_eq!(stable.seen() + canary.seen(), 10_000);
+    assert!(canary.seen().abs_diff(3_000) < 2, "{}", canary.seen());
+    let mut requests = std::collections::BTreeMap::new();
+    link.report(|report| {
+        for count in &report.arms {
+            requests.insert((count.arm.clone(), count.hash.clone()), count.requests);
+        }
+        requests.values().sum::<u64>() == 10_000
+    })
+    .await;
+    assert_eq!(requests[&("canary".into(), "h2".into())], u64::from(canary.seen()));
+    let counter = "sluice_proxy_requests_total{arm=\"canary\",code=\"2xx\",hash=\"h2\",split=\"/\"}";
+    assert!((proxy.metric(counter).await - f64::from(canary.seen())).abs() < 0.1);
+}
+
+#[tokio::test]
+async fn an_acknowledged_weight_holds_from_the_next_request_on() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let (stable, canary) = (Pod::start("stable").await, Pod::start("canary").await);
+    let proxy = Proxy::start(&operator, &directory);
+    let changes = vec![
+        cluster("stable", &[(stable.address, "h1")]),
+        cluster("canary", &[(canary.address, "h2")]),
+        route(&[("canary", 0), ("stable", 10_000)]),
+    ];
+    let mut link = operator.configure(changes).await;
+    let mut clients: Vec<Client<Empty<Bytes>>> = Vec::new();
+    for _ in 0..4 {
+        clients.push(Client::connect(proxy.http).await.unwrap());
+    }
+    for round in 0..20 {
+        let (all, none) = if round % 2 == 0 { ("canary", "stable") } else { ("stable", "canary") };
+        link.commit(vec![route(&[("canary", (1 - round % 2) * 10_000), ("stable", round % 2 * 10_000)])])
+            .await;
+        for client in &mut clients {
+            let reply = client.get("/").await.unwrap();
+            assert_eq!(reply.header("x-pod"), all, "round {round}: nothing goes to {none} after the Ack");
+        }
+    }
+}
+
+#[tokio::test]
+async fn changes_under_load_lose_no_request() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let pods = [Pod::start("a").await, Pod::start("b").await, Pod::start("c").await];
+    let proxy = Proxy::start(&operator, &directory);
+    let all = |hash: &'static str| -> Vec<_> { pods.iter().map(|it| (it.address, hash)).collect() };
+    let changes = vec![cluster("x", &all("h1")), cluster("y", &all("h2")), route(&[("x", 10_000), ("y", 0)])];
+    let mut link = operator.configure(changes).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let load: Vec<_> = (0..8)
+        .map(|_| {
+            let stopped = stopped.clone();
+            tokio::spawn(async move {
+                let mut client = Client::connect(proxy.http).await.unwrap();
+                let mut count = 0;
+                while !*stopped.borrow() {
+                    let reply = client.get("/").await.unwrap();
+                    assert_eq!(reply.status, 200, "{reply:?}");
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    for round in 0..60_u32 {
+        let share = round * 160;
+        let (address, left) = (pods[round as usize % 3].address, pods[(round as usize + 1) % 3].address);
+        let changes = vec![
+            route(&[("x", 10_000 - share), ("y", share)]),
+            cluster_with_draining("x", &[(address, "h1", false), (left, "h1", true)]),
+            cluster("y", &all(if round % 2 == 0 { "h2" } else { "h3" })),
+        ];
+        link.commit(changes).await;
+    }
+    stop.send_replace(true);
+    let mut requests = 0;
+    for client in load {
+        requests += client.await.unwrap();
+    }
+    assert_eq!(pods.iter().map(Pod::seen).sum::<u32>(), requests, "each request reached one pod once");
+}
+
+#[tokio::test]
+async fn zero_in_flight_is_said_only_when_nothing_can_come_any_more() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let (old, new) = (Pod::start("old").await, Pod::start("new").await);
+    let proxy = Proxy::start(&operator, &directory);
+    let changes = vec![
+        cluster("a", &[(old.address, "h1")]),
+        cluster("b", &[(new.address, "h2")]),
+        route(&[("a", 10_000)]),
+    ];
+    let mut link = operator.configure(changes).await;
+    let held = tokio::spawn(async move { client::get(proxy.http, "/hold").await });
+    link.report(|it| it.in_flight.iter().any(|it| it.hash == "h1" && it.requests == 1)).await;
+    link.commit(vec![route(&[("b", 10_000)]), cluster("a", &[])]).await;
+    let removal = link.position().into();
+    let report = link.report(|it| it.served == Some(removal)).await;
+    assert_eq!(report.in_flight.len(), 1, "the held request is still at the removed pod: {report:?}");
+    assert_ne!(report.oldest_pinned, Some(removal), "and may be sent again by the old snapshot");
+    assert_eq!(client::get(proxy.http, "/").await.header("x-pod"), "new");
+    old.release();
+    let report = link.report(|it| it.oldest_pinned == Some(removal)).await;
+    assert_eq!(report.in_flight, [], "{report:?}");
+    assert_eq!(held.await.unwrap().header("x-pod"), "old", "it was served to its end");
+}
+
+#[tokio::test]
+async fn draining_pods_get_nothing_new() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let (staying, leaving) = (Pod::start("staying").await, Pod::start("leaving").await);
+    let proxy = Proxy::start(&operator, &directory);
+    let pods = [(staying.address, "h1", false), (leaving.address, "h1", true)];
+    let mut link = operator.configure(vec![cluster_with_draining("a", &pods), route(&[("a", 10_000)])]).await;
+    for _ in 0..30 {
+        assert_eq!(client::get(proxy.http, "/").await.header("x-pod"), "staying");
+    }
+    let gone = [(staying.address, "h1", true), (nobody().await, "h1", true)];
+    link.commit(vec![cluster_with_draining("a", &gone)]).await;
+    assert_eq!(client::get(proxy.http, "/").await.reason(), (503, "no_endpoints"));
+    assert_eq!(leaving.seen(), 0);
+}

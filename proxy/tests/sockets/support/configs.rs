@@ -1,0 +1,81 @@
+//! Changes as tests write them.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use proxy_config::model::{
+    Action, Address, Arm, ArmId, Case, Change, Cluster, ClusterId, Endpoint, HostMatch, Key, Listener,
+    ListenerId, PathMatch, Rank, Refusal, Rewrite, Route, RouteId, Share, Split, SplitId, Version,
+};
+
+/// The listener on this port.
+pub(crate) fn listener(port: u16) -> Change {
+    Change::Listener(Arc::new(Listener { id: ListenerId::new("http"), port }))
+}
+
+/// A cluster of pods; each has an address and the hash of its version.
+pub(crate) fn cluster(id: &str, pods: &[(SocketAddr, &str)]) -> Change {
+    let pods: Vec<_> = pods.iter().map(|(address, hash)| (*address, *hash, false)).collect();
+    cluster_with_draining(id, &pods)
+}
+
+/// A cluster of which some pods get no new requests.
+pub(crate) fn cluster_with_draining(id: &str, pods: &[(SocketAddr, &str, bool)]) -> Change {
+    let mut endpoints: Vec<_> = pods
+        .iter()
+        .map(|(address, hash, draining)| Endpoint {
+            address: Address::Socket(*address),
+            version: Version { namespace: "default".into(), hash: (*hash).into() },
+            draining: *draining,
+        })
+        .collect();
+    endpoints.sort();
+    Change::Cluster(Arc::new(Cluster { id: ClusterId::new(id), connect_timeout_ms: 2_000, endpoints }))
+}
+
+/// A route for everything; each arm goes to the cluster of its own name.
+pub(crate) fn route(arms: &[(&str, u32)]) -> Change {
+    Change::Route(Arc::new(route_value("/", arms)))
+}
+
+/// A route whose arms are changed first.
+pub(crate) fn route_with(path: &str, arms: &[(&str, u32)], change: impl Fn(&mut Arm)) -> Change {
+    let mut route = route_value(path, arms);
+    if let Action::Split(split) = &mut route.action {
+        split.arms.iter_mut().for_each(change);
+    }
+    Change::Route(Arc::new(route))
+}
+
+/// A route that the proxy answers itself.
+pub(crate) fn refusal(path: &str, status: u16, reason: &str) -> Change {
+    let action = Action::Refuse(Refusal { status, reason: reason.into() });
+    Change::Route(Arc::new(Route { action, ..route_value(path, &[]) }))
+}
+
+pub(crate) fn without_route(path: &str) -> Change {
+    Change::Removed(Key::Route(RouteId::new(path)))
+}
+
+fn route_value(path: &str, arms: &[(&str, u32)]) -> Route {
+    let arm = |(id, share): &(&str, u32)| Arm {
+        id: ArmId::new(*id),
+        share: Share::of_10000(*share).unwrap(),
+        cluster: ClusterId::new(*id),
+        rewrite: Rewrite::None,
+        host_rewrite: None,
+        timeout_ms: None,
+        idle_timeout_ms: None,
+    };
+    Route {
+        id: RouteId::new(path),
+        // Longer paths first, as the compiler does.
+        rank: Rank(vec![u8::MAX - u8::try_from(path.len()).unwrap()]),
+        host: HostMatch::Any,
+        path: PathMatch::Prefix(path.into()),
+        case: Case::Counts,
+        method: None,
+        headers: Vec::new(),
+        query: Vec::new(),
+        action: Action::Split(Split { id: SplitId::new(path), arms: arms.iter().map(arm).collect() }),
+    }
+}
