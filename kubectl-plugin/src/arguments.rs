@@ -83,6 +83,21 @@ pub struct Printing {
 /// The commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    /// A command that needs the cluster.
+    #[command(flatten)]
+    OnCluster(OnCluster),
+    /// Print the version
+    Version(Version),
+    /// Print a completion script
+    Completion {
+        /// The shell that will read it
+        shell: Shell,
+    },
+}
+
+/// The commands that need the cluster.
+#[derive(Clone, Debug, Subcommand)]
+pub enum OnCluster {
     /// Show a Rollout and what belongs to it
     #[command(subcommand)]
     Get(Get),
@@ -107,16 +122,9 @@ pub enum Command {
     /// Change a Rollout
     #[command(subcommand)]
     Set(Set),
-    /// Stop `AnalysisRuns` or Experiments
+    /// Stop an AnalysisRun or an Experiment
     #[command(subcommand)]
     Terminate(Terminate),
-    /// Print the version
-    Version(Version),
-    /// Print a completion script
-    Completion {
-        /// The shell that will read it
-        shell: Shell,
-    },
 }
 
 /// `get …`
@@ -266,14 +274,14 @@ pub enum Set {
 /// `terminate …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum Terminate {
-    /// Stop `AnalysisRuns`: what they have measured decides
+    /// Stop an AnalysisRun: what it has measured decides
     #[command(visible_aliases = ["ar", "analysisruns"])]
     Analysisrun {
-        /// Names of the `AnalysisRuns`
+        /// Name of an AnalysisRun; may be repeated
         #[arg(value_name = "ANALYSISRUN_NAME", required = true)]
         names: Vec<String>,
     },
-    /// Stop Experiments
+    /// Stop an Experiment
     #[command(visible_aliases = ["exp", "experiments"])]
     Experiment {
         /// Names of the Experiments

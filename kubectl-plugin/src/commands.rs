@@ -14,6 +14,7 @@ pub mod version;
 
 use crds::Rollout;
 use kube::api::DynamicObject;
+use kube::runtime::watcher;
 
 use crate::cluster::Cluster;
 use crate::failure::Failure;
@@ -29,4 +30,16 @@ fn read(object: DynamicObject) -> Result<Rollout, Failure> {
     let name = object.metadata.name.clone().unwrap_or_default();
     let unreadable = |source| Failure::Unreadable { kind: "rollout", name: name.clone(), source };
     serde_json::to_value(object).and_then(serde_json::from_value).map_err(unreadable)
+}
+
+/// What to say about a watch that failed and is being tried again; nothing if it had only grown too old.
+fn watch_problem(error: &watcher::Error) -> Option<String> {
+    if matches!(error, watcher::Error::WatchError(status) if status.code == 410) {
+        return None;
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Some(format!("Warning: failed to watch, trying again: {cause}"))
 }

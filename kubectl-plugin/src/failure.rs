@@ -18,7 +18,7 @@ pub enum Failure {
     UnknownKind(&'static str),
     /// No answer from the API server.
     #[error("failed to reach the Kubernetes API")]
-    Unreachable(#[source] Box<kube::Error>),
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// No usable kubeconfig.
     #[error("failed to read the kubeconfig")]
     Kubeconfig(#[source] Box<kube::config::KubeconfigError>),
@@ -66,6 +66,7 @@ impl From<kube::Error> for Failure {
                 Self::Refused(format!("the server answered with status {}", status.code))
             }
             kube::Error::Api(status) => Self::Refused(status.message),
+            kube::Error::Service(error) => Self::Unreachable(error),
             error => Self::Unreachable(Box::new(error)),
         }
     }

@@ -24,7 +24,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::CommandFactory as _;
 
-use self::arguments::{Arguments, Command, Get, List, Retry, Set, Terminate};
+use self::arguments::{Arguments, Command, Get, List, OnCluster, Retry, Set, Terminate};
 use self::cluster::Cluster;
 use self::commands::{change, get, list, promote, restart, set_image, status, undo, version};
 use self::failure::Failure;
@@ -35,7 +35,7 @@ pub async fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
     match &arguments.command {
         Command::Version(version) => Ok(output.write(&version::run(version.short))?),
         Command::Completion { shell } => Ok(output.write(&completion(*shell))?),
-        command => {
+        Command::OnCluster(command) => {
             let connecting = Cluster::connect(&arguments.connection);
             let cluster = waiting::on("reading the kubeconfig", connecting).await?;
             on_cluster(&cluster, command, output).await
@@ -43,41 +43,42 @@ pub async fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
     }
 }
 
-async fn on_cluster(cluster: &Cluster, command: &Command, output: Output) -> Result<(), Failure> {
+async fn on_cluster(cluster: &Cluster, command: &OnCluster, output: Output) -> Result<(), Failure> {
     match command {
-        Command::Get(Get::Rollout(arguments)) => get_rollout(cluster, arguments, output).await,
-        Command::List(List::Rollouts(arguments)) => list::run(cluster, arguments, now, output).await,
-        Command::Status(arguments) => status::run(cluster, arguments, output).await,
-        Command::Promote(arguments) => {
+        OnCluster::Get(Get::Rollout(arguments)) => get_rollout(cluster, arguments, output).await,
+        OnCluster::List(List::Rollouts(arguments)) => list::run(cluster, arguments, now, output).await,
+        OnCluster::Status(arguments) => status::run(cluster, arguments, output).await,
+        OnCluster::Promote(arguments) => {
             arguments.deprecation().into_iter().for_each(|text| output.warn(text));
             say(promote::run(cluster, &arguments.name, arguments.promotion()), output).await
         }
-        Command::Abort(names) => {
+        OnCluster::Abort(names) => {
             each(&names.names, async |name| change::abort(cluster, name).await, output).await
         }
-        Command::Pause(names) => {
+        OnCluster::Pause(names) => {
             each(&names.names, async |name| change::pause(cluster, name).await, output).await
         }
-        Command::Retry(Retry::Rollout(names)) => {
+        OnCluster::Retry(Retry::Rollout(names)) => {
             each(&names.names, async |name| change::retry_rollout(cluster, name).await, output).await
         }
-        Command::Retry(Retry::Experiment { names }) => {
+        OnCluster::Retry(Retry::Experiment { names }) => {
             each(names, async |name| change::retry_experiment(cluster, name).await, output).await
         }
-        Command::Terminate(Terminate::Analysisrun { names }) => {
+        OnCluster::Terminate(Terminate::Analysisrun { names }) => {
             each(names, async |name| change::terminate_analysis_run(cluster, name).await, output).await
         }
-        Command::Terminate(Terminate::Experiment { names }) => {
+        OnCluster::Terminate(Terminate::Experiment { names }) => {
             each(names, async |name| change::terminate_experiment(cluster, name).await, output).await
         }
-        Command::Restart(arguments) => {
+        OnCluster::Restart(arguments) => {
             say(restart::run(cluster, &arguments.name, arguments.after.as_deref(), now()), output).await
         }
-        Command::Undo(arguments) => {
+        OnCluster::Undo(arguments) => {
             say(undo::run(cluster, &arguments.name, arguments.to_revision), output).await
         }
-        Command::Set(Set::Image { name, images }) => say(set_image::run(cluster, name, images), output).await,
-        Command::Version(_) | Command::Completion { .. } => Ok(()),
+        OnCluster::Set(Set::Image { name, images }) => {
+            say(set_image::run(cluster, name, images), output).await
+        }
     }
 }
 
@@ -92,14 +93,14 @@ async fn get_rollout(
     }
     // On the heap, because it holds four lists under way.
     let getting = Box::pin(get::run(cluster, &arguments.name, now(), output.paint()));
-    let (text, warnings) = waiting::on("waiting for the Kubernetes API", getting).await?;
+    let (text, warnings) = waiting::on(waiting::API, getting).await?;
     output.warn_all(&warnings);
     Ok(output.write(&text)?)
 }
 
 /// Runs a command that answers with a line, and prints the line.
 async fn say(command: impl Future<Output = Result<String, Failure>>, output: Output) -> Result<(), Failure> {
-    let line = waiting::on("waiting for the Kubernetes API", command).await?;
+    let line = waiting::on(waiting::API, command).await?;
     Ok(output.write(&line)?)
 }
 

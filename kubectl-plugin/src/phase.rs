@@ -1,23 +1,21 @@
-//! The phase of a Rollout, in one place: what the whole plugin shows is what the operator's core says.
+//! The phase of a Rollout, in one place: the plugin shows what the operator's core says.
 
 use crds::Rollout;
+use crds::rollout::RolloutPhase;
 
 /// Phase and message as they are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phase {
-    /// `Healthy`, `Degraded`, `Progressing` or `Paused`.
-    pub word: String,
+    /// The phase.
+    pub phase: RolloutPhase,
     /// Why; may be empty.
     pub message: String,
 }
 
-/// The phase of a Rollout as a client sees it (Argo's `GetRolloutPhase`): of a spec that the controller has not yet
-/// seen, it is `Progressing`.
+/// The phase of a Rollout as a client sees it (Argo's `GetRolloutPhase`): `Progressing` as long as the controller has
+/// not seen the newest spec.
 #[must_use]
 pub fn of(rollout: &Rollout) -> Phase {
-    let status = rollout.status.clone().unwrap_or_default();
-    Phase {
-        word: status.phase.map(|phase| phase.as_str().to_owned()).unwrap_or_default(),
-        message: status.message.unwrap_or_default(),
-    }
+    let (phase, message) = operator_core::phase::of(rollout);
+    Phase { phase, message }
 }

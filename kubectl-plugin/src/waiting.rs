@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
+/// What most commands wait for.
+pub const API: &str = "waiting for the Kubernetes API";
 /// How long nothing is said.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 

@@ -15,6 +15,7 @@ use crate::commands;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::view::list::{Extra, Row, render, render_row};
+use crate::waiting;
 
 /// Prints a table, and with `--watch` a row for every change until the output is closed.
 pub async fn run(
@@ -24,7 +25,7 @@ pub async fn run(
     output: Output,
 ) -> Result<(), Failure> {
     let rollouts = if arguments.all_namespaces { cluster.all_rollouts() } else { cluster.rollouts() };
-    let rows = rows(&rollouts, arguments).await?;
+    let rows = waiting::on(waiting::API, rows(&rollouts, arguments)).await?;
     if rows.is_empty() && !arguments.watch {
         output.warn("No resources found.");
         return Ok(());
@@ -59,7 +60,7 @@ async fn watch(
                 }
             }
             Ok(None) => return Ok(()),
-            Err(error) => output.warn(&format!("failed to watch rollouts, trying again: {error}")),
+            Err(error) => output.warn_all(commands::watch_problem(&error).as_slice()),
         }
     }
 }

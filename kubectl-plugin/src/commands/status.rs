@@ -1,5 +1,6 @@
 //! `status`.
 
+use crds::rollout::RolloutPhase;
 use futures::{Stream, TryStreamExt as _};
 use kube::api::DynamicObject;
 use kube::runtime::WatchStreamExt as _;
@@ -11,13 +12,13 @@ use crate::commands;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::phase::{self, Phase};
-use crate::waiting::{PATIENCE, Spinner};
+use crate::waiting::{self, PATIENCE, Spinner};
 
 /// Prints the phase of a Rollout; with `--watch` again on every change, until it is Healthy (success) or Degraded
 /// (failure). A paused Rollout is waited for.
 pub async fn run(cluster: &Cluster, arguments: &arguments::Status, output: Output) -> Result<(), Failure> {
     let name = &arguments.name;
-    let phase = phase::of(&commands::rollout(cluster, name).await?);
+    let phase = phase::of(&waiting::on(waiting::API, commands::rollout(cluster, name)).await?);
     if !arguments.watch {
         output.write(&once(&phase))?;
         return end(&phase).unwrap_or(Ok(()));
@@ -34,24 +35,24 @@ pub async fn run(cluster: &Cluster, arguments: &arguments::Status, output: Outpu
 
 /// Without `--watch` the message of a finished Rollout is not printed here; that of a Degraded one is in the error.
 fn once(phase: &Phase) -> String {
-    if end(phase).is_some() { format!("{}\n", phase.word) } else { line(phase) }
+    if end(phase).is_some() { format!("{}\n", phase.phase.as_str()) } else { line(phase) }
 }
 
 /// `Phase - message`, or the phase alone.
 fn line(phase: &Phase) -> String {
     if phase.message.is_empty() {
-        format!("{}\n", phase.word)
+        format!("{}\n", phase.phase.as_str())
     } else {
-        format!("{} - {}\n", phase.word, phase.message)
+        format!("{} - {}\n", phase.phase.as_str(), phase.message)
     }
 }
 
 /// How it ended, if it has.
 fn end(phase: &Phase) -> Option<Result<(), Failure>> {
-    match phase.word.as_str() {
-        "Healthy" => Some(Ok(())),
-        "Degraded" => Some(Err(Failure::Degraded(phase.message.clone()))),
-        _ => None,
+    match phase.phase {
+        RolloutPhase::Healthy => Some(Ok(())),
+        RolloutPhase::Degraded => Some(Err(Failure::Degraded(phase.message.clone()))),
+        RolloutPhase::Progressing | RolloutPhase::Paused => None,
     }
 }
 
@@ -81,7 +82,7 @@ async fn wait(
                     aside(&spinner, &line(&phase))?;
                 }
                 Observed::Phase(_) => {}
-                Observed::Problem(problem) => output.warn(&problem),
+                Observed::Problem(problem) => output.warn_all(problem.as_slice()),
             },
             () = &mut patience, if spinner.is_none() => {
                 spinner = Some(Spinner::start(&format!("waiting for rollout '{name}'")));
@@ -92,7 +93,7 @@ async fn wait(
 
 enum Observed {
     Phase(Phase),
-    Problem(String),
+    Problem(Option<String>),
 }
 
 /// What the watch says: a phase, or that it is broken and tried again; that the Rollout is gone ends everything.
@@ -100,7 +101,7 @@ fn observed(watched: Watched, name: &str) -> Result<Observed, Failure> {
     match watched {
         Ok(Some(Some(object))) => Ok(Observed::Phase(phase::of(&commands::read(object)?))),
         Ok(Some(None) | None) => Err(Failure::Refused(format!("rollouts.argoproj.io \"{name}\" not found"))),
-        Err(error) => Ok(Observed::Problem(format!("failed to watch rollouts, trying again: {error}"))),
+        Err(error) => Ok(Observed::Problem(commands::watch_problem(&error))),
     }
 }
 
@@ -108,27 +109,27 @@ fn observed(watched: Watched, name: &str) -> Result<Observed, Failure> {
 mod tests {
     use super::*;
 
-    fn phase(word: &str, message: &str) -> Phase {
-        Phase { word: word.to_owned(), message: message.to_owned() }
+    fn phase(phase: RolloutPhase, message: &str) -> Phase {
+        Phase { phase, message: message.to_owned() }
     }
 
     #[test]
     fn only_healthy_and_degraded_end_the_wait() {
-        assert!(matches!(end(&phase("Healthy", "")), Some(Ok(()))));
-        let degraded = end(&phase("Degraded", "RolloutAborted: x")).unwrap().unwrap_err();
+        assert!(matches!(end(&phase(RolloutPhase::Healthy, "")), Some(Ok(()))));
+        let degraded = end(&phase(RolloutPhase::Degraded, "RolloutAborted: x")).unwrap().unwrap_err();
         assert_eq!(
             degraded.to_string(),
             "The rollout is in a degraded state with message: RolloutAborted: x"
         );
-        for word in ["Paused", "Progressing", "Unknown"] {
-            assert!(end(&phase(word, "")).is_none(), "{word}");
+        for waiting in [RolloutPhase::Paused, RolloutPhase::Progressing] {
+            assert!(end(&phase(waiting, "")).is_none(), "{waiting:?}");
         }
     }
 
     #[test]
     fn a_single_look_leaves_the_message_of_a_degraded_rollout_to_the_error() {
-        assert_eq!(once(&phase("Degraded", "why")), "Degraded\n");
-        assert_eq!(once(&phase("Paused", "CanaryPauseStep")), "Paused - CanaryPauseStep\n");
-        assert_eq!(line(&phase("Degraded", "why")), "Degraded - why\n");
+        assert_eq!(once(&phase(RolloutPhase::Degraded, "why")), "Degraded\n");
+        assert_eq!(once(&phase(RolloutPhase::Paused, "CanaryPauseStep")), "Paused - CanaryPauseStep\n");
+        assert_eq!(line(&phase(RolloutPhase::Degraded, "why")), "Degraded - why\n");
     }
 }

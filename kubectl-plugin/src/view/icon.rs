@@ -1,5 +1,7 @@
 //! The icons of the STATUS column and what they mean. The words and signs are those of Argo's plugin.
 
+use crds::rollout::RolloutPhase;
+
 use super::text::{Colour, Text};
 
 /// How something is doing, at a glance.
@@ -77,18 +79,14 @@ impl Status {
 
     /// The phase of a Rollout.
     #[must_use]
-    pub fn of_rollout(phase: &str) -> Self {
+    pub fn of_rollout(phase: RolloutPhase) -> Self {
         let icon = match phase {
-            "Progressing" => Icon::Progressing,
-            "Error" | "InvalidSpec" => Icon::Warning,
-            "Paused" => Icon::Paused,
-            "Healthy" => Icon::Ok,
-            "Degraded" => Icon::Bad,
-            "Unknown" => Icon::Unknown,
-            "ScaledDown" => Icon::Neutral,
-            _ => Icon::None,
+            RolloutPhase::Progressing => Icon::Progressing,
+            RolloutPhase::Paused => Icon::Paused,
+            RolloutPhase::Healthy => Icon::Ok,
+            RolloutPhase::Degraded => Icon::Bad,
         };
-        Self { icon, word: phase.to_owned() }
+        Self { icon, word: phase.as_str().to_owned() }
     }
 
     /// The phase of an AnalysisRun, a measurement or an Experiment.

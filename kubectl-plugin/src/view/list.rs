@@ -43,7 +43,7 @@ impl Row {
             namespace: rollout.metadata.namespace.clone().unwrap_or_default(),
             name: rollout.metadata.name.clone().unwrap_or_default(),
             strategy: strategy(rollout).unwrap_or("unknown").to_owned(),
-            status: phase::of(rollout).word,
+            status: phase::of(rollout).phase.as_str().to_owned(),
             step: canary
                 .as_ref()
                 .and_then(|(canary, status)| steps::progress(canary, status))

@@ -41,7 +41,7 @@ fn head(family: &Family, phase: &Phase, paint: Paint) -> String {
     let mut head = Head::default();
     head.line("Name:", name(&rollout.metadata));
     head.line("Namespace:", rollout.metadata.namespace.as_deref().unwrap_or_default());
-    head.line("Status:", Status::of_rollout(&phase.word).text().paint(paint));
+    head.line("Status:", Status::of_rollout(phase.phase).text().paint(paint));
     if !phase.message.is_empty() {
         head.line("Message:", &phase.message);
     }
@@ -91,7 +91,7 @@ fn root(family: &Family, phase: &Phase, now: DateTime<Utc>) -> Node {
     Node {
         kind: Kind::Rollout,
         name: Text::plain(name(&rollout.metadata)),
-        status: Some(Status::of_rollout(&phase.word)),
+        status: Some(Status::of_rollout(phase.phase)),
         age: age::of(&rollout.metadata, now),
         info: Text::default(),
         children: revisions(family, now),
@@ -136,5 +136,77 @@ struct Head(String);
 impl Head {
     fn line(&mut self, key: &str, value: impl Display) {
         writeln!(self.0, "{key:<17}{value}").unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn replica_set(hash: &str, revision: &str) -> Value {
+        json!({
+            "metadata": {
+                "name": format!("shop-{hash}"), "uid": hash, "creationTimestamp": "2030-03-04T05:01:07Z",
+                "labels": {"rollouts-pod-template-hash": hash},
+                "annotations": {"rollout.argoproj.io/revision": revision},
+                "ownerReferences": [{"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "shop", "uid": "r"}],
+            },
+            "spec": {"replicas": 1, "selector": {}, "template": {"spec": {"containers": [{"name": "web", "image": hash}]}}},
+            "status": {"replicas": 1, "availableReplicas": 1},
+        })
+    }
+
+    fn family() -> Family {
+        let rollout = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "shop", "namespace": "prod", "uid": "r", "generation": 1},
+            "spec": {"replicas": 1, "strategy": {"canary": {"steps": [{"setWeight": 20}, {"pause": {}}]}}},
+            "status": {"observedGeneration": "1", "phase": "Healthy", "currentStepIndex": 1, "currentPodHash": "new",
+                "stableRS": "old", "replicas": 2, "updatedReplicas": 1, "readyReplicas": 2, "availableReplicas": 2},
+        });
+        Family {
+            rollout: serde_json::from_value(rollout).unwrap(),
+            replica_sets: ["new", "old"]
+                .iter()
+                .zip(["2", "1"])
+                .map(|(hash, revision)| serde_json::from_value(replica_set(hash, revision)).unwrap())
+                .collect(),
+            ..Family::default()
+        }
+    }
+
+    #[test]
+    fn colours_mark_icons_and_roles_and_keep_the_columns() {
+        let now = "2030-03-04T05:06:07Z".parse().unwrap();
+        let coloured = render(&family(), now, Paint::Ansi);
+        insta::assert_snapshot!(coloured.replace('\x1b', "^"), @r"
+        Name:            shop
+        Namespace:       prod
+        Status:          ^[32m✔^[0m Healthy
+        Strategy:        Canary
+          Step:          1/2
+          SetWeight:     20
+          ActualWeight:  50
+        Images:          new (^[33mcanary^[0m)
+                         old (^[32mstable^[0m)
+        Replicas:
+          Desired:       1
+          Current:       2
+          Updated:       1
+          Ready:         2
+          Available:     2
+
+        NAME              KIND        STATUS     AGE        INFO
+        ⟳ shop            Rollout     ^[32m✔^[0m Healthy  <unknown>  
+        ├──# revision:2                                     
+        │  └──⧉ ^[33mshop-new^[0m  ReplicaSet  ^[32m✔^[0m Healthy  5m         ^[33mcanary^[0m
+        └──# revision:1                                     
+           └──⧉ ^[32mshop-old^[0m  ReplicaSet  ^[32m✔^[0m Healthy  5m         ^[32mstable^[0m
+        ");
+        let codes = ["31", "32", "33", "94", "0"].map(|code| format!("\x1b[{code}m"));
+        let bare = codes.iter().fold(coloured, |text, code| text.replace(code, ""));
+        assert_eq!(bare, render(&family(), now, Paint::Plain));
     }
 }

@@ -16,6 +16,7 @@ use crate::output::Output;
 use crate::view::Family;
 use crate::view::rollout::render;
 use crate::view::text::Paint;
+use crate::waiting;
 
 /// Two drawings are at least this far apart, so that a burst of changes does not flicker.
 const CALM: Duration = Duration::from_millis(200);
@@ -33,7 +34,8 @@ pub async fn run(
     timeout: Option<Duration>,
 ) -> Result<(), Failure> {
     // Errors that a watch would only retry, such as a Rollout that does not exist, come out here.
-    let Fetched { family, readable, warnings } = super::fetch(cluster, name).await?;
+    let Fetched { family, readable, warnings } =
+        waiting::on(waiting::API, Box::pin(super::fetch(cluster, name))).await?;
     output.warn_all(&warnings);
     let mut picture = Picture::new(output, clock);
     picture.draw(&family)?;

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use crate::cluster::Cluster;
 use crate::commands;
 use crate::commands::get::{Readable, read_known};
+use crate::commands::watch_problem;
 use crate::failure::Failure;
 use crate::view::Family;
 
@@ -118,7 +119,7 @@ impl Watches {
                 Ok(Event::Apply(_) | Event::Delete(_)) => Some(Change::Object),
                 Ok(Event::InitDone) => Some(Change::Listed(kind)),
                 Ok(Event::Init | Event::InitApply(_)) => None,
-                Err(error) => Some(Change::Problem(format!("failed to watch {kind}, trying again: {error}"))),
+                Err(error) => watch_problem(&error).map(Change::Problem),
             })
         });
         self.changes.push(changes.boxed());
