@@ -179,7 +179,10 @@ impl Mapping {
     pub fn weight(&self) -> Option<i32> {
         let weight = self.object.pointer("/spec/weight")?;
         let whole = weight.as_i64().or_else(|| {
-            #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and the value is clamped below")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "`as` saturates, and the value is clamped below"
+            )]
             weight.as_f64().map(|it| it.ceil() as i64)
         })?;
         i32::try_from(whole.clamp(0, 100)).ok()

@@ -4,6 +4,7 @@
 //! promises at every single effect (see `simulator/invariants.rs`); the properties here are about whole stories.
 
 #[path = "simulator/simulator.rs"]
+#[expect(dead_code, reason = "scripts are for the scenarios")]
 mod simulator;
 
 use chrono::TimeDelta;
@@ -62,7 +63,7 @@ impl Simulator {
             simulator.cluster.data_plane.add(proxy, true);
         }
         simulator.invariants.requests_may_be_cut = true;
-        simulator.apply(&std::fs::read_to_string(path).unwrap());
+        simulator.apply(&std::fs::read_to_string(path).expect("a manifest"));
         simulator
     }
 
@@ -212,8 +213,10 @@ fn weights_grow_until_the_promotion() {
     simulator.set_image("v2");
     simulator.tick(TimeDelta::minutes(5));
     let lines: Vec<&str> = simulator.transcript.text().lines().collect();
-    let weights: Vec<&str> =
-        lines.iter().filter_map(|line| line.split_once("update  Mapping shop-canary weight ").map(|it| it.1)).collect();
+    let weights: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.split_once("update  Mapping shop-canary weight ").map(|it| it.1))
+        .collect();
     assert_eq!(weights, ["30", "60", "100", "0"]);
     let switches = lines.iter().filter(|line| line.contains("switch  Service")).count();
     assert_eq!(switches, 4, "two at the first deploy, two at the update");

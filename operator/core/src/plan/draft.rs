@@ -15,6 +15,8 @@ use crate::world::{ReplicaSet, World};
 pub(super) struct Draft {
     /// The wanted status; the steps change it in place.
     pub(super) status: RolloutStatus,
+    /// The stable ReplicaSet is gone in the middle of an update: what the user is told.
+    pub(super) stable_gone: Option<String>,
     effects: Vec<Effect>,
     /// Changes of ReplicaSets, one patch each, carried out after the other effects.
     replica_sets: BTreeMap<String, Change>,
@@ -38,6 +40,7 @@ impl Draft {
     pub(super) fn new(world: &World) -> Self {
         Self {
             status: world.rollout.status.clone().unwrap_or_default(),
+            stable_gone: None,
             effects: Vec::new(),
             replica_sets: BTreeMap::new(),
             events: Vec::new(),
@@ -105,10 +108,7 @@ impl Draft {
 
     /// The plan waits for an old version to be released, which takes the time it takes.
     pub(super) fn waits_for_release(&self) -> bool {
-        matches!(
-            self.why,
-            Some(Why::ScaleDownDelay { .. } | Why::Draining { .. } | Why::StillRouted { .. })
-        )
+        matches!(self.why, Some(Why::ScaleDownDelay { .. } | Why::Draining { .. } | Why::StillRouted { .. }))
     }
 
     /// Sets `spec.replicas`, and what belongs to a scaling.
@@ -145,8 +145,10 @@ impl Draft {
             return;
         }
         let direction = if to > from { "up" } else { "down" };
-        let message =
-            format!("Scaled {direction} ReplicaSet {} (revision {revision}) from {from} to {to}", target.name);
+        let message = format!(
+            "Scaled {direction} ReplicaSet {} (revision {revision}) from {from} to {to}",
+            target.name
+        );
         self.effects.push(Effect::ScaleReplicaSet { target, from, to, annotations });
         self.effects.push(Effect::Event(Event {
             kind: EventKind::Normal,

@@ -78,7 +78,9 @@ fn write(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft, weight: impl
     for (base, canary) in &routed.canaries {
         let (Some(existing), Some(base)) = (canary.existing, scene.world.mapping(base)) else { continue };
         let manifest = wanted(scene, routed, base, Some(existing), weight(canary.weight()));
-        let Some(manifest) = manifest.filter(|it| *it != existing.object && !existing.deleting) else { continue };
+        let Some(manifest) = manifest.filter(|it| *it != existing.object && !existing.deleting) else {
+            continue;
+        };
         draft.effect(Effect::UpdateMapping { target: target_of(&canary.name, existing), manifest });
     }
 }

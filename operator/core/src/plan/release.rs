@@ -35,7 +35,8 @@ pub(super) fn others(scene: &Scene<'_>, draft: &mut Draft) {
             continue;
         }
         let waits = promoted || set.annotations.scale_down_deadline.is_some();
-        let delay = if waits && index < limit { scene.spec.canary.scale_down_delay } else { TimeDelta::zero() };
+        let delay =
+            if waits && index < limit { scene.spec.canary.scale_down_delay } else { TimeDelta::zero() };
         release(scene, set, delay, draft);
     }
 }
@@ -56,7 +57,8 @@ fn release(scene: &Scene<'_>, set: &ReplicaSet, delay: TimeDelta, draft: &mut Dr
     let Some(deadline) = deadline(scene, set, delay) else {
         if delay > TimeDelta::zero() || !ended {
             draft.annotate(set, SCALE_DOWN_DEADLINE_ANNOTATION, Some(rfc3339_seconds(scene.stamp() + delay)));
-            draft.because(Why::ScaleDownDelay { replica_set: set.name.clone(), until: scene.stamp() + delay });
+            draft
+                .because(Why::ScaleDownDelay { replica_set: set.name.clone(), until: scene.stamp() + delay });
         } else {
             resize(scene, set, 0, draft);
         }

@@ -33,7 +33,10 @@ pub(super) fn new_replica_set<'w>(scene: &Scene<'w>, draft: &mut Draft) -> Optio
         None => create(scene, name, draft),
         Some(set) if set.owner == Owner::Nobody && set.hash == scene.hash => {
             draft.because(Why::Creating { replica_set: name });
-            draft.effect(Effect::AdoptReplicaSet { target: target_of(set), owner: owner_reference(scene.world) });
+            draft.effect(Effect::AdoptReplicaSet {
+                target: target_of(set),
+                owner: owner_reference(scene.world),
+            });
         }
         Some(_) => {
             collide(&name, draft);

@@ -49,12 +49,23 @@ impl<'w> Scene<'w> {
                 others.push(set);
             }
         }
-        others.sort_by_key(|set| (std::cmp::Reverse(set.annotations.revision), std::cmp::Reverse(set.created)));
+        others
+            .sort_by_key(|set| (std::cmp::Reverse(set.annotations.revision), std::cmp::Reverse(set.created)));
         let routed = match &spec.canary.routing {
             Routing::Mappings(routing) => Some(Routed::new(world, routing)),
             Routing::Replicas { .. } => None,
         };
-        Self { world, spec, hash: hash.clone(), step_hash: step_hash.clone(), new, stable, others, routed, before }
+        Self {
+            world,
+            spec,
+            hash: hash.clone(),
+            step_hash: step_hash.clone(),
+            new,
+            stable,
+            others,
+            routed,
+            before,
+        }
     }
 
     /// The moment of the world.

@@ -68,6 +68,7 @@ fn point(scene: &Scene<'_>, name: &str, set: &ReplicaSet, draft: &mut Draft) {
         },
         from,
         to: set.hash.clone(),
-        managed_by: (service.managed_by.as_deref() != Some(scene.spec.name.as_str())).then(|| scene.spec.name.clone()),
+        managed_by: (service.managed_by.as_deref() != Some(scene.spec.name.as_str()))
+            .then(|| scene.spec.name.clone()),
     });
 }

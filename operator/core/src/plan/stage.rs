@@ -54,7 +54,9 @@ pub(super) fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mu
         Stage::Aborted(stable) => aborted(scene, stable, draft),
         Stage::Updating => steps::advance(scene, new, revision, draft),
         Stage::StableGone => {
-            draft.because(Why::StableGone { hash: draft.status.stable_rs.clone().unwrap_or_default() });
+            let why = Why::StableGone { hash: draft.status.stable_rs.clone().unwrap_or_default() };
+            draft.stable_gone = Some(why.to_string());
+            draft.because(why);
             return None;
         }
     };

@@ -1,7 +1,7 @@
 //! The status that goes with the plan: counts, weights, conditions, phase, and the events of its transitions.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use crds::rollout::{PauseCondition, Rollout, RolloutStatus};
+use crds::rollout::{PauseCondition, Rollout, RolloutPhase, RolloutStatus};
 
 use super::commands;
 use super::draft::Draft;
@@ -12,6 +12,9 @@ use crate::conditions::{self, Kind, Observed, Transition, Truth, reason};
 use crate::phase;
 use crate::progress;
 use crate::world::{ReplicaSetStatus, World};
+
+/// Reason of the event, and in the message, when the stable ReplicaSet is gone in the middle of an update.
+const STABLE_GONE: &str = "StableReplicaSetMissing";
 
 /// Completes the status of a Rollout whose spec is valid.
 pub(super) fn record(scene: &Scene<'_>, revision: i64, writing: Option<i32>, draft: &mut Draft) {
@@ -27,6 +30,7 @@ pub(super) fn record(scene: &Scene<'_>, revision: i64, writing: Option<i32>, dra
     wake_at_deadline(scene, draft);
     duration::record(scene, draft);
     summarise(&scene.world.rollout, &mut draft.status);
+    report_stable_gone(scene, draft);
     transitions(scene, draft);
 }
 
@@ -53,11 +57,24 @@ fn derive_conditions(
         replica_set: scene.new.map(|new| new.name.as_str()),
         revision,
         abort_reason,
-        failure: scene.new.and_then(|new| new.status.failure.as_deref()),
+        failure: draft.stable_gone.as_deref().or_else(|| scene.new?.status.failure.as_deref()),
         waiting: draft.waits_for_release(),
         now: scene.stamp(),
     };
     conditions::update(&observed, &mut draft.status)
+}
+
+/// There is nothing to go back to, and requests for the stable version fail: say so at once, whatever the Rollout
+/// waits for.
+fn report_stable_gone(scene: &Scene<'_>, draft: &mut Draft) {
+    let Some(message) = draft.stable_gone.clone() else { return };
+    let told =
+        conditions::get(&scene.before, Kind::ReplicaFailure).is_some_and(|held| held.message == message);
+    if !told {
+        draft.warning(STABLE_GONE, message.clone());
+    }
+    draft.status.phase = Some(RolloutPhase::Degraded);
+    draft.status.message = Some(format!("{STABLE_GONE}: {message}"));
 }
 
 fn not_completed(scene: &Scene<'_>, revision: i64, draft: &mut Draft) {
@@ -120,7 +137,9 @@ fn weights(scene: &Scene<'_>, writing: Option<i32>, draft: &mut Draft) {
     let recorded = scene.before.canary.weights.as_ref().is_some_and(|weights| {
         weights.verified != Some(false)
             && weights.canary.weight == 0
-            && [&weights.canary, &weights.stable].into_iter().all(|it| it.pod_template_hash == draft.status.stable_rs)
+            && [&weights.canary, &weights.stable]
+                .into_iter()
+                .all(|it| it.pod_template_hash == draft.status.stable_rs)
     });
     if !(at_rest && recorded) {
         verify::record(scene, routed, writing, draft);

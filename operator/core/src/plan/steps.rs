@@ -21,7 +21,8 @@ use crate::world::ReplicaSet;
 pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> Option<i32> {
     let position = Position::of(&draft.status);
     let target = weight::set_weight(&scene.spec.canary, &position);
-    let writing = scene.routed.as_ref().and_then(|routed| traffic::to_canary(scene, routed, new, target, draft));
+    let writing =
+        scene.routed.as_ref().and_then(|routed| traffic::to_canary(scene, routed, new, target, draft));
     services::follow(scene, draft);
     if scene.spec.paused {
         draft.because(Why::UserPaused);

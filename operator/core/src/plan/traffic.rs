@@ -17,7 +17,12 @@ use crate::world::ReplicaSet;
 
 /// Moves all traffic to the stable version: after an abort, a rollback, and when the new version has become the
 /// stable one. Returns the weight that the plan writes, if it writes one.
-pub(super) fn to_stable(scene: &Scene<'_>, routed: &Routed<'_>, stable: &ReplicaSet, draft: &mut Draft) -> Option<i32> {
+pub(super) fn to_stable(
+    scene: &Scene<'_>,
+    routed: &Routed<'_>,
+    stable: &ReplicaSet,
+    draft: &mut Draft,
+) -> Option<i32> {
     services::point_stable(scene, routed, stable, draft);
     let mut writing = None;
     if routed.written() > 0 {
@@ -106,7 +111,13 @@ fn take_canary_service(
     None
 }
 
-fn raise(scene: &Scene<'_>, routed: &Routed<'_>, new: &ReplicaSet, target: i32, draft: &mut Draft) -> Option<i32> {
+fn raise(
+    scene: &Scene<'_>,
+    routed: &Routed<'_>,
+    new: &ReplicaSet,
+    target: i32,
+    draft: &mut Draft,
+) -> Option<i32> {
     let need = wanted_canary(scene, draft);
     if !replicas::enough(scene.spec.canary.threshold, new.status.available, need) {
         draft.because(waiting_for_pods(new, need));

@@ -75,7 +75,9 @@ impl Routed<'_> {
             if fold.counted() == 0 {
                 return Err(Why::NoProxy);
             }
-            waiting(&fold.canary_arm_holds(hash, need), &what, |progress| Why::WaitingForCanaryArm { progress })
+            waiting(&fold.canary_arm_holds(hash, need), &what, |progress| Why::WaitingForCanaryArm {
+                progress,
+            })
         }))
     }
 
@@ -83,7 +85,9 @@ impl Routed<'_> {
     pub(super) fn stable_arm_confirmed(&self, scene: &Scene<'_>, hash: &str, need: i32) -> Confirmation {
         let what = format!("{need} or more pods of {hash} in the stable arm and no others");
         Confirmation::of(self.ask(scene, |fold| {
-            waiting(&fold.stable_arm_holds(hash, need), &what, |progress| Why::WaitingForStableArm { progress })
+            waiting(&fold.stable_arm_holds(hash, need), &what, |progress| Why::WaitingForStableArm {
+                progress,
+            })
         }))
     }
 
@@ -165,7 +169,8 @@ fn warn_when_late(
     mut wanted: RolloutCondition,
     draft: &mut Draft,
 ) -> RolloutCondition {
-    let waiting = held(scene).filter(|it| !moved && [NOT_SERVED, NOT_SERVED_FOR_LONG].contains(&it.reason.as_str()));
+    let waiting =
+        held(scene).filter(|it| !moved && [NOT_SERVED, NOT_SERVED_FOR_LONG].contains(&it.reason.as_str()));
     let since = waiting.and_then(|it| it.last_transition_time).unwrap_or_else(|| scene.stamp());
     let late = since + routed.routing.confirm.warn_after;
     let warned = waiting.is_some_and(|it| it.reason == NOT_SERVED_FOR_LONG);

@@ -12,25 +12,25 @@ use super::pods::ReplicaSet;
 
 /// Everything that exists. Namespace `default` throughout.
 #[derive(Clone, Debug)]
-pub struct Cluster {
-    pub now: DateTime<Utc>,
-    pub rollout: Option<Rollout>,
-    pub replica_sets: BTreeMap<String, ReplicaSet>,
-    pub services: BTreeMap<String, Value>,
-    pub mappings: BTreeMap<String, Value>,
-    pub rivals: Vec<Rival>,
-    pub data_plane: DataPlane,
+pub(crate) struct Cluster {
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) rollout: Option<Rollout>,
+    pub(crate) replica_sets: BTreeMap<String, ReplicaSet>,
+    pub(crate) services: BTreeMap<String, Value>,
+    pub(crate) mappings: BTreeMap<String, Value>,
+    pub(crate) rivals: Vec<Rival>,
+    pub(crate) data_plane: DataPlane,
     /// Images whose pods never become ready.
-    pub bad_images: BTreeSet<String>,
+    pub(crate) bad_images: BTreeSet<String>,
     /// How long a pod takes to become ready.
-    pub pod_start: TimeDelta,
+    pub(crate) pod_start: TimeDelta,
     /// The hash each image got, for transcripts.
-    pub images: BTreeMap<String, String>,
+    pub(crate) images: BTreeMap<String, String>,
     version: u64,
 }
 
 impl Cluster {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             now: start(),
             rollout: None,
@@ -47,35 +47,37 @@ impl Cluster {
     }
 
     /// The next resource version; every write takes one.
-    pub fn next_version(&mut self) -> String {
+    pub(crate) fn next_version(&mut self) -> String {
         self.version += 1;
         self.version.to_string()
     }
 
     /// A server-side create or replace of the user's part of an object: status and identity stay.
-    pub fn apply(&mut self, mut object: Value) {
+    pub(crate) fn apply(&mut self, mut object: Value) {
         let name = object["metadata"]["name"].as_str().expect("metadata.name").to_owned();
         let version = self.next_version();
         match object["kind"].as_str().expect("kind") {
-            "Rollout" => self.apply_rollout(object, version),
+            "Rollout" => self.apply_rollout(object, &version),
             "Service" => {
                 let old = self.services.get(&name);
-                stamp(&mut object, old, "service", version);
-                if let Some(hash) = old.and_then(|old| old.pointer("/spec/selector/rollouts-pod-template-hash")) {
+                stamp(&mut object, old, "service", &version);
+                if let Some(hash) =
+                    old.and_then(|old| old.pointer("/spec/selector/rollouts-pod-template-hash"))
+                {
                     object["spec"]["selector"]["rollouts-pod-template-hash"] = hash.clone();
                 }
                 self.services.insert(name, object);
             }
             "Mapping" => {
                 let old = self.mappings.get(&name);
-                stamp(&mut object, old, "mapping", version);
+                stamp(&mut object, old, "mapping", &version);
                 self.mappings.insert(name, object);
             }
             other => panic!("no such kind in the simulator: {other}"),
         }
     }
 
-    fn apply_rollout(&mut self, mut object: Value, version: String) {
+    fn apply_rollout(&mut self, mut object: Value, version: &str) {
         let old = self.rollout.as_ref().map(|old| serde_json::to_value(old).expect("a Rollout is JSON"));
         let generation = match &old {
             Some(old) if old["spec"] == object["spec"] => old["metadata"]["generation"].as_i64().unwrap_or(1),
@@ -94,7 +96,7 @@ impl Cluster {
     }
 
     /// Applies a JSON merge patch to the spec side of an object.
-    pub fn patch(&mut self, kind: &str, name: &str, patch: &Value) {
+    pub(crate) fn patch(&mut self, kind: &str, name: &str, patch: &Value) {
         let mut object = match kind {
             "rollout" => serde_json::to_value(self.rollout.as_ref().expect("a Rollout")).expect("JSON"),
             "mapping" => self.mappings[name].clone(),
@@ -106,7 +108,7 @@ impl Cluster {
     }
 
     /// Applies a JSON merge patch to the Rollout's status, as the kubectl plugin does.
-    pub fn patch_status(&mut self, patch: &Value) {
+    pub(crate) fn patch_status(&mut self, patch: &Value) {
         let version = self.next_version();
         let mut object = serde_json::to_value(self.rollout.as_ref().expect("a Rollout")).expect("JSON");
         if object.get("status").is_none_or(Value::is_null) {
@@ -117,34 +119,35 @@ impl Cluster {
         self.rollout = Some(serde_json::from_value(object).expect("a readable Rollout"));
     }
 
-    pub fn rollout(&self) -> &Rollout {
+    pub(crate) fn rollout(&self) -> &Rollout {
         self.rollout.as_ref().expect("a Rollout was applied")
     }
 
     /// Puts `{v1}` where the pod-template hash of image `v1` stands.
-    pub fn readable(&self, text: &str) -> String {
+    pub(crate) fn readable(&self, text: &str) -> String {
         self.images
             .iter()
             .fold(text.to_owned(), |text, (hash, image)| text.replace(hash.as_str(), &format!("<{image}>")))
     }
 
     /// The hash of the ReplicaSet that runs an image.
-    pub fn hash_of(&self, image: &str) -> String {
+    pub(crate) fn hash_of(&self, image: &str) -> String {
         let found = self.images.iter().find(|(_, it)| *it == image);
         found.unwrap_or_else(|| panic!("no ReplicaSet runs {image}")).0.clone()
     }
 }
 
 /// When every simulation begins.
-pub fn start() -> DateTime<Utc> {
+pub(crate) fn start() -> DateTime<Utc> {
     "2030-01-01T00:00:00Z".parse().expect("a time")
 }
 
 /// Gives an object its server-side metadata.
-pub fn stamp(object: &mut Value, old: Option<&Value>, kind: &str, version: String) {
+pub(crate) fn stamp(object: &mut Value, old: Option<&Value>, kind: &str, version: &str) {
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let uid = old.map_or_else(|| json!(format!("{kind}-{name}-{version}")), |old| old["metadata"]["uid"].clone());
-    let created = old.map_or(json!(start()), |old| old["metadata"]["creationTimestamp"].clone());
+    let uid =
+        old.map_or_else(|| json!(format!("{kind}-{name}-{version}")), |old| old["metadata"]["uid"].clone());
+    let created = old.map_or_else(|| json!(start()), |old| old["metadata"]["creationTimestamp"].clone());
     object["metadata"]["namespace"] = json!("default");
     object["metadata"]["uid"] = uid;
     object["metadata"]["creationTimestamp"] = created;

@@ -8,46 +8,51 @@ use serde_json::Value;
 use super::cluster::Cluster;
 
 /// All splits of one commit, by id.
-pub type Content = BTreeMap<String, Served>;
+pub(crate) type Content = BTreeMap<String, Served>;
 
 #[derive(Clone, Debug)]
-pub struct DataPlane {
-    pub mode: Mode,
-    pub proxies: BTreeMap<String, SimulatedProxy>,
+pub(crate) struct DataPlane {
+    pub(crate) mode: Mode,
+    pub(crate) proxies: BTreeMap<String, SimulatedProxy>,
     /// Requests under way, by pod-template hash.
-    pub in_flight: BTreeMap<String, u64>,
-    pub compiled: Content,
+    pub(crate) in_flight: BTreeMap<String, u64>,
+    pub(crate) compiled: Content,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     NotConfigured,
     Unreachable,
     Ready,
 }
 
 #[derive(Clone, Debug)]
-pub struct SimulatedProxy {
+pub(crate) struct SimulatedProxy {
     /// Acknowledges as soon as it is sent something; else only on `ack`.
-    pub prompt: bool,
-    pub known: bool,
-    pub served: Content,
-    pub sent: Option<Content>,
+    pub(crate) prompt: bool,
+    pub(crate) known: bool,
+    pub(crate) served: Content,
+    pub(crate) sent: Option<Content>,
 }
 
 impl DataPlane {
-    pub fn new() -> Self {
-        Self { mode: Mode::Ready, proxies: BTreeMap::new(), in_flight: BTreeMap::new(), compiled: Content::new() }
+    pub(crate) fn new() -> Self {
+        Self {
+            mode: Mode::Ready,
+            proxies: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            compiled: Content::new(),
+        }
     }
 
     /// Adds a proxy that has not yet told what it serves.
-    pub fn add(&mut self, name: &str, prompt: bool) {
+    pub(crate) fn add(&mut self, name: &str, prompt: bool) {
         let proxy = SimulatedProxy { prompt, known: prompt, served: self.compiled.clone(), sent: None };
         self.proxies.insert(name.to_owned(), proxy);
     }
 
     /// Sends the newest commit to every proxy that has acknowledged its last one.
-    pub fn send(&mut self, compiled: Content) {
+    pub(crate) fn send(&mut self, compiled: Content) {
         for proxy in self.proxies.values_mut() {
             if proxy.prompt {
                 proxy.known = true;
@@ -61,7 +66,7 @@ impl DataPlane {
     }
 
     /// The proxy acknowledges what it was sent, and is sent what came since.
-    pub fn acknowledge(&mut self, name: &str) {
+    pub(crate) fn acknowledge(&mut self, name: &str) {
         let compiled = self.compiled.clone();
         let proxy = self.proxies.get_mut(name).unwrap_or_else(|| panic!("no proxy {name}"));
         if let Some(sent) = proxy.sent.take() {
@@ -72,18 +77,23 @@ impl DataPlane {
     }
 
     /// Whether some proxy could send a new request to pods of this hash.
-    pub fn routable(&self, hash: &str) -> bool {
+    pub(crate) fn routable(&self, hash: &str) -> bool {
         self.proxies.values().any(|proxy| {
-            !proxy.known || proxy.contents().flat_map(Content::values).flat_map(|it| &it.arms).any(|arm| {
-                arm.share > 0 && arm.endpoints.get(hash).is_some_and(|ready| *ready > 0)
-            })
+            !proxy.known
+                || proxy
+                    .contents()
+                    .flat_map(Content::values)
+                    .flat_map(|it| &it.arms)
+                    .any(|arm| arm.share > 0 && arm.endpoints.get(hash).is_some_and(|ready| *ready > 0))
         })
     }
 
-    pub fn traffic(&self) -> Traffic {
+    pub(crate) fn traffic(&self) -> Traffic {
         match self.mode {
             Mode::NotConfigured => Traffic::NotConfigured,
-            Mode::Unreachable => Traffic::Unknown { reason: "the traffic server cannot be reached".to_owned() },
+            Mode::Unreachable => {
+                Traffic::Unknown { reason: "the traffic server cannot be reached".to_owned() }
+            }
             Mode::Ready => Traffic::Ready(self.facts()),
         }
     }
@@ -95,7 +105,10 @@ impl DataPlane {
             known: proxy.known,
         });
         let known = || self.proxies.iter().filter(|(_, proxy)| proxy.known);
-        let ids = known().flat_map(|(_, proxy)| proxy.contents()).flat_map(Content::keys).chain(self.compiled.keys());
+        let ids = known()
+            .flat_map(|(_, proxy)| proxy.contents())
+            .flat_map(Content::keys)
+            .chain(self.compiled.keys());
         let ids: std::collections::BTreeSet<&String> = ids.collect();
         let splits = ids.into_iter().map(|id| Split {
             id: id.clone(),
@@ -109,7 +122,10 @@ impl DataPlane {
             compiled: self.compiled.get(id).cloned(),
             problem: None,
         });
-        let hashes = self.compiled.values().chain(known().flat_map(|(_, proxy)| proxy.contents()).flat_map(Content::values));
+        let hashes = self
+            .compiled
+            .values()
+            .chain(known().flat_map(|(_, proxy)| proxy.contents()).flat_map(Content::values));
         let mut loads: BTreeMap<String, Load> = hashes
             .flat_map(|served| &served.arms)
             .flat_map(|arm| arm.endpoints.keys())
@@ -129,18 +145,22 @@ impl DataPlane {
 
 impl SimulatedProxy {
     /// What it serves, or may since it was sent.
-    pub fn contents(&self) -> impl Iterator<Item = &Content> {
+    pub(crate) fn contents(&self) -> impl Iterator<Item = &Content> {
         std::iter::once(&self.served).chain(&self.sent)
     }
 }
 
 impl Cluster {
     /// Compiles all Mappings and sends the result.
-    pub fn run_data_plane(&mut self) {
+    pub(crate) fn run_data_plane(&mut self) {
         let mut groups: BTreeMap<String, Vec<(&String, &Value)>> = BTreeMap::new();
         for (name, mapping) in &self.mappings {
             let spec = &mapping["spec"];
-            let key = format!("{}{}", spec["hostname"].as_str().unwrap_or("*"), spec["prefix"].as_str().unwrap_or("/"));
+            let key = format!(
+                "{}{}",
+                spec["hostname"].as_str().unwrap_or("*"),
+                spec["prefix"].as_str().unwrap_or("/")
+            );
             groups.entry(key).or_default().push((name, mapping));
         }
         let content = groups.into_iter().map(|(key, group)| (key, self.split(&group))).collect();
@@ -175,7 +195,7 @@ impl Cluster {
 }
 
 /// The name in a Mapping's `service`.
-pub fn service_name(service: &str) -> String {
+pub(crate) fn service_name(service: &str) -> String {
     let authority = service.split_once("://").map_or(service, |(_, rest)| rest);
     authority.split([':', '.']).next().unwrap_or_default().to_owned()
 }

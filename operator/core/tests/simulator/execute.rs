@@ -11,10 +11,10 @@ use super::pods::ReplicaSet;
 
 /// A precondition failed: the plan was made from a `World` that is no longer true.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Refused(pub String);
+pub(crate) struct Refused(pub String);
 
 impl Cluster {
-    pub fn execute(&mut self, effect: &Effect) -> Result<(), Refused> {
+    pub(crate) fn execute(&mut self, effect: &Effect) -> Result<(), Refused> {
         match effect {
             Effect::CreateReplicaSet { name, manifest } => self.create_replica_set(name, manifest)?,
             Effect::AdoptReplicaSet { target, .. } => self.set(target)?.owned = true,
@@ -34,7 +34,8 @@ impl Cluster {
             Effect::SetServiceSelector { target, from, to, managed_by } => {
                 let version = self.next_version();
                 let service = object(&mut self.services, target)?;
-                let held = service.pointer("/spec/selector/rollouts-pod-template-hash").and_then(Value::as_str);
+                let held =
+                    service.pointer("/spec/selector/rollouts-pod-template-hash").and_then(Value::as_str);
                 check(held == from.as_deref(), "the selector moved")?;
                 service["spec"]["selector"]["rollouts-pod-template-hash"] = json!(to);
                 if let Some(owner) = managed_by {
@@ -46,7 +47,7 @@ impl Cluster {
                 check(!self.mappings.contains_key(name), "AlreadyExists")?;
                 let version = self.next_version();
                 let mut manifest = manifest.clone();
-                stamp(&mut manifest, None, "mapping", version);
+                stamp(&mut manifest, None, "mapping", &version);
                 self.mappings.insert(name.clone(), manifest);
             }
             Effect::UpdateMapping { target, manifest } => {
@@ -88,10 +89,19 @@ impl Cluster {
     fn create_replica_set(&mut self, name: &str, manifest: &Value) -> Result<(), Refused> {
         check(!self.replica_sets.contains_key(name), "AlreadyExists")?;
         let version = self.next_version();
-        let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text =
+            |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let hash = text("/metadata/labels/rollouts-pod-template-hash");
-        assert_eq!(hash, text("/spec/selector/matchLabels/rollouts-pod-template-hash"), "selector and label agree");
-        assert_eq!(hash, text("/spec/template/metadata/labels/rollouts-pod-template-hash"), "pods carry the label");
+        assert_eq!(
+            hash,
+            text("/spec/selector/matchLabels/rollouts-pod-template-hash"),
+            "selector and label agree"
+        );
+        assert_eq!(
+            hash,
+            text("/spec/template/metadata/labels/rollouts-pod-template-hash"),
+            "pods carry the label"
+        );
         assert_eq!(manifest["spec"]["replicas"], 0, "created with no pods");
         let annotations = manifest["metadata"]["annotations"].as_object().into_iter().flatten();
         let image = text("/spec/template/spec/containers/0/image");

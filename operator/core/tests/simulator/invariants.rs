@@ -9,20 +9,20 @@ use super::cluster::Cluster;
 use super::data_plane::{Mode, service_name};
 
 #[derive(Clone, Debug, Default)]
-pub struct Invariants {
+pub(crate) struct Invariants {
     /// Selector values written to each Service since the user last did something.
     switches: BTreeSet<(String, String)>,
     /// Requests that never end are cut at the drain deadline: then a ReplicaSet may go while they run.
-    pub requests_may_be_cut: bool,
+    pub(crate) requests_may_be_cut: bool,
 }
 
 impl Invariants {
     /// The user did something: Services may be switched again.
-    pub fn user_acted(&mut self) {
+    pub(crate) fn user_acted(&mut self) {
         self.switches.clear();
     }
 
-    pub fn check(&mut self, cluster: &Cluster, effect: &Effect) {
+    pub(crate) fn check(&mut self, cluster: &Cluster, effect: &Effect) {
         let canary = cluster.rollout().spec.strategy.canary.clone().unwrap_or_default();
         let routed = canary.traffic_routing.is_some();
         match effect {
@@ -30,7 +30,10 @@ impl Invariants {
                 self.nothing_reaches(cluster, &target.name);
             }
             Effect::DeleteReplicaSet { target } => {
-                assert!(cluster.replica_sets[&target.name].pods.is_empty(), "only empty ReplicaSets are deleted");
+                assert!(
+                    cluster.replica_sets[&target.name].pods.is_empty(),
+                    "only empty ReplicaSets are deleted"
+                );
             }
             Effect::SetServiceSelector { target, to, .. } => {
                 assert!(
@@ -71,9 +74,15 @@ impl Invariants {
             return;
         }
         let ready = set.status(cluster).ready > 0;
-        assert!(!(ready && cluster.data_plane.routable(&set.hash)), "{name} goes while a proxy may route to it");
+        assert!(
+            !(ready && cluster.data_plane.routable(&set.hash)),
+            "{name} goes while a proxy may route to it"
+        );
         let in_flight = cluster.data_plane.in_flight.get(&set.hash).copied().unwrap_or(0);
-        assert!(in_flight == 0 || self.requests_may_be_cut, "{name} goes with {in_flight} requests under way");
+        assert!(
+            in_flight == 0 || self.requests_may_be_cut,
+            "{name} goes with {in_flight} requests under way"
+        );
     }
 }
 
@@ -81,7 +90,11 @@ impl Invariants {
 fn canary_carries(cluster: &Cluster, service: &Value, weight: i64) {
     let service = service_name(service.as_str().unwrap_or_default());
     let selected = &cluster.services[&service]["spec"]["selector"]["rollouts-pod-template-hash"];
-    let set = cluster.replica_sets.values().find(|set| *selected == set.hash.as_str()).expect("a selected ReplicaSet");
+    let set = cluster
+        .replica_sets
+        .values()
+        .find(|set| *selected == set.hash.as_str())
+        .expect("a selected ReplicaSet");
     let replicas = i64::from(cluster.rollout().spec.replicas.unwrap_or(1));
     let canary = cluster.rollout().spec.strategy.canary.clone().unwrap_or_default();
     if canary.steps.iter().any(|step| step.set_canary_scale.is_some()) {

@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use super::pods;
 
 impl Cluster {
-    pub fn observe(&self) -> World {
+    pub(crate) fn observe(&self) -> World {
         let rollout = self.rollout().clone();
         let canary = rollout.spec.strategy.canary.clone().unwrap_or_default();
         let bases: BTreeSet<String> = canary
@@ -61,7 +61,8 @@ impl Cluster {
             annotations: ReplicaSetAnnotations {
                 revision: annotation(contract::REVISION_ANNOTATION).and_then(|it| it.parse().ok()),
                 revision_history: annotation(contract::REVISION_HISTORY_ANNOTATION),
-                desired_replicas: annotation(contract::DESIRED_REPLICAS_ANNOTATION).and_then(|it| it.parse().ok()),
+                desired_replicas: annotation(contract::DESIRED_REPLICAS_ANNOTATION)
+                    .and_then(|it| it.parse().ok()),
                 scale_down_deadline: annotation(contract::SCALE_DOWN_DEADLINE_ANNOTATION)
                     .and_then(|it| it.parse().ok()),
                 fingerprint: annotation(contract::TEMPLATE_FINGERPRINT_ANNOTATION),
@@ -86,8 +87,12 @@ fn service(object: &Value) -> Service {
     Service {
         uid: text(object, "uid"),
         resource_version: text(object, "resourceVersion"),
-        selector: selector.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect(),
-        managed_by: object["metadata"]["annotations"][contract::MANAGED_BY_ANNOTATION].as_str().map(str::to_owned),
+        selector: selector
+            .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
+            .collect(),
+        managed_by: object["metadata"]["annotations"][contract::MANAGED_BY_ANNOTATION]
+            .as_str()
+            .map(str::to_owned),
     }
 }
 

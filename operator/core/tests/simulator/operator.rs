@@ -11,27 +11,27 @@ use super::transcript::Transcript;
 const PASSES: usize = 60;
 
 #[derive(Clone, Debug)]
-pub struct Simulator {
-    pub cluster: Cluster,
-    pub transcript: Transcript,
-    pub invariants: Invariants,
+pub(crate) struct Simulator {
+    pub(crate) cluster: Cluster,
+    pub(crate) transcript: Transcript,
+    pub(crate) invariants: Invariants,
     /// The operator stops after this many further effects or status writes, as if it were killed.
-    pub crash_after: Option<usize>,
+    pub(crate) crash_after: Option<usize>,
     wake: Wake,
 }
 
 /// What one pass did.
 #[derive(Clone, Debug)]
-pub struct Pass {
-    pub plan: Plan,
+pub(crate) struct Pass {
+    pub(crate) plan: Plan,
     /// An effect was carried out or the status was written.
-    pub changed: bool,
+    pub(crate) changed: bool,
     /// The operator was killed on the way.
-    pub crashed: bool,
+    pub(crate) crashed: bool,
 }
 
 impl Simulator {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             cluster: Cluster::new(),
             transcript: Transcript::default(),
@@ -42,7 +42,7 @@ impl Simulator {
     }
 
     /// Runs the operator until the world stands still at this moment.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for _ in 0..PASSES {
             self.cluster.run_replica_sets();
             self.cluster.run_data_plane();
@@ -63,7 +63,7 @@ impl Simulator {
     }
 
     /// One pass. A crash leaves what was done so far.
-    pub fn pass(&mut self) -> Pass {
+    pub(crate) fn pass(&mut self) -> Pass {
         let world = self.cluster.observe();
         let plan = plan(&world);
         assert_eq!(plan, operator_core::plan::plan(&world), "the same world gives the same plan");
@@ -89,7 +89,7 @@ impl Simulator {
     }
 
     /// Lets time pass, and the operator act whenever something happens.
-    pub fn tick(&mut self, by: TimeDelta) {
+    pub(crate) fn tick(&mut self, by: TimeDelta) {
         let end = self.cluster.now + by;
         self.settle();
         while let Some(next) = self.next_moment().filter(|next| *next <= end) {

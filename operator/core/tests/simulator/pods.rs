@@ -8,23 +8,23 @@ use operator_core::world::ReplicaSetStatus;
 use super::cluster::Cluster;
 
 #[derive(Clone, Debug)]
-pub struct ReplicaSet {
-    pub name: String,
-    pub uid: String,
-    pub version: String,
-    pub created: DateTime<Utc>,
-    pub hash: String,
-    pub image: String,
-    pub owned: bool,
-    pub annotations: BTreeMap<String, String>,
-    pub replicas: i32,
-    pub min_ready: i32,
+pub(crate) struct ReplicaSet {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    pub(crate) version: String,
+    pub(crate) created: DateTime<Utc>,
+    pub(crate) hash: String,
+    pub(crate) image: String,
+    pub(crate) owned: bool,
+    pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) replicas: i32,
+    pub(crate) min_ready: i32,
     /// When each pod was created, oldest first.
-    pub pods: Vec<DateTime<Utc>>,
+    pub(crate) pods: Vec<DateTime<Utc>>,
 }
 
 impl ReplicaSet {
-    pub fn status(&self, cluster: &Cluster) -> ReplicaSetStatus {
+    pub(crate) fn status(&self, cluster: &Cluster) -> ReplicaSetStatus {
         let count = |extra: i32| {
             let ready = self.pods.iter().filter(|created| self.ready(**created, extra, cluster)).count();
             i32::try_from(ready).expect("few pods")
@@ -45,7 +45,7 @@ impl ReplicaSet {
 
 impl Cluster {
     /// Makes pods match `spec.replicas`; unready and young pods go first.
-    pub fn run_replica_sets(&mut self) {
+    pub(crate) fn run_replica_sets(&mut self) {
         let now = self.now;
         for set in self.replica_sets.values_mut() {
             let wanted = usize::try_from(set.replicas).unwrap_or(0);
@@ -55,7 +55,7 @@ impl Cluster {
     }
 
     /// Ready pods by hash that a Service selects.
-    pub fn endpoints(&self, service: &str) -> BTreeMap<String, u32> {
+    pub(crate) fn endpoints(&self, service: &str) -> BTreeMap<String, u32> {
         let Some(service) = self.services.get(service) else { return BTreeMap::new() };
         let wanted = service.pointer("/spec/selector/rollouts-pod-template-hash").and_then(|it| it.as_str());
         let selected = self.replica_sets.values().filter(|set| wanted.is_none_or(|hash| hash == set.hash));
@@ -67,7 +67,7 @@ impl Cluster {
     }
 
     /// The next moment at which a pod becomes ready or available.
-    pub fn next_pod_change(&self) -> Option<DateTime<Utc>> {
+    pub(crate) fn next_pod_change(&self) -> Option<DateTime<Utc>> {
         let moments: BTreeSet<DateTime<Utc>> = self
             .replica_sets
             .values()

@@ -28,7 +28,7 @@ use super::data_plane::Mode;
 
 impl Simulator {
     /// Runs a whole script; `manifest` reads a file of the manifests folder.
-    pub fn run_script(&mut self, script: &str, manifest: impl Fn(&str) -> String) {
+    pub(crate) fn run_script(&mut self, script: &str, manifest: impl Fn(&str) -> String) {
         for line in script.lines() {
             let line = line.split('#').next().unwrap_or_default().trim();
             if line.is_empty() {
@@ -85,7 +85,10 @@ impl Simulator {
             ["dataplane", "none"] => self.cluster.data_plane.mode = Mode::NotConfigured,
             ["requests", image, count] => {
                 let hash = self.cluster.hash_of(image);
-                self.cluster.data_plane.in_flight.insert(hash, u64::try_from(number(count)).expect("a count"));
+                self.cluster
+                    .data_plane
+                    .in_flight
+                    .insert(hash, u64::try_from(number(count)).expect("a count"));
             }
             ["fail", "pods", image] => drop(self.cluster.bad_images.insert(image.to_owned())),
             ["heal", "pods", image] => {
@@ -94,7 +97,11 @@ impl Simulator {
             ["rival", rollout, kind @ ("service" | "mapping"), name] => {
                 let name = name.to_owned();
                 let claim = if kind == "service" { Claim::Service(name) } else { Claim::Mapping(name) };
-                self.cluster.rivals.push(Rival { rollout: rollout.to_owned(), created: start(), claim });
+                self.cluster.rivals.push(Rival {
+                    rollout: rollout.to_owned(),
+                    created: start() - TimeDelta::hours(1),
+                    claim,
+                });
             }
             ["rival", "leaves"] => self.cluster.rivals.clear(),
             _ => panic!("no such command: {line}"),
@@ -103,27 +110,27 @@ impl Simulator {
     }
 
     /// Applies all documents of a YAML text.
-    pub fn apply(&mut self, yaml: &str) {
+    pub(crate) fn apply(&mut self, yaml: &str) {
         let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).expect("readable YAML");
         for document in documents {
             self.cluster.apply(document);
         }
     }
 
-    pub fn set_image(&mut self, image: &str) {
+    pub(crate) fn set_image(&mut self, image: &str) {
         let template = self.cluster.rollout().spec.template.clone().expect("a template");
         let mut containers = template.0["spec"]["containers"].clone();
         containers[0]["image"] = json!(image);
         self.patch_spec(&json!({"template": {"spec": {"containers": containers}}}));
     }
 
-    pub fn patch_spec(&mut self, patch: &Value) {
+    pub(crate) fn patch_spec(&mut self, patch: &Value) {
         let name = self.cluster.rollout().metadata.name.clone().expect("a name");
         self.cluster.patch("rollout", &name, &json!({"spec": patch}));
     }
 
     /// What `kubectl argo rollouts promote` patches (reference §5.2).
-    pub fn promote(&mut self) {
+    pub(crate) fn promote(&mut self) {
         if self.cluster.rollout().spec.paused {
             self.patch_spec(&json!({"paused": false}));
         }
@@ -143,7 +150,8 @@ impl Simulator {
         let cluster = self.cluster.clone();
         for set in cluster.replica_sets.values() {
             let status = set.status(&cluster);
-            let revision = set.annotations.get(crds::contract::REVISION_ANNOTATION).map_or("?", String::as_str);
+            let revision =
+                set.annotations.get(crds::contract::REVISION_ANNOTATION).map_or("?", String::as_str);
             let line = format!(
                 "        {} revision {revision}: {} wanted, {} pods, {} ready, {} available",
                 set.name, set.replicas, status.replicas, status.ready, status.available

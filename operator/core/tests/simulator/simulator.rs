@@ -4,16 +4,16 @@
 //! It keeps Kubernetes' rules that the engine relies on (uids, resource versions, preconditions, stale plans fail),
 //! and checks the engine's promises at every effect ([`invariants`]). Time moves only by [`Simulator::tick`].
 
-#![allow(dead_code, reason = "each test target uses a part of it")]
+#![expect(clippy::panic, reason = "a script that cannot be read and a broken promise end the test")]
 
-pub mod cluster;
-pub mod data_plane;
-pub mod execute;
-pub mod invariants;
-pub mod observe;
-pub mod operator;
-pub mod pods;
-pub mod script;
-pub mod transcript;
+pub(crate) mod cluster;
+pub(crate) mod data_plane;
+pub(crate) mod execute;
+pub(crate) mod invariants;
+pub(crate) mod observe;
+pub(crate) mod operator;
+pub(crate) mod pods;
+pub(crate) mod script;
+pub(crate) mod transcript;
 
-pub use operator::Simulator;
+pub(crate) use operator::Simulator;

@@ -9,7 +9,7 @@ use operator_core::why::Why;
 use super::cluster::{Cluster, start};
 
 #[derive(Clone, Debug, Default)]
-pub struct Transcript {
+pub(crate) struct Transcript {
     text: String,
     /// The last reason written, to write each once.
     why: String,
@@ -18,11 +18,11 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    pub fn command(&mut self, line: &str) {
+    pub(crate) fn command(&mut self, line: &str) {
         if !self.text.is_empty() {
             self.text.push('\n');
         }
@@ -30,7 +30,7 @@ impl Transcript {
         self.time.clear();
     }
 
-    pub fn line(&mut self, cluster: &Cluster, line: &str) {
+    pub(crate) fn line(&mut self, cluster: &Cluster, line: &str) {
         let seconds = (cluster.now - start()).num_seconds();
         let time = format!("{:>2}:{:02}", seconds / 60, seconds % 60);
         let shown = if time == self.time { "" } else { &time };
@@ -38,7 +38,7 @@ impl Transcript {
         self.time = time;
     }
 
-    pub fn why(&mut self, cluster: &Cluster, why: &Why) {
+    pub(crate) fn why(&mut self, cluster: &Cluster, why: &Why) {
         let text = why.to_string();
         if text != self.why {
             self.line(cluster, &format!("why     {text}"));
@@ -46,11 +46,11 @@ impl Transcript {
         }
     }
 
-    pub fn effect(&mut self, cluster: &Cluster, effect: &Effect) {
+    pub(crate) fn effect(&mut self, cluster: &Cluster, effect: &Effect) {
         self.line(cluster, &describe(effect));
     }
 
-    pub fn status(&mut self, cluster: &Cluster, before: &RolloutStatus, after: &RolloutStatus) {
+    pub(crate) fn status(&mut self, cluster: &Cluster, before: &RolloutStatus, after: &RolloutStatus) {
         let (before, after) = (summary(before), summary(after));
         if before != after {
             self.line(cluster, &format!("status  {after}"));
@@ -78,7 +78,10 @@ fn describe(effect: &Effect) -> String {
             format!("switch  Service {} {} -> {to}", target.name, from.as_deref().unwrap_or("(none)"))
         }
         Effect::CreateMapping { name, manifest } => {
-            format!("create  Mapping {name} weight {} to {}", manifest["spec"]["weight"], manifest["spec"]["service"])
+            format!(
+                "create  Mapping {name} weight {} to {}",
+                manifest["spec"]["weight"], manifest["spec"]["service"]
+            )
         }
         Effect::UpdateMapping { target, manifest } => {
             format!("update  Mapping {} weight {}", target.name, manifest["spec"]["weight"])
