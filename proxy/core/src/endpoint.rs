@@ -10,7 +10,7 @@ use crate::padded::Padded;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointId(pub u64);
 
-/// One server of one version, shared by all snapshots that route to it and by the requests it has.
+/// One server of one version in one cluster, shared by all snapshots that route to it and by the requests it has.
 #[derive(Debug)]
 pub struct Endpoint {
     /// Its name in this process.

@@ -123,7 +123,7 @@ async fn forward_to(
                 return refuse(worker, Reason::UpstreamProtocol);
             };
             arm.counters(tries.placed()).count_answer(StatusCode::SWITCHING_PROTOCOLS);
-            switch_protocols(worker, answered, client_side)
+            switch_protocols(worker, answered, client_side, progress, arm.idle_timeout)
         }
         Ok(answered) => {
             arm.counters(tries.placed()).count_answer(answered.response.status());
@@ -183,8 +183,8 @@ fn offer_upgrade(headers: &mut HeaderMap, protocol: Option<&HeaderValue>) {
     }
 }
 
-/// Resolves when the arm's time for a response head is over.
-async fn expire(deadline: Option<Instant>, idle: Option<Duration>, progress: &Progress) -> Reason {
+/// Resolves at the deadline, or when nothing has moved for the idle timeout.
+pub(super) async fn expire(deadline: Option<Instant>, idle: Option<Duration>, progress: &Progress) -> Reason {
     loop {
         let idle_at = idle.map(|it| progress.last.get() + it);
         let Some(at) = [deadline, idle_at].into_iter().flatten().min() else {
@@ -208,10 +208,16 @@ fn pass_on(answered: Answered, progress: Rc<Progress>, idle: Option<Duration>) -
     Response::from_parts(parts, Download::upstream(incoming, progress, in_flight, connection, idle))
 }
 
-fn switch_protocols(worker: &Rc<Worker>, answered: Answered, client_side: OnUpgrade) -> Response<Download> {
+fn switch_protocols(
+    worker: &Rc<Worker>,
+    answered: Answered,
+    client_side: OnUpgrade,
+    progress: Rc<Progress>,
+    idle: Option<Duration>,
+) -> Response<Download> {
     let Answered { mut response, in_flight, connection: _ } = answered;
     let upstream_side = hyper::upgrade::on(&mut response);
-    worker.tasks.spawn_local(tunnel::run(client_side, upstream_side, in_flight));
+    worker.tasks.spawn_local(tunnel::run(client_side, upstream_side, in_flight, progress, idle));
     let (mut parts, _) = response.into_parts();
     let protocol = parts.headers.get(UPGRADE).cloned();
     forward::remove_hop_by_hop(&mut parts.headers);

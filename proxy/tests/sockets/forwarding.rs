@@ -229,3 +229,22 @@ async fn protocols_are_switched_where_both_sides_want_it() {
     drop(stream);
     link.report(|it| it.in_flight.is_empty()).await;
 }
+
+#[tokio::test]
+async fn a_tunnel_in_which_nothing_moves_ends_after_the_idle_timeout() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let pod = RawPod::start(|mut stream, _| async move {
+        read_head(&mut stream).await.unwrap();
+        let switch = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+        stream.write_all(switch).await.unwrap();
+        let mut end = [0];
+        let _ = stream.read(&mut end).await;
+    })
+    .await;
+    let proxy = Proxy::start(&operator, &directory);
+    let idle = route_with("/", &[("a", 10_000)], |arm| arm.idle_timeout_ms = Some(50));
+    operator.configure(vec![cluster("a", &[(pod.address, "h1")]), idle]).await;
+    let request = "GET / HTTP/1.1\r\nhost: h\r\nconnection: Upgrade\r\nupgrade: echo\r\n\r\n";
+    let response = client::raw(proxy.http, request).await;
+    assert!(response.starts_with("HTTP/1.1 101 "), "{response}");
+}

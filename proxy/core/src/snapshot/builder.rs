@@ -238,7 +238,7 @@ impl Registry {
     fn cluster(&mut self, cluster: &model::Cluster) -> Cluster {
         let mut of = |draining: bool| {
             let members = cluster.endpoints.iter().filter(|it| it.draining == draining);
-            members.map(|it| self.endpoint(it)).collect()
+            members.map(|it| self.endpoint(&cluster.id, it)).collect()
         };
         Cluster {
             id: cluster.id.clone(),

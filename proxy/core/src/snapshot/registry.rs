@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use proxy_config::model::{self, ArmId, SplitId, Version};
+use proxy_config::model::{self, ArmId, ClusterId, SplitId, Version};
 
 use crate::{
     counters::ArmCounters,
@@ -24,7 +24,9 @@ const PAST_VERSIONS: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     splits: HashMap<SplitId, Kept>,
-    endpoints: HashMap<(model::Address, Version), Weak<Endpoint>>,
+    /// By cluster as well: a Service whose selector changes is a new cluster at the same address, and must not
+    /// get the connections to the pods before.
+    endpoints: HashMap<(ClusterId, model::Address, Version), Weak<Endpoint>>,
     refused: BTreeMap<String, Arc<Refused>>,
     next_endpoint: u64,
     /// Counts how often counters were asked for; orders them by age.
@@ -94,13 +96,13 @@ impl Registry {
         self.splits.remove(split);
     }
 
-    pub(super) fn endpoint(&mut self, endpoint: &model::Endpoint) -> Arc<Endpoint> {
-        let key = (endpoint.address.clone(), endpoint.version.clone());
+    pub(super) fn endpoint(&mut self, cluster: &ClusterId, endpoint: &model::Endpoint) -> Arc<Endpoint> {
+        let key = (cluster.clone(), endpoint.address.clone(), endpoint.version.clone());
         if let Some(known) = self.endpoints.get(&key).and_then(Weak::upgrade) {
             return known;
         }
         self.next_endpoint += 1;
-        let made = Endpoint::new(EndpointId(self.next_endpoint), key.0.clone(), key.1.clone());
+        let made = Endpoint::new(EndpointId(self.next_endpoint), key.1.clone(), key.2.clone());
         let made = Arc::new(made);
         self.endpoints.insert(key, Arc::downgrade(&made));
         made

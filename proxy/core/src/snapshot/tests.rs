@@ -208,6 +208,24 @@ fn draining_endpoints_get_nothing_new_and_are_seen_until_they_are_idle() {
 }
 
 #[test]
+fn one_address_in_two_clusters_is_two_endpoints_of_one_version() {
+    let mut fixture = Fixture::default();
+    let servers = [("198.18.0.1:80", "h1", false)];
+    let both = [("before", 5_000), ("now", 5_000)];
+    let snapshot =
+        fixture.apply(vec![cluster("before", &servers), cluster("now", &servers), route("/", &both)]);
+    let of = |arm: usize| Arc::clone(&split(&snapshot, "/").arms[arm].cluster.endpoints[0]);
+    let (before, now) = (of(0), of(1));
+    assert_ne!(before.id, now.id, "connections of the one are not used for the other");
+    before.enter();
+    now.enter();
+    assert_eq!(fixture.builder.loads(), [VersionLoad { version: now.version.clone(), requests: 2 }]);
+    fixture
+        .apply(vec![route("/", &[("now", 10_000)]), Change::Removed(Key::Cluster(ClusterId::new("before")))]);
+    assert!(!before.is_routable() && now.is_routable());
+}
+
+#[test]
 fn a_pattern_that_does_not_compile_changes_nothing() {
     let mut fixture = Fixture::default();
     let before = fixture.apply(vec![cluster("a", &[]), route("/a", &[("a", 10_000)])]);
