@@ -1,7 +1,8 @@
-//! Schema fragments that the types cannot say by themselves.
+//! Schemas: what the types cannot say by themselves, what the API server demands, and what it would say of an object.
 
 pub mod pod_template;
 pub mod structural;
+pub mod validate;
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use crds::schema::validate::violations;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-
-use crate::schema;
 
 static DEFINITIONS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(crds::definition::all);
 
@@ -70,7 +69,10 @@ impl Document {
         let Some(version) = versions.iter().find(|served| served["name"] == version) else {
             return vec![format!("version {version} is not served")];
         };
-        schema::errors(&version["schema"]["openAPIV3Schema"], &self.object)
+        violations(&version["schema"]["openAPIV3Schema"], &self.object)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     /// What serde says.

@@ -1,7 +1,6 @@
 //! Manifests that people apply: they must be read by the types and taken by the generated definitions.
 
 mod documents;
-mod schema;
 
 use std::path::Path;
 
