@@ -21,7 +21,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::clock;
+use crate::{clock, errors};
 
 /// How often each ConfigMap and the age of the serving certificate are looked at.
 const EVERY: Duration = Duration::from_mins(1);
@@ -43,7 +43,7 @@ pub async fn keep(
                 Ok(false) => {}
                 Err(error) => warn!(
                     namespace,
-                    error = &error as &dyn std::error::Error,
+                    error = errors::chain(&error),
                     "the certificate authority is not published"
                 ),
             }
@@ -52,7 +52,7 @@ pub async fn keep(
             Ok(true) => info!("signed another serving certificate"),
             Ok(false) => {}
             Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "the serving certificate is not renewed");
+                warn!(error = errors::chain(&error), "the serving certificate is not renewed");
             }
         }
     }

@@ -23,14 +23,14 @@ mod shared;
 mod state;
 mod traffic;
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use kube::Client;
 use operator_routes::ObjectName;
 use proxy_config::SERVER_NAME;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 pub use self::{
     authentication::{Authenticate, Caller, Rejection, TokenReviews},
@@ -39,11 +39,14 @@ pub use self::{
 };
 pub(crate) use self::{metrics::Metrics, shared::Shared};
 use crate::{
-    certificates::{self, AuthorityError, PublishError, ServingCertificate},
-    clock,
+    certificates::{self, Authority, AuthorityError, ServingCertificate},
+    clock, errors,
     lease::Tenure,
     routes,
 };
+
+/// After the certificate authority was not to be had.
+const ESTABLISH_AGAIN: Duration = Duration::from_secs(2);
 
 /// Everything that the route controller and its server need.
 #[derive(Clone)]
@@ -86,9 +89,6 @@ pub struct Settings {
 /// Why this part of the operator ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The certificate authority is not to be had.
-    #[error("failed to establish the certificate authority")]
-    Authority(#[source] PublishError),
     /// There is no serving certificate.
     #[error("failed to sign the serving certificate")]
     Certificate(#[source] AuthorityError),
@@ -103,12 +103,14 @@ pub enum Error {
 /// Compiles the routes and serves the proxies until `shutdown`.
 ///
 /// # Errors
-/// If the socket or the certificate authority is not to be had: the process should end and try again.
+/// If the socket is not to be had, or a library refuses what it always takes. An API server out of reach is waited for.
 pub async fn run(context: Context) -> Result<(), Error> {
     let Context { client, settings, tenure, registry, shutdown } = context;
     let metrics = Metrics::new(&registry).map_err(Error::Metrics)?;
     let listener = server::bind(settings.listen).await.map_err(Error::Serve)?;
-    let authority = certificates::establish(&client, &settings.namespace).await.map_err(Error::Authority)?;
+    let Some(authority) = shutdown.run_until_cancelled(establish(&client, &settings.namespace)).await else {
+        return Ok(());
+    };
     let certificate = ServingCertificate::new(&authority, names(&settings), clock::now());
     let certificate = Arc::new(certificate.map_err(Error::Certificate)?);
     let shared = Arc::new(Shared::new(metrics));
@@ -131,6 +133,24 @@ pub async fn run(context: Context) -> Result<(), Error> {
     };
     let (served, (), ()) = tokio::join!(serving, certificates, routes);
     served.map_err(Error::Serve)
+}
+
+/// The certificate authority, waited for while the API server or the Secret does not give it.
+async fn establish(client: &Client, namespace: &str) -> Authority {
+    let mut said = None;
+    loop {
+        match certificates::establish(client, namespace).await {
+            Ok(authority) => return authority,
+            Err(error) => {
+                let error = errors::chain(&error);
+                if said.as_ref() != Some(&error) {
+                    warn!(error, "no certificate authority yet; trying again");
+                    said = Some(error);
+                }
+            }
+        }
+        sleep(ESTABLISH_AGAIN).await;
+    }
 }
 
 /// The names in the serving certificate.

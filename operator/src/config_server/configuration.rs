@@ -196,11 +196,10 @@ fn take(
                 let version = Version { namespace: it.namespace.into(), hash: it.hash.into() };
                 (version, it.requests)
             });
-            let report = Report {
-                in_flight: in_flight.collect(),
-                served: position(report.served)?,
-                oldest_pinned: position(report.oldest_pinned)?,
-            };
+            let served = position(report.served)?;
+            // What began with the empty snapshot of the start is sent nowhere.
+            let oldest_pinned = report.oldest_pinned.map_or(Ok(served), |pinned| position(Some(pinned)))?;
+            let report = Report { in_flight: in_flight.collect(), served, oldest_pinned };
             shared.report(session, report);
             Ok(())
         }

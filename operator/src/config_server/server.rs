@@ -174,3 +174,6 @@ fn acceptor(certificate: Arc<ServingCertificate>) -> Result<TlsAcceptor, ServeEr
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
+
+#[cfg(test)]
+mod tests;

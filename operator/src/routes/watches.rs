@@ -187,7 +187,11 @@ impl Watch {
     async fn custom<K>(&self, group: &str, versions: &[&str], kind: &str, told: impl Fn(K) -> Told)
     where
         K: Resource<Scope = DynamicResourceScope, DynamicType = ApiResource>
-            + Clone + DeserializeOwned + Debug + Send + 'static,
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + 'static,
     {
         loop {
             if let Some(resource) =

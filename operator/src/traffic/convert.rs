@@ -74,7 +74,8 @@ fn arm(arm: wire::Arm) -> Result<Arm, Malformed> {
     };
     Ok(Arm {
         mapping: name(&arm.mapping)?,
-        service: name(&arm.service)?,
+        // Empty for an arm that goes to an address or a DNS name.
+        service: if arm.service.is_empty() { ObjectName::new("", "") } else { name(&arm.service)? },
         written,
         share: arm.share,
         endpoints: arm.endpoints.into_iter().map(|it| (it.hash, it.ready)).collect(),

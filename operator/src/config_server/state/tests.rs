@@ -1,1 +1,360 @@
+use operator_routes::{
+    Compiler, ObjectChange, Settings,
+    object::{
+        EndpointCondition, EndpointSlice, Family, MappingObject, Pod, Service, ServicePort, SliceEndpoint,
+    },
+};
+use proxy_config::{model::Config, wire::traffic as wire};
+use serde_json::json;
 
+use super::*;
+
+const EPOCH: Epoch = Epoch { created: 7, transitions: 2 };
+
+/// A compiler with a stable and a canary Mapping, and the state that serves what it compiles.
+struct World {
+    compiler: Compiler,
+    state: State,
+    version: u64,
+}
+
+/// A proxy as the config service sees it: what it was sent and what it made of it.
+struct Peer {
+    id: ProxyId,
+    connection: Connection,
+    config: Config,
+    last: Option<Position>,
+}
+
+fn name(text: &str) -> ObjectName {
+    ObjectName::new("shop", text)
+}
+
+impl World {
+    fn new() -> Self {
+        let settings = Settings { ambassador_id: "default".to_owned(), listener_port: 8080 };
+        let mut compiler = Compiler::new(settings);
+        compiler.compile();
+        let state = State::new(EPOCH, compiler.compiled(), BTreeMap::new());
+        let mut world = Self { compiler, state, version: 1 };
+        for (service, hash, address) in [("stable", "old", 1), ("canary", "new", 2)] {
+            world.service(service, hash, address);
+        }
+        world.mapping("stable", None);
+        world.mapping("canary", Some(0));
+        world
+    }
+
+    fn change(&mut self, change: ObjectChange) {
+        self.compiler.apply(change);
+        let delta = self.compiler.compile();
+        self.state.publish(&delta);
+    }
+
+    fn next_version(&mut self) -> Arc<str> {
+        self.version += 1;
+        self.version.to_string().into()
+    }
+
+    fn mapping(&mut self, service: &str, weight: Option<u8>) {
+        let spec = json!({"prefix": "/", "service": service, "resolver": "endpoint", "weight": weight});
+        let mapping = MappingObject {
+            resource_version: self.next_version(),
+            owned_by_rollout: service == "canary",
+            spec,
+        };
+        self.change(ObjectChange::Mapping(name(service), Some(mapping)));
+    }
+
+    /// A Service with one pod of a version.
+    fn service(&mut self, service: &str, hash: &str, address: u8) {
+        let ports = vec![ServicePort { name: String::new(), port: 80, target: None }];
+        let slim = Service { resource_version: self.next_version(), ports, ..Service::default() };
+        self.change(ObjectChange::Service(name(service), Some(slim)));
+        self.change(ObjectChange::Pod(name(hash), Some(Pod { hash: hash.into() })));
+        self.slice(service, &[(hash, address)]);
+    }
+
+    fn slice(&mut self, service: &str, pods: &[(&str, u8)]) {
+        let endpoint = |(pod, address): &(&str, u8)| SliceEndpoint {
+            address: std::net::IpAddr::from([198, 18, 0, *address]),
+            condition: EndpointCondition::Ready,
+            pod: Some((*pod).into()),
+        };
+        let slice = EndpointSlice {
+            resource_version: self.next_version(),
+            service: service.into(),
+            family: Family::V4,
+            ports: BTreeMap::from([(String::new(), 8080)]),
+            endpoints: pods.iter().map(endpoint).collect(),
+        };
+        self.change(ObjectChange::EndpointSlice(name(&format!("{service}-1")), Some(slice)));
+    }
+
+    fn connect(&mut self, boot: &str, last: Option<&Peer>) -> Peer {
+        let id = ProxyId { pod: "uid".to_owned(), boot: boot.to_owned() };
+        let hello = Hello {
+            last: last.and_then(|peer| peer.last),
+            digest: last.map(|peer| proxy_config::digest::digest(&peer.config)).unwrap_or_default(),
+        };
+        let connection = self.state.connect(&id, name("proxy"), &hello);
+        let config = last.map(|peer| peer.config.clone()).unwrap_or_default();
+        Peer { id, connection, config, last: last.and_then(|peer| peer.last) }
+    }
+
+    /// Sends a proxy what it may be sent. Says how many changes that were.
+    fn send(&mut self, peer: &mut Peer) -> Option<usize> {
+        let commit = self.state.next_commit(&peer.id, peer.connection, Instant::now())?;
+        if commit.full {
+            peer.config = Config::default();
+        }
+        let changes = commit.changes.len();
+        commit.changes.into_iter().for_each(|change| peer.config.apply(change));
+        peer.last = Some(commit.position);
+        Some(changes)
+    }
+
+    fn acknowledge(&mut self, peer: &Peer) {
+        let position = peer.last.unwrap();
+        assert!(self.state.acknowledge(&peer.id, peer.connection, position, Instant::now()).is_some());
+    }
+
+    fn report(&mut self, peer: &Peer, oldest_pinned: Position, in_flight: &[(&str, u64)]) {
+        let version = |hash: &str| Version { namespace: "shop".into(), hash: hash.into() };
+        let report = Report {
+            served: peer.last.unwrap(),
+            oldest_pinned,
+            in_flight: in_flight.iter().map(|(hash, requests)| (version(hash), *requests)).collect(),
+        };
+        self.state.report(&peer.id, peer.connection, report);
+    }
+}
+
+/// What a watcher knows: the split's views as `canary share: proxies`, and the loads.
+#[derive(Default)]
+struct Known {
+    views: Vec<String>,
+    compiled: Option<u32>,
+    problem: String,
+    loads: BTreeMap<String, (u64, bool, bool)>,
+    fleet: Vec<(String, bool)>,
+}
+
+impl Known {
+    fn update(&mut self, updates: Vec<Update>) -> &mut Self {
+        let share = |served: &wire::Served| {
+            served.arms.iter().find(|arm| arm.mapping == "shop/canary").map(|arm| arm.share)
+        };
+        for update in updates {
+            for split in update.splits.into_iter().filter(|split| split.id == "mapping */") {
+                let view = |view: wire::View| {
+                    let share = view.served.as_ref().and_then(share);
+                    format!(
+                        "{}: {}",
+                        share.map_or_else(|| "-".to_owned(), |share| share.to_string()),
+                        view.proxies.join(" ")
+                    )
+                };
+                self.views = split.views.into_iter().map(view).collect();
+                self.compiled = split.compiled.as_ref().and_then(share);
+                self.problem = split.problem;
+            }
+            for load in update.loads {
+                self.loads.insert(load.hash, (load.in_flight, load.routable, load.settled));
+            }
+            if let Some(fleet) = update.fleet {
+                self.fleet = fleet.proxies.into_iter().map(|proxy| (proxy.id, proxy.known)).collect();
+            }
+        }
+        self
+    }
+}
+
+#[test]
+fn a_proxy_gets_everything_first_and_then_what_changes() {
+    let mut world = World::new();
+    let mut peer = world.connect("a", None);
+    assert!(world.send(&mut peer).is_some_and(|changes| changes > 3));
+    assert_eq!(peer.config, world.compiler.compiled().config);
+    world.acknowledge(&peer);
+    assert_eq!(world.send(&mut peer), None, "nothing has changed");
+    world.mapping("canary", Some(20));
+    assert_eq!(world.send(&mut peer), Some(1), "the route alone");
+    assert_eq!(peer.config, world.compiler.compiled().config);
+}
+
+#[test]
+fn one_commit_is_under_way_and_later_changes_become_one() {
+    let mut world = World::new();
+    let mut peer = world.connect("a", None);
+    world.send(&mut peer);
+    for weight in 1..50 {
+        world.mapping("canary", Some(weight));
+        assert_eq!(world.send(&mut peer), None);
+    }
+    world.acknowledge(&peer);
+    assert_eq!(world.send(&mut peer), Some(1));
+    assert_eq!(peer.config, world.compiler.compiled().config);
+    world.acknowledge(&peer);
+    assert_eq!(world.send(&mut peer), None);
+}
+
+#[test]
+fn what_a_proxy_may_serve_is_what_it_acknowledged_and_what_was_sent_since() {
+    let mut world = World::new();
+    let mut peer = world.connect("a", None);
+    world.send(&mut peer);
+    world.acknowledge(&peer);
+    let watcher = world.state.watch();
+    let mut known = Known::default();
+    assert_eq!(known.update(world.state.next_updates(watcher)).views, ["0: uid/a"]);
+    world.mapping("canary", Some(20));
+    known.update(world.state.next_updates(watcher));
+    assert_eq!((known.views.clone(), known.compiled), (vec!["0: uid/a".to_owned()], Some(2000)));
+    world.send(&mut peer);
+    assert_eq!(known.update(world.state.next_updates(watcher)).views, ["0: uid/a", "2000: uid/a"]);
+    world.acknowledge(&peer);
+    assert_eq!(known.update(world.state.next_updates(watcher)).views, ["2000: uid/a"]);
+    assert_eq!(world.state.next_updates(watcher), Vec::new(), "all is told");
+}
+
+#[test]
+fn a_newer_version_of_an_object_with_the_same_effect_needs_no_commit() {
+    let mut world = World::new();
+    let mut peer = world.connect("a", None);
+    world.send(&mut peer);
+    world.acknowledge(&peer);
+    let watcher = world.state.watch();
+    world.state.next_updates(watcher);
+    world.mapping("stable", None);
+    assert_eq!(world.send(&mut peer), None);
+    let updates = world.state.next_updates(watcher);
+    let versions = &updates[0].splits[0].views[0].served.as_ref().unwrap().versions;
+    let newest = world.version.to_string();
+    assert!(
+        versions
+            .iter()
+            .any(|it| it.object == "shop/stable" && it.kind == "Mapping" && it.resource_version == newest)
+    );
+}
+
+#[test]
+fn a_restarted_proxy_with_the_same_content_is_only_asked_to_confirm() {
+    let mut world = World::new();
+    let mut first = world.connect("a", None);
+    world.send(&mut first);
+    world.acknowledge(&first);
+    let mut second = world.connect("b", Some(&first));
+    assert_eq!(world.send(&mut second), Some(0));
+    world.mapping("canary", Some(20));
+    world.acknowledge(&second);
+    assert_eq!(world.send(&mut second), Some(1));
+    assert_eq!(second.config, world.compiler.compiled().config);
+}
+
+#[test]
+fn a_reconnected_proxy_gets_what_it_missed() {
+    let mut world = World::new();
+    let mut peer = world.connect("a", None);
+    world.send(&mut peer);
+    world.acknowledge(&peer);
+    world.state.disconnect(&peer.id, peer.connection);
+    world.mapping("canary", Some(20));
+    let mut again = world.connect("a", Some(&peer));
+    assert_eq!(world.send(&mut again), Some(1));
+    assert_eq!(again.config, world.compiler.compiled().config);
+}
+
+#[test]
+fn a_refused_commit_is_said_and_not_sent_again_before_something_changes() {
+    let mut world = World::new();
+    let mut peer = world.connect("a", None);
+    world.send(&mut peer);
+    world.acknowledge(&peer);
+    world.mapping("canary", Some(20));
+    let before = peer.config.clone();
+    world.send(&mut peer);
+    world.state.refuse(&peer.id, peer.connection, peer.last.unwrap(), "no memory".to_owned());
+    peer.config = before;
+    assert_eq!(world.send(&mut peer), None);
+    let watcher = world.state.watch();
+    let mut known = Known::default();
+    known.update(world.state.next_updates(watcher));
+    assert_eq!(known.views, ["0: uid/a"]);
+    assert_eq!(known.problem, "proxy shop/proxy refused the configuration: no memory");
+    world.mapping("canary", Some(21));
+    world.send(&mut peer);
+    world.acknowledge(&peer);
+    assert_eq!(peer.config, world.compiler.compiled().config, "it starts from what the proxy has");
+    assert_eq!(known.update(world.state.next_updates(watcher)).problem, "");
+}
+
+#[test]
+fn a_version_settles_when_no_proxy_routes_to_it_and_nothing_older_is_pinned() {
+    let mut world = World::new();
+    world.mapping("canary", Some(20));
+    let mut peer = world.connect("a", None);
+    world.send(&mut peer);
+    world.acknowledge(&peer);
+    let old = peer.last.unwrap();
+    let watcher = world.state.watch();
+    let mut known = Known::default();
+    let mut load = |world: &mut World| known.update(world.state.next_updates(watcher)).loads["new"];
+    world.report(&peer, old, &[("new", 3)]);
+    assert_eq!(load(&mut world), (3, true, false));
+    world.mapping("canary", Some(0));
+    world.send(&mut peer);
+    assert_eq!(load(&mut world), (3, true, false), "it may still route by the commit before");
+    world.acknowledge(&peer);
+    assert_eq!(load(&mut world), (3, false, false), "the report is older than the acknowledgement");
+    world.report(&peer, old, &[("new", 2)]);
+    assert_eq!(
+        load(&mut world),
+        (2, false, false),
+        "requests that began with an older snapshot are under way"
+    );
+    world.report(&peer, peer.last.unwrap(), &[("new", 1)]);
+    assert_eq!(load(&mut world), (1, false, true));
+    world.report(&peer, peer.last.unwrap(), &[]);
+    assert_eq!(load(&mut world), (0, false, true));
+}
+
+#[test]
+fn after_a_change_of_the_holder_nothing_is_settled_before_the_proxies_say_so() {
+    let mut world = World::new();
+    let endpoints = BTreeMap::from([("uid".to_owned(), name("proxy"))]);
+    world.state = State::new(EPOCH, world.compiler.compiled(), endpoints);
+    let watcher = world.state.watch();
+    let mut known = Known::default();
+    known.update(world.state.next_updates(watcher));
+    assert_eq!(known.fleet, [("uid/".to_owned(), false)]);
+    assert_eq!(known.loads["new"], (0, true, false), "an unknown proxy may send anything to any arm");
+    let mut peer = world.connect("a", None);
+    world.send(&mut peer);
+    world.acknowledge(&peer);
+    known.update(world.state.next_updates(watcher));
+    assert_eq!(known.fleet, [("uid/a".to_owned(), true)]);
+    assert_eq!(known.loads["new"], (0, false, false), "no report yet");
+    world.report(&peer, peer.last.unwrap(), &[]);
+    assert_eq!(known.update(world.state.next_updates(watcher)).loads["new"], (0, false, true));
+}
+
+#[test]
+fn a_removed_split_is_told_once_nobody_serves_it() {
+    let mut world = World::new();
+    let mut peer = world.connect("a", None);
+    world.send(&mut peer);
+    world.acknowledge(&peer);
+    let watcher = world.state.watch();
+    world.state.next_updates(watcher);
+    world.change(ObjectChange::Mapping(name("canary"), None));
+    world.change(ObjectChange::Mapping(name("stable"), None));
+    let updates = world.state.next_updates(watcher);
+    assert_eq!(updates[0].splits[0].compiled, None);
+    assert_eq!(updates[0].splits[0].views.len(), 1, "the proxy still serves it");
+    world.send(&mut peer);
+    world.acknowledge(&peer);
+    let removed: Vec<String> =
+        world.state.next_updates(watcher).into_iter().flat_map(|it| it.removed_splits).collect();
+    assert_eq!(removed, ["mapping */"]);
+}

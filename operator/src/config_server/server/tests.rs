@@ -1,0 +1,250 @@
+//! The server on a real socket with TLS, and a real client. Only the API server's verdict on tokens is replaced.
+
+use std::collections::BTreeMap;
+
+use chrono::DateTime;
+use operator_routes::{Compiled, Compiler, ObjectChange, Settings, object::MappingObject};
+use proxy_config::{
+    CONFIG_AUDIENCE, CONTRACT, SERVER_NAME, TRAFFIC_AUDIENCE,
+    model::Epoch,
+    wire::{
+        config::{Ack, Commit, FromProxy, Hello, ToProxy, config_client::ConfigClient, from_proxy, to_proxy},
+        traffic::{WatchRequest, traffic_client::TrafficClient},
+    },
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Code, Streaming,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+};
+
+use super::*;
+use crate::{
+    certificates::Authority,
+    config_server::{
+        authentication::{Caller, Rejection},
+        metrics::Metrics,
+    },
+};
+
+const EPOCH: Epoch = Epoch { created: 7, transitions: 1 };
+
+/// Takes `proxy` and `controller` for what they say, each for its audience.
+struct Tokens;
+
+impl Authenticate for Tokens {
+    async fn authenticate(&self, token: &str, audience: &str) -> Result<Caller, Rejection> {
+        let pod = Some(("uid-1".to_owned(), "proxy-1".to_owned()));
+        match (token, audience) {
+            ("proxy", CONFIG_AUDIENCE) | ("controller", TRAFFIC_AUDIENCE) => {
+                Ok(Caller { service_account: ObjectName::new("sluice", token), pod })
+            }
+            _ => Err(Rejection::Refused("it is not valid".to_owned())),
+        }
+    }
+}
+
+struct World {
+    shared: Arc<Shared>,
+    channel: Channel,
+    shutdown: CancellationToken,
+    server: tokio::task::JoinHandle<Result<(), ServeError>>,
+}
+
+impl World {
+    async fn start() -> Self {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let authority = Authority::generate(now).unwrap();
+        let names = vec![SERVER_NAME.to_owned()];
+        let certificate = Arc::new(ServingCertificate::new(&authority, names, crate::clock::now()).unwrap());
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared::new(Metrics::new(&prometheus::Registry::new()).unwrap()));
+        let admission = Admission {
+            authenticator: Arc::new(Tokens),
+            proxies: ObjectName::new("sluice", "proxy"),
+            watchers: ObjectName::new("sluice", "controller"),
+        };
+        let shutdown = CancellationToken::new();
+        let server =
+            tokio::spawn(serve(listener, certificate, admission, Arc::clone(&shared), shutdown.clone()));
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(authority.certificate_pem()))
+            .domain_name(SERVER_NAME);
+        let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap().tls_config(tls).unwrap();
+        Self { shared, channel: endpoint.connect().await.unwrap(), shutdown, server }
+    }
+
+    /// Opens a proxy's stream with a hello.
+    async fn stream(&self, token: &str, hello: Hello) -> Result<Peer, Status> {
+        let (up, stream) = mpsc::channel(16);
+        up.send(FromProxy { message: Some(from_proxy::Message::Hello(hello)) }).await.unwrap();
+        let request = authorized(ReceiverStream::new(stream), token);
+        let down = ConfigClient::new(self.channel.clone()).stream(request).await?.into_inner();
+        Ok(Peer { up, down })
+    }
+
+    fn serve(&self) {
+        self.shared.serve(EPOCH, &compiled(), BTreeMap::new());
+    }
+}
+
+struct Peer {
+    up: mpsc::Sender<FromProxy>,
+    down: Streaming<ToProxy>,
+}
+
+impl Peer {
+    async fn next(&mut self) -> Option<to_proxy::Message> {
+        self.down.message().await.unwrap().and_then(|message| message.message)
+    }
+
+    /// The changes of the next commit, and the commit.
+    async fn commit(&mut self) -> (usize, Commit) {
+        let mut changes = 0;
+        loop {
+            match self.next().await {
+                Some(to_proxy::Message::Change(_)) => changes += 1,
+                Some(to_proxy::Message::Commit(commit)) => return (changes, commit),
+                other => panic!("a commit was expected, not {other:?}"),
+            }
+        }
+    }
+
+    async fn acknowledge(&self, commit: &Commit) {
+        let ack = from_proxy::Message::Ack(Ack { position: commit.position });
+        self.up.send(FromProxy { message: Some(ack) }).await.unwrap();
+    }
+}
+
+fn authorized<T>(message: T, token: &str) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+}
+
+fn hello() -> Hello {
+    Hello { contract: CONTRACT, boot_id: "boot-1".to_owned(), ..Hello::default() }
+}
+
+fn mapping(weight: u8) -> ObjectChange {
+    let spec =
+        serde_json::json!({"prefix": "/", "service": "198.18.0.1", "timeout_ms": 1000 + u32::from(weight)});
+    let mapping = MappingObject { resource_version: "1".into(), owned_by_rollout: false, spec };
+    ObjectChange::Mapping(ObjectName::new("shop", "echo"), Some(mapping))
+}
+
+fn compiler() -> Compiler {
+    let mut compiler = Compiler::new(Settings { ambassador_id: "default".to_owned(), listener_port: 8080 });
+    compiler.apply(mapping(0));
+    compiler.compile();
+    compiler
+}
+
+fn compiled() -> Compiled {
+    compiler().compiled().clone()
+}
+
+#[tokio::test]
+async fn a_proxy_is_served_and_a_watcher_sees_what_it_serves() {
+    let world = World::start().await;
+    world.serve();
+    let mut proxy = world.stream("proxy", hello()).await.unwrap();
+    let (changes, commit) = proxy.commit().await;
+    assert_eq!((changes, commit.full), (4, true), "a listener, a route, its cluster and the empty one");
+    proxy.acknowledge(&commit).await;
+
+    let request = authorized(WatchRequest {}, "controller");
+    let mut watch = TrafficClient::new(world.channel.clone()).watch(request).await.unwrap().into_inner();
+    // The acknowledgement and the watch race; either way the watcher learns of it.
+    loop {
+        let update = watch.message().await.unwrap().unwrap();
+        let views = update.splits.into_iter().flat_map(|split| split.views);
+        if views.flat_map(|view| view.proxies).any(|proxy| proxy == "uid-1/boot-1") {
+            break;
+        }
+    }
+
+    let mut compiler = compiler();
+    compiler.apply(mapping(1));
+    world.shared.publish(&compiler.compile());
+    let (changes, commit) = proxy.commit().await;
+    assert_eq!((changes, commit.full), (1, false));
+    assert_eq!(commit.position.unwrap().seq, 2);
+}
+
+#[tokio::test]
+async fn who_has_no_right_token_is_turned_away() {
+    let world = World::start().await;
+    world.serve();
+    let unknown = world.stream("nobody", hello()).await.err().map(|status| status.code());
+    assert_eq!(unknown, Some(Code::Unauthenticated));
+    let other_audience = world.stream("controller", hello()).await.err().map(|status| status.code());
+    assert_eq!(other_audience, Some(Code::Unauthenticated));
+    let mut traffic = TrafficClient::new(world.channel.clone());
+    let no_token = traffic.watch(WatchRequest {}).await.unwrap_err();
+    assert_eq!(no_token.code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn another_contract_or_scope_is_refused_with_a_sentence() {
+    let world = World::start().await;
+    world.serve();
+    let mut newer = world.stream("proxy", Hello { contract: 99, ..hello() }).await.unwrap();
+    let status = newer.down.message().await.unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::FailedPrecondition, "contract 99 is not spoken here, 1 is")
+    );
+    let mut scoped = world.stream("proxy", Hello { scope: "gateway".to_owned(), ..hello() }).await.unwrap();
+    assert_eq!(scoped.down.message().await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_standby_names_the_holder() {
+    let world = World::start().await;
+    world.shared.stand_by(Some("198.18.0.9:8443".to_owned()));
+    let mut proxy = world.stream("proxy", hello()).await.unwrap();
+    let Some(to_proxy::Message::Redirect(redirect)) = proxy.next().await else { panic!("no redirect") };
+    assert_eq!(redirect.address, "198.18.0.9:8443");
+    assert_eq!(proxy.next().await, None, "the stream ends after it");
+    let request = authorized(WatchRequest {}, "controller");
+    let status = TrafficClient::new(world.channel.clone()).watch(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(status.metadata().get(crate::config_server::HOLDER_METADATA).unwrap(), "198.18.0.9:8443");
+}
+
+#[tokio::test]
+async fn nothing_is_said_before_all_objects_are_known_and_nothing_after_the_lease_is_lost() {
+    let world = World::start().await;
+    world.shared.prepare();
+    let mut proxy = world.stream("proxy", hello()).await.unwrap();
+    let request = authorized(WatchRequest {}, "controller");
+    let mut watch = TrafficClient::new(world.channel.clone()).watch(request).await.unwrap().into_inner();
+    world.serve();
+    let (_, commit) = proxy.commit().await;
+    assert_eq!(commit.position.unwrap().seq, 1, "the first thing said is complete");
+    assert!(watch.message().await.unwrap().unwrap().complete);
+
+    world.shared.stand_by(None);
+    assert!(matches!(proxy.next().await, Some(to_proxy::Message::Redirect(_))));
+    assert_eq!(proxy.next().await, None);
+    loop {
+        match watch.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the watch ended without a word"),
+            Err(status) => break assert_eq!(status.code(), Code::Unavailable),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_server_ends_with_its_streams_open() {
+    let world = World::start().await;
+    world.serve();
+    let mut proxy = world.stream("proxy", hello()).await.unwrap();
+    proxy.commit().await;
+    world.shutdown.cancel();
+    assert!(world.server.await.unwrap().is_ok());
+}
