@@ -34,6 +34,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use kube::core::DynamicObject;
 use operator_core::{
+    effect::Effect,
     plan::{Wake, plan},
     traffic::ObjectName,
 };
@@ -120,8 +121,9 @@ impl Controller {
         if let Some(patch) = patch {
             self.executor.write_status(name, patch).await?;
         }
-        // wake
-        Ok(if recorded || !plan.effects.is_empty() { Pass::Moved } else { Pass::Settled(plan.wake) })
+        // wake (an event alone changes nothing that a next plan could see)
+        let changed = plan.effects.iter().any(|it| !matches!(it, Effect::Event(_)));
+        Ok(if recorded || changed { Pass::Moved } else { Pass::Settled(plan.wake) })
     }
 
     fn forget(&self, name: &ObjectName) -> Pass {

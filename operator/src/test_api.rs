@@ -56,7 +56,7 @@ impl TestApi {
                 let body = serde_json::from_slice(&body).unwrap_or_default();
                 api.seen.lock().unwrap().push((line, body));
                 let next = api.script.lock().unwrap().pop_front();
-                let (status, body) = next.unwrap_or((StatusCode::INTERNAL_SERVER_ERROR, json!({})));
+                let (status, body) = next.unwrap_or_else(|| (StatusCode::INTERNAL_SERVER_ERROR, json!({})));
                 let body = Body::from(serde_json::to_vec(&body).unwrap());
                 Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap())
             }
