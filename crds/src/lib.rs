@@ -11,7 +11,8 @@
 //! The names, the JSON and the meaning of every field are those of Argo Rollouts and Emissary, so that manifests
 //! move over unchanged. [`contract`] holds the labels and annotations that are part of that promise.
 //!
-//! The definitions for the API server come from these types: [`definition`].
+//! The definitions for the API server come from these types: [`definition`]. [`read()`] reads an object and, if that
+//! fails, says where it is wrong.
 //!
 //! Architecture invariant: this crate knows no client, no clock and no random source.
 

@@ -3,7 +3,7 @@
 //! The pod template hash names ReplicaSets and is in their selectors, so a different algorithm would restart every
 //! pod of a cluster that is taken over. It is FNV-1a (32 bit) over the JSON that Go writes for the *typed* template:
 //! fields in the order of the Go structs, zero values left out, quantities in canonical form, `<>&` escaped.
-//! [`encode`] writes that JSON from `go_field_order.json`; nothing else here depends on Go.
+//! `hash/encode.rs` writes that JSON from `go_field_order.json`; nothing else here depends on Go.
 //!
 //! Fields that the table does not know are not in the hash. [`fingerprint`] sees them too.
 
