@@ -1,12 +1,16 @@
 //! The promises that every effect is checked against, with the truth of the cluster and not with what the engine saw.
+//!
+//! They hold for a data plane that answers; scenarios without one are read by people.
 
 use std::collections::BTreeSet;
 
 use operator_core::effect::Effect;
+use operator_core::traffic::{Arm, Served};
 use serde_json::Value;
 
 use super::cluster::Cluster;
-use super::data_plane::{Mode, service_name};
+use super::data_plane::{Content, Mode, service_name};
+use super::pods::ReplicaSet;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Invariants {
@@ -36,23 +40,25 @@ impl Invariants {
                 );
             }
             Effect::SetServiceSelector { target, to, .. } => {
-                assert!(
-                    self.switches.insert((target.name.clone(), to.clone())),
-                    "Service {} is switched to {to} a second time",
-                    target.name
-                );
+                let first = self.switches.insert((target.name.clone(), to.clone()));
+                assert!(first, "Service {} is switched to {to} a second time", target.name);
+                if routed && Some(&target.name) == canary.canary_service.as_ref() {
+                    nothing_is_sent_to_the_canary(cluster, to);
+                }
             }
             Effect::UpdateMapping { target, manifest } => {
                 let held = weight(&cluster.mappings[&target.name]);
                 let wanted = weight(manifest);
                 assert_ne!(cluster.mappings[&target.name], *manifest, "no write when nothing differs");
                 if wanted > held {
-                    canary_carries(cluster, &manifest["spec"]["service"], wanted);
+                    canary_carries(cluster, wanted);
+                } else if wanted < held {
+                    stable_carries(cluster, wanted);
                 }
             }
             Effect::CreateMapping { manifest, .. } => {
                 if weight(manifest) > 0 {
-                    canary_carries(cluster, &manifest["spec"]["service"], weight(manifest));
+                    canary_carries(cluster, weight(manifest));
                 }
             }
             Effect::ScaleReplicaSet { .. }
@@ -66,7 +72,7 @@ impl Invariants {
         }
     }
 
-    /// I2: no pod goes while a proxy could send it a request, or one is under way.
+    /// I2: no version goes while a proxy could send it a request, or one is under way.
     fn nothing_reaches(&self, cluster: &Cluster, name: &str) {
         let set = &cluster.replica_sets[name];
         let wanted = cluster.rollout().spec.replicas.unwrap_or(1);
@@ -86,28 +92,97 @@ impl Invariants {
     }
 }
 
-/// I1: a weight is raised only when the pods of the canary Service carry it, and every proxy has them.
-fn canary_carries(cluster: &Cluster, service: &Value, weight: i64) {
-    let service = service_name(service.as_str().unwrap_or_default());
-    let selected = &cluster.services[&service]["spec"]["selector"]["rollouts-pod-template-hash"];
-    let set = cluster
-        .replica_sets
-        .values()
-        .find(|set| *selected == set.hash.as_str())
-        .expect("a selected ReplicaSet");
-    let replicas = i64::from(cluster.rollout().spec.replicas.unwrap_or(1));
-    let canary = cluster.rollout().spec.strategy.canary.clone().unwrap_or_default();
-    if canary.steps.iter().any(|step| step.set_canary_scale.is_some()) {
+/// I7: the canary Service takes another new version only while nobody sends anything to the canary arm. (It goes back
+/// to the stable version together with weight 0.)
+fn nothing_is_sent_to_the_canary(cluster: &Cluster, to: &str) {
+    let stable = cluster.rollout().status.as_ref().and_then(|status| status.stable_rs.as_deref());
+    if cluster.data_plane.mode != Mode::Ready || stable.is_none_or(|stable| stable == to) {
         return;
     }
+    for (proxy, served) in contents(cluster) {
+        let share: u32 = arms_on(served, &service(cluster, false)).map(|arm| arm.share).sum();
+        assert_eq!(share, 0, "the canary Service moves on to {to} while {proxy} sends to it");
+    }
+}
+
+/// I1: a weight is raised only when the pods of the canary Service carry it, and the canary arm of every proxy holds
+/// them and no others.
+fn canary_carries(cluster: &Cluster, weight: i64) {
+    let canary = cluster.rollout().spec.strategy.canary.clone().unwrap_or_default();
+    let set = selected(cluster, &service(cluster, false)).expect("the canary Service selects a version");
+    let replicas = i64::from(cluster.rollout().spec.replicas.unwrap_or(1));
     let need = (replicas * weight + 99) / 100;
     let available = i64::from(set.status(cluster).available);
-    assert!(available >= need, "weight {weight} needs {need} pods and {available} are available");
-    if cluster.data_plane.mode == Mode::Ready {
-        for (name, proxy) in &cluster.data_plane.proxies {
-            assert!(proxy.known, "weight {weight} is written while {name} has not told what it serves");
-        }
+    let sized_apart = canary.steps.iter().any(|step| step.set_canary_scale.is_some());
+    assert!(
+        sized_apart || available >= need,
+        "weight {weight} needs {need} pods and {available} are available"
+    );
+    if cluster.data_plane.mode == Mode::NotConfigured {
+        return;
     }
+    assert_eq!(cluster.data_plane.mode, Mode::Ready, "weight {weight} is written blindly");
+    let service = service(cluster, false);
+    let listed =
+        canary.traffic_routing.and_then(|it| it.ambassador).map(|it| it.mappings).unwrap_or_default();
+    for (proxy, served) in contents(cluster) {
+        if !served.arms.iter().any(|arm| listed.contains(&arm.mapping.name)) {
+            continue;
+        }
+        let mut arms = arms_on(served, &service).peekable();
+        assert!(arms.peek().is_some(), "weight {weight} is written while {proxy} has no canary arm");
+        assert!(
+            arms.all(|arm| holds_only(arm, &set.hash)),
+            "weight {weight}: {proxy} would send it elsewhere"
+        );
+    }
+}
+
+/// A weight is lowered only as far as the stable version carries the rest, or when the canary cannot carry it either.
+/// At the end of a promotion the stable arm of every proxy holds the new version and no other.
+fn stable_carries(cluster: &Cluster, weight: i64) {
+    let (stable, canary) =
+        (selected(cluster, &service(cluster, true)), selected(cluster, &service(cluster, false)));
+    let Some(stable) = stable else { return };
+    let replicas = i64::from(cluster.rollout().spec.replicas.unwrap_or(1));
+    let available = i64::from(stable.status(cluster).available);
+    let canary_works = canary.is_some_and(|canary| canary.status(cluster).available > 0);
+    let carried = (100 - weight) * replicas / 100;
+    assert!(!canary_works || available >= carried, "weight {weight} leaves {available} pods with the rest");
+    let promotion = canary.is_some_and(|canary| canary.hash == stable.hash);
+    if cluster.data_plane.mode != Mode::Ready || !promotion {
+        return;
+    }
+    for (proxy, served) in contents(cluster) {
+        let holds = arms_on(served, &service(cluster, true)).all(|arm| holds_only(arm, &stable.hash));
+        assert!(holds, "weight {weight} is written while {proxy}'s stable arm holds another version");
+    }
+}
+
+fn service(cluster: &Cluster, stable: bool) -> String {
+    let canary = cluster.rollout().spec.strategy.canary.clone().unwrap_or_default();
+    if stable { canary.stable_service } else { canary.canary_service }.expect("a Service")
+}
+
+fn selected<'c>(cluster: &'c Cluster, service: &str) -> Option<&'c ReplicaSet> {
+    let hash = cluster.services.get(service)?["spec"]["selector"]["rollouts-pod-template-hash"].as_str()?;
+    cluster.replica_sets.values().find(|set| set.hash == hash)
+}
+
+/// What every proxy serves, or may since it was sent. A proxy that has not told makes every promise false.
+fn contents(cluster: &Cluster) -> impl Iterator<Item = (&String, &Served)> {
+    cluster.data_plane.proxies.iter().flat_map(|(name, proxy)| {
+        assert!(proxy.known, "{name} has not told what it serves");
+        proxy.contents().flat_map(Content::values).map(move |served| (name, served))
+    })
+}
+
+fn arms_on<'s>(served: &'s Served, service: &str) -> impl Iterator<Item = &'s Arm> {
+    served.arms.iter().filter(move |arm| service_name(&arm.service.name) == service)
+}
+
+fn holds_only(arm: &Arm, hash: &str) -> bool {
+    arm.endpoints.iter().all(|(held, ready)| held == hash || *ready == 0)
 }
 
 fn weight(mapping: &Value) -> i64 {
