@@ -101,12 +101,6 @@ pub fn get(status: &RolloutStatus, kind: Kind) -> Option<&RolloutCondition> {
     status.conditions.iter().find(|condition| condition.kind == kind.as_str())
 }
 
-/// Whether the status has the condition and it is True.
-#[must_use]
-pub fn is_true(status: &RolloutStatus, kind: Kind) -> bool {
-    get(status, kind).is_some_and(|condition| condition.status == Truth::True.as_str())
-}
-
 /// Sets a condition; tells whether that changed its status or reason. An equal one stays as it is. The transition
 /// time moves with the status, the update time with anything.
 pub fn set(
@@ -129,7 +123,7 @@ pub fn set(
 }
 
 /// Removes a condition.
-pub fn remove(status: &mut RolloutStatus, kind: Kind) {
+fn remove(status: &mut RolloutStatus, kind: Kind) {
     status.conditions.retain(|condition| condition.kind != kind.as_str());
 }
 

@@ -161,3 +161,150 @@ fn holder<'w>(world: &'w World, claim: &Claim, noted: Option<&str>) -> &'w str {
     let holder = claims.min_by_key(|(created, name)| (noted != Some(name), *created, *name));
     holder.map_or(ours.1, |(_, name)| name)
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use serde_json::json;
+
+    use super::*;
+    use crate::traffic::Traffic;
+    use crate::world::{Lookup, Rival};
+
+    fn world() -> World {
+        let rollout = json!({
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Rollout",
+            "metadata": {"name": "shop", "namespace": "prod", "creationTimestamp": "2030-01-02T00:00:00Z"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "shop"}},
+                "template": {"metadata": {"labels": {"app": "shop"}}},
+                "strategy": {"canary": {
+                    "stableService": "stable",
+                    "canaryService": "canary",
+                    "trafficRouting": {"ambassador": {"mappings": ["shop"]}},
+                }},
+            },
+        });
+        let service = Service {
+            uid: "s".to_owned(),
+            resource_version: "1".to_owned(),
+            selector: BTreeMap::from([("app".to_owned(), "shop".to_owned())]),
+            managed_by: None,
+        };
+        World {
+            now: DateTime::UNIX_EPOCH,
+            rollout: serde_json::from_value(rollout).unwrap(),
+            replica_sets: Vec::new(),
+            services: ["stable", "canary"].map(|it| (it.to_owned(), Lookup::Found(service.clone()))).into(),
+            mappings: BTreeMap::from([("shop".to_owned(), Lookup::Found(mapping("stable", false)))]),
+            canary_mappings: BTreeMap::new(),
+            rivals: Vec::new(),
+            traffic: Traffic::NotConfigured,
+        }
+    }
+
+    fn mapping(service: &str, owned: bool) -> Mapping {
+        Mapping {
+            uid: "m".to_owned(),
+            resource_version: "1".to_owned(),
+            owned,
+            deleting: false,
+            object: json!({"spec": {"prefix": "/", "service": service}}),
+        }
+    }
+
+    fn rival(name: &str, day: u32, claim: Claim) -> Rival {
+        let created = format!("2030-01-{day:02}T00:00:00Z").parse().unwrap();
+        Rival { rollout: name.to_owned(), created, claim }
+    }
+
+    /// The message after a change of a world in which all is well; empty if it still is.
+    fn message(change: impl FnOnce(&mut World)) -> String {
+        let mut world = world();
+        change(&mut world);
+        let spec = Spec::parse(&world.rollout).unwrap();
+        check(&world, &spec).err().map(|invalid| invalid.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert_eq!(message(|_| {}), "");
+        assert_eq!(
+            message(|world| {
+                world.services.insert("canary".to_owned(), Lookup::Missing);
+            }),
+            "spec.strategy.canary.canaryService: Invalid value: \"canary\": service \"canary\" not found"
+        );
+        assert_eq!(
+            message(|world| world.mappings.clear()),
+            "spec.strategy.canary.trafficRouting.ambassador.mappings: Invalid value: \"shop\": \
+             mappings.getambassador.io \"shop\" not found"
+        );
+    }
+
+    #[test]
+    fn no_mapping_is_refused() {
+        let message = message(|world| {
+            let canary = world.rollout.spec.strategy.canary.as_mut().unwrap();
+            canary.traffic_routing.as_mut().unwrap().ambassador.as_mut().unwrap().mappings.clear();
+        });
+        assert!(message.ends_with("must provide at least one mapping"), "{message}");
+    }
+
+    #[test]
+    fn a_base_mapping_sends_to_the_stable_service() {
+        let message = message(|world| {
+            world.mappings.insert("shop".to_owned(), Lookup::Found(mapping("stable.test", false)));
+        });
+        assert!(message.contains("must send to the stableService \"stable\""), "{message}");
+    }
+
+    #[test]
+    fn a_mapping_in_the_place_of_the_canary_mapping_is_not_overwritten() {
+        let with = |it: Mapping| {
+            message(|world| {
+                world.canary_mappings.insert("shop-canary".to_owned(), it);
+            })
+        };
+        assert_eq!(with(mapping("elsewhere", true)), "");
+        assert_eq!(with(mapping("canary", false)), "");
+        assert!(with(mapping("elsewhere", false)).contains("rename or delete it"));
+    }
+
+    #[test]
+    fn the_older_rollout_keeps_what_two_claim() {
+        let service = || Claim::Service("stable".to_owned());
+        let refused = "spec.strategy.canary.stableService: Invalid value: \"stable\": \
+                       Service \"stable\" is managed by another Rollout";
+        assert_eq!(message(|world| world.rivals.push(rival("old", 1, service()))), refused);
+        assert_eq!(message(|world| world.rivals.push(rival("young", 3, service()))), "");
+        let mapping = Claim::Mapping("shop".to_owned());
+        assert!(message(|world| world.rivals.push(rival("old", 1, mapping))).contains("Rollout \"old\""));
+    }
+
+    #[test]
+    fn the_annotation_of_a_service_decides_before_age() {
+        let note = |world: &mut World, name: &str| {
+            if let Some(Lookup::Found(service)) = world.services.get_mut("stable") {
+                service.managed_by = Some(name.to_owned());
+            }
+        };
+        let service = || Claim::Service("stable".to_owned());
+        assert_eq!(message(|world| note(world, "deleted")), "");
+        assert_eq!(
+            message(|world| {
+                world.rivals.push(rival("old", 1, service()));
+                note(world, "shop");
+            }),
+            ""
+        );
+        assert_ne!(
+            message(|world| {
+                world.rivals.push(rival("young", 3, service()));
+                note(world, "young");
+            }),
+            ""
+        );
+    }
+}

@@ -38,12 +38,6 @@ impl Weight {
         i32::from(self.0)
     }
 
-    /// What is left for the others.
-    #[must_use]
-    pub fn rest(self) -> Self {
-        Self(Self::FULL.0 - self.0)
-    }
-
     /// This share of a number of pods, rounded up. Negative numbers count as 0.
     #[must_use]
     pub fn of_pods(self, pods: i32) -> i32 {
@@ -117,15 +111,6 @@ pub fn set_weight(canary: &Canary, position: &Position) -> Weight {
         .unwrap_or(Weight::ZERO)
 }
 
-/// The weight before the current step: what stays in force while the pods for the current weight are not there yet.
-#[must_use]
-pub fn previous_set_weight(canary: &Canary, position: &Position) -> Weight {
-    match position.step.checked_sub(1) {
-        Some(step) if !position.aborted => set_weight(canary, &Position { step, ..*position }),
-        _ => Weight::ZERO,
-    }
-}
-
 /// The `setCanaryScale` in force: the last one at or before the current step, unless it says `matchTrafficWeight`.
 ///
 /// Only with traffic routing. After an abort it holds only with `abortScaleDownDelaySeconds: 0`, which means that the
@@ -160,4 +145,82 @@ pub fn canary_size(canary: &Canary, position: &Position) -> CanarySize {
 /// The steps from the current one backwards.
 fn until<'a>(canary: &'a Canary, position: &Position) -> impl Iterator<Item = &'a Step> {
     canary.steps.iter().take(position.step.saturating_add(1)).rev()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::spec::{Amount, Confirm, MappingRouting, Routing};
+
+    fn canary(steps: Vec<Step>) -> Canary {
+        let second = TimeDelta::seconds(1);
+        Canary {
+            steps,
+            routing: Routing::Mappings(MappingRouting {
+                names: vec!["shop".to_owned()],
+                stable_service: "stable".to_owned(),
+                canary_service: "canary".to_owned(),
+                confirm: Confirm { settle: second, warn_after: second, drain_deadline: second },
+            }),
+            max_surge: Amount::DEFAULT,
+            max_unavailable: Amount::DEFAULT,
+            min_pods: 0,
+            threshold: None,
+            scale_down_delay: second,
+            scale_down_delay_revision_limit: None,
+            abort_scale_down_delay: Some(second),
+        }
+    }
+
+    fn at(step: usize) -> Position {
+        Position { step, aborted: false, full: false }
+    }
+
+    #[test]
+    fn the_last_weight_up_to_the_step_holds() {
+        let weight = |percent| Step::SetWeight(Weight::clamped(percent));
+        let canary = canary(vec![Step::Pause(None), weight(20), Step::Pause(None), weight(60)]);
+        let percents: Vec<i32> = (0..6).map(|step| set_weight(&canary, &at(step)).percent()).collect();
+        assert_eq!(percents, [0, 20, 20, 60, 100, 100]);
+        assert_eq!(set_weight(&canary, &Position { aborted: true, ..at(3) }), Weight::ZERO);
+    }
+
+    #[test]
+    fn a_canary_scale_holds_until_it_is_to_match_the_weight() {
+        let scale = |scale| Step::SetCanaryScale(scale);
+        let weight = Weight::clamped(50);
+        let canary = canary(vec![
+            scale(CanaryScale::Pods(3)),
+            Step::SetWeight(weight),
+            scale(CanaryScale::MatchTrafficWeight),
+            scale(CanaryScale::Weight(Weight::clamped(10))),
+        ]);
+        let sizes: Vec<CanarySize> = (0..5).map(|step| canary_size(&canary, &at(step))).collect();
+        assert_eq!(
+            sizes,
+            [
+                CanarySize::Pods(3),
+                CanarySize::Pods(3),
+                CanarySize::Weight(weight),
+                CanarySize::Weight(Weight::clamped(10)),
+                CanarySize::Weight(Weight::FULL),
+            ]
+        );
+        assert_eq!(
+            canary_size(&canary, &Position { aborted: true, ..at(0) }),
+            CanarySize::Weight(Weight::ZERO)
+        );
+        assert_eq!(canary_size(&canary, &Position { full: true, ..at(0) }), CanarySize::Weight(Weight::FULL));
+    }
+
+    #[test]
+    fn a_share_of_pods_is_rounded_up_and_never_overflows() {
+        assert_eq!(Weight::clamped(1).of_pods(10), 1);
+        assert_eq!(Weight::clamped(50).of_pods(5), 3);
+        assert_eq!(Weight::FULL.of_pods(i32::MAX), i32::MAX);
+        assert_eq!(Weight::FULL.of_pods(-1), 0);
+        assert_eq!([Weight::new(-1), Weight::new(101)], [None, None]);
+    }
 }

@@ -244,8 +244,10 @@ mod tests {
 
         fn shows(&self, kind: Kind) -> String {
             let status = self.rollout.status.as_ref().unwrap();
-            get(status, kind)
-                .map_or("none".to_owned(), |it| format!("{} {}: {}", it.status, it.reason, it.message))
+            get(status, kind).map_or_else(
+                || "none".to_owned(),
+                |it| format!("{} {}: {}", it.status, it.reason, it.message),
+            )
         }
     }
 

@@ -55,8 +55,7 @@ pub fn counts(replicas: i32, canary: &Canary, position: &Position, sizes: &Sizes
 /// The whole numbers of pods nearest to a weight. With a surge, one pod more may come nearer. Between 0 and 100
 /// neither version may be left without a pod, unless a single pod is all there is. Of equally near ones the larger
 /// canary.
-#[must_use]
-pub fn approximate(replicas: i32, weight: Weight, surge: i32) -> Counts {
+fn approximate(replicas: i32, weight: Weight, surge: i32) -> Counts {
     if replicas <= 0 {
         return Counts { canary: 0, stable: 0 };
     }
@@ -151,5 +150,33 @@ impl Bounds {
         let kept = other_pods.max(other_available.min(other_pods + missing));
         let pods = if kept > other_pods { pods.min(self.most - kept) } else { pods };
         (pods, kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_whole_pods_are_taken_and_nobody_is_left_out() {
+        // replicas, weight, surge -> canary, stable
+        let table = [
+            (0, 50, 1, 0, 0),
+            (10, 20, 0, 2, 8),
+            (10, 25, 0, 3, 7),
+            (10, 24, 1, 3, 8),
+            (4, 33, 1, 2, 3),
+            (10, 1, 0, 1, 9),
+            (10, 99, 0, 9, 1),
+            (1, 50, 0, 1, 0),
+            (1, 50, 1, 1, 1),
+            (5, 0, 1, 0, 5),
+            (5, 100, 1, 5, 0),
+            (i32::MAX, 100, 1, i32::MAX, 0),
+        ];
+        for (replicas, weight, surge, canary, stable) in table {
+            let got = approximate(replicas, Weight::clamped(weight), surge);
+            assert_eq!(got, Counts { canary, stable }, "{replicas} pods, weight {weight}, surge {surge}");
+        }
     }
 }

@@ -18,9 +18,8 @@ pub fn counts(replicas: i32, canary: &Canary, position: &Position) -> Counts {
     Counts { canary: pods, stable: replicas }
 }
 
-/// The pods that a traffic weight needs. What a raise waits for, also when a `setCanaryScale` asks for fewer.
-#[must_use]
-pub fn share(replicas: i32, canary: &Canary, weight: Weight) -> i32 {
+/// The pods for a share of `spec.replicas`.
+fn share(replicas: i32, canary: &Canary, weight: Weight) -> i32 {
     match weight.of_pods(replicas) {
         0 => 0,
         pods => pods.max(canary.min_pods).min(replicas),

@@ -106,3 +106,69 @@ fn why(instead: &str) -> String {
 fn within(parent: &str, Invalid { field, problem }: Invalid) -> Invalid {
     Invalid { field: format!("{parent}.{field}"), problem }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::spec::Spec;
+
+    fn rollout() -> Value {
+        json!({
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Rollout",
+            "metadata": {"name": "shop"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "shop"}},
+                "template": {"metadata": {"labels": {"app": "shop"}}},
+                "strategy": {"canary": {
+                    "stableService": "stable",
+                    "canaryService": "canary",
+                    "trafficRouting": {"ambassador": {"mappings": ["shop"]}},
+                }},
+            },
+        })
+    }
+
+    fn refusal(rollout: Value) -> Option<String> {
+        Spec::parse(&serde_json::from_value(rollout).unwrap()).err().map(|invalid| invalid.to_string())
+    }
+
+    #[test]
+    fn no_field_is_silently_ignored() {
+        let canary = "/spec/strategy/canary";
+        let table = [
+            ("/spec", "rollbackWindow", json!({"revisions": 2})),
+            ("/spec", "restartAt", json!("2030-01-01T00:00:00Z")),
+            (canary, "analysis", json!({"templates": [{"templateName": "t"}]})),
+            (canary, "antiAffinity", json!({"requiredDuringSchedulingIgnoredDuringExecution": {}})),
+            (canary, "canaryMetadata", json!({"labels": {"a": "b"}})),
+            (canary, "stableMetadata", json!({"labels": {"a": "b"}})),
+            (canary, "dynamicStableScale", json!(true)),
+            (canary, "steps", json!([{"analysis": {"templates": []}}])),
+            (canary, "steps", json!([{"experiment": {"templates": []}}])),
+            (canary, "steps", json!([{"plugin": {"name": "a/b"}}])),
+            (canary, "steps", json!([{"setHeaderRoute": {"name": "h"}}])),
+            (canary, "steps", json!([{"setMirrorRoute": {"name": "m"}}])),
+            (canary, "steps", json!([{"setWeight": 5, "setCanaryScale": {"replicas": 2}}])),
+            (canary, "trafficRouting", json!({"istio": {"virtualService": {"name": "v"}}})),
+            (canary, "trafficRouting", json!({"plugins": {"argoproj-labs/gatewayAPI": {}}})),
+            (canary, "trafficRouting", json!({})),
+        ];
+        assert_eq!(refusal(rollout()), None);
+        for (parent, field, value) in table {
+            let mut rollout = rollout();
+            rollout.pointer_mut(parent).unwrap()[field] = value.clone();
+            let refusal = refusal(rollout).unwrap_or_default();
+            assert!(refusal.contains(field), "{field}: {value} gives {refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_restart_that_was_carried_out_is_past() {
+        let mut rollout = rollout();
+        rollout["spec"]["restartAt"] = json!("2030-01-01T00:00:00Z");
+        rollout["status"] = json!({"restartedAt": "2030-01-01T00:00:00Z"});
+        assert_eq!(refusal(rollout), None);
+    }
+}

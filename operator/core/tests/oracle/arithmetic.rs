@@ -16,13 +16,9 @@ pub(crate) fn replicas_basic(row: &Value) -> Verdict {
         Err(reason) => return Verdict::Skipped(reason),
     };
     let limits = Limits::of(&canary, replicas);
-    let share = i64::from(replicas) * i64::from(weight::set_weight(&canary, &position).percent());
-    if limits.surge == 0 && share % 100 == 50 && share / 100 + 1 == i64::from(replicas) {
-        return Verdict::Skipped("Argo gives the canary nothing where half a pod is missing to all of them");
-    }
     let Counts { canary: new, stable } = replicas::wanted(replicas, &canary, &position, &sizes);
     let at_desired = at_desired(row, replicas, &canary, &position, &sizes);
-    Verdict::equal(
+    let verdict = Verdict::equal(
         &json!([
             row["max_surge"],
             row["max_unavailable"],
@@ -31,7 +27,14 @@ pub(crate) fn replicas_basic(row: &Value) -> Verdict {
             row["at_desired"]
         ]),
         &json!([limits.surge, limits.unavailable, new, stable, at_desired]),
-    )
+    );
+    let share = i64::from(replicas) * i64::from(weight::set_weight(&canary, &position).percent());
+    match verdict {
+        Verdict::Failed(_) if limits.surge == 0 && share == i64::from(replicas) * 100 - 50 => {
+            Verdict::Skipped("Argo gives the canary nothing where half a pod is missing to all of them")
+        }
+        verdict => verdict,
+    }
 }
 
 /// Sizes with traffic routing.

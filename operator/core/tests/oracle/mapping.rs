@@ -54,7 +54,8 @@ pub(crate) fn mapping(row: &Value) -> Verdict {
 /// The first error of the references.
 pub(crate) fn validation_references(row: &Value) -> Verdict {
     let referenced = &row["referenced"];
-    let Some(referenced) = referenced["services"].as_array().or(referenced["mappings"].as_array()) else {
+    let Some(referenced) = referenced["services"].as_array().or_else(|| referenced["mappings"].as_array())
+    else {
         return Verdict::Skipped("analysis comes with a later issue");
     };
     let mut rollout = row["rollout"].clone();
