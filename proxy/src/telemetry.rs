@@ -3,7 +3,7 @@
 //! Requests are counted in atomics that exist since the snapshot was built; a scrape copies them into families.
 //! So a request never looks up a label.
 
-use std::sync::atomic::Ordering;
+use std::{io::IsTerminal as _, sync::atomic::Ordering};
 
 use prometheus::{
     Encoder as _, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -17,8 +17,10 @@ use crate::{args::LogFormat, shared::Shared};
 
 /// Starts to write log lines to standard error.
 pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), ParseError> {
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter.parse::<EnvFilter>()?).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter.parse::<EnvFilter>()?)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),
@@ -67,7 +69,10 @@ impl Page<'_> {
         )?;
         for counters in self.builder.counters() {
             let labels = [counters.split.as_str(), counters.arm.as_str(), &counters.hash];
-            bad.with_label_values(&labels).inc_by(counters.bad());
+            // Arms without requests are many, and nobody misses their zeros.
+            if counters.requests() > 0 {
+                bad.with_label_values(&labels).inc_by(counters.bad());
+            }
             for (class, count) in CLASSES.iter().zip(counters.answers()) {
                 if count > 0 {
                     let [split, arm, hash] = labels;

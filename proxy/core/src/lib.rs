@@ -2,7 +2,7 @@
 //! follows when a try fails. And what happens to one message of the config stream.
 //!
 //! Everything here is a function of values: no clock, no sockets, no threads, and randomness is an argument.
-//! What outlives a snapshot (positions of draws, in-flight, counters) is atomic, owned by
+//! What outlives a snapshot (lines of draws, in-flight, counters) is atomic, owned by
 //! [`Builder`](snapshot::Builder) and referenced by the [`Snapshot`](snapshot::Snapshot)s that it makes.
 
 pub mod answer;

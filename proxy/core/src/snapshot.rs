@@ -19,7 +19,7 @@ use crate::{
     split::Draw,
 };
 
-/// An immutable configuration. Snapshots share what did not change between them, and refer to the positions,
+/// An immutable configuration. Snapshots share what did not change between them, and refer to the lines of draws,
 /// in-flight counts and counters that outlive them.
 #[derive(Debug, Default)]
 pub struct Snapshot {

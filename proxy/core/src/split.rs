@@ -32,9 +32,10 @@ const PARTS: u64 = 1 << 16;
 /// One unit of the line.
 const UNIT: u64 = 10_000 * PARTS;
 
-/// The position of one draw: arm against the arms after it. Shared by all threads, kept across commits.
+/// The line of one draw, arm against the arms after it, and how far it is used up. Shared by all threads, kept
+/// across commits.
 #[derive(Debug)]
-pub struct Position {
+pub struct Line {
     taken: Padded<AtomicU64>,
     seed: u64,
 }
@@ -50,7 +51,7 @@ pub struct Draw {
 /// One step of the cascade.
 #[derive(Debug)]
 struct Stage {
-    position: Arc<Position>,
+    line: Arc<Line>,
     /// What a request takes: the share of the rarer side among those that come here, at most half a unit.
     width: u64,
     /// The arm of this stage.
@@ -65,10 +66,10 @@ enum Means {
     TheOthers,
 }
 
-// === impl Position ===
+// === impl Line ===
 
-impl Position {
-    /// A position at a random place. `random` is the only randomness there will ever be in it.
+impl Line {
+    /// A line used up to a random place. `random` is the only randomness there will ever be in it.
     #[must_use]
     pub fn new(random: u64) -> Self {
         let seed = points::mix(random);
@@ -85,12 +86,12 @@ impl Position {
 // === impl Draw ===
 
 impl Draw {
-    /// Prepares the draw among arms of these shares. `position` gives the position of the arm with that index;
-    /// it is asked only for arms that have requests and are not the last such.
+    /// Prepares the draw among arms of these shares. `line` gives the line of the arm with that index; it is
+    /// asked only for arms that have requests and are not the last such.
     ///
     /// Shares that do not sum to the whole cannot come here from a validated configuration; whatever they are,
     /// some arm is drawn. Without arms, index 0 is.
-    pub fn new(shares: &[Share], mut position: impl FnMut(usize) -> Arc<Position>) -> Self {
+    pub fn new(shares: &[Share], mut line: impl FnMut(usize) -> Arc<Line>) -> Self {
         let mut rest: u64 = shares.iter().map(|share| u64::from(share.parts())).sum();
         let mut stages = Vec::new();
         let mut last = 0;
@@ -102,7 +103,7 @@ impl Draw {
             }
             let (point, rarer) =
                 if parts * 2 <= rest { (Means::ThisArm, parts) } else { (Means::TheOthers, rest - parts) };
-            stages.push(Stage { position: position(arm), width: UNIT * rarer / rest, arm, point });
+            stages.push(Stage { line: line(arm), width: UNIT * rarer / rest, arm, point });
             rest -= parts;
         }
         Self { stages: stages.into(), last }
@@ -112,7 +113,7 @@ impl Draw {
     #[must_use = "a draw that is not followed is a request that the split counts and nobody gets"]
     pub fn draw(&self) -> usize {
         for stage in &self.stages {
-            let point = stage.position.take(stage.width);
+            let point = stage.line.take(stage.width);
             if point == (stage.point == Means::ThisArm) {
                 return stage.arm;
             }

@@ -4,6 +4,7 @@ use std::{cell::Cell, convert::Infallible, net::IpAddr, pin::pin, rc::Rc, time::
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use proxy_core::answer::Reason;
 use tokio::{net::TcpStream, time::Instant};
 use tracing::debug;
 
@@ -41,6 +42,10 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, client: IpAddr)
         tokio::select! {
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
+                    // What cannot be read is answered by hyper, without a reason in its head.
+                    if error.is_parse() {
+                        worker.shared.count_reason(Reason::BadRequest);
+                    }
                     debug!(%client, %error, "connection ended");
                 }
                 return;

@@ -1,6 +1,6 @@
 //! One request and its response.
 
-use std::{cell::Cell, net::IpAddr, rc::Rc, time::Duration};
+use std::{borrow::Cow, cell::Cell, net::IpAddr, rc::Rc, time::Duration};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
@@ -50,17 +50,17 @@ pub(super) async fn answer(
     response
 }
 
-/// The rule that takes a request, and its path in normal form.
+/// The rule that takes a request, and its path in normal form if that is another.
 struct Placed<'a> {
     rule: &'a Rule,
-    path: String,
+    path: Option<String>,
 }
 
 /// Where a request goes.
 struct Target<'a> {
     rule: &'a Rule,
     arm: &'a Arm,
-    path: String,
+    path: Option<String>,
 }
 
 fn place<'a>(pin: &'a Pin, request: &Request<Incoming>) -> Result<Placed<'a>, Reason> {
@@ -72,7 +72,7 @@ fn place<'a>(pin: &'a Pin, request: &Request<Incoming>) -> Result<Placed<'a>, Re
     let host = request.headers().get(HOST).map(HeaderValue::to_str).transpose();
     let host = host.map_err(|_| Reason::BadRequest)?.unwrap_or_default();
     // The authority of an absolute target replaces the Host header (RFC 9112 §3.2.2).
-    let mut authority = std::borrow::Cow::Borrowed(uri.authority().map_or(host, |it| it.as_str()));
+    let mut authority = Cow::Borrowed(uri.authority().map_or(host, |it| it.as_str()));
     if authority.bytes().any(|it| it.is_ascii_uppercase()) {
         authority = authority.to_ascii_lowercase().into();
     }
@@ -85,7 +85,11 @@ fn place<'a>(pin: &'a Pin, request: &Request<Incoming>) -> Result<Placed<'a>, Re
         headers: request.headers(),
     };
     let rule = pin.snapshot.find(&head).ok_or(Reason::NoRoute)?;
-    Ok(Placed { rule, path: path.into_owned() })
+    let path = match path {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(path) => Some(path),
+    };
+    Ok(Placed { rule, path })
 }
 
 async fn forward_to(
@@ -147,8 +151,9 @@ fn rewrite_target(parts: &mut Parts, target: &Target<'_>) -> Result<(), http::Er
         let host = HeaderValue::from_str(authority.as_str())?;
         parts.headers.insert(HOST, host);
     }
-    let rewritten = path::rewrite(&target.path, &target.rule.route, &target.arm.rewrite);
-    let path = rewritten.as_deref().unwrap_or(&target.path);
+    let normal = target.path.as_deref().unwrap_or_else(|| parts.uri.path());
+    let rewritten = path::rewrite(normal, &target.rule.route, &target.arm.rewrite);
+    let path = rewritten.as_deref().unwrap_or(normal);
     if parts.uri.authority().is_none() && path == parts.uri.path() {
         return Ok(());
     }

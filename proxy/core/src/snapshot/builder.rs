@@ -270,7 +270,7 @@ impl Registry {
         mut random: impl FnMut() -> u64,
     ) -> Split {
         let shares: Vec<_> = split.arms.iter().map(|it| it.share).collect();
-        let draw = Draw::new(&shares, |arm| self.position(&split.id, &split.arms[arm].id, &mut random));
+        let draw = Draw::new(&shares, |arm| self.line(&split.id, &split.arms[arm].id, &mut random));
         let arms = split.arms.iter().map(|arm| self.arm(split, arm, clusters)).collect();
         self.tidy(&split.id, |id| split.arms.iter().any(|arm| arm.id == *id));
         Split { draw, arms }

@@ -1,4 +1,4 @@
-//! What outlives snapshots: positions of draws, endpoints with their in-flight counts, counters.
+//! What outlives snapshots: lines of draws, endpoints with their in-flight counts, counters.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,7 +13,7 @@ use proxy_config::model::{self, ArmId, ClusterId, SplitId, Version};
 use crate::{
     counters::ArmCounters,
     endpoint::{Endpoint, EndpointId},
-    split::Position,
+    split::Line,
 };
 
 /// How many counters of versions that are no endpoint any more are kept per split, the newest first. A version
@@ -36,7 +36,7 @@ pub(super) struct Registry {
 /// What is kept of one split for as long as it exists.
 #[derive(Debug, Default)]
 struct Kept {
-    positions: BTreeMap<ArmId, Arc<Position>>,
+    lines: BTreeMap<ArmId, Arc<Line>>,
     counters: BTreeMap<(ArmId, Arc<str>), (u64, Arc<ArmCounters>)>,
 }
 
@@ -58,14 +58,9 @@ pub struct VersionLoad {
 }
 
 impl Registry {
-    pub(super) fn position(
-        &mut self,
-        split: &SplitId,
-        arm: &ArmId,
-        random: impl FnOnce() -> u64,
-    ) -> Arc<Position> {
-        let positions = &mut self.splits.entry(split.clone()).or_default().positions;
-        Arc::clone(positions.entry(arm.clone()).or_insert_with(|| Arc::new(Position::new(random()))))
+    pub(super) fn line(&mut self, split: &SplitId, arm: &ArmId, random: impl FnOnce() -> u64) -> Arc<Line> {
+        let lines = &mut self.splits.entry(split.clone()).or_default().lines;
+        Arc::clone(lines.entry(arm.clone()).or_insert_with(|| Arc::new(Line::new(random()))))
     }
 
     pub(super) fn counters(&mut self, split: &SplitId, arm: &ArmId, hash: &Arc<str>) -> Arc<ArmCounters> {
@@ -81,7 +76,7 @@ impl Registry {
     /// Forgets arms that the split does not have any more and the oldest of the unused counters.
     pub(super) fn tidy(&mut self, split: &SplitId, has: impl Fn(&ArmId) -> bool) {
         let Some(kept) = self.splits.get_mut(split) else { return };
-        kept.positions.retain(|arm, _| has(arm));
+        kept.lines.retain(|arm, _| has(arm));
         let unused = |(_, counters): &(u64, Arc<ArmCounters>)| Arc::strong_count(counters) == 1;
         let mut ages: Vec<_> =
             kept.counters.values().filter(|it| unused(it)).map(|(used, _)| *used).collect();

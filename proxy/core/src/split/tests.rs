@@ -6,20 +6,20 @@ fn share(parts: u32) -> Share {
     Share::of_10000(parts).unwrap()
 }
 
-/// Draws that share their positions, as a split does over several commits.
+/// Draws that share their lines, as a split does over several commits.
 struct Fixture {
-    positions: Vec<Arc<Position>>,
+    lines: Vec<Arc<Line>>,
 }
 
 impl Fixture {
     fn new(seed: u64, arms: usize) -> Self {
-        let position = |arm| Arc::new(Position::new(points::mix(seed).wrapping_add(arm)));
-        Self { positions: (0..arms as u64).map(position).collect() }
+        let line = |arm| Arc::new(Line::new(points::mix(seed).wrapping_add(arm)));
+        Self { lines: (0..arms as u64).map(line).collect() }
     }
 
     fn draw(&self, shares: &[u32]) -> Draw {
         let shares: Vec<_> = shares.iter().map(|parts| share(*parts)).collect();
-        Draw::new(&shares, |arm| Arc::clone(&self.positions[arm]))
+        Draw::new(&shares, |arm| Arc::clone(&self.lines[arm]))
     }
 }
 
@@ -141,15 +141,15 @@ fn periodic_clients_see_the_share() {
 }
 
 #[test]
-fn adding_an_arm_keeps_the_positions_of_the_others() {
+fn adding_an_arm_keeps_the_lines_of_the_others() {
     let fixture = Fixture::new(7, 3);
     let two = fixture.draw(&[5_000, 5_000, 0]);
     let _drawn: Vec<_> = (0..10).map(|_| two.draw()).collect();
-    let before = fixture.positions[0].taken.0.load(Ordering::Relaxed);
+    let before = fixture.lines[0].taken.0.load(Ordering::Relaxed);
     let three = fixture.draw(&[4_000, 4_000, 2_000]);
-    assert_eq!(fixture.positions[0].taken.0.load(Ordering::Relaxed), before);
+    assert_eq!(fixture.lines[0].taken.0.load(Ordering::Relaxed), before);
     let _ = three.draw();
-    assert_eq!(fixture.positions[0].taken.0.load(Ordering::Relaxed), before + UNIT * 4_000 / 10_000);
+    assert_eq!(fixture.lines[0].taken.0.load(Ordering::Relaxed), before + UNIT * 4_000 / 10_000);
 }
 
 #[test]
