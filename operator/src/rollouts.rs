@@ -34,19 +34,25 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use kube::core::DynamicObject;
 use operator_core::{
-    effect::Effect,
+    effect::{Effect, Event, EventKind},
     plan::{Wake, plan},
     traffic::ObjectName,
+    world::World,
 };
+use tracing::warn;
 
 pub(crate) use self::objects::StoredRollout;
 use self::{
     execute::Executor,
-    objects::{ReplicaSet, Service, index_owned, index_replica_set, index_rollout},
+    objects::{ReplicaSet, Service, index_owned, index_replica_set, index_rollout, key},
     observe::{Observed, observe},
     store::Store,
 };
-use crate::{events::Recorder, telemetry::RolloutMetrics, traffic::TrafficStore};
+use crate::{
+    events::{Recorder, Subject},
+    telemetry::RolloutMetrics,
+    traffic::TrafficStore,
+};
 
 /// All objects that Rollouts are about.
 #[derive(Debug)]
@@ -107,8 +113,10 @@ impl Controller {
             Observed::Malformed { metadata, malformed } => {
                 return self.refuse(name, &metadata, &malformed, now).await;
             }
+            Observed::Contested { until } => return Ok(Self::hold(name, until)),
             Observed::Gone => return Ok(self.forget(name)),
         };
+        self.greet(&world);
         // plan (no client: pure)
         let plan = plan(&world);
         self.metrics.planned(name, &plan.why);
@@ -126,9 +134,31 @@ impl Controller {
         Ok(if recorded || changed { Pass::Moved } else { Pass::Settled(plan.wake) })
     }
 
+    /// A Rollout without a status has not been seen by anyone yet: Argo's first event.
+    fn greet(&self, world: &World) {
+        if world.rollout.status.is_none() {
+            let name = key(&world.rollout.metadata);
+            let event = Event {
+                kind: EventKind::Normal,
+                reason: "RolloutAddedToInformer".to_owned(),
+                message: format!("Rollout resource added to informer: {name}"),
+            };
+            self.recorder.record(&Subject::of(&world.rollout.metadata), &event);
+        }
+    }
+
+    /// Argo's controller is at work on it, under another lease than ours.
+    fn hold(name: &ObjectName, until: DateTime<Utc>) -> Pass {
+        warn!(rollout = %name, %until, "Argo Rollouts' controller has just written this Rollout; not acting on it");
+        Pass::Settled(Wake::At(until))
+    }
+
     fn forget(&self, name: &ObjectName) -> Pass {
         self.metrics.forget(name);
         self.recorder.forget(&name.namespace, &name.name);
         Pass::Gone
     }
 }
+
+#[cfg(test)]
+mod tests;

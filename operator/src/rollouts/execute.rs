@@ -208,8 +208,7 @@ impl Executor {
                 }
             }
             (Subject::Rollout(_), Verb::Create | Verb::Change) => {
-                if let Ok(mut object) = objects::StoredRollout::deserialize(answer) {
-                    objects::trim_rollout(&mut object);
+                if let Ok(object) = objects::StoredRollout::deserialize(answer) {
                     let version = object.metadata.resource_version.clone();
                     stores.rollouts.written(object);
                     return version;

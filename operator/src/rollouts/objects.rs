@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use chrono::{DateTime, Utc};
 use crds::{Rollout, contract};
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -24,9 +25,14 @@ use super::claims::claims;
 pub(crate) struct StoredRollout {
     /// Its metadata.
     pub metadata: ObjectMeta,
+    /// When Argo Rollouts' controller last wrote it, as far as managed fields tell.
+    pub argo_wrote: Option<DateTime<Utc>>,
     /// The rest.
     pub decoded: Result<Box<Rollout>, Malformed>,
 }
+
+/// The field manager of Argo Rollouts' controller: the name of its program.
+const ARGO_MANAGER: &str = "rollouts-controller";
 
 /// A Rollout that the API server has and that cannot be read.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,17 +45,30 @@ pub(crate) struct Malformed {
 
 impl<'de> Deserialize<'de> for StoredRollout {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let object = Value::deserialize(deserializer)?;
+        let mut object = Value::deserialize(deserializer)?;
+        let managed = object.pointer_mut("/metadata/managedFields").map(Value::take).unwrap_or_default();
+        let argo_wrote = last_write(&managed, ARGO_MANAGER);
         match Rollout::deserialize(&object) {
-            Ok(rollout) => Ok(Self { metadata: rollout.metadata.clone(), decoded: Ok(Box::new(rollout)) }),
+            Ok(rollout) => {
+                Ok(Self { metadata: rollout.metadata.clone(), argo_wrote, decoded: Ok(Box::new(rollout)) })
+            }
             Err(error) => {
                 let metadata = object.get("metadata").cloned().unwrap_or_default();
                 let metadata = ObjectMeta::deserialize(metadata).map_err(D::Error::custom)?;
                 let status = object.get("status").cloned().unwrap_or_default();
-                Ok(Self { metadata, decoded: Err(Malformed { error: error.to_string(), status }) })
+                let malformed = Malformed { error: error.to_string(), status };
+                Ok(Self { metadata, argo_wrote, decoded: Err(malformed) })
             }
         }
     }
+}
+
+/// When a field manager last wrote something.
+fn last_write(fields: &Value, manager: &str) -> Option<DateTime<Utc>> {
+    let entries = fields.as_array().into_iter().flatten();
+    let theirs = entries.filter(|it| it.get("manager").and_then(Value::as_str) == Some(manager));
+    let times = theirs.filter_map(|it| DateTime::parse_from_rfc3339(it.get("time")?.as_str()?).ok());
+    times.map(|it| it.to_utc()).max()
 }
 
 /// A ReplicaSet without its template.
@@ -219,14 +238,6 @@ pub(super) fn trim<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
 }
 
-/// Drops what is never read of a Rollout.
-pub(super) fn trim_rollout(rollout: &mut StoredRollout) {
-    rollout.metadata.managed_fields = None;
-    if let Ok(decoded) = &mut rollout.decoded {
-        decoded.metadata.managed_fields = None;
-    }
-}
-
 /// Drops what is never read of a Service.
 pub(super) fn trim_service(service: &mut Service) {
     let metadata = &mut service.metadata;
@@ -256,6 +267,22 @@ mod tests {
         let malformed = stored.decoded.unwrap_err();
         assert!(malformed.error.contains("three"), "{}", malformed.error);
         assert_eq!(malformed.status, json!({"phase": "Healthy"}));
+    }
+
+    #[test]
+    fn argos_last_write_is_read_off_managed_fields_which_are_dropped() {
+        let entry = |manager, time| json!({"manager": manager, "operation": "Update", "time": time});
+        let stored = StoredRollout::deserialize(json!({
+            "metadata": {"name": "app", "managedFields": [
+                entry("rollouts-controller", "2026-11-20T10:00:00Z"),
+                entry("rollouts-controller", "2026-11-20T10:00:05Z"),
+                entry("kubectl-edit", "2026-11-20T10:00:09Z"),
+            ]},
+            "spec": {},
+        }))
+        .unwrap();
+        assert_eq!(stored.argo_wrote, DateTime::from_timestamp(1_795_168_805, 0));
+        assert_eq!(stored.decoded.unwrap().metadata.managed_fields, None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod convert;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use crds::{Rollout, contract::CANARY_MAPPING_SUFFIX};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
@@ -21,6 +21,10 @@ use super::{
 };
 use crate::traffic::TrafficStore;
 
+/// How long a Rollout is left alone after Argo's controller has written it: its lease's duration, after which it has
+/// stopped if it was told to.
+const CONTESTED: TimeDelta = TimeDelta::seconds(15);
+
 /// What there is under a Rollout's name.
 #[derive(Debug)]
 pub(super) enum Observed {
@@ -28,6 +32,11 @@ pub(super) enum Observed {
     Gone,
     /// A Rollout, and all that matters to it.
     World(Box<World>),
+    /// A Rollout that Argo's controller has just written: two controllers would undo each other's work.
+    Contested {
+        /// Until when it is left alone.
+        until: DateTime<Utc>,
+    },
     /// A Rollout that cannot be read.
     Malformed {
         /// Its metadata.
@@ -45,6 +54,9 @@ pub(super) fn observe(
     now: DateTime<Utc>,
 ) -> Observed {
     let Some(found) = stores.rollouts.get(name) else { return Observed::Gone };
+    if let Some(until) = found.argo_wrote.map(|it| it + CONTESTED).filter(|it| now < *it) {
+        return Observed::Contested { until };
+    }
     let rollout = match &found.decoded {
         Ok(rollout) => rollout.as_ref().clone(),
         Err(malformed) => {

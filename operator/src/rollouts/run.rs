@@ -14,7 +14,7 @@ use super::{
     Controller, Stores,
     execute::Executor,
     mappings::{Served, follow_mappings},
-    objects::{trim, trim_rollout, trim_service},
+    objects::{trim, trim_service},
     triggers,
     watch::follow,
     work::{Workers, Worklist},
@@ -124,7 +124,7 @@ impl Watches {
         let rollouts = follow(
             self.api(),
             watcher::Config::default().labels(&instance(&settings.instance_id)),
-            trim_rollout,
+            |_| {},
             &stores.rollouts,
             |change| concern(triggers::of_rollout(stores, change)),
             stop,

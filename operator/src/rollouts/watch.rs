@@ -109,12 +109,46 @@ impl Retry {
 
 #[cfg(test)]
 mod tests {
+    use operator_core::traffic::ObjectName;
+    use serde_json::json;
+
     use super::*;
+    use crate::{rollouts::objects::Service, test_api::TestApi};
 
     #[test]
     fn waits_double_up_to_a_bound() {
         let mut retry = Retry::default();
         let waits: Vec<u128> = (0..8).map(|_| retry.wait().as_millis()).collect();
         assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_is_not_there_yet_is_waited_for() {
+        let item = json!({"metadata": {"namespace": "web", "name": "s", "uid": "u", "resourceVersion": "5"}});
+        let list = json!({"metadata": {"resourceVersion": "9"}, "items": [item]});
+        let api = TestApi::default()
+            .refuse(404, "NotFound", "the server could not find the requested resource")
+            .refuse(503, "ServiceUnavailable", "later")
+            .answer(200, list);
+        let store = Store::<Service>::new(|_| Vec::new());
+        let stop = CancellationToken::new();
+        let services = Api::all(api.client());
+        let following = follow(services, watcher::Config::default(), |_| {}, &store, |_| {}, &stop);
+        tokio::select! {
+            () = following => panic!("a watch ends only when it is told to"),
+            () = store.completed() => {}
+        }
+        assert!(store.get(&ObjectName::new("web", "s")).is_some());
+    }
+
+    #[test]
+    fn what_is_missing_is_said_in_words_that_help() {
+        let error = |code, message: &str| {
+            let status =
+                kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
+            watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+        };
+        assert!(describe(&error(404, "")).contains("CustomResourceDefinition"));
+        assert!(describe(&error(403, "rollouts is forbidden")).contains("rollouts is forbidden"));
     }
 }

@@ -127,6 +127,9 @@ impl Known {
         let mut touched = Touched::default();
         for split in splits {
             let split = convert::split(split)?;
+            if self.splits.get(&split.id) == Some(&split) {
+                continue;
+            }
             self.unlink(&split.id, &mut touched);
             self.link(split, &mut touched);
         }
@@ -140,8 +143,10 @@ impl Known {
         }
         for load in &loads {
             let (version, load) = convert::load(load);
-            touched.versions.insert(version.clone());
-            self.loads.insert(version, load);
+            let earlier = self.loads.insert(version.clone(), load);
+            if earlier.map(decisive) != Some(decisive(load)) {
+                touched.versions.insert(version);
+            }
         }
         if complete && !self.complete {
             self.complete = true;
@@ -170,6 +175,12 @@ impl Known {
             touched.services.insert(service.clone());
         }
     }
+}
+
+/// What of a load a decision depends on: the requests under way change all the time, and matter only once nothing
+/// sends new ones.
+fn decisive(load: Load) -> Option<(bool, bool)> {
+    (!load.routable).then_some((load.settled, load.in_flight == 0))
 }
 
 /// Mapping and Service of every arm that anyone may serve.
@@ -276,6 +287,44 @@ mod tests {
         assert_eq!(touched.services, BTreeSet::from(services));
         let gone = wire::Update { removed_splits: vec!["s".to_owned()], ..wire::Update::default() };
         assert_eq!(store.take(gone).unwrap().services, BTreeSet::from([ObjectName::new("web", "new")]));
+    }
+
+    #[test]
+    fn requests_under_way_matter_once_nothing_sends_new_ones() {
+        let store = TrafficStore::waiting();
+        store.begin();
+        let told = |in_flight, routable, settled| {
+            let (namespace, hash) = ("web".to_owned(), "abc".to_owned());
+            let load = wire::VersionLoad { namespace, hash, in_flight, routable, settled };
+            let update = wire::Update { loads: vec![load], complete: true, ..wire::Update::default() };
+            !store.take(update).unwrap().versions.is_empty()
+        };
+        assert!(told(3, true, false));
+        for (in_flight, routable, settled, touches) in [
+            (5, true, false, false),
+            (0, true, false, false),
+            (4, false, false, true),
+            (3, false, false, false),
+            (3, false, true, true),
+            (0, false, true, true),
+            (0, false, true, false),
+            (1, true, false, true),
+        ] {
+            assert_eq!(told(in_flight, routable, settled), touches, "{in_flight} {routable} {settled}");
+        }
+    }
+
+    #[test]
+    fn an_equal_split_touches_nothing() {
+        let store = TrafficStore::waiting();
+        store.begin();
+        let update = || wire::Update {
+            splits: vec![split("s", "app", 20)],
+            complete: true,
+            ..wire::Update::default()
+        };
+        store.take(update()).unwrap();
+        assert_eq!(store.take(update()).unwrap(), Touched::default());
     }
 
     #[test]

@@ -1,0 +1,101 @@
+//! Whole passes against an API server with a script.
+
+use std::time::Duration;
+
+use kube::runtime::watcher::Event;
+use prometheus::Registry;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{sync::watch, time::Instant};
+
+use super::*;
+use crate::{
+    events,
+    lease::{Epoch, Tenure},
+    test_api::TestApi,
+};
+
+fn controller(api: &TestApi, object: Value) -> Controller {
+    let stores = Arc::new(Stores::default());
+    stores.rollouts.apply(Event::Apply(StoredRollout::deserialize(object).unwrap()));
+    let registry = Registry::new();
+    let (recorder, _) = events::recorder(api.client(), &registry).unwrap();
+    let metrics = RolloutMetrics::register(&registry, stores.clone(), Arc::default()).unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    let (_, tenure) = watch::channel(Tenure::Held { epoch: Epoch { created: 0, transitions: 0 }, until });
+    let (_, mappings) = watch::channel(mappings::Served::default());
+    let executor = Executor::new(api.client(), stores.clone(), tenure, mappings, recorder.clone());
+    Controller { stores, traffic: Arc::new(TrafficStore::not_configured()), executor, recorder, metrics }
+}
+
+fn name() -> ObjectName {
+    ObjectName::new("web", "app")
+}
+
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_168_800 + second, 0).unwrap()
+}
+
+fn malformed(version: &str, status: &Value) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"namespace": "web", "name": "app", "uid": "r", "resourceVersion": version},
+        "spec": {"replicas": "three"},
+        "status": status,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_malformed_rollout_is_told_so_once() {
+    let object = malformed("7", &json!({"replicas": 2}));
+    let message = "The Rollout \"app\" is invalid: invalid type: string \"three\", expected i32";
+    let stamp = "2026-11-20T10:00:00Z";
+    let status = json!({
+        "phase": "Degraded",
+        "message": format!("InvalidSpec: {message}"),
+        "conditions": [{
+            "type": "InvalidSpec", "status": "True", "reason": "InvalidSpec", "message": message,
+            "lastUpdateTime": stamp, "lastTransitionTime": stamp,
+        }],
+    });
+    let mut recorded = status.clone();
+    recorded["replicas"] = json!(2);
+    let api = TestApi::default().answer(200, malformed("8", &recorded));
+    let controller = controller(&api, object);
+
+    assert_eq!(controller.reconcile(&name(), at(0)).await.unwrap(), Pass::Moved);
+    let line =
+        "PATCH /apis/argoproj.io/v1alpha1/namespaces/web/rollouts/app/status?&fieldManager=sluice-operator";
+    let patch = json!({"metadata": {"resourceVersion": "7"}, "status": status});
+    assert_eq!(api.seen(), [(line.to_owned(), patch)]);
+
+    assert_eq!(controller.reconcile(&name(), at(60)).await.unwrap(), Pass::Settled(Wake::OnChange));
+    assert_eq!(api.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_that_argo_has_just_written_is_left_alone() {
+    let api = TestApi::default();
+    let controller = controller(
+        &api,
+        json!({
+            "metadata": {
+                "namespace": "web", "name": "app", "uid": "r", "resourceVersion": "7",
+                "managedFields": [{"manager": "rollouts-controller", "time": "2026-11-20T10:00:00Z"}],
+            },
+            "spec": {},
+        }),
+    );
+    assert_eq!(controller.reconcile(&name(), at(3)).await.unwrap(), Pass::Settled(Wake::At(at(15))));
+    assert!(api.seen().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_that_is_gone_is_forgotten() {
+    let api = TestApi::default();
+    let controller = controller(&api, malformed("7", &Value::Null));
+    let other = ObjectName::new("web", "other");
+    assert_eq!(controller.reconcile(&other, at(0)).await.unwrap(), Pass::Gone);
+    assert!(api.seen().is_empty());
+}
