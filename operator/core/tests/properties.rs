@@ -54,6 +54,19 @@ fn moves() -> impl Strategy<Value = Move> {
     ]
 }
 
+/// Stories around the end of an update: full promotions and aborts in close order, with a proxy that lags behind.
+fn hasty_moves() -> impl Strategy<Value = Move> {
+    prop_oneof![
+        6 => (1..45_i64).prop_map(Move::Tick),
+        4 => prop::sample::select(vec!["v1", "v2", "v3"]).prop_map(Move::SetImage),
+        4 => Just(Move::PromoteFull),
+        2 => Just(Move::Abort),
+        3 => prop::bool::weighted(0.8).prop_map(Move::ProxyLate),
+        6 => Just(Move::Acknowledge),
+        1 => (prop::sample::select(vec!["v1", "v2"]), 0..3_u64).prop_map(|(image, count)| Move::Requests(image, count)),
+    ]
+}
+
 impl Simulator {
     fn shop(routed: bool) -> Self {
         let file = if routed { "shop.yaml" } else { "basic.yaml" };
@@ -156,6 +169,15 @@ proptest! {
         simulator.play(&story);
         let pass = simulator.pass();
         prop_assert!(!pass.changed, "a second plan changes something: {:?}", pass.plan);
+    }
+
+    /// The same where promotions, aborts and a lagging proxy meet.
+    #[test]
+    fn hasty_stories_keep_the_promises(story in prop::collection::vec(hasty_moves(), 5..40)) {
+        let mut simulator = Simulator::shop(true);
+        simulator.tick(TimeDelta::seconds(10));
+        simulator.play(&story);
+        prop_assert!(!simulator.pass().changed);
     }
 
     /// Once nothing is in the way, the newest template becomes stable, has all pods and all traffic, and nothing of the
