@@ -7,6 +7,7 @@ use crate::support::{
     Directory, Proxy,
     client::{self, Client},
     configs::{cluster, cluster_with_draining, route},
+    eventually,
     operator::Operator,
     upstream::{Pod, nobody},
 };
@@ -136,6 +137,52 @@ async fn zero_in_flight_is_said_only_when_nothing_can_come_any_more() {
     let report = link.report(|it| it.oldest_pinned == Some(removal)).await;
     assert_eq!(report.in_flight, [], "{report:?}");
     assert_eq!(held.await.unwrap().header("x-pod"), "old", "it was served to its end");
+}
+
+/// What a scale-down relies on: once the zero is said, the pod may go.
+#[tokio::test]
+async fn after_its_zero_no_request_reaches_a_removed_pod_however_much_load_there_is() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let pods = [Pod::start("a").await, Pod::start("b").await];
+    let hashes = ["h1", "h2"];
+    let proxy = Proxy::start(&operator, &directory);
+    let both = [("a", 5_000), ("b", 5_000)];
+    let full = |pod: usize| cluster(["a", "b"][pod], &[(pods[pod].address, hashes[pod])]);
+    let mut link = operator.configure(vec![full(0), full(1), route(&both)]).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let load: Vec<_> = (0..16)
+        .map(|_| {
+            let stopped = stopped.clone();
+            tokio::spawn(async move {
+                let mut client = Client::connect(proxy.http).await.unwrap();
+                while !*stopped.borrow() {
+                    assert_eq!(client.get("/").await.unwrap().status, 200);
+                }
+            })
+        })
+        .collect();
+    for round in 0..40 {
+        let (leaving, staying) = (round % 2, 1 - round % 2);
+        // Weight and endpoints go in one commit: requests of the old one may still be on their way.
+        let all = [("a", 10_000), ("b", 10_000)][staying];
+        link.commit(vec![route(&[all]), cluster(["a", "b"][leaving], &[])]).await;
+        let removal = Some(link.position().into());
+        link.report(|it| {
+            let idle = !it.in_flight.iter().any(|it| it.hash == hashes[leaving]);
+            it.served == removal && it.oldest_pinned == removal && idle
+        })
+        .await;
+        let seen = pods[leaving].seen();
+        assert_eq!(pods[leaving].answered(), seen, "round {round}: it has nothing to do any more");
+        let others = pods[staying].seen();
+        eventually("more requests were served", async || pods[staying].seen() > others + 50).await;
+        assert_eq!(pods[leaving].seen(), seen, "round {round}: and gets nothing any more");
+        link.commit(vec![full(leaving), route(&both)]).await;
+    }
+    stop.send_replace(true);
+    for client in load {
+        client.await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -25,9 +25,15 @@ use tokio::{
 /// request's head as text.
 pub(crate) struct Pod {
     pub(crate) address: SocketAddr,
-    pub(crate) seen: Arc<AtomicU32>,
+    requests: Arc<Requests>,
     released: watch::Sender<bool>,
     task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Requests {
+    seen: AtomicU32,
+    answered: AtomicU32,
 }
 
 /// A pod of which a test writes every byte.
@@ -41,24 +47,26 @@ impl Pod {
     pub(crate) async fn start(name: &'static str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = Arc::new(AtomicU32::new(0));
+        let requests = Arc::<Requests>::default();
         let (released, gate) = watch::channel(false);
-        let count = Arc::clone(&seen);
+        let count = Arc::clone(&requests);
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (count, gate) = (Arc::clone(&count), gate.clone());
                 tokio::spawn(async move {
-                    let service = service_fn(|request| {
-                        count.fetch_add(1, Ordering::Relaxed);
-                        answer(name, gate.clone(), request)
+                    let service = service_fn(async |request| {
+                        count.seen.fetch_add(1, Ordering::SeqCst);
+                        let response = answer(name, gate.clone(), request).await;
+                        count.answered.fetch_add(1, Ordering::SeqCst);
+                        response
                     });
                     // A proxy may break off; what it does then is the test's business.
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });
             }
         });
-        Self { address, seen, released, task }
+        Self { address, requests, released, task }
     }
 
     /// Answers everything that is held.
@@ -66,8 +74,14 @@ impl Pod {
         self.released.send_replace(true);
     }
 
+    /// How many requests it got.
     pub(crate) fn seen(&self) -> u32 {
-        self.seen.load(Ordering::Relaxed)
+        self.requests.seen.load(Ordering::SeqCst)
+    }
+
+    /// How many it has answered.
+    pub(crate) fn answered(&self) -> u32 {
+        self.requests.answered.load(Ordering::SeqCst)
     }
 }
 
