@@ -45,6 +45,8 @@ pub(super) struct Backend {
     pub(super) versions: Vec<ObjectVersion>,
     /// Why it cannot serve, whatever its pods do.
     pub(super) problem: Option<Problem>,
+    /// What the user should know although it serves.
+    pub(super) remark: Option<String>,
 }
 
 /// Why a backend cannot serve.
@@ -122,7 +124,12 @@ impl BackendKey {
             if or_dns {
                 let host = format!("{}.{}", name.name, name.namespace);
                 let address = Address::Name { host, port: written.unwrap_or(DEFAULT_PORT) };
-                return Backend { service: Some(name.clone()), ..self.plain(id, vec![address]) };
+                let remark = format!(
+                    "there is no Service `{}` in namespace `{}`: requests go to the DNS name",
+                    name.name, name.namespace
+                );
+                let plain = self.plain(id, vec![address]);
+                return Backend { service: Some(name.clone()), remark: Some(remark), ..plain };
             }
             let text = format!("Service `{}` does not exist in namespace `{}`", name.name, name.namespace);
             return self.broken(id, name, "no_service", text);
@@ -228,6 +235,7 @@ impl BackendKey {
             cluster: self.cluster(id, endpoints),
             service: None,
             problem: None,
+            remark: None,
         }
     }
 
@@ -239,6 +247,7 @@ impl BackendKey {
             ready: BTreeMap::new(),
             versions: Vec::new(),
             problem: None,
+            remark: None,
         }
     }
 

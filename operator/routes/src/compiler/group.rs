@@ -145,7 +145,8 @@ pub(super) fn compile(
     let problem = (!sentences.is_empty()).then(|| sentences.into_iter().collect::<Vec<_>>().join("; "));
     output.splits.insert(split, SplitReport { served: served(members, &shares, backends), problem });
     for (member, problem) in members.iter().zip(&problems) {
-        let status = status(member, problem.as_ref(), &shares, case, members);
+        let remark = backends[&member.backend].remark.as_deref();
+        let status = status(member, problem.as_ref(), remark, &shares, case, members);
         output.statuses.insert(member.name.clone(), status);
     }
     output
@@ -244,12 +245,14 @@ fn problem(member: &Member<'_>, backends: &BTreeMap<BackendKey, Backend>) -> Opt
 fn status(
     member: &Member<'_>,
     problem: Option<&Problem>,
+    remark: Option<&str>,
     shares: &Shares,
     case: Option<Case>,
     members: &[Member<'_>],
 ) -> Status {
     let mut sentences: Vec<String> = Vec::new();
     sentences.extend(problem.map(|problem| format!("requests are answered with 503: {}", problem.text)));
+    sentences.extend(remark.map(str::to_owned));
     sentences.extend(member.mapping.remarks.iter().cloned());
     if member.mapping.case.is_some_and(|own| Some(own) != case) {
         sentences.push("`case_sensitive` of the first Mapping with the same match is used".to_owned());

@@ -1,0 +1,228 @@
+//! What objects compile to: each story is a list of changes and the text of what comes out of it.
+
+use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr, sync::Arc};
+
+use operator_routes::{
+    Compiler, ObjectChange, ObjectName, Settings,
+    compiled::Compiled,
+    object::{
+        EndpointCondition::{self, NotReady, Ready, Terminating},
+        EndpointSlice, Family, MappingObject, Pod, ResolverKind, RolloutServices, Service, ServiceAddress,
+        ServicePort, SliceEndpoint,
+    },
+};
+use proxy_config::model::{Action, Address};
+use serde_json::{Value, json};
+
+fn name(text: &str) -> ObjectName {
+    ObjectName::new("shop", text)
+}
+
+fn mapping(mapping: &str, spec: Value) -> ObjectChange {
+    let owned_by_rollout = mapping.ends_with("-canary");
+    let object = MappingObject { resource_version: "m1".into(), owned_by_rollout, spec };
+    ObjectChange::Mapping(name(mapping), Some(object))
+}
+
+fn service(service: &str, address: ServiceAddress) -> ObjectChange {
+    let port = ServicePort { name: "http".to_owned(), port: 80, target: Some(8080) };
+    let object = Service {
+        resource_version: "s1".into(),
+        ports: vec![port],
+        selector: BTreeMap::from([("app".to_owned(), service.to_owned())]),
+        address,
+        family: Family::V4,
+    };
+    ObjectChange::Service(name(service), Some(object))
+}
+
+fn cluster_ip() -> ServiceAddress {
+    ServiceAddress::ClusterIp("198.18.9.1".parse().expect("an address"))
+}
+
+fn slice(service: &str, number: u8, endpoints: &[(u8, EndpointCondition, &str)]) -> ObjectChange {
+    let endpoint = |(address, condition, pod): &(u8, EndpointCondition, &str)| SliceEndpoint {
+        address: IpAddr::from([198, 18, 0, *address]),
+        condition: *condition,
+        pod: Some(Arc::from(*pod)),
+    };
+    let object = EndpointSlice {
+        resource_version: format!("e{number}").into(),
+        service: service.into(),
+        family: Family::V4,
+        ports: BTreeMap::from([("http".to_owned(), 8080)]),
+        endpoints: endpoints.iter().map(endpoint).collect(),
+    };
+    ObjectChange::EndpointSlice(name(&format!("{service}-{number}")), Some(object))
+}
+
+fn pod(pod: &str, hash: &str) -> ObjectChange {
+    ObjectChange::Pod(name(pod), Some(Pod { hash: hash.into() }))
+}
+
+fn compile(changes: Vec<ObjectChange>) -> String {
+    let mut compiler = Compiler::new(Settings { ambassador_id: "default".to_owned(), listener_port: 8080 });
+    for change in changes {
+        compiler.apply(change);
+    }
+    compiler.compile();
+    show(compiler.compiled())
+}
+
+/// Routes with their arms, clusters with their endpoints, splits with what is served, statuses.
+fn show(compiled: &Compiled) -> String {
+    let mut text = String::new();
+    for route in compiled.config.routes.values() {
+        let _ = writeln!(text, "route {}", route.id);
+        match &route.action {
+            Action::Refuse(refusal) => drop(writeln!(text, "  {} {}", refusal.status, refusal.reason)),
+            Action::Split(split) => {
+                for arm in &split.arms {
+                    let _ = writeln!(text, "  {} {} -> {}", arm.share.parts(), arm.id, arm.cluster);
+                }
+            }
+        }
+    }
+    for cluster in compiled.config.clusters.values() {
+        let _ = writeln!(text, "cluster {}", cluster.id);
+        for endpoint in &cluster.endpoints {
+            let address = match &endpoint.address {
+                Address::Socket(socket) => socket.to_string(),
+                Address::Name { host, port } => format!("{host}:{port}"),
+            };
+            let hash = Some(&*endpoint.version.hash).filter(|hash| !hash.is_empty()).unwrap_or("-");
+            let _ = writeln!(text, "  {address} {hash}{}", if endpoint.draining { " draining" } else { "" });
+        }
+    }
+    for (id, report) in &compiled.splits {
+        let problem = report.problem.as_ref().map_or_else(String::new, |problem| format!(": {problem}"));
+        let _ = writeln!(text, "split {id}{problem}");
+        for arm in &report.served.arms {
+            let service = arm.service.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+            let _ = writeln!(
+                text,
+                "  {} written {:?} share {} to {service} {:?}",
+                arm.mapping,
+                arm.written,
+                arm.share.parts(),
+                arm.endpoints
+            );
+        }
+        let versions = report.served.versions.iter();
+        let versions: Vec<String> = versions
+            .map(|it| format!("{} {}@{}", it.kind.as_str(), it.object.name, it.resource_version))
+            .collect();
+        let _ = writeln!(text, "  from {}", versions.join(", "));
+    }
+    for (name, status) in &compiled.statuses {
+        let _ = writeln!(text, "status {name} {} {}", status.state.as_str(), status.reason);
+    }
+    text
+}
+
+#[test]
+fn a_stable_and_a_canary_mapping_share_a_route() {
+    insta::assert_snapshot!(compile(vec![
+        mapping("echo", json!({"prefix": "/echo", "service": "echo-stable:80", "resolver": "endpoint"})),
+        mapping(
+            "echo-canary",
+            json!({"prefix": "/echo", "service": "echo-canary:80", "resolver": "endpoint", "weight": 0})
+        ),
+        service("echo-stable", cluster_ip()),
+        service("echo-canary", cluster_ip()),
+        slice("echo-stable", 1, &[(1, Ready, "a"), (2, Ready, "b"), (3, NotReady, "c")]),
+        slice("echo-canary", 1, &[(4, Ready, "d")]),
+        pod("a", "old"),
+        pod("b", "old"),
+        pod("d", "new"),
+    ]));
+}
+
+#[test]
+fn a_canary_mapping_alone_never_takes_everything() {
+    insta::assert_snapshot!(compile(vec![
+        mapping("echo-canary", json!({"prefix": "/echo", "service": "198.18.0.1", "weight": 30})),
+        mapping("other", json!({"prefix": "/other", "service": "198.18.0.2", "weight": 30})),
+    ]));
+}
+
+#[test]
+fn pods_that_end_get_no_new_requests_unless_there_are_no_others() {
+    insta::assert_snapshot!(compile(vec![
+        mapping("a", json!({"prefix": "/a", "service": "a", "resolver": "endpoint"})),
+        mapping("b", json!({"prefix": "/b", "service": "b", "resolver": "endpoint"})),
+        service("a", cluster_ip()),
+        service("b", cluster_ip()),
+        slice("a", 1, &[(1, Ready, "p"), (2, Terminating, "q")]),
+        // While an endpoint moves between slices it is in both; what is ready in one of them is ready.
+        slice("a", 2, &[(1, Terminating, "p")]),
+        slice("b", 1, &[(3, Terminating, "q")]),
+        pod("q", "old"),
+    ]));
+}
+
+#[test]
+fn a_service_goes_to_its_address_unless_a_rollout_moves_it() {
+    let managed = RolloutServices(["moved".into()].into());
+    insta::assert_snapshot!(compile(vec![
+        mapping("plain", json!({"prefix": "/plain", "service": "plain"})),
+        mapping("moved", json!({"prefix": "/moved", "service": "moved:80"})),
+        mapping("headless", json!({"prefix": "/headless", "service": "headless:8080"})),
+        mapping("external", json!({"prefix": "/external", "service": "external:81"})),
+        service("plain", cluster_ip()),
+        service("moved", cluster_ip()),
+        service("headless", ServiceAddress::Headless),
+        service("external", ServiceAddress::External("one.example.org".to_owned())),
+        slice("plain", 1, &[(1, Ready, "p")]),
+        slice("moved", 1, &[(2, Ready, "q")]),
+        slice("headless", 1, &[(3, Ready, "r")]),
+        pod("q", "old"),
+        ObjectChange::Rollout(name("echo"), Some(managed)),
+    ]));
+}
+
+#[test]
+fn what_cannot_be_served_is_left_out_or_refused_and_explained() {
+    insta::assert_snapshot!(compile(vec![
+        mapping("good", json!({"prefix": "/good", "service": "198.18.0.1"})),
+        mapping("no-service", json!({"prefix": "/1", "service": "nowhere"})),
+        mapping("no-port", json!({"prefix": "/2", "service": "echo:9999", "resolver": "endpoint"})),
+        mapping("tls", json!({"prefix": "/3", "service": "https://echo"})),
+        mapping("dns", json!({"prefix": "/4", "service": "api.example:8443"})),
+        mapping("resolver", json!({"prefix": "/5", "service": "echo", "resolver": "mine"})),
+        mapping("consul", json!({"prefix": "/5", "service": "echo", "resolver": "consul"})),
+        mapping("regex", json!({"prefix": "/(", "prefix_regex": true, "service": "echo"})),
+        mapping("header", json!({"prefix": "/6", "headers": {"a b": "c"}, "service": "echo"})),
+        mapping("shape", json!(["nonsense"])),
+        mapping("foreign", json!({"prefix": "/7", "service": "echo", "ambassador_id": "other"})),
+        mapping("kind-a", json!({"prefix": "/8", "service": "198.18.0.2"})),
+        mapping("kind-b", json!({"prefix": "/8", "prefix_exact": true, "service": "198.18.0.3"})),
+        service("echo", cluster_ip()),
+    ]));
+}
+
+#[test]
+fn half_of_a_group_without_a_service_fails_alone() {
+    insta::assert_snapshot!(compile(vec![
+        mapping("a", json!({"prefix": "/", "service": "198.18.0.1"})),
+        mapping("b", json!({"prefix": "/", "service": "nowhere", "weight": 10})),
+    ]));
+}
+
+#[test]
+fn a_resolver_of_ones_own_is_used_once_it_is_there() {
+    let using = || mapping("a", json!({"prefix": "/", "service": "a", "resolver": "mine"}));
+    let resolver = ObjectChange::Resolver(name("mine"), Some(ResolverKind::Endpoint));
+    let before = compile(vec![using(), service("a", cluster_ip()), slice("a", 1, &[(1, Ready, "p")])]);
+    assert!(before.contains("status shop/a Inactive resolver `mine` does not exist"), "{before}");
+    let after =
+        compile(vec![using(), service("a", cluster_ip()), slice("a", 1, &[(1, Ready, "p")]), resolver]);
+    assert!(after.contains("cluster endpoint shop/a connect=3000\n  198.18.0.1:8080 -"), "{after}");
+}
+
+#[test]
+fn the_selector_is_part_of_the_pool_of_a_service_address() {
+    let using = || mapping("a", json!({"prefix": "/", "service": "a"}));
+    let text = compile(vec![using(), service("a", cluster_ip())]);
+    assert!(text.contains("cluster service shop/a selector=app=a connect=3000\n  198.18.9.1:80 -"), "{text}");
+}
