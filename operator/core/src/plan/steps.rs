@@ -34,7 +34,7 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
     }
     match step {
         Some(Step::SetWeight(_)) => {
-            if sized(scene, draft) && weighted(scene, target.percent(), draft) {
+            if weighted(scene, target.percent(), draft) && sized(scene, draft) {
                 complete(scene, position.step, draft);
             }
         }
@@ -115,7 +115,7 @@ fn weighted(scene: &Scene<'_>, weight: i32, draft: &mut Draft) -> bool {
 }
 
 fn wait_for_pods(scene: &Scene<'_>, wanted: i32, draft: &mut Draft) {
-    if let Some(new) = scene.new {
+    if let Some(new) = scene.new.filter(|new| new.status.available < wanted) {
         draft.because(Why::WaitingForPods {
             replica_set: new.name.clone(),
             available: new.status.available,

@@ -271,3 +271,6 @@ fn at_or_past(version: &str, held: &str) -> bool {
         (Ok(_) | Err(_), Err(_)) | (Err(_), Ok(_)) => version == held,
     }
 }
+
+#[cfg(test)]
+mod tests;
