@@ -1,4 +1,4 @@
-//! Between [`model`](crate::model) and [`wire`](crate::wire): the only place where both are seen.
+//! Between `model` and `wire`: the only place where both are seen.
 //!
 //! Outward never fails. Inward fails with what is missing or out of range, so that a proxy can say in its
 //! `Nack` why it did not take a commit.

@@ -18,7 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::support::{
     Directory, Proxy,
     client::{self, Client, Reply},
-    configs::{cluster, route, route_with},
+    configs::{cluster, route, route_of_host, route_with},
     operator::Operator,
     upstream::{Pod, RawPod, read_head},
     within,
@@ -43,6 +43,26 @@ async fn the_upstream_sees_the_request_and_where_it_came_from() {
         assert!(lines.contains(&expected), "{expected} in {lines:?}");
     }
     assert!(lines.iter().any(|it| it.starts_with("x-request-id: ")), "{lines:?}");
+}
+
+#[tokio::test]
+async fn the_host_is_found_however_it_is_written() {
+    let (mut operator, directory, pod) = (Operator::start().await, Directory::new(), Pod::start("a").await);
+    let proxy = Proxy::start(&operator, &directory);
+    let route = route_of_host("example.org", &[("a", 10_000)]);
+    operator.configure(vec![cluster("a", &[(pod.address, "h1")]), route]).await;
+    for (target, host, seen) in [
+        ("/x", "example.org", Some("host: example.org\n")),
+        ("/x", "Example.ORG:8080", Some("host: Example.ORG:8080\n")),
+        ("http://example.org/x", "other.org", Some("host: example.org\n")),
+        ("http://other.org/x", "example.org", None),
+        ("/x", "example.org.other", None),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let response = client::raw(proxy.http, &request).await;
+        assert_eq!(response.contains("GET /x\n"), seen.is_some(), "{request} gives {response}");
+        assert!(seen.is_none_or(|it| response.contains(it)), "{request} gives {response}");
+    }
 }
 
 #[tokio::test]

@@ -46,6 +46,14 @@ pub(crate) fn route_with(path: &str, arms: &[(&str, u32)], change: impl Fn(&mut 
     Change::Route(Arc::new(route))
 }
 
+/// A route for one host, with its name as id.
+pub(crate) fn route_of_host(host: &str, arms: &[(&str, u32)]) -> Change {
+    let mut route = route_value("/", arms);
+    route.id = RouteId::new(host);
+    route.host = HostMatch::Exact(host.into());
+    Change::Route(Arc::new(route))
+}
+
 /// A route that the proxy answers itself.
 pub(crate) fn refusal(path: &str, status: u16, reason: &str) -> Change {
     let action = Action::Refuse(Refusal { status, reason: reason.into() });
