@@ -1,18 +1,32 @@
 //! Errors in one line.
 
+use std::error::Error;
+
 /// An error and its sources, from the outermost to the cause, each once: `kube` repeats its sources in its own text.
 #[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = words(error);
     let mut source = error.source();
     while let Some(cause) = source {
-        let cause_text = cause.to_string();
+        let cause_text = words(cause);
         if !text.contains(&cause_text) {
             text = format!("{text}: {cause_text}");
         }
-        source = cause.source();
+        source = cause.source().filter(|_| !is_status(cause));
     }
     text
+}
+
+/// What the API server says is for people as it is; `kube` adds its own view of the whole status.
+fn words(error: &(dyn Error + 'static)) -> String {
+    match error.downcast_ref() {
+        Some(kube::Error::Api(status)) => status.message.clone(),
+        _ => error.to_string(),
+    }
+}
+
+fn is_status(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(kube::Error::Api(_)))
 }
 
 #[cfg(test)]
@@ -32,5 +46,16 @@ mod tests {
         let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         assert_eq!(chain(&Layer::Outer(refused())), "failed to connect: connection refused");
         assert_eq!(chain(&Layer::Repeating(refused())), "failed to connect: connection refused");
+    }
+
+    #[test]
+    fn the_api_servers_own_words_are_enough() {
+        let status = kube::core::Status {
+            message: "pods is forbidden".to_owned(),
+            reason: "Forbidden".to_owned(),
+            code: 403,
+            ..kube::core::Status::default()
+        };
+        assert_eq!(chain(&kube::Error::Api(Box::new(status))), "pods is forbidden");
     }
 }

@@ -7,11 +7,11 @@
 //! | [`store`], [`watch`], [`mappings`] | stores that watches fill |
 //! | [`triggers`] | which Rollouts a change concerns |
 //! | [`queue`], [`work`] | when each Rollout is looked at, and by whom |
-//! | [`malformed`] | what happens to a Rollout that cannot be read |
+//! | [`complaint`] | a Rollout that cannot be read, or whose plan the API server refuses |
 
 mod claims;
+mod complaint;
 mod execute;
-mod malformed;
 mod mappings;
 mod objects;
 mod observe;

@@ -74,7 +74,7 @@ impl Keeper {
         let wanted = match decide(self.seen.as_ref(), identity, self.mine.is_some(), &self.claim.terms, asked)
         {
             Decision::Wait { holder, .. } => {
-                self.stand_by(holder);
+                self.stand_by(&holder);
                 return Ok(());
             }
             Decision::Create => self.taken(&Lease::default()),
@@ -131,18 +131,18 @@ impl Keeper {
         };
     }
 
-    fn stand_by(&mut self, holder: String) {
+    fn stand_by(&mut self, holder: &str) {
         let address = self
             .seen
             .as_ref()
             .and_then(|it| it.lease.annotations().get(ADDRESS_ANNOTATION).cloned())
             .filter(|it| !it.is_empty());
-        let foreign = Tenure::Foreign { holder, address };
+        let foreign = Tenure::Foreign { holder: holder.to_owned(), address };
         self.mine = None;
         self.tenure.send_if_modified(|current| {
             let changed = *current != foreign;
             if changed {
-                info!(lease = self.claim.name, tenure = ?foreign, "another process holds the lease; not acting");
+                info!(lease = self.claim.name, holder, "another process holds the lease; not acting");
                 current.clone_from(&foreign);
             }
             changed

@@ -3,7 +3,7 @@
 
 pub(super) mod request;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use kube::{Client, core::DynamicObject};
 use operator_core::{effect::Effect, traffic::ObjectName, world::World};
@@ -33,7 +33,7 @@ pub(super) enum Error {
     #[error("failed to {effect}: the cluster has changed in between")]
     Precondition {
         /// What was tried.
-        effect: String,
+        effect: Attempt,
         /// What the API server said.
         #[source]
         source: kube::Error,
@@ -42,7 +42,7 @@ pub(super) enum Error {
     #[error("failed to {effect}")]
     Api {
         /// What was tried.
-        effect: String,
+        effect: Attempt,
         /// What the API server said.
         #[source]
         source: kube::Error,
@@ -51,13 +51,13 @@ pub(super) enum Error {
     #[error("failed to {effect}: no answer within {} s", PATIENCE.as_secs())]
     Timeout {
         /// What was tried.
-        effect: String,
+        effect: Attempt,
     },
     /// No request can be made of the effect.
     #[error("failed to {effect}")]
     Request {
         /// What was tried.
-        effect: String,
+        effect: Attempt,
         /// Why not.
         #[source]
         source: request::Error,
@@ -71,6 +71,41 @@ impl Error {
             Self::NotHolder | Self::Precondition { .. } => true,
             Self::Api { .. } | Self::Timeout { .. } | Self::Request { .. } => false,
         }
+    }
+
+    /// The reason of a condition if the API server has refused an effect and will again: the request is not allowed
+    /// or not valid. `None` for all that may pass by itself.
+    pub(super) fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::Api { effect, source: kube::Error::Api(status) } => {
+                matches!(status.code, 400 | 403 | 405 | 413 | 422).then_some(effect.reason)
+            }
+            Self::Request { effect, .. } => Some(effect.reason),
+            Self::Api { .. } | Self::NotHolder | Self::Precondition { .. } | Self::Timeout { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Error {
+    /// The API server's answer to the creation of a ReplicaSet.
+    pub(super) fn creating(name: &str, source: kube::Error) -> Self {
+        let effect = Effect::CreateReplicaSet { name: name.to_owned(), manifest: Value::Null };
+        Self::Api { effect: Attempt::of(&effect), source }
+    }
+}
+
+/// What was tried, in words after "failed to".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Attempt {
+    words: String,
+    /// The reason of the condition that tells of its refusal: Argo's.
+    reason: &'static str,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
     }
 }
 
@@ -114,11 +149,11 @@ impl Executor {
                 rollout_version: &version,
                 annotated: self.annotated(&name.namespace, effect),
             };
-            let described = describe(effect);
+            let described = Attempt::of(effect);
             let call = request::request(effect, &scope);
             let call = call.map_err(|source| Error::Request { effect: described.clone(), source })?;
             let Some(call) = call else { continue };
-            debug!(rollout = %name, effect = described, "executing");
+            debug!(rollout = %name, effect = %described, "executing");
             if let Some(written) = self.call(&name, call, described).await? {
                 version = written;
             }
@@ -128,7 +163,7 @@ impl Executor {
 
     /// Writes the status. The plan's world is the precondition: the patch holds its `resourceVersion`.
     pub(super) async fn write_status(&self, name: &ObjectName, patch: Value) -> Result<(), Error> {
-        let effect = "record the status".to_owned();
+        let effect = Attempt::other("record the status");
         let request = request::status(&name.namespace, &name.name, patch)
             .map_err(|source| Error::Request { effect: effect.clone(), source })?;
         let call = Call { request, subject: Subject::Rollout(name.name.clone()), verb: Verb::Change };
@@ -137,7 +172,7 @@ impl Executor {
 
     /// Sends one request and puts the answer into the stores. The result is the Rollout's new version if it is the
     /// Rollout that was written.
-    async fn call(&self, rollout: &ObjectName, call: Call, effect: String) -> Result<Option<String>, Error> {
+    async fn call(&self, rollout: &ObjectName, call: Call, effect: Attempt) -> Result<Option<String>, Error> {
         if !self.tenure.borrow().holds(Instant::now()) {
             return Err(Error::NotHolder);
         }
@@ -159,7 +194,8 @@ impl Executor {
     /// it is fetched: the next world shows whose it is.
     async fn look_at_replica_set(&self, namespace: &str, name: &str) {
         let Ok(request) = request::get_replica_set(namespace, name) else { return };
-        if let Ok(found) = self.send::<objects::ReplicaSet>(request, "read a ReplicaSet").await {
+        let reading = Attempt::other("read a ReplicaSet");
+        if let Ok(found) = self.send::<objects::ReplicaSet>(request, &reading).await {
             self.stores.replica_sets.written(found);
         }
     }
@@ -167,9 +203,9 @@ impl Executor {
     async fn send<T: DeserializeOwned>(
         &self,
         request: http::Request<Vec<u8>>,
-        effect: &str,
+        effect: &Attempt,
     ) -> Result<T, Error> {
-        let effect = || effect.to_owned();
+        let effect = || effect.clone();
         match tokio::time::timeout(PATIENCE, self.client.request(request)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(source)) if is_stale(&source) => Err(Error::Precondition { effect: effect(), source }),
@@ -237,25 +273,33 @@ fn is_stale(error: &kube::Error) -> bool {
     }
 }
 
-/// An effect in words, after "failed to".
-fn describe(effect: &Effect) -> String {
-    match effect {
-        Effect::CreateReplicaSet { name, .. } => format!("create ReplicaSet {name}"),
-        Effect::AdoptReplicaSet { target, .. } => format!("adopt ReplicaSet {}", target.name),
-        Effect::ScaleReplicaSet { target, from, to, .. } => {
-            format!("scale ReplicaSet {} from {from} to {to}", target.name)
-        }
-        Effect::AnnotateReplicaSet { target, .. } => format!("annotate ReplicaSet {}", target.name),
-        Effect::DeleteReplicaSet { target } => format!("delete ReplicaSet {}", target.name),
-        Effect::SetServiceSelector { target, to, .. } => {
-            format!("point Service {} at version {to}", target.name)
-        }
-        Effect::CreateMapping { name, .. } => format!("create Mapping {name}"),
-        Effect::UpdateMapping { target, .. } => format!("update Mapping {}", target.name),
-        Effect::DeleteMapping { target } => format!("delete Mapping {}", target.name),
-        Effect::SetRolloutRevision { to, .. } => format!("write revision {to} to the Rollout"),
-        Effect::DefaultReplicas { .. } => "write replicas: 1 to the Rollout".to_owned(),
-        Effect::Event(event) => format!("record the event {}", event.reason),
+impl Attempt {
+    fn other(words: impl Into<String>) -> Self {
+        Self { words: words.into(), reason: "ReconciliationError" }
+    }
+
+    fn of(effect: &Effect) -> Self {
+        Self::other(match effect {
+            Effect::CreateReplicaSet { name, .. } => {
+                let words = format!("create ReplicaSet {name}");
+                return Self { words, reason: "ReplicaSetCreateError" };
+            }
+            Effect::AdoptReplicaSet { target, .. } => format!("adopt ReplicaSet {}", target.name),
+            Effect::ScaleReplicaSet { target, from, to, .. } => {
+                format!("scale ReplicaSet {} from {from} to {to}", target.name)
+            }
+            Effect::AnnotateReplicaSet { target, .. } => format!("annotate ReplicaSet {}", target.name),
+            Effect::DeleteReplicaSet { target } => format!("delete ReplicaSet {}", target.name),
+            Effect::SetServiceSelector { target, to, .. } => {
+                format!("point Service {} at version {to}", target.name)
+            }
+            Effect::CreateMapping { name, .. } => format!("create Mapping {name}"),
+            Effect::UpdateMapping { target, .. } => format!("update Mapping {}", target.name),
+            Effect::DeleteMapping { target } => format!("delete Mapping {}", target.name),
+            Effect::SetRolloutRevision { to, .. } => format!("write revision {to} to the Rollout"),
+            Effect::DefaultReplicas { .. } => "write replicas: 1 to the Rollout".to_owned(),
+            Effect::Event(event) => format!("record the event {}", event.reason),
+        })
     }
 }
 

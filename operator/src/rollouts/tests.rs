@@ -99,3 +99,32 @@ async fn a_rollout_that_is_gone_is_forgotten() {
     assert_eq!(controller.reconcile(&other, at(0)).await.unwrap(), Pass::Gone);
     assert!(api.seen().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_the_api_server_is_told_in_the_rollout() {
+    let object = json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"namespace": "web", "name": "app", "uid": "r", "resourceVersion": "7"},
+        "spec": {"replicas": 1},
+    });
+    let api = TestApi::default().answer(200, object.clone());
+    let controller = controller(&api, object);
+    let api_error = |code, message: &str| {
+        let status =
+            kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
+        execute::Error::creating("app-1", kube::Error::Api(Box::new(status)))
+    };
+    for passing in [500, 503, 429, 401] {
+        controller.refused(&name(), &api_error(passing, "later"), at(0)).await;
+    }
+    assert!(api.seen().is_empty());
+
+    controller.refused(&name(), &api_error(403, "exceeded quota: pods"), at(0)).await;
+    let status = &api.seen()[0].1["status"];
+    assert_eq!(status["phase"], "Degraded");
+    let condition = &status["conditions"][0];
+    assert_eq!((&condition["type"], &condition["status"]), (&json!("Progressing"), &json!("False")));
+    assert_eq!(condition["reason"], "ReplicaSetCreateError");
+    assert_eq!(condition["message"], "failed to create ReplicaSet app-1: exceeded quota: pods");
+}

@@ -147,6 +147,9 @@ impl Controller {
     async fn pass(&self, name: &ObjectName) -> Result<Pass, Error> {
         let begun = Instant::now();
         let result = self.reconcile(name, clock::now()).await;
+        if let Err(Error::Execute(error)) = &result {
+            self.refused(name, error, clock::now()).await;
+        }
         if !matches!(result, Ok(Pass::Gone)) {
             self.metrics.reconciled(name, begun.elapsed());
         }
