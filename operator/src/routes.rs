@@ -76,7 +76,8 @@ pub(crate) async fn run(
             Some(input) = queue.recv() => {
                 routes.take(input);
                 // What has come meanwhile is compiled together; nothing is waited for.
-                while let Ok(input) = queue.try_recv() {
+                for _ in 0..QUEUE {
+                    let Ok(input) = queue.try_recv() else { break };
                     routes.take(input);
                 }
                 routes.compile();
@@ -93,6 +94,8 @@ struct Routes {
     shared: Arc<Shared>,
     statuses: Statuses,
     missing: BTreeSet<Source>,
+    /// Mappings without a status.
+    blank: BTreeSet<ObjectName>,
     proxy_slices: BTreeMap<ObjectName, BTreeMap<String, ObjectName>>,
     role: Role,
 }
@@ -118,6 +121,7 @@ impl Routes {
             shared,
             statuses,
             missing: Source::ALL.into_iter().collect(),
+            blank: BTreeSet::new(),
             proxy_slices: BTreeMap::new(),
             role: Role::Standby { holder: None },
         }
@@ -131,7 +135,13 @@ impl Routes {
     fn take(&mut self, input: Input) {
         match input {
             Input::Change(change) => self.compiler.apply(change),
-            Input::MappingStatus(name, status) => self.statuses.observed(name, status),
+            Input::MappingStatus(name, status) => {
+                // One that was deleted and made anew needs its status again, though the verdict is the same.
+                if status.as_ref().is_some_and(|(state, _)| state.is_empty()) {
+                    self.blank.insert(name.clone());
+                }
+                self.statuses.observed(name, status);
+            }
             Input::ProxySlice(name, pods) => {
                 let before = if pods.is_empty() {
                     self.proxy_slices.remove(&name)
@@ -155,13 +165,14 @@ impl Routes {
         if !self.missing.is_empty() {
             return;
         }
+        let blank = std::mem::take(&mut self.blank);
         let started = Instant::now();
         let delta = self.compiler.compile();
         self.shared.metrics.compile.observe(started.elapsed().as_secs_f64());
         match self.role {
             Role::Standby { .. } => {}
             Role::Preparing { epoch } => self.begin(epoch),
-            Role::Serving { .. } => self.publish(&delta),
+            Role::Serving { .. } => self.publish(&delta, &blank),
         }
     }
 
@@ -180,12 +191,12 @@ impl Routes {
         self.count_inactive();
     }
 
-    fn publish(&mut self, delta: &Delta) {
+    fn publish(&mut self, delta: &Delta, blank: &BTreeSet<ObjectName>) {
         if !(delta.changes.is_empty() && delta.splits.is_empty() && delta.pods.is_empty()) {
             self.shared.publish(delta);
         }
-        if !delta.statuses.is_empty() {
-            self.statuses.want(&self.compiler.compiled().statuses, delta.statuses.keys());
+        if !delta.statuses.is_empty() || !blank.is_empty() {
+            self.statuses.want(&self.compiler.compiled().statuses, delta.statuses.keys().chain(blank));
             self.count_inactive();
         }
     }

@@ -71,9 +71,13 @@ impl State {
         for proxy in &self.counted {
             for revision in proxy.members.iter().flatten() {
                 let report = self.splits.at(id, *revision);
-                let served = report.map(|report| &report.served);
+                // The same content is most often the same allocation, which is seen at once.
+                let same = |view: Option<&Arc<SplitReport>>| match (view, report) {
+                    (Some(view), Some(report)) => Arc::ptr_eq(view, report) || view.served == report.served,
+                    (view, report) => view.is_none() && report.is_none(),
+                };
                 let proxy = proxy.id.to_string();
-                match views.iter_mut().find(|(view, _)| view.map(|view| &view.served) == served) {
+                match views.iter_mut().find(|(view, _)| same(*view)) {
                     Some((_, proxies)) => drop(proxies.insert(proxy)),
                     None => views.push((report, BTreeSet::from([proxy]))),
                 }
