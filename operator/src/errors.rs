@@ -6,13 +6,13 @@ use std::error::Error;
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = words(error);
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = words(cause);
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
+    let mut source = cause(error);
+    while let Some(next) = source {
+        let next_text = words(next);
+        if !text.contains(&next_text) {
+            text = format!("{text}: {next_text}");
         }
-        source = cause.source().filter(|_| !is_status(cause));
+        source = cause(next);
     }
     text
 }
@@ -25,8 +25,12 @@ fn words(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-fn is_status(error: &(dyn Error + 'static)) -> bool {
-    matches!(error.downcast_ref(), Some(kube::Error::Api(_)))
+/// The next cause; the API server's own words are the last.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref() {
+        Some(kube::Error::Api(_)) => None,
+        _ => error.source(),
+    }
 }
 
 #[cfg(test)]
