@@ -8,6 +8,7 @@ mod backend;
 mod group;
 mod pending;
 mod stores;
+mod verdict;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -207,7 +208,7 @@ impl Compiler {
             Some(stored) => match &stored.parsed {
                 Parsed::Invalid(reason) => {
                     let report = group::rejected_report(name, stored, reason);
-                    (Some(group::inactive(reason.clone())), Some(report))
+                    (Some(verdict::inactive(reason.clone())), Some(report))
                 }
                 Parsed::Foreign | Parsed::Valid(_) => (None, None),
             },
@@ -261,10 +262,10 @@ impl Compiler {
             }
         }
         let output = group::compile(key, &admitted, &rejected, &self.backends);
-        for name in rejected.iter().map(group::Rejected::name) {
+        for name in rejected.iter().map(|it| it.name) {
             pending.splits.insert(rejected_split(name), None);
         }
-        for name in admitted.iter().map(group::Member::name) {
+        for name in admitted.iter().map(|it| it.name) {
             pending.splits.insert(rejected_split(name), None);
         }
         pending.routes.insert(RouteId::new(id.clone()), None);

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | which fields of a Mapping are read, and how | [`mapping`] |
 //! | which Mappings share a route, and who gets how much of it | `compiler/group.rs`, [`weights`] |
+//! | what the status of a Mapping says | `compiler/verdict.rs` |
 //! | which route is asked first | [`order`] |
 //! | which addresses a Service stands for | `compiler/backend.rs` |
 //! | what is recomputed when an object changes | [`compiler`] |

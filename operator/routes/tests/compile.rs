@@ -210,6 +210,24 @@ fn half_of_a_group_without_a_service_fails_alone() {
 }
 
 #[test]
+fn mappings_that_share_by_accident_or_by_too_much_are_told() {
+    let on = |prefix: &str, weight: Option<u8>| json!({"prefix": prefix, "service": "198.18.0.1", "weight": weight});
+    let mut changes = vec![
+        mapping("over-a", on("/over", Some(60))),
+        mapping("over-b", on("/over", Some(60))),
+        mapping("under-a", on("/under", Some(10))),
+        mapping("under-b", on("/under", Some(30))),
+        mapping("even-canary", on("/even", Some(10))),
+    ];
+    changes.extend(
+        ["a", "b", "c", "d", "e", "f", "g"].map(|it| mapping(&format!("even-{it}"), on("/even", None))),
+    );
+    let text = compile(changes);
+    let statuses: Vec<&str> = text.lines().filter(|line| line.starts_with("status")).collect();
+    insta::assert_snapshot!(statuses.join("\n"));
+}
+
+#[test]
 fn a_resolver_of_ones_own_is_used_once_it_is_there() {
     let using = || mapping("a", json!({"prefix": "/", "service": "a", "resolver": "mine"}));
     let resolver = ObjectChange::Resolver(name("mine"), Some(ResolverKind::Endpoint));

@@ -5,20 +5,19 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::model::{
-    Action, Arm, ArmId, Case, PathMatch, Refusal, Route, RouteId, Share, Split, SplitId,
-};
+use proxy_config::model::{Action, Arm, ArmId, PathMatch, Refusal, Route, RouteId, Share, Split, SplitId};
 
 use super::{
     backend::{Backend, BackendKey, Problem},
     stores::{StoredMapping, Stores},
+    verdict,
 };
 use crate::{
-    compiled::{ObjectKind, ObjectVersion, Served, ServedArm, SplitReport, State, Status, rejected_split},
+    compiled::{ObjectKind, ObjectVersion, Served, ServedArm, SplitReport, Status, rejected_split},
     mapping::{Mapping, MatchKey, PathKind},
     object::{ObjectName, ResolverKind},
     order,
-    weights::{Claim, Remark, Shares, Written, divide},
+    weights::{Claim, Shares, Written, divide},
 };
 
 /// The id of the arm that gets what nobody may take. No Mapping's: those have a slash.
@@ -26,29 +25,17 @@ const NOBODY: &str = "nobody";
 
 /// One member of a group that has passed.
 pub(super) struct Member<'a> {
-    name: &'a ObjectName,
+    pub(super) name: &'a ObjectName,
     stored: &'a StoredMapping,
-    mapping: &'a Mapping,
+    pub(super) mapping: &'a Mapping,
     pub(super) backend: BackendKey,
 }
 
 /// A member that has not, and why.
 pub(super) struct Rejected<'a> {
-    name: &'a ObjectName,
+    pub(super) name: &'a ObjectName,
     stored: &'a StoredMapping,
     reason: String,
-}
-
-impl<'a> Member<'a> {
-    pub(super) fn name(&self) -> &'a ObjectName {
-        self.name
-    }
-}
-
-impl<'a> Rejected<'a> {
-    pub(super) fn name(&self) -> &'a ObjectName {
-        self.name
-    }
 }
 
 /// What a group contributes.
@@ -66,7 +53,8 @@ pub(super) fn admit<'a>(
 ) -> (Vec<Member<'a>>, Vec<Rejected<'a>>) {
     let mut sorted: Vec<_> = members.collect();
     // Emissary's load order is by the text `name.namespace`.
-    sorted.sort_by_key(|(name, stored, _)| (stored.owned, format!("{}.{}", name.name, name.namespace)));
+    sorted
+        .sort_by_cached_key(|(name, stored, _)| (stored.owned, format!("{}.{}", name.name, name.namespace)));
     let (mut admitted, mut rejected) = (Vec::<Member<'_>>::new(), Vec::new());
     for (name, stored, mapping) in sorted {
         let resolver = stores.resolver(mapping.resolver.as_deref());
@@ -108,7 +96,7 @@ pub(super) fn compile(
 ) -> Output {
     let mut output = Output { route: None, splits: BTreeMap::new(), statuses: BTreeMap::new() };
     for Rejected { name, stored, reason } in rejected {
-        output.statuses.insert((*name).clone(), inactive(reason.clone()));
+        output.statuses.insert((*name).clone(), verdict::inactive(reason.clone()));
         output.splits.insert(rejected_split(name), rejected_report(name, stored, reason));
     }
     let Some(first) = members.first() else { return output };
@@ -140,13 +128,13 @@ pub(super) fn compile(
     let mut sentences: BTreeSet<String> =
         problems.iter().flatten().map(|problem| problem.text.clone()).collect();
     if shares.unclaimed > Share::ZERO {
-        sentences.insert(unclaimed_text(shares.unclaimed));
+        sentences.insert(verdict::unclaimed(shares.unclaimed));
     }
     let problem = (!sentences.is_empty()).then(|| sentences.into_iter().collect::<Vec<_>>().join("; "));
     output.splits.insert(split, SplitReport { served: served(members, &shares, backends), problem });
     for (member, problem) in members.iter().zip(&problems) {
         let remark = backends[&member.backend].remark.as_deref();
-        let status = status(member, problem.as_ref(), remark, &shares, case, members);
+        let status = verdict::of_member(member, problem.as_ref(), remark, &shares, case, members);
         output.statuses.insert(member.name.clone(), status);
     }
     output
@@ -163,10 +151,6 @@ pub(super) fn rejected_report(name: &ObjectName, stored: &StoredMapping, reason:
     };
     let served = Served { arms: vec![arm], versions: vec![version(name, stored)] };
     SplitReport { served, problem: Some(reason.to_owned()) }
-}
-
-pub(super) fn inactive(reason: String) -> Status {
-    Status { state: State::Inactive, reason }
 }
 
 /// How the text of `prefix` becomes a match.
@@ -240,50 +224,6 @@ fn problem(member: &Member<'_>, backends: &BTreeMap<BackendKey, Backend>) -> Opt
         return Some(Problem { code: "upstream_tls_not_served", text });
     }
     backends[&member.backend].problem.clone()
-}
-
-fn status(
-    member: &Member<'_>,
-    problem: Option<&Problem>,
-    remark: Option<&str>,
-    shares: &Shares,
-    case: Option<Case>,
-    members: &[Member<'_>],
-) -> Status {
-    let mut sentences: Vec<String> = Vec::new();
-    sentences.extend(problem.map(|problem| format!("requests are answered with 503: {}", problem.text)));
-    sentences.extend(remark.map(str::to_owned));
-    sentences.extend(member.mapping.remarks.iter().cloned());
-    if member.mapping.case.is_some_and(|own| Some(own) != case) {
-        sentences.push("`case_sensitive` of the first Mapping with the same match is used".to_owned());
-    }
-    let others: Vec<String> =
-        members.iter().filter(|it| it.name != member.name).map(|it| format!("`{}`", it.name)).collect();
-    let others = others.join(", ");
-    match shares.remark {
-        Some(Remark::Over) => sentences.push(format!(
-            "its weight and those of {others} are above 100: whoever comes last gets what is left"
-        )),
-        Some(Remark::Under) => sentences.push(format!(
-            "its weight and those of {others} are below 100 and no Mapping without weight takes the rest: they are scaled up"
-        )),
-        Some(Remark::Even) if member.mapping.weight == Written::Nothing => sentences.push(format!(
-            "it shares the requests of this match with {others}: give all but one a `weight` if that is meant"
-        )),
-        Some(Remark::Even) | None => {}
-    }
-    if shares.unclaimed > Share::ZERO {
-        sentences.push(unclaimed_text(shares.unclaimed));
-    }
-    let state = if problem.is_some() { State::Inactive } else { State::Running };
-    Status { state, reason: sentences.join("; ") }
-}
-
-fn unclaimed_text(unclaimed: Share) -> String {
-    let percent = f64::from(unclaimed.parts()) / 100.0;
-    format!(
-        "{percent} % of the requests are answered with 503: the weights do not reach 100 and no Mapping without weight takes the rest"
-    )
 }
 
 fn version(name: &ObjectName, stored: &StoredMapping) -> ObjectVersion {
