@@ -93,8 +93,8 @@ fn decide(scene: &Scene<'_>, draft: &mut Draft) {
         return;
     }
     commands::obey(scene, draft);
-    let writing = stage::act(scene, new, revision, draft);
     mappings::delete_leftovers(scene, draft);
+    let writing = stage::act(scene, new, revision, draft);
     history::clean(scene, draft);
     status::record(scene, revision, writing, draft);
 }

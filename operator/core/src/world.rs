@@ -2,7 +2,9 @@
 //!
 //! `observe` in the shell builds a [`World`], `plan` reads it and nothing else. A `World` may be older than the
 //! cluster (caches lag): every [`crate::effect::Effect`] therefore carries the values it relies on, and a plan made
-//! from an old `World` fails when it is executed instead of doing harm.
+//! from an old `World` fails when it is executed instead of doing harm. One thing `observe` has to see to: no object
+//! is older than what our own last write to it returned, or a fact about the proxies could be taken for fresh that
+//! says nothing about that write.
 
 use std::collections::BTreeMap;
 

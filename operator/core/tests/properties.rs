@@ -31,6 +31,10 @@ enum Move {
     DataPlane(Mode),
     Requests(&'static str, u64),
     PodsFail(&'static str, bool),
+    /// Somebody deletes the canary Mapping, or sets its weight.
+    Mapping(Option<i32>),
+    /// Somebody replaces a Service, so that its selector loses the hash.
+    ServiceReplaced(&'static str),
 }
 
 fn moves() -> impl Strategy<Value = Move> {
@@ -51,6 +55,8 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => prop::sample::select(vec![Mode::Ready, Mode::Unreachable]).prop_map(Move::DataPlane),
         1 => (image(), 0..3_u64).prop_map(|(image, count)| Move::Requests(image, count)),
         1 => (image(), any::<bool>()).prop_map(|(image, fail)| Move::PodsFail(image, fail)),
+        1 => prop::option::of(0..101).prop_map(Move::Mapping),
+        1 => prop::sample::select(vec!["shop-stable", "shop-canary"]).prop_map(Move::ServiceReplaced),
     ]
 }
 
@@ -111,6 +117,19 @@ impl Simulator {
             }
             Move::PodsFail(image, true) => drop(self.cluster.bad_images.insert((*image).to_owned())),
             Move::PodsFail(image, false) => drop(self.cluster.bad_images.remove(*image)),
+            Move::Mapping(weight) => match weight {
+                _ if !self.cluster.mappings.contains_key("shop-canary") => {}
+                Some(weight) => {
+                    self.cluster.patch("mapping", "shop-canary", &json!({"spec": {"weight": weight}}));
+                }
+                None => drop(self.cluster.mappings.remove("shop-canary")),
+            },
+            Move::ServiceReplaced(name) => {
+                if self.cluster.services.contains_key(*name) {
+                    let patch = json!({"spec": {"selector": {"rollouts-pod-template-hash": null}}});
+                    self.cluster.patch("service", name, &patch);
+                }
+            }
         }
     }
 
@@ -159,7 +178,7 @@ impl Simulator {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// No invariant breaks, the engine settles after every move, and settled means: the next plan has no effects and
     /// the same status.

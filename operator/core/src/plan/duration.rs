@@ -16,7 +16,8 @@ pub(super) fn record(scene: &Scene<'_>, draft: &mut Draft) {
     let retried = before.aborted_at.is_some() && draft.status.aborted_at.is_none() && !draft.status.abort;
     let promoted_now = draft.status.stable_rs != before.stable_rs;
     let back_to_stable = draft.status.stable_rs == draft.status.current_pod_hash;
-    if new_template || (retried && !promoted_now && !back_to_stable) {
+    let after_abort = back_to_stable && before.aborted_at.is_some();
+    if (new_template && !after_abort) || (retried && !promoted_now && !back_to_stable) {
         duration = RolloutDuration { rollout_started_at: Some(stamp), ..RolloutDuration::default() };
     }
     manual_pause(scene, &draft.status, &mut duration);
@@ -24,7 +25,7 @@ pub(super) fn record(scene: &Scene<'_>, draft: &mut Draft) {
         Some(CompletionStatus::FastPromoted)
     } else if promoted_now {
         Some(CompletionStatus::Promoted)
-    } else if new_template && back_to_stable {
+    } else if new_template && back_to_stable && !after_abort {
         Some(CompletionStatus::FastRolledBack)
     } else if draft.status.abort && before.aborted_at.is_none() {
         Some(CompletionStatus::Aborted)

@@ -52,6 +52,10 @@ fn release(scene: &Scene<'_>, set: &ReplicaSet, delay: TimeDelta, draft: &mut Dr
             }
             return;
         }
+        Reach::Unknown => {
+            draft.because(Why::StillRouted { replica_set: set.name.clone() });
+            return;
+        }
     };
     let ended = load.in_flight == 0 && load.settled;
     let Some(deadline) = deadline(scene, set, delay) else {
@@ -86,8 +90,10 @@ fn deadline(scene: &Scene<'_>, set: &ReplicaSet, delay: TimeDelta) -> Option<Dat
 
 /// Whether a ReplicaSet can get a new request.
 enum Reach {
-    /// A Service selects it, a proxy may route to it, or that is not known.
+    /// A Service selects it, or a proxy may route to it: its delay has not begun.
     Possible,
+    /// A proxy has not told what it serves, or nobody has: a delay that began goes on, but nothing goes.
+    Unknown,
     /// It cannot; this is what is still under way.
     Nothing(Load),
 }
@@ -100,9 +106,10 @@ fn reach(scene: &Scene<'_>, routed: &Routed<'_>, set: &ReplicaSet, draft: &Draft
     match routed.fold() {
         Ok(fold) => match fold.load(&set.hash) {
             Some(load) if !load.routable => Reach::Nothing(load),
-            Some(_) | None => Reach::Possible,
+            Some(_) => Reach::Possible,
+            None => Reach::Unknown,
         },
-        Err(Blind::Unknown(_)) => Reach::Possible,
+        Err(Blind::Unknown(_)) => Reach::Unknown,
         Err(Blind::NotConfigured) => match routed.weight_confirmed(scene) {
             Confirmation::Confirmed if !draft.writes_route() => Reach::Nothing(Load::NONE),
             Confirmation::Confirmed | Confirmation::Pending(_) => Reach::Possible,

@@ -97,9 +97,9 @@ fn full(scene: &Scene<'_>, new: &ReplicaSet, draft: &mut Draft) -> bool {
     there
 }
 
-/// The weight is written and served. A basic canary has none.
+/// The weight is written and served. A basic canary has none, only Services that may have to be switched first.
 fn weighted(scene: &Scene<'_>, weight: i32, draft: &mut Draft) -> bool {
-    let Some(routed) = &scene.routed else { return true };
+    let Some(routed) = &scene.routed else { return !draft.writes_route() };
     let pointed = weight == 0 || routed.canary_hash() == Some(scene.hash.as_str());
     if draft.writes_route() || !pointed || !routed.all_have(weight) {
         draft.because(Why::Weighting { weight });

@@ -63,6 +63,9 @@ pub(super) fn to_canary(
     draft: &mut Draft,
 ) -> Option<i32> {
     let target = target.percent();
+    if let Some(stable) = scene.stable {
+        services::point_stable(scene, routed, stable, draft);
+    }
     if routed.canary_hash() != Some(new.hash.as_str()) {
         return take_canary_service(scene, routed, new, target, draft);
     }
@@ -139,9 +142,6 @@ fn lower(scene: &Scene<'_>, routed: &Routed<'_>, target: i32, draft: &mut Draft)
         draft.because(Why::StableGone { hash: scene.before.stable_rs.clone().unwrap_or_default() });
         return None;
     };
-    if routed.canary_hash() == Some(stable.hash.as_str()) {
-        services::point_stable(scene, routed, stable, draft);
-    }
     match lowest_weight(scene, routed, stable, draft) {
         Err(why) => {
             draft.because(why);

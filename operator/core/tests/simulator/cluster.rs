@@ -97,10 +97,16 @@ impl Cluster {
 
     /// Applies a JSON merge patch to the spec side of an object.
     pub(crate) fn patch(&mut self, kind: &str, name: &str, patch: &Value) {
+        if kind == "service" {
+            let version = self.next_version();
+            let service = self.services.get_mut(name).expect("a Service");
+            merge(service, patch);
+            service["metadata"]["resourceVersion"] = json!(version);
+            return;
+        }
         let mut object = match kind {
             "rollout" => serde_json::to_value(self.rollout.as_ref().expect("a Rollout")).expect("JSON"),
             "mapping" => self.mappings[name].clone(),
-            "service" => self.services[name].clone(),
             other => panic!("cannot patch a {other}"),
         };
         merge(&mut object, patch);

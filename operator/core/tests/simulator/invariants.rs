@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use operator_core::effect::Effect;
+use operator_core::plan::Plan;
 use operator_core::traffic::{Arm, Served};
 use serde_json::Value;
 
@@ -89,6 +90,33 @@ impl Invariants {
             in_flight == 0 || self.requests_may_be_cut,
             "{name} goes with {in_flight} requests under way"
         );
+    }
+}
+
+/// The commit point: a plan that makes another version the stable one does nothing else that matters, so that what
+/// follows from it is done only once it is recorded.
+pub(crate) fn check_plan(cluster: &Cluster, plan: &Plan) {
+    let before = cluster.rollout().status.as_ref().and_then(|status| status.stable_rs.as_ref());
+    if before.is_none() || before == plan.status.stable_rs.as_ref() {
+        return;
+    }
+    for effect in &plan.effects {
+        match effect {
+            Effect::Event(_)
+            | Effect::AnnotateReplicaSet { .. }
+            | Effect::SetRolloutRevision { .. }
+            | Effect::DeleteReplicaSet { .. } => {}
+            Effect::CreateReplicaSet { .. }
+            | Effect::AdoptReplicaSet { .. }
+            | Effect::ScaleReplicaSet { .. }
+            | Effect::SetServiceSelector { .. }
+            | Effect::CreateMapping { .. }
+            | Effect::UpdateMapping { .. }
+            | Effect::DeleteMapping { .. }
+            | Effect::DefaultReplicas { .. } => {
+                panic!("a promotion is recorded together with {effect:?}")
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use operator_core::plan::{Plan, Wake, plan};
 
 use super::cluster::Cluster;
-use super::invariants::Invariants;
+use super::invariants::{Invariants, check_plan};
 use super::transcript::Transcript;
 
 /// Passes within one moment after which the engine is said not to settle.
@@ -67,6 +67,7 @@ impl Simulator {
         let world = self.cluster.observe();
         let plan = plan(&world);
         assert_eq!(plan, operator_core::plan::plan(&world), "the same world gives the same plan");
+        check_plan(&self.cluster, &plan);
         let mut pass = Pass { changed: !plan.effects.is_empty(), crashed: false, plan };
         for effect in &pass.plan.effects {
             if self.crashes() {
