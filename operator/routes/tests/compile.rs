@@ -244,3 +244,16 @@ fn the_selector_is_part_of_the_pool_of_a_service_address() {
     let text = compile(vec![using(), service("a", cluster_ip())]);
     assert!(text.contains("cluster service shop/a selector=app=a connect=3000\n  198.18.9.1:80 -"), "{text}");
 }
+
+#[test]
+fn a_pod_that_becomes_known_after_its_endpoint_gives_it_its_hash() {
+    let mut compiler = Compiler::new(Settings { ambassador_id: "default".to_owned(), listener_port: 8080 });
+    compiler.apply(mapping("a", json!({"prefix": "/", "service": "a", "resolver": "endpoint"})));
+    compiler.apply(service("a", cluster_ip()));
+    compiler.apply(slice("a", 1, &[(1, Ready, "p")]));
+    compiler.compile();
+    assert!(show(compiler.compiled()).contains("198.18.0.1:8080 -\n"));
+    compiler.apply(pod("p", "new"));
+    compiler.compile();
+    assert!(show(compiler.compiled()).contains("198.18.0.1:8080 new\n"));
+}

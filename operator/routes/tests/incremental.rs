@@ -19,8 +19,10 @@ use serde_json::{Value, json};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
+/// Few names, so that objects meet.
 fn name() -> impl Strategy<Value = ObjectName> {
-    (prop::sample::select(&["x", "y"][..]), prop::sample::select(&NAMES[..]))
+    let namespace = prop_oneof![9 => Just("x"), 1 => Just("y")];
+    (namespace, prop::sample::select(&NAMES[..]))
         .prop_map(|(namespace, name)| ObjectName::new(namespace, name))
 }
 
@@ -32,9 +34,10 @@ fn spec() -> impl Strategy<Value = Value> {
     let service = prop::sample::select(
         &["a", "b:80", "c:8080", "a.y", "b.x.svc:81", "https://a", "198.18.0.1", "a:b", "one.example.org"][..],
     );
+    let service = prop_oneof![3 => prop::sample::select(&["a", "b:80", "a:8080"][..]), 1 => service];
     let prefix = prop::sample::select(&["/", "/echo", "/echo/", "echo"][..]);
-    let resolver =
-        prop::option::of(prop::sample::select(&["endpoint", "mine", "consul", "kubernetes-service"][..]));
+    let resolver = prop::sample::select(&["mine", "consul", "kubernetes-service"][..]);
+    let resolver = prop::option::of(prop_oneof![3 => Just("endpoint"), 1 => resolver]);
     let weight = prop::option::of(0_u8..120);
     let more = prop::sample::select(vec![
         json!({}),
@@ -46,6 +49,7 @@ fn spec() -> impl Strategy<Value = Value> {
         json!({"ambassador_id": "other"}),
         json!({"connect_timeout_ms": 7, "weight": "x"}),
     ]);
+    let more = prop_oneof![3 => Just(json!({})), 1 => more];
     (service, prefix, resolver, weight, more).prop_map(|(service, prefix, resolver, weight, more)| {
         let mut spec = json!({"service": service, "prefix": prefix, "resolver": resolver, "weight": weight});
         for (field, value) in more.as_object().into_iter().flatten() {
@@ -65,11 +69,14 @@ fn mapping() -> impl Strategy<Value = MappingObject> {
 
 fn service() -> impl Strategy<Value = Service> {
     let address = prop_oneof![
-        Just(ServiceAddress::Headless),
-        Just(ServiceAddress::ClusterIp(IpAddr::V4(Ipv4Addr::new(198, 18, 9, 1)))),
-        Just(ServiceAddress::External("one.example.org".to_owned())),
+        1 => Just(ServiceAddress::Headless),
+        3 => Just(ServiceAddress::ClusterIp(IpAddr::V4(Ipv4Addr::new(198, 18, 9, 1)))),
+        1 => Just(ServiceAddress::External("one.example.org".to_owned())),
     ];
-    let ports = prop::sample::subsequence(vec![80_u16, 81, 8080], 0..3);
+    let ports = prop_oneof![
+        3 => Just(vec![80]),
+        1 => prop::sample::subsequence(vec![80_u16, 81, 8080], 0..=3),
+    ];
     (version(), ports, address, 0_u8..2).prop_map(|(resource_version, ports, address, hash)| Service {
         resource_version,
         ports: (ports.into_iter())
@@ -85,13 +92,12 @@ fn slice() -> impl Strategy<Value = EndpointSlice> {
     let condition = prop::sample::select(
         &[EndpointCondition::Ready, EndpointCondition::Terminating, EndpointCondition::NotReady][..],
     );
-    let endpoint = (1_u8..5, condition, prop::option::of(prop::sample::select(&NAMES[..]))).prop_map(
-        |(address, condition, pod)| SliceEndpoint {
+    let endpoint = (1_u8..5, condition, prop::option::weighted(0.85, prop::sample::select(&NAMES[..])))
+        .prop_map(|(address, condition, pod)| SliceEndpoint {
             address: IpAddr::V4(Ipv4Addr::new(198, 18, 0, address)),
             condition,
             pod: pod.map(Arc::from),
-        },
-    );
+        });
     let endpoints = prop::collection::vec(endpoint, 0..4);
     (version(), prop::sample::select(&NAMES[..]), endpoints).prop_map(
         |(resource_version, service, endpoints)| EndpointSlice {
@@ -111,12 +117,12 @@ fn change() -> impl Strategy<Value = ObjectChange> {
     let rollout = prop::collection::btree_set(prop::sample::select(&NAMES[..]).prop_map(Arc::from), 0..3)
         .prop_map(|services: BTreeSet<Arc<str>>| RolloutServices(services));
     prop_oneof![
-        4 => (name(), prop::option::of(mapping())).prop_map(|(name, it)| ObjectChange::Mapping(name, it)),
-        1 => prop::option::of(resolver).prop_map(|it| ObjectChange::Resolver(ObjectName::new("x", "mine"), it)),
-        2 => (name(), prop::option::of(service())).prop_map(|(name, it)| ObjectChange::Service(name, it)),
-        3 => (name(), prop::option::of(slice())).prop_map(|(name, it)| ObjectChange::EndpointSlice(name, it)),
-        2 => (name(), prop::option::of(pod)).prop_map(|(name, it)| ObjectChange::Pod(name, it)),
-        1 => (name(), prop::option::of(rollout)).prop_map(|(name, it)| ObjectChange::Rollout(name, it)),
+        4 => (name(), prop::option::weighted(0.85, mapping())).prop_map(|(name, it)| ObjectChange::Mapping(name, it)),
+        1 => prop::option::weighted(0.85, resolver).prop_map(|it| ObjectChange::Resolver(ObjectName::new("x", "mine"), it)),
+        2 => (name(), prop::option::weighted(0.85, service())).prop_map(|(name, it)| ObjectChange::Service(name, it)),
+        3 => (name(), prop::option::weighted(0.85, slice())).prop_map(|(name, it)| ObjectChange::EndpointSlice(name, it)),
+        2 => (name(), prop::option::weighted(0.85, pod)).prop_map(|(name, it)| ObjectChange::Pod(name, it)),
+        1 => (name(), prop::option::weighted(0.85, rollout)).prop_map(|(name, it)| ObjectChange::Rollout(name, it)),
     ]
 }
 
@@ -139,7 +145,7 @@ fn subject(change: &ObjectChange) -> String {
 proptest! {
     #[test]
     fn any_edit_sequence_gives_what_compiling_from_nothing_gives(
-        edits in prop::collection::vec((change(), any::<bool>()), 1..40)
+        edits in prop::collection::vec((change(), prop::bool::weighted(0.8)), 1..80)
     ) {
         let mut incremental = compiler();
         let mut followed = Compiled::default();
