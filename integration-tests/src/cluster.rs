@@ -52,6 +52,21 @@ impl Cluster {
         Ok(Self { client, namespace: name.to_owned() })
     }
 
+    /// The same, without anything that an earlier run left in it.
+    pub async fn fresh_namespace(name: &str) -> anyhow::Result<Self> {
+        let client =
+            Client::try_default().await.context("failed to reach a cluster: run `cargo xtask cluster up`")?;
+        let earlier = Self { client, namespace: name.to_owned() };
+        let namespaces = Api::<Namespace>::all(earlier.client.clone());
+        if namespaces.get_opt(name).await.context("failed to look for the namespace")?.is_some() {
+            // One that is being deleted already cannot be deleted again, which is no failure.
+            let _ = earlier.clone().remove().await;
+            let gone = || async { Ok(namespaces.get_opt(name).await?.is_none().then_some(())) };
+            earlier.until("what an earlier run left is gone", Duration::from_mins(3), gone).await?;
+        }
+        Self::namespace(name).await
+    }
+
     /// The same cluster as seen from another namespace, which must exist.
     #[must_use]
     pub fn elsewhere(&self, namespace: &str) -> Self {

@@ -210,9 +210,7 @@ impl Answer {
                 } else {
                     answers.bad += 1;
                 }
-                let pod = tally.pods.entry(pod).or_default();
-                pod.served = pod.served.max(served);
-                pod.received += 1;
+                tally.pods.entry(pod).or_default().count(served);
             }
             Self::Other(what) => *tally.lost.entry(what).or_default() += 1,
         }

@@ -42,6 +42,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Settings {
     /// What is applied.
     pub manifests: String,
+    /// The path that the Mapping routes. Mappings of all namespaces that route the same path share its requests.
+    pub path: String,
     /// Requests per second.
     pub rate: u32,
     /// Kept-alive connections.
@@ -60,12 +62,20 @@ impl Settings {
     pub fn quickstart(pause_seconds: u64) -> Self {
         Self {
             manifests: MANIFESTS.replace("duration: 60s", &format!("duration: {pause_seconds}s")),
+            path: "/someapp".to_owned(),
             rate: 200,
             connections: 16,
             new_version: "v2".to_owned(),
             proxy: "sluice-system/sluice-proxy".to_owned(),
             limit: Duration::from_secs(120 + 2 * pause_seconds),
         }
+    }
+
+    /// The same on another path, so that it does not meet other stories.
+    #[must_use]
+    pub fn at(self, path: &str) -> Self {
+        let prefix = format!("prefix: {}\n", self.path);
+        Self { path: path.to_owned(), ..self.with(&prefix, &format!("prefix: {path}\n")) }
     }
 
     /// The same with another text in the manifests.
@@ -121,7 +131,7 @@ impl Report {
             problems.push(format!("{unaccounted} requests were sent and nobody knows what became of them"));
         }
         for (pod, count) in self.tally.miscounted() {
-            problems.push(format!("{pod} answered {} requests, {} arrived", count.served, count.received));
+            problems.push(format!("{pod} answered {} requests, {} arrived", count.served(), count.received));
         }
         problems.extend(self.stages.iter().filter_map(Stage::problem));
         if self.canary_mapping {
@@ -156,7 +166,7 @@ impl Story {
         let (namespace, service) =
             settings.proxy.split_once('/').context("the proxy is namespace/service")?;
         let proxies = cluster.elsewhere(namespace).pods("app.kubernetes.io/component=proxy").await?.len();
-        let target = format!("http://{service}.{namespace}/someapp/");
+        let target = format!("http://{service}.{namespace}{}/", settings.path);
         let load = cluster.load(&target, settings.rate, settings.connections).await?;
         let stages = Stages::new(settings.new_version.clone(), proxies);
         Ok(Self { cluster, settings, load, steps, proxies, stages })

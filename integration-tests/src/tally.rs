@@ -40,10 +40,27 @@ pub struct Answers {
 /// The two ends' counts of one pod's answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodCount {
-    /// Answered, as the pod counts.
-    pub served: u64,
-    /// Arrived at the load.
+    /// The pod's own number of the first request of this load. It may have answered others before.
+    pub first: u64,
+    /// The pod's own number of the last one.
+    pub last: u64,
+    /// Answers that arrived at the load.
     pub received: u64,
+}
+
+impl PodCount {
+    /// Takes an answer with the pod's own number. Answers do not arrive in order.
+    pub fn count(&mut self, number: u64) {
+        self.first = if self.received == 0 { number } else { self.first.min(number) };
+        self.last = self.last.max(number);
+        self.received += 1;
+    }
+
+    /// How many requests of this load the pod answered, as it counts.
+    #[must_use]
+    pub fn served(self) -> u64 {
+        if self.received == 0 { 0 } else { self.last - self.first + 1 }
+    }
 }
 
 impl Tally {
@@ -74,7 +91,7 @@ impl Tally {
     /// Pods that counted other than what arrived from them: an answer was lost on the way, or given twice.
     #[must_use]
     pub fn miscounted(&self) -> Vec<(&str, PodCount)> {
-        let differs = |(_, count): &(&String, &PodCount)| count.served != count.received;
+        let differs = |(_, count): &(&String, &PodCount)| count.served() != count.received;
         self.pods.iter().filter(differs).map(|(pod, count)| (pod.as_str(), *count)).collect()
     }
 }
@@ -86,10 +103,14 @@ mod tests {
     #[test]
     fn a_pod_that_answered_more_than_arrived_is_miscounted() {
         let mut tally = Tally::default();
-        tally.pods.insert("a".into(), PodCount { served: 3, received: 3 });
-        tally.pods.insert("b".into(), PodCount { served: 3, received: 2 });
+        for (pod, numbers) in [("a", [12, 11, 13]), ("b", [11, 12, 14])] {
+            let count = tally.pods.entry(pod.into()).or_default();
+            for number in numbers {
+                count.count(number);
+            }
+        }
 
-        assert_eq!(tally.miscounted(), [("b", PodCount { served: 3, received: 2 })]);
+        assert_eq!(tally.miscounted(), [("b", PodCount { first: 11, last: 14, received: 3 })]);
     }
 
     #[test]

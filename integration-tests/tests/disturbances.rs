@@ -26,9 +26,9 @@ async fn scale_proxies(system: &Cluster, replicas: i64) -> anyhow::Result<()> {
 #[tokio::test]
 #[ignore = "needs a cluster with Sluice: cargo xtask test"]
 async fn an_operator_killed_in_mid_step_goes_on_where_it_was() -> anyhow::Result<()> {
-    let cluster = Cluster::namespace("it-operator-killed").await?;
+    let cluster = Cluster::fresh_namespace("it-operator-killed").await?;
     let system = cluster.elsewhere(SYSTEM);
-    let mut story = Story::begin(cluster.clone(), Settings::quickstart(15)).await?;
+    let mut story = Story::begin(cluster.clone(), Settings::quickstart(15).at("/it-operator-killed")).await?;
 
     story.update().await?;
     story.reach(30).await?;
@@ -47,10 +47,13 @@ async fn an_operator_killed_in_mid_step_goes_on_where_it_was() -> anyhow::Result
 #[tokio::test]
 #[ignore = "needs a cluster with Sluice: cargo xtask test"]
 async fn a_proxy_added_in_mid_step_serves_the_same_weight() -> anyhow::Result<()> {
-    let cluster = Cluster::namespace("it-proxy-added").await?;
+    let cluster = Cluster::fresh_namespace("it-proxy-added").await?;
     let system = cluster.elsewhere(SYSTEM);
-    let mut story =
-        Story::begin(cluster.clone(), Settings::quickstart(60).with("{duration: 60s}", "{}")).await?;
+    let mut story = Story::begin(
+        cluster.clone(),
+        Settings::quickstart(60).at("/it-proxy-added").with("{duration: 60s}", "{}"),
+    )
+    .await?;
     let proxies = i64::try_from(story.proxies())?;
 
     story.update().await?;

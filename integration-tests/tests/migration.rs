@@ -75,7 +75,7 @@ async fn stored(cluster: &Cluster) -> anyhow::Result<(String, Option<i64>)> {
 #[tokio::test]
 #[ignore = "needs a cluster with Sluice: cargo xtask test"]
 async fn a_rollout_from_argos_crd_keeps_its_hash_when_applied_again_under_ours() -> anyhow::Result<()> {
-    let cluster = Cluster::namespace("it-migration").await?;
+    let cluster = Cluster::fresh_namespace("it-migration").await?;
     let namespace = cluster.name();
     let ours: PathBuf =
         [env!("CARGO_MANIFEST_DIR"), "../charts/sluice/crds/argoproj.io_rollouts.yaml"].iter().collect();

@@ -39,8 +39,8 @@ async fn selector(cluster: &Cluster, service: &str) -> anyhow::Result<String> {
 #[tokio::test]
 #[ignore = "needs a cluster with Sluice: cargo xtask test"]
 async fn requests_move_from_old_pods_to_new_ones_exactly_as_the_steps_say() -> anyhow::Result<()> {
-    let cluster = Cluster::namespace("it-quickstart").await?;
-    let mut story = Story::begin(cluster.clone(), Settings::quickstart(6)).await?;
+    let cluster = Cluster::fresh_namespace("it-quickstart").await?;
+    let mut story = Story::begin(cluster.clone(), Settings::quickstart(6).at("/it-quickstart")).await?;
     let before = cluster.rollout(ROLLOUT).await?;
 
     story.update().await?;
@@ -73,14 +73,15 @@ async fn requests_move_from_old_pods_to_new_ones_exactly_as_the_steps_say() -> a
 #[tokio::test]
 #[ignore = "needs a cluster with Sluice: cargo xtask test"]
 async fn abort_sends_all_requests_back_to_the_old_pods() -> anyhow::Result<()> {
-    let cluster = Cluster::namespace("it-abort").await?;
-    let settings = Settings { new_version: "bad".to_owned(), ..Settings::quickstart(60) };
+    let cluster = Cluster::fresh_namespace("it-abort").await?;
+    let settings = Settings { new_version: "bad".to_owned(), ..Settings::quickstart(60).at("/it-abort") };
     let mut story = Story::begin(cluster.clone(), settings).await?;
     let before = cluster.rollout(ROLLOUT).await?;
 
     story.update().await?;
     story.reach(30).await?;
-    story.watch("the new version fails", |_| {}, |scene| scene.tally.bad() > 10).await?;
+    let failing = story.answered(1_000).await?;
+    assert!(failing.tally.bad() > 10, "the new version does not fail: {failing:#?}");
     story.abort().await?;
     let back = story.gone_back().await?;
     let failed_by_then = back.tally.bad();
@@ -107,8 +108,8 @@ async fn abort_sends_all_requests_back_to_the_old_pods() -> anyhow::Result<()> {
 #[tokio::test]
 #[ignore = "needs a cluster with Sluice: cargo xtask test"]
 async fn a_pause_without_duration_ends_with_promote() -> anyhow::Result<()> {
-    let cluster = Cluster::namespace("it-promote").await?;
-    let settings = Settings::quickstart(60).with("- pause: {duration: 60s}", "- pause: {}");
+    let cluster = Cluster::fresh_namespace("it-promote").await?;
+    let settings = Settings::quickstart(60).at("/it-promote").with("- pause: {duration: 60s}", "- pause: {}");
     let mut story = Story::begin(cluster.clone(), settings).await?;
 
     story.update().await?;
@@ -128,13 +129,13 @@ async fn a_pause_without_duration_ends_with_promote() -> anyhow::Result<()> {
 #[tokio::test]
 #[ignore = "needs a cluster with Sluice: cargo xtask test"]
 async fn every_listed_mapping_gets_a_canary_of_its_own() -> anyhow::Result<()> {
-    let cluster = Cluster::namespace("it-two-mappings").await?;
+    let cluster = Cluster::fresh_namespace("it-two-mappings").await?;
     let second = "apiVersion: getambassador.io/v3alpha1
 kind: Mapping
 metadata: {name: second-mapping, labels: {team: shop, argocd.argoproj.io/instance: gitops}}
-spec: {hostname: '*', prefix: /other, service: 'someapp-stable:80', timeout_ms: 2000}
+spec: {hostname: '*', prefix: /it-second-mapping, service: 'someapp-stable:80', timeout_ms: 2000}
 ";
-    let settings = Settings::quickstart(6).with(
+    let settings = Settings::quickstart(6).at("/it-two-mappings").with(
         "            - stable-mapping\n",
         "            - stable-mapping\n            - second-mapping\n",
     );
@@ -167,8 +168,8 @@ spec: {hostname: '*', prefix: /other, service: 'someapp-stable:80', timeout_ms: 
 #[tokio::test]
 #[ignore = "needs a cluster with Sluice: cargo xtask test"]
 async fn a_missing_mapping_stops_only_its_own_rollout_until_it_is_there() -> anyhow::Result<()> {
-    let cluster = Cluster::namespace("it-missing-mapping").await?;
-    let mut story = Story::begin(cluster.clone(), Settings::quickstart(3)).await?;
+    let cluster = Cluster::fresh_namespace("it-missing-mapping").await?;
+    let mut story = Story::begin(cluster.clone(), Settings::quickstart(3).at("/it-missing-mapping")).await?;
     let mapping = cluster.get(Kind::Mapping, MAPPING).await?.expect("the Mapping is there");
 
     cluster.merge(Kind::Rollout, ROLLOUT, &mappings(&["absent"])).await?;
@@ -198,7 +199,7 @@ fn mappings(names: &[&str]) -> serde_json::Value {
 #[tokio::test]
 #[ignore = "needs a cluster with Sluice: cargo xtask test"]
 async fn a_malformed_rollout_does_not_stop_the_others() -> anyhow::Result<()> {
-    let cluster = Cluster::namespace("it-malformed").await?;
+    let cluster = Cluster::fresh_namespace("it-malformed").await?;
     // `steps` of an unknown shape pass a schema that keeps unknown fields; `replicas: 0` and no template do not parse.
     cluster
         .apply(
@@ -211,7 +212,7 @@ spec:
 ",
         )
         .await?;
-    let story = Story::begin(cluster.clone(), Settings::quickstart(3)).await?;
+    let story = Story::begin(cluster.clone(), Settings::quickstart(3).at("/it-malformed")).await?;
 
     let told = |view: &RolloutView| view.phase == "Degraded" && view.message.starts_with("InvalidSpec: ");
     cluster.until_rollout("broken", "told what is wrong with it", LIMIT, told).await?;
@@ -223,7 +224,7 @@ spec:
 #[tokio::test]
 #[ignore = "needs a cluster with Sluice: cargo xtask test"]
 async fn a_rollout_without_traffic_routing_replaces_pods_step_by_step() -> anyhow::Result<()> {
-    let cluster = Cluster::namespace("it-basic").await?;
+    let cluster = Cluster::fresh_namespace("it-basic").await?;
     cluster
         .apply(
             "apiVersion: argoproj.io/v1alpha1
