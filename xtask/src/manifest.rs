@@ -39,7 +39,7 @@ fn render(cluster: &Cluster) -> anyhow::Result<String> {
     let flags = ["--namespace", NAMESPACE, "--include-crds", "--kube-version", "1.34.0"];
     let rendered = cluster.helm(&[&["template", "sluice", &chart], &flags[..]].concat())?;
     Ok(format!(
-        "# Sluice for `kubectl apply --server-side -f`. Rendered from charts/sluice by `cargo xtask manifest`.\n\
+        "# Sluice for `kubectl apply -f`. Rendered from charts/sluice by `cargo xtask manifest`.\n\
          apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {NAMESPACE}\n{rendered}\n"
     ))
 }

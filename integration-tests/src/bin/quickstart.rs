@@ -76,7 +76,13 @@ async fn play(arguments: &Arguments, picture: &Picture) -> anyhow::Result<Report
     story.end().await
 }
 
-/// A line that lives in a terminal, and a line per change elsewhere.
+/// A gauge of 40 characters for a percentage.
+fn gauge(percent: f64) -> String {
+    let full = (1..=40).take_while(|mark| f64::from(*mark) * 2.5 <= percent + 1.25).count();
+    format!("{}{}", "█".repeat(full), "░".repeat(40 - full))
+}
+
+/// A picture that lives in a terminal, and a line per change.
 struct Picture {
     bar: ProgressBar,
     live: bool,
@@ -104,31 +110,37 @@ impl Picture {
 
     fn show(&self, scene: &Scene) {
         let Scene { rollout, steps, canary_mapping, tally, share } = scene;
-        let weight = rollout.canary.weights.as_ref().map_or(0, |weights| weights.canary.weight);
-        let verified = match rollout.canary.weights.as_ref().and_then(|weights| weights.verified) {
+        let weights = rollout.canary.weights.as_ref();
+        let weight = weights.map_or(0, |weights| weights.canary.weight);
+        let verified = match weights.and_then(|weights| weights.verified) {
             Some(true) => "on every proxy",
             Some(false) => "not yet on every proxy",
             None => "",
         };
         let step = rollout.current_step_index.unwrap_or_default();
         let mapping = if *canary_mapping { "there" } else { "absent" };
-        let state = format!(
-            "{:<11} step {step}/{steps}  weight {weight:>3} {verified:<22}  canary Mapping {mapping:<6}",
-            rollout.phase
-        );
-        let live = format!(
-            "{state}  share at the pods {:>5.1} %  requests {}  failed by the app {}  lost {}",
-            share.unwrap_or_default(),
+        let share = share.unwrap_or_default();
+        let state = format!("{:<11} step {step}/{steps}  weight {weight:>3} {verified:<22}", rollout.phase);
+        let counts = format!(
+            "requests {}  failed by the application {}  lost {}",
             tally.sent,
             tally.bad(),
             tally.lost()
         );
         if *self.last.borrow() != state {
+            self.say(&format!(
+                "{state}  canary Mapping {mapping:<6}  share at the pods {share:>5.1} %  {counts}"
+            ));
             self.last.replace(state);
-            self.say(&live);
         }
         if self.live {
-            self.bar.set_message(live);
+            self.bar.set_message(format!(
+                "{} step {step}/{steps}, canary Mapping {mapping}\n  weight {} {weight:>5} %  {verified}\n  \
+                 share  {} {share:>5.1} %  measured at the pods\n  {counts}",
+                rollout.phase,
+                gauge(f64::from(weight)),
+                gauge(share)
+            ));
         }
     }
 
