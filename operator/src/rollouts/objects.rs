@@ -56,7 +56,8 @@ impl<'de> Deserialize<'de> for StoredRollout {
                 let metadata = object.get("metadata").cloned().unwrap_or_default();
                 let metadata = ObjectMeta::deserialize(metadata).map_err(D::Error::custom)?;
                 let status = object.get("status").cloned().unwrap_or_default();
-                let malformed = Malformed { error: error.to_string(), status };
+                let error = crds::read::explain::<Rollout>(&object, &error).to_string();
+                let malformed = Malformed { error, status };
                 Ok(Self { metadata, argo_wrote, decoded: Err(malformed) })
             }
         }
@@ -256,16 +257,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_malformed_rollout_keeps_its_name_and_says_what_is_wrong() {
+    fn a_malformed_rollout_keeps_its_name_and_names_the_field_that_is_wrong() {
         let object = json!({
-            "metadata": {"name": "app", "namespace": "web", "uid": "u"},
+            "metadata": {"name": "app", "namespace": "web", "uid": "u", "managedFields": [{"manager": "kubectl"}]},
             "spec": {"replicas": "three"},
             "status": {"phase": "Healthy"},
         });
         let stored = StoredRollout::deserialize(object).unwrap();
         assert_eq!(key(&stored.metadata), ObjectName::new("web", "app"));
         let malformed = stored.decoded.unwrap_err();
-        assert!(malformed.error.contains("three"), "{}", malformed.error);
+        assert_eq!(malformed.error, "spec.replicas: \"three\" is not of type integer");
         assert_eq!(malformed.status, json!({"phase": "Healthy"}));
     }
 
