@@ -1,5 +1,7 @@
 //! The loop that takes, renews and releases one lease.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
@@ -35,15 +37,16 @@ pub struct Claim {
 /// Takes the lease when it is free, renews it, and tells `tenure`. When `release` is cancelled the lease is given
 /// back, so that the next holder need not wait for its end, and the function returns.
 ///
-/// An API server out of reach is no end: the tenure lapses by itself at its `until`, the loop goes on.
+/// An API server out of reach, or one that refuses, is no end: the tenure lapses by itself at its `until`, the loop
+/// goes on, and each error is logged once until a turn succeeds.
 pub async fn keep(claim: Claim, tenure: watch::Sender<Tenure>, release: CancellationToken) {
-    let mut keeper = Keeper { claim, tenure, seen: None, mine: None, failing: false };
+    let mut keeper = Keeper { claim, tenure, seen: None, mine: None, said: BTreeSet::new() };
     let mut ticks = tokio::time::interval(keeper.claim.terms.retry_period);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while release.run_until_cancelled(ticks.tick()).await.is_some() {
         let deadline = keeper.claim.terms.renew_deadline;
         match tokio::time::timeout(deadline, keeper.turn()).await {
-            Ok(Ok(())) => keeper.failing = false,
+            Ok(Ok(())) => {}
             Ok(Err(error)) => keeper.failed(&chain(&error)),
             Err(_) => keeper.failed("the API server did not answer in time"),
         }
@@ -58,8 +61,8 @@ struct Keeper {
     seen: Option<Seen>,
     /// The tenure of this process: its epoch.
     mine: Option<Epoch>,
-    /// The last turn failed: say the same thing once.
-    failing: bool,
+    /// What was wrong since the last turn that succeeded, to say each thing once.
+    said: BTreeSet<String>,
 }
 
 impl Keeper {
@@ -75,12 +78,13 @@ impl Keeper {
         {
             Decision::Wait { holder, .. } => {
                 self.stand_by(&holder);
+                self.said.clear();
                 return Ok(());
             }
             Decision::Create => self.taken(&Lease::default()),
             Decision::Renew => self.renewed(),
             Decision::Take { from } => {
-                info!(lease = self.claim.name, from, "taking the lease");
+                debug!(lease = self.claim.name, from, "taking the lease");
                 let current = self.seen.as_ref().map(|it| it.lease.clone()).unwrap_or_default();
                 self.taken(&current)
             }
@@ -100,25 +104,36 @@ impl Keeper {
             Ok(lease) => {
                 let epoch = epoch(&lease);
                 if self.mine != Some(epoch) {
-                    info!(lease = self.claim.name, transitions = epoch.transitions, "holding the lease");
+                    let from = self.holder();
+                    info!(
+                        lease = self.claim.name,
+                        transitions = epoch.transitions,
+                        from,
+                        "holding the lease"
+                    );
                 }
                 self.mine = Some(epoch);
                 self.seen = Some(Seen { lease, since: asked });
                 // Counted from before the request: the API server may have stored it then.
                 let until = asked + self.claim.terms.renew_deadline;
                 self.tenure.send_replace(Tenure::Held { epoch, until });
+                self.said.clear();
                 Ok(())
             }
-            Err(error) => {
-                // Somebody else wrote it, or it is gone: read it afresh in the next turn.
-                if matches!(&error, kube::Error::Api(status) if status.code == 409 || status.code == 404) {
-                    debug!(lease = self.claim.name, "the lease has changed in between");
-                    self.seen = None;
-                    return Ok(());
-                }
-                Err(error)
+            // Of two takers one is late, which is nothing to warn of: it reads the lease afresh in its next turn.
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                debug!(lease = self.claim.name, "the lease has changed in between");
+                self.seen = None;
+                Ok(())
             }
+            Err(error) => Err(error),
         }
+    }
+
+    /// Who held the lease when it was last read; empty if nobody did.
+    fn holder(&self) -> &str {
+        let spec = self.seen.as_ref().and_then(|it| it.lease.spec.as_ref());
+        spec.and_then(|it| it.holder_identity.as_deref()).unwrap_or_default()
     }
 
     fn saw(&mut self, lease: Option<Lease>, now: Instant) {
@@ -151,9 +166,8 @@ impl Keeper {
 
     /// A turn failed. What this process holds lapses at its own time; until then it goes on.
     fn failed(&mut self, error: &str) {
-        if !self.failing {
-            warn!(lease = self.claim.name, error, "failed to look after the lease; trying again");
-            self.failing = true;
+        if self.said.insert(error.to_owned()) {
+            warn!(lease = self.claim.name, error, "failed to take or renew the lease; trying again");
         }
         let now = Instant::now();
         self.tenure.send_if_modified(|current| {

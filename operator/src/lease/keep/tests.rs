@@ -1,6 +1,10 @@
 //! The loop against an API server.
 
-use std::time::Duration;
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -47,6 +51,70 @@ async fn turns(api: &TestApi, turns: u32) -> Vec<Tenure> {
     release.cancel();
     keeping.await.unwrap();
     told
+}
+
+/// What is logged on this thread while the guard lives.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let lines = tracing_subscriber::fmt()
+            .without_time()
+            .with_target(false)
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        (log, tracing::subscriber::set_default(lines.finish()))
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_error_is_said_once_until_the_lease_is_held() {
+    let (log, _guard) = Log::start();
+    let forbidden = "leases \"l\" is forbidden";
+    let api = TestApi::default()
+        .answer(200, lease(1, "", 4))
+        .refuse(403, "Forbidden", forbidden)
+        .answer(200, lease(1, "", 4))
+        .refuse(403, "Forbidden", forbidden)
+        .answer(200, lease(1, "", 4))
+        .refuse(404, "NotFound", "leases \"l\" not found")
+        .refuse(403, "Forbidden", forbidden)
+        .answer(200, lease(1, "", 4))
+        .answer(200, lease(2, "me", 5))
+        .refuse(403, "Forbidden", forbidden)
+        .answer(200, lease(2, "me", 5))
+        .answer(200, lease(3, "me", 5))
+        .answer(200, lease(4, "", 5));
+    turns(&api, 7).await;
+    let failed = "WARN failed to take or renew the lease; trying again lease=\"l\"";
+    assert_eq!(
+        log.lines(),
+        [
+            format!("{failed} error=\"leases \\\"l\\\" is forbidden\""),
+            format!("{failed} error=\"leases \\\"l\\\" not found\""),
+            "INFO holding the lease lease=\"l\" transitions=5 from=\"\"".to_owned(),
+            format!("{failed} error=\"leases \\\"l\\\" is forbidden\""),
+            "INFO released the lease lease=\"l\"".to_owned(),
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]
