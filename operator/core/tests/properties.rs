@@ -177,8 +177,15 @@ impl Simulator {
     }
 }
 
+/// How many stories each property tells: `PROPTEST_CASES`, or as many as are told in a few seconds without optimization.
+#[expect(clippy::disallowed_methods, reason = "how long a test runs is the choice of whoever runs it")]
+fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|it| it.parse().ok()).unwrap_or(64);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     /// No invariant breaks, the engine settles after every move, and settled means: the next plan has no effects and
     /// the same status.
