@@ -10,7 +10,7 @@ use crate::{
     command,
     images::Profile,
     install,
-    settings::{Settings, workspace},
+    settings::{self, Settings, workspace},
     terminal::{self, stage},
 };
 
@@ -55,7 +55,7 @@ pub(crate) fn story(cluster: &Cluster, name: &str) -> anyhow::Result<Command> {
         // For `kubectl sluice`, which the story ends with.
         command::run(&mut cargo(["build", "--quiet", "--package", "kubectl-sluice"]))
     })?;
-    Ok(cluster.reaching(&workspace().join("target/debug").join(name)))
+    Ok(cluster.reaching(&settings::programs().join(name)))
 }
 
 /// The cargo of this workspace.

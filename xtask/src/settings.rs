@@ -49,3 +49,9 @@ pub(crate) fn workspace() -> &'static Path {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().unwrap_or(xtask)
 }
+
+/// Where cargo puts the programs that are not shipped: beside this one, wherever the user wants `target` to be.
+pub(crate) fn programs() -> PathBuf {
+    let own = std::env::current_exe().ok().and_then(|own| own.parent().map(Path::to_owned));
+    own.unwrap_or_else(|| workspace().join("target/debug"))
+}

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     command::{find, run, run_with_input},
     images::Built,
-    settings::{Settings, workspace},
+    settings::{self, Settings},
     terminal::stage,
 };
 
@@ -106,7 +106,7 @@ impl Cluster {
             Kind::Local { node, rootless: true } => node.networked(program),
             Kind::Local { .. } | Kind::Existing { .. } => Command::new(program),
         };
-        let own = [self.kubectl.parent().map(Path::to_owned), Some(workspace().join("target/debug"))];
+        let own = [self.kubectl.parent().map(Path::to_owned), Some(settings::programs())];
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = own.into_iter().flatten().chain(std::env::split_paths(&path));
         if let Ok(path) = std::env::join_paths(path) {
