@@ -43,6 +43,7 @@ use crate::{
     clock, errors,
     lease::Tenure,
     routes,
+    telemetry::Gate,
 };
 
 /// After the certificate authority was not to be had.
@@ -59,6 +60,8 @@ pub struct Context {
     pub tenure: watch::Receiver<Tenure>,
     /// For this part's metrics.
     pub registry: prometheus::Registry,
+    /// Opened once all objects are known, whoever holds the lease.
+    pub ready: Gate,
     /// Ends it.
     pub shutdown: CancellationToken,
 }
@@ -105,7 +108,7 @@ pub enum Error {
 /// # Errors
 /// If the socket is not to be had, or a library refuses what it always takes. An API server out of reach is waited for.
 pub async fn run(context: Context) -> Result<(), Error> {
-    let Context { client, settings, tenure, registry, shutdown } = context;
+    let Context { client, settings, tenure, registry, ready, shutdown } = context;
     let metrics = Metrics::new(&registry).map_err(Error::Metrics)?;
     let listener = server::bind(settings.listen).await.map_err(Error::Serve)?;
     let Some(authority) = shutdown.run_until_cancelled(establish(&client, &settings.namespace)).await else {
@@ -126,7 +129,7 @@ pub async fn run(context: Context) -> Result<(), Error> {
     let stop = shutdown.child_token();
     let certificates =
         certificates::keep(client.clone(), authority, Arc::clone(&certificate), namespaces, stop.clone());
-    let routes = routes::run(client, &settings, Arc::clone(&shared), tenure, stop.clone());
+    let routes = routes::run(client, &settings, Arc::clone(&shared), tenure, ready, stop.clone());
     let serving = async {
         let _ended = stop.clone().drop_guard();
         server::serve(listener, certificate, admission, shared, stop.clone()).await

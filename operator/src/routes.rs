@@ -34,6 +34,7 @@ use self::{
 use crate::{
     config_server::{Settings, Shared},
     lease::Tenure,
+    telemetry::Gate,
 };
 
 /// Changes that wait for the compiler. What is beyond waits in the watches.
@@ -52,18 +53,19 @@ enum Input {
     Complete(Source),
 }
 
-/// Runs until `shutdown`.
+/// Runs until `shutdown`. `ready` opens once all objects are known.
 pub(crate) async fn run(
     client: Client,
     settings: &Settings,
     shared: Arc<Shared>,
     mut tenure: watch::Receiver<Tenure>,
+    ready: Gate,
     shutdown: CancellationToken,
 ) {
     let (inputs, mut queue) = mpsc::channel(QUEUE);
     start_watches(&client, settings, &inputs, &shutdown);
     let statuses = Statuses::start(client, settings.watch_namespace.clone(), &shutdown);
-    let mut routes = Routes::new(settings, shared, statuses);
+    let mut routes = Routes::new(settings, shared, statuses, ready);
     loop {
         let current = tenure.borrow_and_update().clone();
         routes.set_tenure(&current, Instant::now());
@@ -94,6 +96,7 @@ struct Routes {
     shared: Arc<Shared>,
     statuses: Statuses,
     missing: BTreeSet<Source>,
+    ready: Gate,
     /// Mappings without a status.
     blank: BTreeSet<ObjectName>,
     proxy_slices: BTreeMap<ObjectName, BTreeMap<String, ObjectName>>,
@@ -111,7 +114,7 @@ enum Role {
 }
 
 impl Routes {
-    fn new(settings: &Settings, shared: Arc<Shared>, statuses: Statuses) -> Self {
+    fn new(settings: &Settings, shared: Arc<Shared>, statuses: Statuses, ready: Gate) -> Self {
         let compiler = CompilerSettings {
             ambassador_id: settings.ambassador_id.clone(),
             listener_port: settings.listener_port,
@@ -121,6 +124,7 @@ impl Routes {
             shared,
             statuses,
             missing: Source::ALL.into_iter().collect(),
+            ready,
             blank: BTreeSet::new(),
             proxy_slices: BTreeMap::new(),
             role: Role::Standby { holder: None },
@@ -155,6 +159,9 @@ impl Routes {
             Input::Complete(source) => {
                 debug!(?source, "a watch is complete");
                 self.missing.remove(&source);
+                if self.missing.is_empty() {
+                    self.ready.open();
+                }
             }
         }
     }
@@ -246,5 +253,35 @@ impl Role {
             Self::Serving { epoch } => Self::Preparing { epoch: *epoch },
             other @ (Self::Standby { .. } | Self::Preparing { .. }) => other.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config_server::Metrics, telemetry::Readiness, test_api::TestApi};
+
+    #[tokio::test]
+    async fn ready_when_every_watch_is_complete_also_without_the_lease() {
+        let settings = Settings {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            namespace: "sluice".to_owned(),
+            service: "sluice-operator".to_owned(),
+            proxy_service: ObjectName::new("sluice", "sluice-proxy"),
+            proxy_service_account: ObjectName::new("sluice", "sluice-proxy"),
+            traffic_service_account: ObjectName::new("sluice", "sluice-operator"),
+            ambassador_id: "default".to_owned(),
+            listener_port: 8080,
+            watch_namespace: None,
+        };
+        let shared = Arc::new(Shared::new(Metrics::new(&prometheus::Registry::new()).unwrap()));
+        let statuses = Statuses::start(TestApi::default().client(), None, &CancellationToken::new());
+        let readiness = Readiness::default();
+        let mut routes = Routes::new(&settings, shared, statuses, readiness.gate("routes"));
+        for source in Source::ALL {
+            assert_eq!(readiness.closed(), ["routes"], "before {source:?}");
+            routes.take(Input::Complete(source));
+        }
+        assert!(readiness.closed().is_empty());
     }
 }

@@ -146,6 +146,7 @@ impl Parts {
             settings: self.route_settings()?,
             tenure: tenure.clone(),
             registry: self.registry.clone(),
+            ready: self.readiness.gate("routes"),
             shutdown: self.stop.clone(),
         };
         let part = working.spawn(async move { config_server::run(context).await.map_err(Error::Routes) });
