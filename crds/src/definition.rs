@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use crate::schema::{pod_template, structural};
+use crate::schema::{pod_template, rules, structural};
 use crate::{
     AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, ConsulResolver, Experiment, Host,
     KubernetesEndpointResolver, KubernetesServiceResolver, Listener, Mapping, Module, Rollout, TCPMapping,
@@ -44,8 +44,7 @@ fn rollout() -> Value {
     let mut definition = definition::<Rollout>();
     let spec = &mut schema_of(&mut definition)["properties"]["spec"];
     with_description(&mut spec["properties"]["template"], pod_template::schema());
-    spec["properties"]["selector"]["x-kubernetes-validations"] =
-        json!([{ "rule": "self == oldSelf", "message": "the selector of a Rollout cannot be changed" }]);
+    rules::add_to_rollout(spec);
     definition
 }
 

@@ -32,6 +32,7 @@ pub struct ListenerSpec {
     #[serde(rename = "ambassador_id", skip_serializing_if = "Option::is_none")]
     pub ambassador_id: Option<StringOrList>,
     /// Port of the proxy, 1 to 65535.
+    #[schemars(range(min = 1, max = 65535))]
     pub port: i64,
     /// `HTTP`, `HTTPS`, `HTTPPROXY`, `HTTPSPROXY`, `TCP` or `TLS`. Short for a `protocolStack`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -45,6 +45,7 @@ pub struct MappingSpec {
 
     // --- what it matches ---
     /// How the path begins, as plain text: `/a` matches `/ab`.
+    #[schemars(length(min = 1))]
     pub prefix: String,
     /// `prefix` is an RE2 expression for the whole path.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +89,7 @@ pub struct MappingSpec {
 
     // --- where it sends ---
     /// `[scheme://]name[.namespace][:port]`.
+    #[schemars(length(min = 1))]
     pub service: String,
     /// Percent of the requests of all Mappings that match the same; absent = a share of what the others leave.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,6 +144,7 @@ pub struct MappingSpec {
     pub regex_redirect: Option<RegexRewrite>,
     /// 301 (absent means the same), 302, 303, 307 or 308.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = [301, 302, 303, 307, 308]))]
     pub redirect_response_code: Option<i64>,
 
     // --- what it changes ---

@@ -63,6 +63,7 @@ use crate::go_json;
 pub struct RolloutSpec {
     /// Number of desired pods; absent = 1. Written by HPA through the scale subresource, never by the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub replicas: Option<i32>,
 
     /// Pods that belong to this Rollout. Required unless `workloadRef` is set; must match the template's labels; immutable.
@@ -79,6 +80,7 @@ pub struct RolloutSpec {
 
     /// Seconds a pod must be ready before it counts as available. 0 or more.
     #[serde(default, deserialize_with = "go_json::null_is_zero", skip_serializing_if = "go_json::is_zero")]
+    #[schemars(range(min = 0))]
     pub min_ready_seconds: i32,
 
     /// Going back to a recent revision skips the steps.
@@ -91,6 +93,7 @@ pub struct RolloutSpec {
 
     /// Old ReplicaSets (with 0 pods) to keep; absent = 10.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub revision_history_limit: Option<i32>,
 
     /// The user's pause: neither ReplicaSets nor steps move.
@@ -100,6 +103,7 @@ pub struct RolloutSpec {
     /// Seconds without progress before the Rollout is Degraded; absent = 600. Must be more than `minReadySeconds`;
     /// 2147483647 = never.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub progress_deadline_seconds: Option<i32>,
 
     /// Abort when the progress deadline passes, instead of only becoming Degraded.

@@ -1,6 +1,7 @@
 //! Schemas: what the types cannot say by themselves, what the API server demands, and what it would say of an object.
 
 pub mod pod_template;
+pub mod rules;
 pub mod structural;
 pub mod validate;
 

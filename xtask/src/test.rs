@@ -67,7 +67,9 @@ fn on_cluster(report: &mut Report, cluster: &Cluster) {
         Ok(()) => report.pass("plain manifest"),
         Err(error) => report.fail("plain manifest", format!("{error:#}")),
     }
-    for (target, threads) in [("rollouts", BESIDE_ONE_ANOTHER), ("migration", "1"), ("disturbances", "1")] {
+    let targets =
+        [("rollouts", BESIDE_ONE_ANOTHER), ("admission", "1"), ("migration", "1"), ("disturbances", "1")];
+    for (target, threads) in targets {
         let arguments = ["test", "--package", "integration-tests", "--test", target, "--no-fail-fast", "--"];
         let options = ["--ignored", "--test-threads", threads];
         let mut tests = cluster.reaching(env!("CARGO").as_ref());

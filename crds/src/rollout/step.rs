@@ -17,6 +17,7 @@ use crate::go_json;
 pub struct CanaryStep {
     /// Percent of traffic for the canary, 0 to 100 (or to `maxTrafficWeight`).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub set_weight: Option<i32>,
     /// Wait for a time or for the user.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +60,7 @@ pub struct SetCanaryScale {
     pub weight: Option<i32>,
     /// Number of pods.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub replicas: Option<i32>,
     /// Follow the traffic weight again.
     #[serde(default, deserialize_with = "go_json::null_is_zero", skip_serializing_if = "go_json::is_false")]

@@ -87,12 +87,15 @@ pub struct AmbassadorTrafficRouting {
 pub struct Confirm {
     /// Seconds to wait after a write when the data plane cannot acknowledge (not ours); absent = 5.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub settle_seconds: Option<i32>,
     /// Seconds without an acknowledgement from a proxy before a Warning names it; absent = 10.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub warn_after_seconds: Option<i32>,
     /// Longest time in seconds that a pod waits for its requests to end before it is scaled down.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub drain_deadline_seconds: Option<i32>,
 }
 

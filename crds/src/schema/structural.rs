@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::go_json;
+
 /// Rewrites a schema in place:
 ///
 /// - `nullable` goes, so that the API server drops `null` as it does under Argo's definitions;
@@ -15,10 +17,10 @@ pub fn rewrite(schema: &mut Value) {
     if let Some(Value::String(description)) = fields.get_mut("description") {
         *description = plain_text(description);
     }
-    if let Some(minimum) = fields.get("minimum").and_then(Value::as_f64)
-        && minimum == 0.0
-    {
-        fields.insert("minimum".to_owned(), 0.into());
+    for bound in ["minimum", "maximum"] {
+        if let Some(bound) = fields.get_mut(bound) {
+            go_json::write_whole_numbers_as_integers(bound);
+        }
     }
     for list in ["allOf", "anyOf", "oneOf"] {
         if let Some(Value::Array(items)) = fields.get_mut(list) {

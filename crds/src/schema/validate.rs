@@ -42,6 +42,17 @@ pub enum ViolationKind {
         /// The minimum.
         minimum: String,
     },
+    /// More than the maximum.
+    Maximum {
+        /// The value, as JSON, cut off where it is long.
+        value: String,
+        /// The maximum.
+        maximum: String,
+    },
+    /// A text or list that is shorter than the schema wants.
+    TooShort,
+    /// A text or list that is longer than the schema allows.
+    TooLong,
     /// An item of a keyed list is there twice.
     Duplicate,
 }
@@ -65,6 +76,9 @@ impl fmt::Display for Violation {
             ViolationKind::Unknown(field) => write!(f, "`{field}` is not known"),
             ViolationKind::Word { value, allowed } => write!(f, "{value} is not one of {allowed}"),
             ViolationKind::Minimum { value, minimum } => write!(f, "{value} is less than {minimum}"),
+            ViolationKind::Maximum { value, maximum } => write!(f, "{value} is more than {maximum}"),
+            ViolationKind::TooShort => f.write_str("is too short"),
+            ViolationKind::TooLong => f.write_str("is too long"),
             ViolationKind::Duplicate => f.write_str("is there twice"),
         }
     }
@@ -76,14 +90,10 @@ struct Checker {
 
 impl Checker {
     fn check(&mut self, schema: &Value, value: &Value, path: &str) {
-        if schema["x-kubernetes-int-or-string"] == true {
-            if !(value.is_i64() || value.is_string()) {
-                self.add(
-                    path,
-                    ViolationKind::Type { value: short(value), expected: "integer or string".into() },
-                );
-            }
-            return;
+        let int_or_string = schema["x-kubernetes-int-or-string"] == true;
+        if int_or_string && !(value.is_i64() || value.is_string()) {
+            let expected = "integer or string".to_owned();
+            return self.add(path, ViolationKind::Type { value: short(value), expected });
         }
         if let Some(kind) = schema["type"].as_str()
             && !has_type(kind, value)
@@ -102,6 +112,13 @@ impl Checker {
             let minimum = schema["minimum"].to_string();
             self.add(path, ViolationKind::Minimum { value: short(value), minimum });
         }
+        if let (Some(maximum), Some(number)) = (schema["maximum"].as_f64(), value.as_f64())
+            && number > maximum
+        {
+            let maximum = schema["maximum"].to_string();
+            self.add(path, ViolationKind::Maximum { value: short(value), maximum });
+        }
+        self.check_length(schema, value, path);
         match value {
             Value::Object(_) => self.check_fields(schema, value, path),
             Value::Array(items) => {
@@ -111,6 +128,21 @@ impl Checker {
                 self.check_keys(schema, items, path);
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    fn check_length(&mut self, schema: &Value, value: &Value, path: &str) {
+        let (length, least, most) = match value {
+            Value::String(text) => (text.chars().count(), "minLength", "maxLength"),
+            Value::Array(items) => (items.len(), "minItems", "maxItems"),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return,
+        };
+        let length = length as u64;
+        if schema[least].as_u64().is_some_and(|least| length < least) {
+            self.add(path, ViolationKind::TooShort);
+        }
+        if schema[most].as_u64().is_some_and(|most| length > most) {
+            self.add(path, ViolationKind::TooLong);
         }
     }
 

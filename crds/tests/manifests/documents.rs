@@ -100,7 +100,8 @@ impl Document {
         serde_json::from_value::<K>(self.object.clone()).err().map(|error| error.to_string())
     }
 
-    fn definition(&self) -> Option<&'static Value> {
+    /// The definition of its kind, if that is ours.
+    pub(crate) fn definition(&self) -> Option<&'static Value> {
         let (group, _) = self.text("apiVersion").split_once('/')?;
         DEFINITIONS.values().find(|definition| {
             definition["spec"]["group"] == group && definition["spec"]["names"]["kind"] == self.text("kind")

@@ -1,5 +1,6 @@
 //! Manifests that people apply: they must be read by the types and taken by the generated definitions.
 
+mod admission;
 mod documents;
 
 use std::path::Path;
