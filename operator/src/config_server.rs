@@ -4,19 +4,22 @@
 //! |---|---|
 //! | what a proxy is sent and when, what a watcher is told | `state.rs`, `state/` |
 //! | who counts and what it may be serving | `fleet.rs` |
+//! | which proxy is evicted because it does not acknowledge | `laggards.rs`, `eviction.rs` |
 //! | what is remembered of earlier commits | `journal.rs`, `history.rs` |
 //! | the two gRPC services | `configuration.rs`, `traffic.rs` |
 //! | who may connect | `authentication.rs` |
 //! | the socket | `server.rs` |
 //!
-//! `state`, `fleet`, `journal` and `history` know no socket and no clock. One lock guards the state; tasks look at it
+//! `state`, `fleet`, `laggards`, `journal` and `history` know no socket and no clock. One lock guards the state; tasks look at it
 //! whenever a bell rings and never wait while they hold it.
 
 mod authentication;
 mod configuration;
+mod eviction;
 mod fleet;
 mod history;
 mod journal;
+mod laggards;
 mod metrics;
 mod server;
 mod shared;
@@ -129,12 +132,13 @@ pub async fn run(context: Context) -> Result<(), Error> {
     let stop = shutdown.child_token();
     let certificates =
         certificates::keep(client.clone(), authority, Arc::clone(&certificate), namespaces, stop.clone());
+    let eviction = eviction::run(client.clone(), Arc::clone(&shared), stop.clone());
     let routes = routes::run(client, &settings, Arc::clone(&shared), tenure, ready, stop.clone());
     let serving = async {
         let _ended = stop.clone().drop_guard();
         server::serve(listener, certificate, admission, shared, stop.clone()).await
     };
-    let (served, (), ()) = tokio::join!(serving, certificates, routes);
+    let (served, (), (), ()) = tokio::join!(serving, certificates, eviction, routes);
     served.map_err(Error::Serve)
 }
 

@@ -13,6 +13,8 @@ pub(crate) struct Metrics {
     pub(super) commits: IntCounter,
     /// Commits that a proxy refused.
     pub(super) refused: IntCounter,
+    /// Pods of proxies that were evicted because they did not acknowledge.
+    pub(super) evicted: IntCounter,
     /// From sending a commit to its acknowledgement.
     pub(super) acknowledged: Histogram,
     /// From the first object of a batch to the moment at which it is compiled.
@@ -36,6 +38,10 @@ impl Metrics {
             )?,
             commits: IntCounter::new("sluice_config_commits_total", "Commits sent, one per proxy")?,
             refused: IntCounter::new("sluice_config_commits_refused_total", "Commits that a proxy refused")?,
+            evicted: IntCounter::new(
+                "sluice_config_proxies_evicted_total",
+                "Proxies evicted because they did not acknowledge for 60 s what others had acknowledged",
+            )?,
             acknowledged: seconds(
                 "sluice_config_acknowledge_seconds",
                 "From sending a commit to a proxy to its acknowledgement",
@@ -50,6 +56,7 @@ impl Metrics {
         registry.register(Box::new(metrics.proxies_current.clone()))?;
         registry.register(Box::new(metrics.commits.clone()))?;
         registry.register(Box::new(metrics.refused.clone()))?;
+        registry.register(Box::new(metrics.evicted.clone()))?;
         registry.register(Box::new(metrics.acknowledged.clone()))?;
         registry.register(Box::new(metrics.compile.clone()))?;
         registry.register(Box::new(metrics.inactive_mappings.clone()))?;

@@ -14,7 +14,7 @@ use proxy_config::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    fleet::{Connection, ProxyId, Report},
+    fleet::{Connection, Counted, ProxyId, Report},
     metrics::Metrics,
     state::{Hello, Outgoing, State, WatcherId},
 };
@@ -102,6 +102,14 @@ impl Shared {
     /// The pods behind the proxies' Service are these now.
     pub(crate) fn set_endpoints(&self, endpoints: BTreeMap<String, ObjectName>) {
         self.change(|state| state.set_endpoints(endpoints));
+    }
+
+    /// The proxies that may carry traffic, and the term they are of; `None` if this process does not serve them.
+    pub(super) fn counted(&self) -> Option<(u64, Vec<Counted>)> {
+        match &*self.lock() {
+            Role::Serving { term, state } => Some((*term, state.counted().to_vec())),
+            Role::Standby { .. } | Role::Preparing => None,
+        }
     }
 
     // The proxies' side.

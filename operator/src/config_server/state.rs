@@ -282,6 +282,11 @@ impl State {
         (self.counted.len(), current)
     }
 
+    /// The proxies that may carry traffic.
+    pub(crate) fn counted(&self) -> &[Counted] {
+        &self.counted
+    }
+
     fn settle_pending(
         &mut self,
         id: &ProxyId,
