@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use simulator::Simulator;
 use simulator::data_plane::Mode;
+use simulator::pods::ReplicaSet;
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -268,4 +269,57 @@ fn weights_grow_until_the_promotion() {
     assert_eq!(weights, ["30", "60", "100", "0"]);
     let switches = lines.iter().filter(|line| line.contains("switch  Service")).count();
     assert_eq!(switches, 4, "two at the first deploy, two at the update");
+}
+
+/// Lets time pass in small ticks until something is so; how long that took.
+fn until(simulator: &mut Simulator, so: impl Fn(&Simulator) -> bool) -> TimeDelta {
+    let begun = simulator.cluster.now;
+    while !so(simulator) {
+        simulator.tick(TICK);
+        assert!(simulator.cluster.now - begun < TimeDelta::minutes(10), "it never is so");
+    }
+    simulator.cluster.now - begun
+}
+
+const TICK: TimeDelta = TimeDelta::milliseconds(250);
+
+fn is_at_step(step: i32) -> impl Fn(&Simulator) -> bool {
+    move |it| it.cluster.rollout().status.as_ref().expect("a status").current_step_index == Some(step)
+}
+
+fn old(simulator: &Simulator) -> ReplicaSet {
+    simulator.cluster.replica_sets.values().find(|set| set.image == "v1").expect("it stays").clone()
+}
+
+/// Begun within one tick and ended within another; at most a second longer, because starts are recorded in seconds.
+#[track_caller]
+fn assert_lasted(lasted: TimeDelta, seconds: i64) {
+    let least = TimeDelta::seconds(seconds);
+    let range = least - TICK..least + TimeDelta::seconds(1) + TICK;
+    assert!(range.contains(&lasted), "{lasted} instead of {least}");
+}
+
+/// Starts are recorded in whole seconds; no time that begins in between ends early for that.
+#[test]
+fn pauses_settle_times_and_delays_last_their_time() {
+    for mode in [Mode::NotConfigured, Mode::Ready] {
+        let mut simulator = Simulator::shop(true);
+        simulator.cluster.data_plane.mode = mode;
+        simulator.tick(TimeDelta::milliseconds(30_750));
+        simulator.set_image("v2");
+        if mode == Mode::NotConfigured {
+            until(&mut simulator, |it| it.cluster.mappings.contains_key("shop-canary"));
+            let settled =
+                until(&mut simulator, |it| it.cluster.mappings["shop-canary"]["spec"]["weight"] == 30);
+            assert_lasted(settled, 5);
+            continue;
+        }
+        until(&mut simulator, is_at_step(1));
+        assert_lasted(until(&mut simulator, is_at_step(2)), 60);
+        until(&mut simulator, is_at_step(3));
+        simulator.tick(TimeDelta::milliseconds(1_750));
+        simulator.make(&Move::PromoteFull);
+        until(&mut simulator, |it| old(it).annotations.contains_key("scale-down-deadline"));
+        assert_lasted(until(&mut simulator, |it| old(it).replicas == 0), 30);
+    }
 }

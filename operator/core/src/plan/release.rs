@@ -60,9 +60,9 @@ fn release(scene: &Scene<'_>, set: &ReplicaSet, delay: TimeDelta, draft: &mut Dr
     let ended = load.in_flight == 0 && load.settled;
     let Some(deadline) = deadline(scene, set, delay) else {
         if delay > TimeDelta::zero() || !ended {
-            draft.annotate(set, SCALE_DOWN_DEADLINE_ANNOTATION, Some(rfc3339_seconds(scene.stamp() + delay)));
-            draft
-                .because(Why::ScaleDownDelay { replica_set: set.name.clone(), until: scene.stamp() + delay });
+            let until = scene.start() + delay;
+            draft.annotate(set, SCALE_DOWN_DEADLINE_ANNOTATION, Some(rfc3339_seconds(until)));
+            draft.because(Why::ScaleDownDelay { replica_set: set.name.clone(), until });
         } else {
             resize(scene, set, 0, draft);
         }

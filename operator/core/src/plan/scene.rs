@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use crds::rollout::RolloutStatus;
 
 use super::accept::Accepted;
@@ -76,6 +76,13 @@ impl<'w> Scene<'w> {
     /// The moment as it is written into objects: whole seconds.
     pub(super) fn stamp(&self) -> DateTime<Utc> {
         self.world.now.trunc_subsecs(0)
+    }
+
+    /// The moment as the beginning of a time that has to last: the next whole second, so that what is written into
+    /// objects never makes it shorter.
+    pub(super) fn start(&self) -> DateTime<Utc> {
+        let stamp = self.stamp();
+        if stamp == self.world.now { stamp } else { stamp + TimeDelta::seconds(1) }
     }
 
     /// Number of steps.

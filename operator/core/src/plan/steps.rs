@@ -134,7 +134,7 @@ fn pause(scene: &Scene<'_>, step: usize, duration: Option<TimeDelta>, draft: &mu
             complete(scene, step, draft);
             return;
         }
-        let start_time = scene.stamp();
+        let start_time = scene.start();
         draft.status.pause_conditions.push(PauseCondition { reason, start_time });
         draft.status.controller_pause = true;
         wait_until(duration.map(|duration| start_time + duration), draft);

@@ -112,7 +112,7 @@ impl Routed<'_> {
             .filter(|condition| [SETTLING, SETTLED].contains(&condition.reason.as_str()))
             .filter(|condition| condition.message.starts_with(&self.subject()))
             .and_then(|condition| condition.last_transition_time);
-        since.unwrap_or_else(|| scene.stamp()) + self.routing.confirm.settle
+        since.unwrap_or_else(|| scene.start()) + self.routing.confirm.settle
     }
 }
 
@@ -171,7 +171,7 @@ fn warn_when_late(
 ) -> RolloutCondition {
     let waiting =
         held(scene).filter(|it| !moved && [NOT_SERVED, NOT_SERVED_FOR_LONG].contains(&it.reason.as_str()));
-    let since = waiting.and_then(|it| it.last_transition_time).unwrap_or_else(|| scene.stamp());
+    let since = waiting.and_then(|it| it.last_transition_time).unwrap_or_else(|| scene.start());
     let late = since + routed.routing.confirm.warn_after;
     let warned = waiting.is_some_and(|it| it.reason == NOT_SERVED_FOR_LONG);
     if scene.now() < late && !warned {
@@ -199,9 +199,9 @@ fn settling(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) -> Rollou
 
 /// Keeps `lastTransitionTime` while the condition is about the same, and `lastUpdateTime` while nothing changes.
 fn store(scene: &Scene<'_>, draft: &mut Draft, moved: bool, mut wanted: RolloutCondition) {
-    let stamp = scene.stamp();
-    wanted.last_update_time = Some(stamp);
-    wanted.last_transition_time = Some(stamp);
+    let start = scene.start();
+    wanted.last_update_time = Some(start);
+    wanted.last_transition_time = Some(start);
     let conditions = &mut draft.status.conditions;
     let Some(held) = conditions.iter_mut().find(|condition| condition.kind == CONDITION) else {
         conditions.push(wanted);
