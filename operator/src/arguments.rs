@@ -1,5 +1,5 @@
 //! The command line. Flags that Argo Rollouts' controller has keep its names, ports and defaults, so that its
-//! Deployment runs Sluice with another image; see [`ignored`] for those that are accepted and do nothing.
+//! Deployment runs Sluice with another image; see `ignored.rs` for those that are accepted and do nothing.
 
 mod duration;
 mod ignored;

@@ -1,13 +1,13 @@
-//! The Rollout controller. [`Controller::reconcile`] is all of it on one screen; the verbs are one file each:
-//! [`observe`], `operator_core::plan`, [`execute`], [`record`], and the wish to wake.
+//! The Rollout controller. `Controller::reconcile` is all of it on one screen; the verbs are one file each:
+//! `observe`, `operator_core::plan`, `execute`, `record`, and the wish to wake.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`objects`], [`claims`] | what is kept of each kind, and what a Rollout names |
-//! | [`store`], [`watch`], [`mappings`] | stores that watches fill |
-//! | [`triggers`] | which Rollouts a change concerns |
-//! | [`queue`], [`work`] | when each Rollout is looked at, and by whom |
-//! | [`complaint`] | a Rollout that cannot be read, or whose plan the API server refuses |
+//! | `objects`, `claims` | what is kept of each kind, and what a Rollout names |
+//! | `store`, `watch`, `mappings` | stores that watches fill |
+//! | `triggers` | which Rollouts a change concerns |
+//! | `queue`, `work` | when each Rollout is looked at, and by whom |
+//! | `complaint` | a Rollout that cannot be read, or whose plan the API server refuses |
 
 mod claims;
 mod complaint;

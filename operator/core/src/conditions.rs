@@ -1,6 +1,6 @@
 //! Conditions of a Rollout, with Argo's types, reasons and messages (reference §2.16).
 //!
-//! [`update`] derives all of them from a status that is otherwise complete.
+//! [`update()`] derives all of them from a status that is otherwise complete.
 
 mod update;
 
