@@ -49,7 +49,7 @@ fn malformed(version: &str, status: &Value) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_malformed_rollout_is_told_so_once() {
     let object = malformed("7", &json!({"replicas": 2}));
-    let message = "The Rollout \"app\" is invalid: invalid type: string \"three\", expected i32";
+    let message = "The Rollout \"app\" is invalid: spec.replicas: \"three\" is not of type integer";
     let stamp = "2026-11-20T10:00:00Z";
     let status = json!({
         "phase": "Degraded",
