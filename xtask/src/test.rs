@@ -100,7 +100,7 @@ impl Report {
             step.took = stage.elapsed();
             step.outcome = Outcome::of(&text);
             stage.outcome(&step.outcome);
-            ensure!(well, text);
+            ensure!(well, outcome::essence(&text));
             Ok(())
         });
         step.outcome.failure = ran.err().map(|error| format!("{error:#}"));

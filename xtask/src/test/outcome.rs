@@ -32,6 +32,25 @@ impl Outcome {
     }
 }
 
+/// What explains a failure: the failed tests of each test program, or the last lines where no test failed.
+pub(crate) fn essence(text: &str) -> String {
+    const LAST: usize = 60;
+    let mut lines = Vec::new();
+    let mut failing = false;
+    for line in text.lines() {
+        failing |= line == "failures:";
+        if failing || line.starts_with("error") {
+            lines.push(line);
+        }
+        failing &= !line.starts_with("test result: ");
+    }
+    if !lines.contains(&"failures:") {
+        let all: Vec<_> = text.lines().collect();
+        lines = all[all.len().saturating_sub(LAST)..].to_vec();
+    }
+    lines.join("\n")
+}
+
 /// The number before `word`.
 fn count(line: &str, word: &str) -> usize {
     let number = line.split(word).next().and_then(|before| before.rsplit(' ').next());
@@ -64,6 +83,25 @@ mod tests {
             test result: FAILED. 11 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 1.00s\n";
 
         assert_eq!(Outcome::of(text), Outcome { passed: 13, failed: 3, ..Outcome::default() });
+    }
+
+    #[test]
+    fn a_failure_is_explained_by_its_tests_alone() {
+        let text = "test a ... ok\n\nfailures:\n\n---- b ----\nassertion failed\n\nfailures:\n    b\n\n\
+            test result: FAILED. 1 passed; 1 failed\n\n     Running c\ntest c ... ok\nerror: 1 target failed:\n";
+
+        let essence = essence(text);
+
+        assert!(essence.contains("---- b ----\nassertion failed"), "{essence}");
+        assert!(essence.ends_with("error: 1 target failed:"), "{essence}");
+        assert!(!essence.contains("... ok"), "{essence}");
+    }
+
+    #[test]
+    fn a_failure_without_tests_is_explained_by_its_last_lines() {
+        let text = (1..=100).map(|n| format!("line {n}\n")).collect::<String>();
+
+        assert_eq!(essence(&text).lines().next(), Some("line 41"));
     }
 
     #[test]
