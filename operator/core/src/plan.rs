@@ -13,6 +13,7 @@
 //! | `stage` | first deploy, update, abort, end of a promotion |
 //! | `steps` | one step after the other, then the promotion |
 //! | `traffic`, `services`, `mappings` | weights and selectors, in the order that loses no request |
+//! | `drift` | a weight that somebody else set |
 //! | `routed`, `verify` | what is written and whether it is served |
 //! | `replica_sets`, `release`, `history` | sizes, scale-down, clean-up |
 //! | `status` | counts, conditions, phase, events of transitions |
@@ -20,6 +21,7 @@
 mod accept;
 mod commands;
 mod draft;
+pub mod drift;
 mod duration;
 mod history;
 mod mappings;

@@ -210,6 +210,7 @@ mod tests {
             resource_version: "1".to_owned(),
             owned,
             deleting: false,
+            changed_by: None,
             object: json!({"spec": {"prefix": "/", "service": service}}),
         }
     }

@@ -62,6 +62,13 @@ pub enum Why {
         /// How far it is.
         progress: String,
     },
+    /// Somebody else has set a weight again soon after it was put right.
+    Overwritten {
+        /// The canary Mapping.
+        mapping: String,
+        /// When it is put right.
+        until: DateTime<Utc>,
+    },
     /// A weight is being written.
     Weighting {
         /// In percent.
@@ -163,6 +170,7 @@ impl Why {
             Self::RouteWritten => "route-written",
             Self::WaitingForCanaryArm { .. } => "waiting-for-canary-arm",
             Self::WaitingForStableArm { .. } => "waiting-for-stable-arm",
+            Self::Overwritten { .. } => "overwritten",
             Self::Weighting { .. } => "weighting",
             Self::WaitingForWeight { .. } => "waiting-for-weight",
             Self::Settling { .. } => "settling",
@@ -204,6 +212,10 @@ impl fmt::Display for Why {
             }
             Self::WaitingForStableArm { progress } => {
                 write!(f, "waiting for the stable arm to hold the new pods: {progress}")
+            }
+            Self::Overwritten { mapping, until } => {
+                let until = rfc3339_seconds(*until);
+                write!(f, "somebody else sets the weight of Mapping {mapping}; it is put right at {until}")
             }
             Self::Weighting { weight } => write!(f, "setting weight {weight}"),
             Self::WaitingForWeight { progress } => f.write_str(progress),

@@ -169,6 +169,8 @@ pub struct Mapping {
     pub owned: bool,
     /// It has a `deletionTimestamp`.
     pub deleting: bool,
+    /// The field manager that wrote it last, if that is known and is not this operator.
+    pub changed_by: Option<String>,
     /// The object as JSON: `apiVersion`, `kind`, `metadata`, `spec`.
     pub object: Value,
 }

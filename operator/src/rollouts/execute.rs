@@ -239,7 +239,7 @@ impl Executor {
             }
             (Subject::Mapping(_), Verb::Create | Verb::Change) => {
                 if let Ok(mut object) = DynamicObject::deserialize(answer) {
-                    objects::trim(&mut object);
+                    objects::trim_mapping(&mut object);
                     stores.mappings.written(object);
                 }
             }

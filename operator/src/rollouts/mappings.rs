@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    objects::trim,
+    objects::trim_mapping,
     store::{Change, Store},
     watch::follow,
 };
@@ -72,7 +72,7 @@ pub(super) async fn follow_mappings(
         None => Api::all_with(client, &found),
     };
     served.send_replace(Served(Some(found)));
-    follow(api, watcher::Config::default(), trim, store, changed, stop).await;
+    follow(api, watcher::Config::default(), trim_mapping, store, changed, stop).await;
 }
 
 fn say(said: &mut String, problem: &str) {

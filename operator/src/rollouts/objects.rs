@@ -8,9 +8,9 @@ use crds::{Rollout, contract};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{apps::v1 as apps, core::v1 as core},
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference},
 };
-use kube::Resource;
+use kube::{Resource, core::DynamicObject};
 use operator_core::{traffic::ObjectName, world::Claim};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
@@ -239,6 +239,15 @@ pub(super) fn trim<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
 }
 
+/// Drops what is never read of a Mapping. Of its field managers only the last one matters: who changed it.
+pub(super) fn trim_mapping(mapping: &mut DynamicObject) {
+    let managed = mapping.metadata.managed_fields.take().into_iter().flatten();
+    let last =
+        managed.filter(|it| it.subresource.is_none()).max_by_key(|it| it.time.as_ref().map(|time| time.0));
+    mapping.metadata.managed_fields =
+        last.map(|it| vec![ManagedFieldsEntry { manager: it.manager, ..ManagedFieldsEntry::default() }]);
+}
+
 /// Drops what is never read of a Service.
 pub(super) fn trim_service(service: &mut Service) {
     let metadata = &mut service.metadata;
@@ -284,6 +293,28 @@ mod tests {
         .unwrap();
         assert_eq!(stored.argo_wrote, DateTime::from_timestamp(1_795_168_805, 0));
         assert_eq!(stored.decoded.unwrap().metadata.managed_fields, None);
+    }
+
+    #[test]
+    fn of_a_mappings_field_managers_the_last_one_is_kept() {
+        let entry = |manager, time, subresource: Value| {
+            let entry =
+                json!({"manager": manager, "operation": "Update", "time": time, "fieldsV1": {"f:spec": {}}});
+            let mut entry = entry.as_object().unwrap().clone();
+            entry.extend((!subresource.is_null()).then(|| ("subresource".to_owned(), subresource)));
+            entry
+        };
+        let mut mapping = DynamicObject::deserialize(json!({
+            "metadata": {"name": "m", "managedFields": [
+                entry("sluice-operator", "2026-11-20T10:00:05Z", Value::Null),
+                entry("kubectl-edit", "2026-11-20T10:00:07Z", Value::Null),
+                entry("routes", "2026-11-20T10:00:09Z", json!("status")),
+            ]},
+        }))
+        .unwrap();
+        trim_mapping(&mut mapping);
+        let kept = serde_json::to_value(mapping.metadata.managed_fields).unwrap();
+        assert_eq!(kept, json!([{"manager": "kubectl-edit"}]));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(super) struct Draft {
     pub(super) status: RolloutStatus,
     /// The stable ReplicaSet is gone in the middle of an update: what the user is told.
     pub(super) stable_gone: Option<String>,
+    /// Somebody else set a weight, and it rests: what the user is told.
+    pub(super) overwritten: Option<String>,
     effects: Vec<Effect>,
     /// Changes of ReplicaSets, one patch each, carried out after the other effects.
     replica_sets: BTreeMap<String, Change>,
@@ -41,6 +43,7 @@ impl Draft {
         Self {
             status: world.rollout.status.clone().unwrap_or_default(),
             stable_gone: None,
+            overwritten: None,
             effects: Vec::new(),
             replica_sets: BTreeMap::new(),
             events: Vec::new(),

@@ -5,6 +5,7 @@
 //! must hold exactly the new version, with the pods that the new weight needs.
 
 use super::draft::Draft;
+use super::drift;
 use super::mappings;
 use super::routed::Routed;
 use super::scene::Scene;
@@ -69,7 +70,9 @@ pub(super) fn to_canary(
     if routed.canary_hash() != Some(new.hash.as_str()) {
         return take_canary_service(scene, routed, new, target, draft);
     }
-    let writing = if routed.written() > target {
+    let writing = if drift::rests(scene, routed, target, draft) {
+        return None;
+    } else if routed.written() > target {
         lower(scene, routed, target, draft)
     } else if target == 0 || routed.all_have(target) {
         None

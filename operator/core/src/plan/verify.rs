@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use crds::rollout::{RolloutCondition, TrafficWeights, WeightDestination};
 
 use super::draft::Draft;
+use super::drift::CHANGED;
 use super::routed::{Blind, Routed, progress, waiting};
 use super::scene::Scene;
 use crate::why::Why;
@@ -119,13 +120,19 @@ impl Routed<'_> {
 /// Records what is known of the route: `status.canary.weights`, the condition, and one Warning when the proxies take
 /// too long. `writing` is the weight that this plan writes, if it writes one.
 pub(super) fn record(scene: &Scene<'_>, routed: &Routed<'_>, writing: Option<i32>, draft: &mut Draft) {
-    let written = writing.unwrap_or_else(|| routed.written());
+    let overwritten = draft.overwritten.take();
+    // What is recorded is what was written here, not by somebody else.
+    let ours = written_before(scene).filter(|_| overwritten.is_some());
+    let written = writing.or(ours).unwrap_or_else(|| routed.written());
     let moved = written_before(scene) != Some(written);
     let (verified, wanted) = match (writing, routed.fold()) {
         (_, Err(Blind::NotConfigured)) => (None, settling(scene, routed, draft)),
         (_, Err(Blind::Unknown(reason))) => (Some(false), condition("False", UNKNOWN, reason)),
         (Some(weight), Ok(_)) => {
             (Some(false), condition("False", NOT_SERVED, &format!("weight {weight} is being written")))
+        }
+        (None, Ok(_)) if let Some(message) = &overwritten => {
+            (Some(false), condition("False", CHANGED, message))
         }
         (None, Ok(fold)) => {
             let poll = if written == 0 { fold.weight_zero() } else { fold.weight_served(written) };
@@ -209,7 +216,7 @@ fn store(scene: &Scene<'_>, draft: &mut Draft, moved: bool, mut wanted: RolloutC
     };
     let same_subject = match wanted.status.as_str() {
         "Unknown" => held.message == wanted.message,
-        _ => !moved,
+        _ => !moved && (held.reason == CHANGED) == (wanted.reason == CHANGED),
     };
     if held.status == wanted.status && same_subject {
         wanted.last_transition_time = held.last_transition_time;
@@ -220,7 +227,8 @@ fn store(scene: &Scene<'_>, draft: &mut Draft, moved: bool, mut wanted: RolloutC
     }
 }
 
-fn held<'s>(scene: &'s Scene<'_>) -> Option<&'s RolloutCondition> {
+/// The condition as it was recorded last.
+pub(super) fn held<'s>(scene: &'s Scene<'_>) -> Option<&'s RolloutCondition> {
     scene.before.conditions.iter().find(|condition| condition.kind == CONDITION)
 }
 

@@ -154,6 +154,7 @@ fn check(rollout: &Value, objects: &BTreeMap<String, Value>, services: &[Value])
             resource_version: String::new(),
             owned: object["metadata"]["ownerReferences"][0]["uid"] == "u",
             deleting: false,
+            changed_by: None,
             object: object.clone(),
         };
         world.canary_mappings.insert(name.clone(), mapping.clone());

@@ -103,6 +103,7 @@ fn mapping(object: &Value, uid: &str) -> Mapping {
         resource_version: text(object, "resourceVersion"),
         owned: owners.into_iter().any(|owner| owner["uid"] == uid && owner["controller"] == true),
         deleting: false,
+        changed_by: None,
         object: object.clone(),
     }
 }

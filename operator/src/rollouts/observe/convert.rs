@@ -7,7 +7,10 @@ use kube::core::DynamicObject;
 use operator_core::world::{self, Owner, ReplicaSetAnnotations, ReplicaSetStatus};
 use serde_json::{Value, json};
 
-use crate::rollouts::objects::{ReplicaSet, Service, controller, hash};
+use crate::rollouts::{
+    execute::request::FIELD_MANAGER,
+    objects::{ReplicaSet, Service, controller, hash},
+};
 
 /// A ReplicaSet.
 pub(super) fn replica_set(stored: &ReplicaSet, owner: Owner) -> world::ReplicaSet {
@@ -52,8 +55,14 @@ pub(super) fn mapping(stored: &DynamicObject, rollout_uid: &str) -> world::Mappi
         resource_version: metadata.resource_version.clone().unwrap_or_default(),
         owned: controller(metadata).is_some_and(|it| it.uid == rollout_uid),
         deleting: metadata.deletion_timestamp.is_some(),
+        changed_by: last_manager(metadata).filter(|it| *it != FIELD_MANAGER).map(str::to_owned),
         object: object(stored),
     }
+}
+
+/// The field manager that is kept of a Mapping.
+fn last_manager(metadata: &ObjectMeta) -> Option<&str> {
+    metadata.managed_fields.as_ref()?.first()?.manager.as_deref()
 }
 
 /// When an object was created; 1970 for one that does not say.
@@ -70,7 +79,8 @@ fn object(stored: &DynamicObject) -> Value {
     }
     if let Value::Object(fields) = &mut object {
         // Metadata is text, numbers and maps with text as keys: it always serialises.
-        fields.insert("metadata".to_owned(), serde_json::to_value(&stored.metadata).unwrap_or_default());
+        let metadata = ObjectMeta { managed_fields: None, ..stored.metadata.clone() };
+        fields.insert("metadata".to_owned(), serde_json::to_value(metadata).unwrap_or_default());
     }
     object
 }
@@ -148,5 +158,16 @@ mod tests {
         });
         let stored: DynamicObject = serde_json::from_value(written.clone()).unwrap();
         assert_eq!(mapping(&stored, "r").object, written);
+    }
+
+    #[test]
+    fn who_changed_a_mapping_is_told_and_is_no_part_of_it() {
+        for (manager, told) in [("kubectl-edit", Some("kubectl-edit")), (FIELD_MANAGER, None)] {
+            let metadata = json!({"name": "m", "managedFields": [{"manager": manager}]});
+            let stored = serde_json::from_value(json!({"metadata": metadata, "spec": {}})).unwrap();
+            let read = mapping(&stored, "r");
+            assert_eq!(read.changed_by.as_deref(), told);
+            assert_eq!(read.object, json!({"metadata": {"name": "m"}, "spec": {}}));
+        }
     }
 }
