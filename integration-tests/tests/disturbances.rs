@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use integration_tests::{
     cluster::{Cluster, Kind},
     story::{Settings, Story},
@@ -12,15 +13,42 @@ use serde_json::json;
 
 const SYSTEM: &str = "sluice-system";
 const LIMIT: Duration = Duration::from_mins(2);
+/// What Sluice consists of; each is a Deployment of that name behind `sluice-`.
+const PROXY: &str = "proxy";
+const OPERATOR: &str = "operator";
 
-async fn scale_proxies(system: &Cluster, replicas: i64) -> anyhow::Result<()> {
-    system.merge(Kind::Deployment, "sluice-proxy", &json!({"spec": {"replicas": replicas}})).await?;
-    let ready = || async {
-        let proxies = system.get(Kind::Deployment, "sluice-proxy").await?.expect("the proxies are installed");
-        let is = |field: &str| proxies.data["status"][field].as_i64() == Some(replicas);
-        Ok((is("readyReplicas") && is("replicas")).then_some(()))
+/// Waits until `replicas` ready pods of the newest template are all that is left of a part.
+async fn rolled_out(system: &Cluster, part: &str, replicas: i64) -> anyhow::Result<()> {
+    let name = format!("sluice-{part}");
+    let settled = || async {
+        let deployment = system.get(Kind::Deployment, &name).await?.context("Sluice is not installed")?;
+        let status = &deployment.data["status"];
+        // The API leaves zeros out.
+        let is = |field: &str| status[field].as_i64().unwrap_or(0) == replicas;
+        let counted = is("readyReplicas") && is("replicas") && is("updatedReplicas");
+        let seen = status["observedGeneration"].as_i64() == deployment.metadata.generation;
+        // Deployments do not count pods that are still draining.
+        let pods = system.pods(&format!("app.kubernetes.io/component={part}")).await?.len();
+        Ok((counted && seen && i64::try_from(pods)? == replicas).then_some(()))
     };
-    system.until(&format!("{replicas} proxies are ready"), LIMIT, ready).await
+    system.until(&format!("{replicas} pods of {name} are ready and no others are left"), LIMIT, settled).await
+}
+
+async fn scale(system: &Cluster, part: &str, replicas: i64) -> anyhow::Result<()> {
+    let patch = json!({"spec": {"replicas": replicas}});
+    system.merge(Kind::Deployment, &format!("sluice-{part}"), &patch).await?;
+    rolled_out(system, part, replicas).await
+}
+
+/// As `kubectl rollout restart` does.
+async fn restart(system: &Cluster, part: &str) -> anyhow::Result<()> {
+    let name = format!("sluice-{part}");
+    let deployment = system.get(Kind::Deployment, &name).await?.context("Sluice is not installed")?;
+    let replicas = deployment.data["spec"]["replicas"].as_i64().context("it has no replicas")?;
+    let annotations = json!({"it.sluice/restarted-from": deployment.metadata.resource_version});
+    let patch = json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
+    system.merge(Kind::Deployment, &name, &patch).await?;
+    rolled_out(system, part, replicas).await
 }
 
 #[tokio::test]
@@ -58,15 +86,68 @@ async fn a_proxy_added_in_mid_step_serves_the_same_weight() -> anyhow::Result<()
 
     story.update().await?;
     story.reach(30).await?;
-    scale_proxies(&system, proxies + 1).await?;
+    scale(&system, PROXY, proxies + 1).await?;
     story.reach(30).await?;
     story.answered(1_000).await?;
     story.promote().await?;
     story.reach(60).await?;
     story.answered(1_000).await?;
-    scale_proxies(&system, proxies).await?;
+    scale(&system, PROXY, proxies).await?;
     story.reach(60).await?;
     story.promote().await?;
+    story.complete().await?;
+
+    let report = story.end().await?;
+    assert_eq!(report.problems(), Vec::<String>::new(), "{report:#?}");
+    cluster.remove().await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Sluice: cargo xtask test"]
+async fn proxies_restarted_in_mid_step_lose_nothing() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh_namespace("it-proxies-restarted").await?;
+    let system = cluster.elsewhere(SYSTEM);
+    let mut story = Story::begin(
+        cluster.clone(),
+        Settings::quickstart(60).at("/it-proxies-restarted").with("{duration: 60s}", "{}"),
+    )
+    .await?;
+
+    story.update().await?;
+    story.reach(30).await?;
+    restart(&system, PROXY).await?;
+    story.reach(30).await?;
+    story.answered(1_000).await?;
+    story.promote().await?;
+    story.reach(60).await?;
+    story.promote().await?;
+    story.complete().await?;
+
+    let report = story.end().await?;
+    assert_eq!(report.problems(), Vec::<String>::new(), "{report:#?}");
+    cluster.remove().await
+}
+
+/// Load for 20 seconds while nobody configures the proxies.
+async fn serve_alone(system: &Cluster, story: &mut Story) -> anyhow::Result<()> {
+    scale(system, OPERATOR, 0).await?;
+    story.answered(4_000).await?;
+    rolled_out(system, PROXY, i64::try_from(story.proxies())?).await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Sluice: cargo xtask test"]
+async fn a_fleet_without_its_operator_goes_on_serving() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh_namespace("it-operator-away").await?;
+    let system = cluster.elsewhere(SYSTEM);
+    let mut story = Story::begin(cluster.clone(), Settings::quickstart(5).at("/it-operator-away")).await?;
+    let replicas = system.pods(&format!("app.kubernetes.io/component={OPERATOR}")).await?.len();
+
+    let alone = serve_alone(&system, &mut story).await;
+    // Whatever came of it: others need the operator.
+    scale(&system, OPERATOR, i64::try_from(replicas)?).await?;
+    alone?;
+    story.update().await?;
     story.complete().await?;
 
     let report = story.end().await?;
