@@ -2,7 +2,6 @@
 
 use std::{rc::Rc, time::Duration};
 
-use futures::FutureExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -33,8 +32,14 @@ pub(super) async fn accept(worker: Rc<Worker>, socket: std::net::TcpListener, cl
             },
         }
     }
-    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
-        start(&worker, stream, peer);
+    // Without tokio, which knows only of the connections that it was told of.
+    let Ok(socket) = listener.into_std() else { return };
+    while let Ok((stream, peer)) = socket.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            start(&worker, stream, peer);
+        }
     }
 }
 
