@@ -24,6 +24,10 @@ pub enum Ambiguity {
     NoHost,
     /// RFC 9112 §3.2 asks for 400.
     SeveralHosts,
+    /// The host has characters that no host has, or a user before it (RFC 9110 §4.2.4).
+    NoValidHost,
+    /// The body is coded in another way than in chunks; the next server would take the code for content.
+    ForeignEncoding,
 }
 
 /// Finds what makes a request head dangerous to forward. HTTP/1.0 needs no host.
@@ -32,17 +36,41 @@ pub fn check(headers: &HeaderMap, version: http::Version) -> Result<(), Ambiguit
     match (hosts.next(), hosts.next()) {
         (None, _) if version == http::Version::HTTP_11 => return Err(Ambiguity::NoHost),
         (Some(_), Some(_)) => return Err(Ambiguity::SeveralHosts),
-        _ => {}
+        (Some(host), None) if !is_host(host.as_bytes()) => return Err(Ambiguity::NoValidHost),
+        (Some(_) | None, None) | (None, Some(_)) => {}
     }
-    Ok(())
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (encodings.next(), encodings.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Some(_), _) => Err(Ambiguity::ForeignEncoding),
+    }
+}
+
+/// Whether this can be the host and port of a URI (RFC 3986 §3.2.2, §3.2.3). An empty one can.
+#[must_use]
+pub fn is_host(text: &[u8]) -> bool {
+    text.iter().all(|it| it.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=[]:".contains(it))
 }
 
 /// The protocol that the sender offers to switch to, for example `websocket`.
+///
+/// An offer of HTTP itself or of TLS is as if it was not made, which RFC 9110 §7.8 allows: in such a tunnel requests
+/// would pass that no rule has seen.
 #[must_use]
 pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let asks =
         headers.get_all(CONNECTION).iter().any(|it| tokens(it).any(|it| it.eq_ignore_ascii_case("upgrade")));
-    if asks { headers.get(UPGRADE).cloned() } else { None }
+    let mut offers = headers.get_all(UPGRADE).iter();
+    match (offers.next(), offers.next()) {
+        (Some(only), None) if asks && !tokens(only).any(carries_requests) => Some(only.clone()),
+        _ => None,
+    }
+}
+
+fn carries_requests(protocol: &str) -> bool {
+    let name = protocol.split('/').next().unwrap_or_default();
+    ["h2c", "h2", "http", "tls"].iter().any(|it| name.eq_ignore_ascii_case(it))
 }
 
 /// Removes what concerns one connection only (RFC 9110 §7.6.1).
@@ -64,6 +92,15 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
         headers.remove(name);
     }
+}
+
+/// Prepares the headers of a response for the client.
+pub fn prepare_response(headers: &mut HeaderMap) {
+    // Of two lengths the encoding counts, and the other ends here (RFC 9112 §6.3).
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    remove_hop_by_hop(headers);
 }
 
 /// Prepares the headers of a request for the upstream, except its `Host`.
@@ -158,11 +195,33 @@ mod tests {
 
     #[test]
     fn ambiguous_heads_are_found() {
-        let table: [(&[&str], Version, Result<(), Ambiguity>); 4] = [
+        let table: [(&[&str], Version, Result<(), Ambiguity>); 14] = [
             (&["host: a"], Version::HTTP_11, Ok(())),
             (&[], Version::HTTP_11, Err(Ambiguity::NoHost)),
             (&[], Version::HTTP_10, Ok(())),
             (&["host: a", "host: a"], Version::HTTP_11, Err(Ambiguity::SeveralHosts)),
+            (&["host: "], Version::HTTP_11, Ok(())),
+            (&["host: [::1]:80"], Version::HTTP_11, Ok(())),
+            (&["host: user@a"], Version::HTTP_11, Err(Ambiguity::NoValidHost)),
+            (&["host: a/b"], Version::HTTP_11, Err(Ambiguity::NoValidHost)),
+            (&["host: a b"], Version::HTTP_10, Err(Ambiguity::NoValidHost)),
+            (&["host: a", "transfer-encoding: Chunked"], Version::HTTP_11, Ok(())),
+            (&["host: a", "transfer-encoding: gzip"], Version::HTTP_11, Err(Ambiguity::ForeignEncoding)),
+            (
+                &["host: a", "transfer-encoding: gzip, chunked"],
+                Version::HTTP_11,
+                Err(Ambiguity::ForeignEncoding),
+            ),
+            (
+                &["host: a", "transfer-encoding: gzip", "transfer-encoding: chunked"],
+                Version::HTTP_11,
+                Err(Ambiguity::ForeignEncoding),
+            ),
+            (
+                &["host: a", "transfer-encoding: chunked", "transfer-encoding: chunked"],
+                Version::HTTP_11,
+                Err(Ambiguity::ForeignEncoding),
+            ),
         ];
         for (lines, version, expected) in table {
             assert_eq!(check(&headers(lines), version), expected, "{lines:?}");
@@ -177,5 +236,28 @@ mod tests {
         );
         assert_eq!(upgrade(&headers(&["upgrade: websocket"])), None);
         assert_eq!(upgrade(&headers(&["connection: upgrade"])), None);
+    }
+
+    #[test]
+    fn no_upgrade_hides_requests() {
+        for offer in ["h2c", "H2C, websocket", "HTTP/2.0", "websocket, TLS/1.3"] {
+            let offer = format!("upgrade: {offer}");
+            assert_eq!(upgrade(&headers(&["connection: upgrade", &offer])), None, "{offer}");
+        }
+        assert_eq!(
+            upgrade(&headers(&["connection: upgrade", "upgrade: websocket", "upgrade: h2c"])),
+            None,
+            "two lines are not one offer"
+        );
+    }
+
+    #[test]
+    fn a_response_has_one_length() {
+        let mut both = headers(&["content-length: 3", "transfer-encoding: chunked", "connection: x", "x: 1"]);
+        prepare_response(&mut both);
+        assert_eq!(lines(&both), Vec::<String>::new());
+        let mut one = headers(&["content-length: 3", "keep-alive: timeout=5"]);
+        prepare_response(&mut one);
+        assert_eq!(lines(&one), ["content-length: 3"]);
     }
 }
