@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) accepted: AtomicU64,
     /// Connections of clients that are over.
     pub(crate) closed: AtomicU64,
+    /// Those that ended because the client stood still in the middle of a head or an answer.
+    pub(crate) stalled: AtomicU64,
 }
 
 /// What the process is about to do; it never goes back.
@@ -49,6 +51,7 @@ impl Shared {
             connects: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             closed: AtomicU64::new(0),
+            stalled: AtomicU64::new(0),
         }
     }
 

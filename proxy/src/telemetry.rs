@@ -122,6 +122,11 @@ impl Page<'_> {
                 load(&self.shared.connect_failures),
             ),
             ("sluice_proxy_downstream_connections_total", "Connections accepted from clients.", accepted),
+            (
+                "sluice_proxy_downstream_timeouts_total",
+                "Connections that ended because the client stood still in the middle of a head or an answer.",
+                load(&self.shared.stalled),
+            ),
         ];
         for (name, help, count) in totals {
             counter(registry, name, help, &[])?.with_label_values::<&str>(&[]).inc_by(count);

@@ -6,6 +6,7 @@
 mod attempt;
 mod body;
 mod connection;
+mod downstream;
 mod exchange;
 mod listener;
 mod pin;

@@ -8,6 +8,8 @@ use http::StatusCode;
 pub enum Reason {
     /// Its head means different things to different readers (RFC 9112 §3.2, §6.1).
     BadRequest,
+    /// Its head is larger than heads may be. Only counted: the answer comes before there is a request.
+    HeadTooLarge,
     /// Tunnels are not offered.
     ConnectMethod,
     /// No rule matches.
@@ -31,8 +33,9 @@ pub const REASON_HEADER: &str = "x-sluice-reason";
 
 impl Reason {
     /// All of them, for counters that exist from the start.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::BadRequest,
+        Self::HeadTooLarge,
         Self::ConnectMethod,
         Self::NoRoute,
         Self::UpstreamReset,
@@ -48,6 +51,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
+            Self::HeadTooLarge => "head_too_large",
             Self::ConnectMethod => "connect_method",
             Self::NoRoute => "no_route",
             Self::UpstreamReset => "upstream_reset",
@@ -64,6 +68,7 @@ impl Reason {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::UpstreamReset | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
@@ -77,6 +82,7 @@ impl Reason {
     pub fn text(self) -> &'static str {
         match self {
             Self::BadRequest => "sluice: the request is ambiguous or has no host\n",
+            Self::HeadTooLarge => "sluice: the request's head is too large\n",
             Self::ConnectMethod => "sluice: CONNECT is not offered here\n",
             Self::NoRoute => "sluice: no route matches this request\n",
             Self::UpstreamReset => "sluice: the upstream closed the connection before it answered\n",

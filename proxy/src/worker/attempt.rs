@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 
-use http::{HeaderValue, Method, Request, Response, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, request::Parts};
 use hyper::{
     body::{Body as _, Incoming},
     client::conn::http1,
@@ -157,8 +157,12 @@ impl<'a> Tries<'a> {
         if self.arm.host_rewrite.is_none() && !request.headers().contains_key(http::header::HOST) {
             set_host(&mut request, &in_flight.endpoint.address);
         }
+        let offered = request.headers().contains_key(http::header::UPGRADE);
         let spare = spare_copy(&request, kind, progress);
         match connection.try_send_request(request).await {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && !offered => {
+                Err(Failed { failure: Failure::Protocol, request: None })
+            }
             Ok(response) => Ok(Answered { response, in_flight, connection }),
             Err(mut error) => {
                 if let Some(request) = error.take_message() {

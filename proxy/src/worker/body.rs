@@ -13,7 +13,10 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use super::pool::{InFlight, Sender};
+use super::{
+    downstream::UnderWay,
+    pool::{InFlight, Sender},
+};
 
 /// What both directions of one exchange know.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(super) struct Progress {
     pub(super) client_failed: Cell<bool>,
     /// When something last moved. Kept only if the arm has an idle timeout.
     pub(super) last: Cell<Instant>,
+    /// Until both directions are over, the client's connection carries this request.
+    pub(super) _under_way: UnderWay,
 }
 
 /// A request body from the client to the upstream.

@@ -8,7 +8,11 @@ use proxy_core::answer::Reason;
 use tokio::{net::TcpStream, time::Instant};
 use tracing::debug;
 
-use super::{Worker, exchange};
+use super::{
+    Worker,
+    downstream::{Answering, Downstream, Turn},
+    exchange,
+};
 use crate::shared::{Phase, count};
 
 /// How long a connection may be without a request (Emissary's default). Shorter times meet clients that send
@@ -23,15 +27,20 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, client: IpAddr)
     // Fails only if the client is gone already, which the first read will find out as well.
     let _ = stream.set_nodelay(true);
     let last_request = Cell::new(Instant::now());
+    let turn = Turn::default();
     let service = service_fn(|request| {
         last_request.set(Instant::now());
-        let worker = &worker;
-        async move { Ok::<_, Infallible>(exchange::answer(worker, client, request).await) }
+        let (worker, turn) = (&worker, &turn);
+        async move {
+            let response = exchange::answer(worker, client, request, turn).await;
+            let answering = |body| Answering { body, _under_way: turn.begin() };
+            Ok::<_, Infallible>(response.map(answering))
+        }
     });
     let mut connection = pin!(
         http1::Builder::new()
             .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Downstream::new(stream, turn.clone())), service)
             .with_upgrades()
     );
     let mut phases = worker.phases.clone();
@@ -43,8 +52,13 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, client: IpAddr)
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     // What cannot be read is answered by hyper, without a reason in its head.
-                    if error.is_parse() {
+                    if error.is_parse_too_large() {
+                        worker.shared.count_reason(Reason::HeadTooLarge);
+                    } else if error.is_parse() {
                         worker.shared.count_reason(Reason::BadRequest);
+                    }
+                    if is_timeout(&error) {
+                        count(&worker.shared.stalled);
                     }
                     debug!(%client, %error, "connection ended");
                 }
@@ -59,6 +73,13 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, client: IpAddr)
             connection.as_mut().graceful_shutdown();
         }
     }
+}
+
+/// Whether the client stood still for too long, as [`Downstream`] says.
+fn is_timeout(error: &hyper::Error) -> bool {
+    use std::error::Error as _;
+    let source = error.source().and_then(|it| it.downcast_ref::<std::io::Error>());
+    source.is_some_and(|it| it.kind() == std::io::ErrorKind::TimedOut)
 }
 
 struct Closed<'a>(&'a Worker);

@@ -22,6 +22,7 @@ use super::{
     Worker,
     attempt::{self, Answered, Tries, Unanswered},
     body::{Download, Progress},
+    downstream::{Turn, UnderWay},
     pin::Pin,
     tunnel,
 };
@@ -32,12 +33,14 @@ pub(super) async fn answer(
     worker: &Rc<Worker>,
     client: IpAddr,
     request: Request<Incoming>,
+    turn: &Turn,
 ) -> Response<Download> {
+    let under_way = turn.begin();
     let pin = worker.pin();
     let mut response = match place(&pin, &request) {
         Ok(Placed { rule, path }) => match &rule.action {
             Action::Split(split) => match split.draw() {
-                Some(arm) => forward_to(worker, Target { rule, arm, path }, client, request).await,
+                Some(arm) => forward_to(worker, Target { rule, arm, path }, client, request, under_way).await,
                 None => refuse(worker, Reason::NoEndpoints),
             },
             Action::Refuse(refusal) => refuse_as_configured(refusal),
@@ -71,6 +74,9 @@ fn place<'a>(pin: &'a Pin, request: &Request<Incoming>) -> Result<Placed<'a>, Re
     let uri = request.uri();
     let host = request.headers().get(HOST).map(HeaderValue::to_str).transpose();
     let host = host.map_err(|_| Reason::BadRequest)?.unwrap_or_default();
+    if !uri.authority().is_none_or(|it| forward::is_host(it.as_str().as_bytes())) {
+        return Err(Reason::BadRequest);
+    }
     // The authority of an absolute target replaces the Host header (RFC 9112 §3.2.2).
     let mut authority = Cow::Borrowed(uri.authority().map_or(host, |it| it.as_str()));
     if authority.bytes().any(|it| it.is_ascii_uppercase()) {
@@ -97,6 +103,7 @@ async fn forward_to(
     target: Target<'_>,
     client: IpAddr,
     mut request: Request<Incoming>,
+    under_way: UnderWay,
 ) -> Response<Download> {
     let arm = target.arm;
     let offered = forward::upgrade(request.headers());
@@ -111,6 +118,7 @@ async fn forward_to(
         uploaded: Cell::new(false),
         client_failed: Cell::new(false),
         last: Cell::new(start),
+        _under_way: under_way,
     });
     let request = attempt::request(parts, incoming, &progress);
     let mut tries = Tries::new(worker, arm);
@@ -121,17 +129,15 @@ async fn forward_to(
         reason = expire(deadline, arm.idle_timeout, &progress) => Err(Unanswered::Because(reason)),
     };
     match outcome {
-        Ok(answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            let Some(client_side) = client_side else {
-                arm.counters(tries.placed()).count_answer(StatusCode::BAD_GATEWAY);
-                return refuse(worker, Reason::UpstreamProtocol);
-            };
-            arm.counters(tries.placed()).count_answer(StatusCode::SWITCHING_PROTOCOLS);
-            switch_protocols(worker, answered, client_side, progress, arm.idle_timeout)
-        }
         Ok(answered) => {
-            arm.counters(tries.placed()).count_answer(answered.response.status());
-            pass_on(answered, progress, arm.idle_timeout)
+            let status = answered.response.status();
+            arm.counters(tries.placed()).count_answer(status);
+            match client_side {
+                Some(client_side) if status == StatusCode::SWITCHING_PROTOCOLS => {
+                    switch_protocols(worker, answered, client_side, progress, arm.idle_timeout)
+                }
+                Some(_) | None => pass_on(answered, progress, arm.idle_timeout),
+            }
         }
         Err(Unanswered::Because(reason)) => {
             if matches!(reason, Reason::Timeout | Reason::IdleTimeout) {
@@ -208,7 +214,7 @@ pub(super) async fn expire(deadline: Option<Instant>, idle: Option<Duration>, pr
 fn pass_on(answered: Answered, progress: Rc<Progress>, idle: Option<Duration>) -> Response<Download> {
     let Answered { response, in_flight, connection } = answered;
     let (mut parts, incoming) = response.into_parts();
-    forward::remove_hop_by_hop(&mut parts.headers);
+    forward::prepare_response(&mut parts.headers);
     parts.version = Version::HTTP_11;
     Response::from_parts(parts, Download::upstream(incoming, progress, in_flight, connection, idle))
 }

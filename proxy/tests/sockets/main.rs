@@ -11,5 +11,6 @@ mod config_stream;
 mod drain;
 mod failures;
 mod forwarding;
+mod rarities;
 mod splitting;
 mod support;
