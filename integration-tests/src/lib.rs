@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod cluster;
+mod connection;
 pub mod load;
 pub mod probe;
 pub mod story;

@@ -6,20 +6,20 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use chrono::Utc;
 use http::{Request, Response, Uri, header::HOST};
 use http_body_util::{BodyExt as _, Empty};
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
 use tokio::{
-    net::TcpStream,
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::tally::{POD_HEADER, SERVED_HEADER, Tally, VERSION_HEADER};
+use crate::{
+    connection,
+    tally::{POD_HEADER, SERVED_HEADER, Tally, VERSION_HEADER},
+};
 
 /// After this long without a whole answer a request counts as lost.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -107,7 +107,7 @@ impl Target {
 struct Client {
     target: Arc<Target>,
     tally: Arc<Mutex<Tally>>,
-    sender: Option<http1::SendRequest<Empty<Bytes>>>,
+    sender: Option<connection::Sender>,
 }
 
 impl Client {
@@ -160,18 +160,9 @@ impl Client {
                 }
             }
         }
-        let response = self.connect().await?.send_request(request()?).await;
+        let sender = self.sender.insert(connection::open(&target.address).await?);
+        let response = sender.send_request(request()?).await;
         Answer::read(response.context("failed to get an answer")?).await
-    }
-
-    async fn connect(&mut self) -> anyhow::Result<&mut http1::SendRequest<Empty<Bytes>>> {
-        let stream = TcpStream::connect(&self.target.address).await.context("failed to connect")?;
-        stream.set_nodelay(true).context("failed to set TCP_NODELAY")?;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.context("failed to begin a connection")?;
-        // Its end shows at the next request.
-        tokio::spawn(async move { drop(connection.await) });
-        Ok(self.sender.insert(sender))
     }
 }
 

@@ -3,14 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use http::{Request, Response, header::HOST};
 use http_body_util::{BodyExt as _, Empty};
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper::body::Incoming;
 
-use crate::tally::VERSION_HEADER;
+use crate::{connection, tally::VERSION_HEADER};
 
 /// The port on which proxies accept requests.
 const PROXY_PORT: u16 = 8080;
@@ -20,7 +17,7 @@ const PROXY_PORT: u16 = 8080;
 pub struct Probe {
     address: SocketAddr,
     path: String,
-    sender: Option<http1::SendRequest<Empty<Bytes>>>,
+    sender: Option<connection::Sender>,
 }
 
 impl Probe {
@@ -64,22 +61,12 @@ pub async fn resident_bytes(metrics: SocketAddr) -> anyhow::Result<u64> {
     value.and_then(|value| value.parse().ok()).with_context(|| format!("{metrics} does not tell its memory"))
 }
 
-async fn get(
-    sender: &mut http1::SendRequest<Empty<Bytes>>,
-    path: &str,
-) -> anyhow::Result<Response<Incoming>> {
+async fn get(sender: &mut connection::Sender, path: &str) -> anyhow::Result<Response<Incoming>> {
     let request =
         Request::get(path).header(HOST, "bench").body(Empty::new()).context("failed to make a request")?;
     sender.send_request(request).await.context("failed to get an answer")
 }
 
-async fn connect(address: SocketAddr) -> anyhow::Result<http1::SendRequest<Empty<Bytes>>> {
-    let stream =
-        TcpStream::connect(address).await.with_context(|| format!("failed to connect to {address}"))?;
-    stream.set_nodelay(true).context("failed to set TCP_NODELAY")?;
-    let (sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.context("failed to begin HTTP")?;
-    // Its end shows at the next request.
-    tokio::spawn(async move { drop(connection.await) });
-    Ok(sender)
+async fn connect(address: SocketAddr) -> anyhow::Result<connection::Sender> {
+    connection::open(address).await.with_context(|| format!("failed to reach {address}"))
 }
