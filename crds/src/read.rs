@@ -34,9 +34,9 @@ pub fn read<K: CustomResourceExt + DeserializeOwned>(object: &Value) -> Result<K
     K::deserialize(object).map_err(|error| explain::<K>(object, &error))
 }
 
-/// What serde's error means, by the schema of the kind; serde's own words if the schema has nothing against the object.
-#[must_use]
-pub fn explain<K: CustomResourceExt>(object: &Value, error: &serde_json::Error) -> Unreadable {
+/// What serde's error means, by the schema of the kind; serde's own words and the path if the schema has nothing
+/// against the object, as against a number beyond 32 bits.
+fn explain<K: CustomResourceExt + DeserializeOwned>(object: &Value, error: &serde_json::Error) -> Unreadable {
     static SCHEMAS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
         let definitions = definition::all().into_values();
         definitions.map(|definition| (name(&definition), schema(&definition).clone())).collect()
@@ -47,7 +47,14 @@ pub fn explain<K: CustomResourceExt>(object: &Value, error: &serde_json::Error) 
         .filter(|violation| !matches!(violation.kind, ViolationKind::Unknown(_)))
         .map(ToString::to_string)
         .collect();
-    Unreadable(if reasons.is_empty() { error.to_string() } else { reasons.join("; ") })
+    if !reasons.is_empty() {
+        return Unreadable(reasons.join("; "));
+    }
+    // Reading with paths costs time, so only what cannot be read is read that way.
+    match serde_path_to_error::deserialize::<_, K>(object) {
+        Err(located) => Unreadable(located.to_string()),
+        Ok(_) => Unreadable(error.to_string()),
+    }
 }
 
 fn name(definition: &Value) -> String {
@@ -81,13 +88,22 @@ mod tests {
     }
 
     #[test]
-    fn what_the_schema_cannot_say_is_said_by_serde() {
+    fn what_the_schema_cannot_say_is_said_by_serde_with_its_path() {
         let object = json!({
             "metadata": {"name": "app"},
             "spec": {"prefix": "/", "service": "a", "ambassador_id": 5},
         });
         let error = read::<Mapping>(&object).unwrap_err();
-        assert_eq!(error.to_string(), "invalid type: integer `5`, expected a string or a list of strings");
+        let text = "spec.ambassador_id: invalid type: integer `5`, expected a string or a list of strings";
+        assert_eq!(error.to_string(), text);
+        let object = json!({
+            "metadata": {"name": "app"},
+            "spec": {"strategy": {"canary": {"steps": [{"setWeight": 20}, {"setWeight": 3_000_000_000_u32}]}}},
+        });
+        let error = read::<Rollout>(&object).unwrap_err();
+        let text =
+            "spec.strategy.canary.steps[1].setWeight: invalid value: integer `3000000000`, expected i32";
+        assert_eq!(error.to_string(), text);
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl<'de> Deserialize<'de> for StoredRollout {
         let mut object = Value::deserialize(deserializer)?;
         let managed = object.pointer_mut("/metadata/managedFields").map(Value::take).unwrap_or_default();
         let argo_wrote = last_write(&managed, ARGO_MANAGER);
-        match Rollout::deserialize(&object) {
+        match crds::read::read::<Rollout>(&object) {
             Ok(rollout) => {
                 Ok(Self { metadata: rollout.metadata.clone(), argo_wrote, decoded: Ok(Box::new(rollout)) })
             }
@@ -56,8 +56,7 @@ impl<'de> Deserialize<'de> for StoredRollout {
                 let metadata = object.get("metadata").cloned().unwrap_or_default();
                 let metadata = ObjectMeta::deserialize(metadata).map_err(D::Error::custom)?;
                 let status = object.get("status").cloned().unwrap_or_default();
-                let error = crds::read::explain::<Rollout>(&object, &error).to_string();
-                let malformed = Malformed { error, status };
+                let malformed = Malformed { error: error.to_string(), status };
                 Ok(Self { metadata, argo_wrote, decoded: Err(malformed) })
             }
         }
