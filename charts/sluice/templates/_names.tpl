@@ -1,4 +1,4 @@
-{{/* Names are fixed: the proxies find the operator by them, and one Sluice serves a cluster. */}}
+{{/* Names are fixed: the proxies find the operator by them, and a namespace holds one Sluice. */}}
 
 {{- define "sluice.labels" -}}
 app.kubernetes.io/name: sluice
