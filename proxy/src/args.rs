@@ -42,6 +42,11 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER")]
     pub workers: Option<NonZeroUsize>,
 
+    /// Connections of clients at a time; further ones wait until one ends. Each costs two file descriptors and some
+    /// 15 KiB.
+    #[arg(long, value_name = "NUMBER", default_value_t = 16_384)]
+    pub max_connections: u64,
+
     /// How long to go on accepting after SIGTERM, until everybody knows that this proxy leaves.
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub drain_delay: u64,
@@ -82,6 +87,7 @@ impl Args {
             bind_address: self.bind_address,
             admin_port: self.admin_port,
             workers: self.workers.unwrap_or_else(cores),
+            max_connections: self.max_connections,
             drain_delay: Duration::from_secs(self.drain_delay),
             drain_timeout: Duration::from_secs(self.drain_timeout),
         }

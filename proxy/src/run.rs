@@ -38,6 +38,8 @@ pub struct Settings {
     pub admin_port: u16,
     /// Threads that carry requests.
     pub workers: NonZeroUsize,
+    /// Of clients at a time, all listeners together; further ones wait in the system's queue.
+    pub max_connections: u64,
     /// From the signal to the end of accepting.
     pub drain_delay: Duration,
     /// From there to the end of the process, at most.
@@ -62,7 +64,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let address = SocketAddr::new(settings.bind_address, settings.admin_port);
     let admin = TcpListener::bind(address).await.map_err(|error| StartError::Admin(address, error))?;
-    let shared = Arc::new(Shared::new());
+    let shared = Arc::new(Shared::new(settings.max_connections));
     let (phase, phases) = watch::channel(Phase::Serving);
     let workers = (0..settings.workers.get())
         .map(|index| Handle::start(index, Arc::clone(&shared), phases.clone()))

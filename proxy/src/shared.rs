@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) connect_failures: AtomicU64,
     /// Connections to endpoints that were made.
     pub(crate) connects: AtomicU64,
+    /// How many connections of clients there may be.
+    max_connections: u64,
     /// Connections of clients, ever.
     pub(crate) accepted: AtomicU64,
     /// Connections of clients that are over.
@@ -42,8 +44,9 @@ pub(crate) enum Phase {
 }
 
 impl Shared {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(max_connections: u64) -> Self {
         Self {
+            max_connections,
             settled: Notify::new(),
             reasons: Reason::ALL.into_iter().map(|it| (it, AtomicU64::new(0))).collect(),
             retries: AtomicU64::new(0),
@@ -53,6 +56,12 @@ impl Shared {
             closed: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
         }
+    }
+
+    /// Whether there are as many connections of clients as there may be, or a few more: each thread looks alone.
+    pub(crate) fn is_full(&self) -> bool {
+        let closed = self.closed.load(Ordering::Relaxed);
+        self.accepted.load(Ordering::Relaxed).saturating_sub(closed) >= self.max_connections
     }
 
     pub(crate) fn count_reason(&self, reason: Reason) {

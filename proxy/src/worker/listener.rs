@@ -9,7 +9,7 @@ use tracing::{error, warn};
 use super::{Worker, connection};
 use crate::shared::count;
 
-/// How long to wait when the system has no more file descriptors.
+/// How long to wait when there is no room for another connection, here or in the system.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// Accepts until `close`, and then what already waits: with `SO_REUSEPORT`, closing a socket resets the
@@ -19,11 +19,18 @@ pub(super) async fn accept(worker: Rc<Worker>, socket: std::net::TcpListener, cl
         Ok(listener) => listener,
         Err(error) => return error!(%error, "failed to register a listener"),
     };
+    let mut was_full = false;
     loop {
+        let is_full = worker.shared.is_full();
+        if is_full && !was_full {
+            warn!("there are as many connections as there may be, others wait");
+        }
+        was_full = is_full;
         tokio::select! {
             biased;
             () = close.cancelled() => break,
-            accepted = listener.accept() => match accepted {
+            () = tokio::time::sleep(EXHAUSTED), if is_full => {}
+            accepted = listener.accept(), if !is_full => match accepted {
                 Ok((stream, peer)) => start(&worker, stream, peer),
                 Err(error) => {
                     warn!(%error, "failed to accept a connection");

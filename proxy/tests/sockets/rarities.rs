@@ -10,7 +10,8 @@ use tokio::{
 };
 
 use crate::support::{
-    Directory, Proxy, client,
+    Directory, Proxy,
+    client::{self, Client},
     configs::{cluster, route},
     eventually,
     operator::{Link, Operator},
@@ -251,4 +252,26 @@ async fn a_client_that_reads_slowly_slows_the_upstream_down() {
     assert!(stopped_at < 64 << 20, "{stopped_at} bytes were taken for a client that reads nothing");
     drop(stream);
     link.report(|it| it.in_flight.is_empty() && it.served.is_some()).await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_their_turn() {
+    let (mut operator, directory, pod) = (Operator::start().await, Directory::new(), Pod::start("a").await);
+    let proxy = Proxy::start_with(&operator, &directory, |it| {
+        it.max_connections = 2;
+        it.workers = 1.try_into().unwrap();
+    });
+    operator.configure(to(pod.address)).await;
+    let mut first = Client::connect(proxy.http).await.unwrap();
+    let mut second = Client::connect(proxy.http).await.unwrap();
+    first.get("/").await.unwrap();
+    second.get("/").await.unwrap();
+    let address = proxy.http;
+    let third = tokio::spawn(async move { client::get(address, "/").await.status });
+    for _ in 0..20 {
+        assert_eq!(second.get("/").await.unwrap().status, 200, "the others are served");
+    }
+    assert_eq!(pod.seen(), 22, "the third one waits");
+    drop(first);
+    assert_eq!(within(third).await.unwrap(), 200);
 }

@@ -56,6 +56,7 @@ impl Proxy {
             bind_address: Ipv4Addr::LOCALHOST.into(),
             admin_port: free_port(),
             workers: NonZeroUsize::new(2).unwrap(),
+            max_connections: 1_000,
             drain_delay: Duration::ZERO,
             drain_timeout: LIMIT,
         };
