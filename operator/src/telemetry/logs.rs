@@ -6,9 +6,9 @@ use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
 
 use crate::arguments::{LogFormat, TelemetryArguments};
 
-/// The client logs every failed request as an error; who made the request says so in its own words, once. Put before
-/// the user's filter, which may overrule it.
-const QUIET: &str = "kube_client::client=off";
+/// The client logs every failed request, and its watcher every try; who made the request says so in its own words, once.
+/// Put before the user's filter, which may overrule it.
+const QUIET: &str = "kube_client::client=off,kube_runtime::watcher=off";
 
 /// Starts logging to standard error. A filter that cannot be read is replaced by `info`, and the log says so: a
 /// typing mistake in a flag is no reason not to serve.
