@@ -6,7 +6,7 @@ use http_body_util::Empty;
 use crate::support::{
     Directory, Proxy,
     client::{self, Client},
-    configs::{cluster, cluster_with_draining, route},
+    configs::{cluster, cluster_with_draining, route, route_with, without_route},
     eventually,
     operator::Operator,
     upstream::{Pod, nobody},
@@ -199,4 +199,26 @@ async fn draining_pods_get_nothing_new() {
     link.commit(vec![cluster_with_draining("a", &gone)]).await;
     assert_eq!(client::get(proxy.http, "/").await.reason(), (503, "no_endpoints"));
     assert_eq!(leaving.seen(), 0);
+}
+
+#[tokio::test]
+async fn routes_that_come_and_go_leave_no_counters_behind() {
+    let (mut operator, directory, pod) = (Operator::start().await, Directory::new(), Pod::start("a").await);
+    let proxy = Proxy::start(&operator, &directory);
+    let mut link = operator.configure(vec![cluster("a", &[(pod.address, "h1")])]).await;
+    let series = async || {
+        let (_, page) = proxy.admin("/metrics").await.unwrap();
+        page.lines().filter(|it| it.contains("{arm=")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for number in 0..20 {
+        let path = format!("/passing-{number}");
+        link.commit(vec![route_with(&path, &[("a", 10_000)], |_| {})]).await;
+        assert_eq!(client::get(proxy.http, &path).await.status, 200);
+        let now = series().await;
+        let answers = format!("{{arm=\"a\",code=\"2xx\",hash=\"h1\",split=\"{path}\"}} 1");
+        assert!(now.iter().any(|it| it.ends_with(&answers)), "{now:?}");
+        assert!(now.iter().all(|it| it.contains(&path)), "{now:?}");
+        link.commit(vec![without_route(&path)]).await;
+        assert_eq!(series().await, Vec::<String>::new());
+    }
 }
