@@ -13,7 +13,10 @@ use crate::{arguments::ClusterArguments, telemetry::RequestCounts};
 /// A client that counts its requests. The API server is not asked anything yet.
 pub(super) async fn connect(arguments: &ClusterArguments, registry: &Registry) -> Result<Client, Error> {
     let counts = RequestCounts::register(registry).map_err(Error::Metrics)?;
-    let config = config(arguments).await.map_err(Error::Config)?;
+    let mut config = config(arguments).await.map_err(Error::Config)?;
+    // Whoever asks tries again by himself. A request that waits in the client, for minutes with 429 and 503, could
+    // write after the lease is lost, and nobody would learn why it waits.
+    config.default_retry = false;
     Ok(ClientBuilder::try_from(config).map_err(Error::Client)?.with_layer(&counts).build())
 }
 
