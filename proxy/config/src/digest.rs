@@ -1,5 +1,7 @@
 //! The content of a configuration as a short text, so that an equal one is not sent again.
 
+use std::fmt::Write as _;
+
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
@@ -18,7 +20,11 @@ pub fn digest(config: &Config) -> String {
         let _ = wire::config::Change::from(&change).encode_length_delimited(&mut bytes);
         hash.update(&bytes);
     }
-    format!("{:x}", hash.finalize())
+    hash.finalize().iter().fold(String::new(), |mut text, byte| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
