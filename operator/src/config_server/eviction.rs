@@ -85,7 +85,8 @@ impl Evictor {
         self.said.insert(uid.clone(), fate);
     }
 
-    /// By the uid, so that a pod that took the name meanwhile stays. `Api::evict` sends no precondition: it misspells the field.
+    /// By the uid, so that a pod that took the name meanwhile stays. `Api::evict` sends no precondition: it misspells
+    /// the field.
     async fn evict(&self, overdue: &Overdue) -> kube::Result<()> {
         let name = &*overdue.pod.name;
         let eviction = json!({
