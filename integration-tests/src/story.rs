@@ -184,6 +184,12 @@ impl Story {
         self.proxies
     }
 
+    /// Requests so far.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.load.now().sent
+    }
+
     /// Changes the image to the new version.
     pub async fn update(&self) -> anyhow::Result<()> {
         self.cluster.set_image(ROLLOUT, &self.settings.new_version).await

@@ -60,19 +60,17 @@ async fn play(arguments: &Arguments, picture: &Picture) -> anyhow::Result<Report
     picture.say(&format!("set the image to localhost/sluice-demo:{}", settings.new_version));
     story.update().await?;
     if arguments.bad {
-        story
-            .watch(
-                "the new version fails requests",
-                |scene| picture.show(scene),
-                |scene| scene.tally.bad() > 20,
-            )
-            .await?;
+        let shown = |scene: &Scene| scene.tally.bad() > 50;
+        story.watch("the new version has failed 50 requests", |scene| picture.show(scene), shown).await?;
         picture.say("it fails requests: kubectl sluice abort someapp");
         story.abort().await?;
         story.watch("all traffic is back at v1", |scene| picture.show(scene), Scene::gone_back).await?;
     } else {
         story.watch("the new version is promoted", |scene| picture.show(scene), Scene::complete).await?;
     }
+    // What comes afterwards has to be right, too.
+    let enough = story.sent() + u64::from(settings.rate) * 2;
+    story.watch("two more seconds", |scene| picture.show(scene), |scene| scene.tally.sent > enough).await?;
     story.end().await
 }
 
@@ -128,9 +126,7 @@ impl Picture {
             tally.lost()
         );
         if *self.last.borrow() != state {
-            self.say(&format!(
-                "{state}  canary Mapping {mapping:<6}  share at the pods {share:>5.1} %  {counts}"
-            ));
+            self.say(&format!("{state}  share {share:>5.1} %  {counts}"));
             self.last.replace(state);
         }
         if self.live {

@@ -70,9 +70,10 @@ pub(super) fn to_canary(
     if routed.canary_hash() != Some(new.hash.as_str()) {
         return take_canary_service(scene, routed, new, target, draft);
     }
-    let writing = if drift::rests(scene, routed, target, draft) {
+    if drift::rests(scene, routed, target, draft) {
         return None;
-    } else if routed.written() > target {
+    }
+    let writing = if routed.written() > target {
         lower(scene, routed, target, draft)
     } else if target == 0 || routed.all_have(target) {
         None
