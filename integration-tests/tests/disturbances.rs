@@ -51,6 +51,14 @@ async fn restart(system: &Cluster, part: &str) -> anyhow::Result<()> {
     rolled_out(system, part, replicas).await
 }
 
+/// Nothing lost, every share exact; the namespace goes.
+async fn end_flawless(story: Story) -> anyhow::Result<()> {
+    let cluster = story.cluster().clone();
+    let report = story.end().await?;
+    assert_eq!(report.problems(), Vec::<String>::new(), "{report:#?}");
+    cluster.remove().await
+}
+
 #[tokio::test]
 #[ignore = "needs a cluster with Sluice: cargo xtask test"]
 async fn an_operator_killed_in_mid_step_goes_on_where_it_was() -> anyhow::Result<()> {
@@ -67,9 +75,7 @@ async fn an_operator_killed_in_mid_step_goes_on_where_it_was() -> anyhow::Result
     }
     story.complete().await?;
 
-    let report = story.end().await?;
-    assert_eq!(report.problems(), Vec::<String>::new(), "{report:#?}");
-    cluster.remove().await
+    end_flawless(story).await
 }
 
 #[tokio::test]
@@ -97,9 +103,7 @@ async fn a_proxy_added_in_mid_step_serves_the_same_weight() -> anyhow::Result<()
     story.promote().await?;
     story.complete().await?;
 
-    let report = story.end().await?;
-    assert_eq!(report.problems(), Vec::<String>::new(), "{report:#?}");
-    cluster.remove().await
+    end_flawless(story).await
 }
 
 #[tokio::test]
@@ -123,9 +127,7 @@ async fn proxies_restarted_in_mid_step_lose_nothing() -> anyhow::Result<()> {
     story.promote().await?;
     story.complete().await?;
 
-    let report = story.end().await?;
-    assert_eq!(report.problems(), Vec::<String>::new(), "{report:#?}");
-    cluster.remove().await
+    end_flawless(story).await
 }
 
 /// Load for 20 seconds while nobody configures the proxies.
@@ -150,7 +152,5 @@ async fn a_fleet_without_its_operator_goes_on_serving() -> anyhow::Result<()> {
     story.update().await?;
     story.complete().await?;
 
-    let report = story.end().await?;
-    assert_eq!(report.problems(), Vec::<String>::new(), "{report:#?}");
-    cluster.remove().await
+    end_flawless(story).await
 }

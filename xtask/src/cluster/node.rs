@@ -69,7 +69,7 @@ impl Node {
 
     /// True when the node's mounts are all made; false after a task that was killed while making them.
     pub(crate) fn is_complete(&self) -> bool {
-        Path::new(&format!("/proc/{}/root/{COMPLETE}", self.pid)).exists()
+        Path::new(&format!("/proc/{}/root", self.pid)).join(COMPLETE).exists()
     }
 
     /// Makes the namespaces and what belongs in them. The cluster's directory must be empty.

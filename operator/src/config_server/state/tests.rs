@@ -114,6 +114,14 @@ impl World {
         Some(changes)
     }
 
+    /// A proxy that has connected for the first time and serves what there is.
+    fn served(&mut self, boot: &str) -> Peer {
+        let mut peer = self.connect(boot, None);
+        self.send(&mut peer);
+        self.acknowledge(&peer);
+        peer
+    }
+
     fn acknowledge(&mut self, peer: &Peer) {
         let position = peer.last.unwrap();
         assert!(self.state.acknowledge(&peer.id, peer.connection, position, Instant::now()).is_some());
@@ -202,9 +210,7 @@ fn one_commit_is_under_way_and_later_changes_become_one() {
 #[test]
 fn what_a_proxy_may_serve_is_what_it_acknowledged_and_what_was_sent_since() {
     let mut world = World::new();
-    let mut peer = world.connect("a", None);
-    world.send(&mut peer);
-    world.acknowledge(&peer);
+    let mut peer = world.served("a");
     let watcher = world.state.watch();
     let mut known = Known::default();
     assert_eq!(known.update(world.state.next_updates(watcher)).views, ["0: uid/a"]);
@@ -221,9 +227,7 @@ fn what_a_proxy_may_serve_is_what_it_acknowledged_and_what_was_sent_since() {
 #[test]
 fn a_newer_version_of_an_object_with_the_same_effect_needs_no_commit() {
     let mut world = World::new();
-    let mut peer = world.connect("a", None);
-    world.send(&mut peer);
-    world.acknowledge(&peer);
+    let mut peer = world.served("a");
     let watcher = world.state.watch();
     world.state.next_updates(watcher);
     world.mapping("stable", None);
@@ -241,9 +245,7 @@ fn a_newer_version_of_an_object_with_the_same_effect_needs_no_commit() {
 #[test]
 fn a_restarted_proxy_with_the_same_content_is_only_asked_to_confirm() {
     let mut world = World::new();
-    let mut first = world.connect("a", None);
-    world.send(&mut first);
-    world.acknowledge(&first);
+    let first = world.served("a");
     let mut second = world.connect("b", Some(&first));
     assert_eq!(world.send(&mut second), Some(0));
     world.mapping("canary", Some(20));
@@ -255,9 +257,7 @@ fn a_restarted_proxy_with_the_same_content_is_only_asked_to_confirm() {
 #[test]
 fn a_reconnected_proxy_gets_what_it_missed() {
     let mut world = World::new();
-    let mut peer = world.connect("a", None);
-    world.send(&mut peer);
-    world.acknowledge(&peer);
+    let peer = world.served("a");
     world.state.disconnect(&peer.id, peer.connection);
     world.mapping("canary", Some(20));
     let mut again = world.connect("a", Some(&peer));
@@ -268,9 +268,7 @@ fn a_reconnected_proxy_gets_what_it_missed() {
 #[test]
 fn a_refused_commit_is_said_and_not_sent_again_before_something_changes() {
     let mut world = World::new();
-    let mut peer = world.connect("a", None);
-    world.send(&mut peer);
-    world.acknowledge(&peer);
+    let mut peer = world.served("a");
     world.mapping("canary", Some(20));
     let before = peer.config.clone();
     world.send(&mut peer);
@@ -293,9 +291,7 @@ fn a_refused_commit_is_said_and_not_sent_again_before_something_changes() {
 fn a_version_settles_when_no_proxy_routes_to_it_and_nothing_older_is_pinned() {
     let mut world = World::new();
     world.mapping("canary", Some(20));
-    let mut peer = world.connect("a", None);
-    world.send(&mut peer);
-    world.acknowledge(&peer);
+    let mut peer = world.served("a");
     let old = peer.last.unwrap();
     let watcher = world.state.watch();
     let mut known = Known::default();
@@ -329,9 +325,7 @@ fn after_a_change_of_the_holder_nothing_is_settled_before_the_proxies_say_so() {
     known.update(world.state.next_updates(watcher));
     assert_eq!(known.fleet, [("uid/".to_owned(), false)]);
     assert_eq!(known.loads["new"], (0, true, false), "an unknown proxy may send anything to any arm");
-    let mut peer = world.connect("a", None);
-    world.send(&mut peer);
-    world.acknowledge(&peer);
+    let peer = world.served("a");
     known.update(world.state.next_updates(watcher));
     assert_eq!(known.fleet, [("uid/a".to_owned(), true)]);
     assert_eq!(known.loads["new"], (0, false, false), "no report yet");
@@ -342,9 +336,7 @@ fn after_a_change_of_the_holder_nothing_is_settled_before_the_proxies_say_so() {
 #[test]
 fn a_removed_split_is_told_once_nobody_serves_it() {
     let mut world = World::new();
-    let mut peer = world.connect("a", None);
-    world.send(&mut peer);
-    world.acknowledge(&peer);
+    let mut peer = world.served("a");
     let watcher = world.state.watch();
     world.state.next_updates(watcher);
     world.change(ObjectChange::Mapping(name("canary"), None));
