@@ -10,33 +10,24 @@
 //! | `revision` | the ReplicaSet of the template, and its number |
 //! | `reset` | another template or other steps start an update |
 //! | `commands` | what users write into the status: abort, retry, full promotion |
-//! | `stage` | first deploy, update, abort, end of a promotion |
-//! | `steps` | one step after the other, then the promotion |
-//! | `traffic`, `services`, `mappings` | weights and selectors, in the order that loses no request |
-//! | `drift` | a weight that somebody else set |
-//! | `routed`, `verify` | what is written and whether it is served |
-//! | `replica_sets`, `release`, `history` | sizes, scale-down, clean-up |
+//! | `canary` | the moves of the strategy `canary` |
+//! | `fleet` | what the proxies serve |
+//! | `scaling`, `release`, `history` | sizes, scale-down, clean-up |
 //! | `status` | counts, conditions, phase, events of transitions |
 
 mod accept;
+mod canary;
 mod commands;
 mod draft;
-pub mod drift;
 mod duration;
+mod fleet;
 mod history;
-mod mappings;
 mod release;
-mod replica_sets;
 mod reset;
 mod revision;
-mod routed;
+mod scaling;
 mod scene;
-mod services;
-mod stage;
 mod status;
-mod steps;
-mod traffic;
-pub mod verify;
 
 use chrono::{DateTime, Utc};
 use crds::rollout::RolloutStatus;
@@ -44,6 +35,7 @@ use crds::rollout::RolloutStatus;
 use self::draft::Draft;
 use self::scene::Scene;
 use crate::effect::Effect;
+use crate::spec::Strategy;
 use crate::why::Why;
 use crate::world::World;
 
@@ -90,13 +82,19 @@ fn decide(scene: &Scene<'_>, draft: &mut Draft) {
     revision::default_replicas(scene, draft);
     let Some(new) = revision::new_replica_set(scene, draft) else { return };
     let revision = revision::number(scene, new, draft);
-    if reset::on_change(scene, draft) {
-        status::record(scene, revision, None, draft);
-        return;
+    let restarted = reset::on_change(scene, draft);
+    if !restarted {
+        commands::obey(scene, draft);
     }
-    commands::obey(scene, draft);
-    mappings::delete_leftovers(scene, draft);
-    let writing = stage::act(scene, new, revision, draft);
-    history::clean(scene, draft);
-    status::record(scene, revision, writing, draft);
+    match &scene.spec.strategy {
+        Strategy::Canary(canary) => {
+            let scene = canary::Scene::new(scene, canary);
+            let writing = if restarted { None } else { canary::act(&scene, new, revision, draft) };
+            canary::record(&scene, writing, draft);
+        }
+    }
+    if !restarted {
+        history::clean(scene, draft);
+    }
+    status::record(scene, revision, draft);
 }

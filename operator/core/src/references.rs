@@ -9,14 +9,15 @@ use crds::contract::POD_TEMPLATE_HASH_LABEL;
 use serde_json::Value;
 
 use crate::mapping::{canary_name, service::ServiceAddress};
-use crate::spec::{Invalid, MappingRouting, Routing, Spec};
+use crate::spec::{Invalid, MappingRouting, Routing, Spec, Strategy};
 use crate::world::{Claim, Mapping, Service, World};
 
 const MAPPINGS: &str = "spec.strategy.canary.trafficRouting.ambassador.mappings";
 
 /// The first reference that is wrong. Nothing moves while there is one.
 pub fn check(world: &World, spec: &Spec) -> Result<(), Invalid> {
-    let routing = &spec.canary.routing;
+    let Strategy::Canary(canary) = &spec.strategy;
+    let routing = &canary.routing;
     let named = [("stableService", routing.stable_service()), ("canaryService", routing.canary_service())];
     let mut services = Vec::new();
     for (role, name) in named {

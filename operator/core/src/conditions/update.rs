@@ -166,7 +166,7 @@ fn progressing(
 /// Steps that wait for somebody have no deadline.
 fn deadline_counts(observed: &Observed<'_>, status: &RolloutStatus) -> bool {
     let index = status.current_step_index.and_then(|index| usize::try_from(index).ok());
-    let step = index.and_then(|index| observed.spec.canary.steps.get(index));
+    let step = index.and_then(|index| observed.spec.steps().get(index));
     !observed.waiting && !matches!(step, Some(Step::Pause(_)))
 }
 

@@ -42,8 +42,7 @@ pub(super) fn record(scene: &Scene<'_>, draft: &mut Draft) {
 /// Counts the time of pauses that wait for the user.
 fn manual_pause(scene: &Scene<'_>, status: &RolloutStatus, duration: &mut RolloutDuration) {
     let step = status.current_step_index.and_then(|index| usize::try_from(index).ok());
-    let indefinite =
-        matches!(step.and_then(|step| scene.spec.canary.steps.get(step)), Some(Step::Pause(None)));
+    let indefinite = matches!(step.and_then(|step| scene.spec.steps().get(step)), Some(Step::Pause(None)));
     let pause = status.pause_conditions.iter().find(|it| it.reason == PauseReason::CanaryPauseStep);
     match (pause.filter(|_| indefinite), duration.manual_pause_started_at) {
         (Some(pause), None) => duration.manual_pause_started_at = Some(pause.start_time),

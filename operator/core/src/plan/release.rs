@@ -1,6 +1,6 @@
 //! Lets ReplicaSets go that are no longer wanted, once nothing can reach them (design §2.2, scale down).
 //!
-//! Three things must be true of a ReplicaSet with traffic routing: no Service selects it and no counted proxy can
+//! Three things must be true of a ReplicaSet: no Service selects it and no counted proxy can
 //! send it a new request; its scale-down delay, which begins then, is over; and its last request has ended, or
 //! `drainDeadlineSeconds` have passed. The delay is the annotation `scale-down-deadline`, as Argo writes it.
 
@@ -9,41 +9,61 @@ use crds::contract::SCALE_DOWN_DEADLINE_ANNOTATION;
 use crds::go_json::rfc3339_seconds;
 
 use super::draft::Draft;
-use super::replica_sets::resize;
-use super::routed::{Blind, Routed};
+use super::fleet::{Blind, Fleet};
+use super::scaling::resize;
 use super::scene::Scene;
-use super::verify::Confirmation;
 use crate::traffic::Load;
 use crate::why::Why;
 use crate::world::{ReplicaSet, Service};
 
-/// The canary of an aborted update.
-pub(super) fn after_abort(scene: &Scene<'_>, new: &ReplicaSet, draft: &mut Draft) {
-    if let Some(delay) = scene.spec.canary.abort_scale_down_delay {
-        release(scene, new, delay, draft);
-    }
+/// The ways by which requests come to the pods of a Rollout.
+#[derive(Debug)]
+pub(super) struct Ways<'a> {
+    /// The proxies.
+    pub(super) fleet: &'a Fleet<'a>,
+    /// The Rollout's Services, as far as they exist.
+    pub(super) services: [Option<&'a Service>; 2],
+    /// Where no data plane reports back: the last change of the route has had its time.
+    pub(super) settled: bool,
 }
 
-/// All ReplicaSets that are neither new nor stable. Those of before the last promotion wait for
-/// `scaleDownDelaySeconds`; one that an update superseded does not.
-pub(super) fn others(scene: &Scene<'_>, draft: &mut Draft) {
+/// How long an old version keeps running once nothing reaches it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delay {
+    /// `scaleDownDelaySeconds`.
+    pub(super) time: TimeDelta,
+    /// `scaleDownDelayRevisionLimit`: how many may wait at the same time; `None`: any number.
+    pub(super) limit: Option<usize>,
+}
+
+/// All ReplicaSets that are neither new nor stable. Those of before the last promotion wait for their delay; one that
+/// an update superseded does not.
+pub(super) fn others(scene: &Scene<'_>, ways: &Ways<'_>, delay: Delay, draft: &mut Draft) {
     let promoted = draft.status.stable_rs.as_deref() == Some(scene.hash.as_str());
-    let limit = scene.spec.canary.scale_down_delay_revision_limit.unwrap_or(usize::MAX);
+    let limit = delay.limit.unwrap_or(usize::MAX);
     for (index, set) in scene.others.iter().filter(|set| set.replicas > 0).enumerate() {
         if draft.status.stable_rs.is_none() && set.status.available > 0 {
             // Nothing was promoted yet: whatever works is what the Services send to.
             continue;
         }
         let waits = promoted || set.annotations.scale_down_deadline.is_some();
-        let delay =
-            if waits && index < limit { scene.spec.canary.scale_down_delay } else { TimeDelta::zero() };
-        release(scene, set, delay, draft);
+        let time = if waits && index < limit { delay.time } else { TimeDelta::zero() };
+        release(scene, ways, set, time, draft);
     }
 }
 
-fn release(scene: &Scene<'_>, set: &ReplicaSet, delay: TimeDelta, draft: &mut Draft) {
-    let Some(routed) = scene.routed.as_ref().filter(|_| set.replicas > 0) else { return };
-    let load = match reach(scene, routed, set, draft) {
+/// Scales one ReplicaSet to 0 as soon as that harms nobody.
+pub(super) fn release(
+    scene: &Scene<'_>,
+    ways: &Ways<'_>,
+    set: &ReplicaSet,
+    delay: TimeDelta,
+    draft: &mut Draft,
+) {
+    if set.replicas <= 0 {
+        return;
+    }
+    let load = match ways.reach(set) {
         Reach::Nothing(load) => load,
         Reach::Possible => {
             draft.because(Why::StillRouted { replica_set: set.name.clone() });
@@ -73,7 +93,7 @@ fn release(scene: &Scene<'_>, set: &ReplicaSet, delay: TimeDelta, draft: &mut Dr
         draft.because(Why::ScaleDownDelay { replica_set: set.name.clone(), until: deadline });
         return;
     }
-    let until = deadline.max(deadline - delay + routed.routing.confirm.drain_deadline);
+    let until = deadline.max(deadline - delay + ways.fleet.confirm.drain_deadline);
     if !ended && scene.now() < until {
         draft.wake_at(until);
         draft.because(Why::Draining { replica_set: set.name.clone(), in_flight: load.in_flight, until });
@@ -98,21 +118,21 @@ enum Reach {
     Nothing(Load),
 }
 
-fn reach(scene: &Scene<'_>, routed: &Routed<'_>, set: &ReplicaSet, draft: &Draft) -> Reach {
-    let selects = |service: Option<&Service>| service.and_then(Service::hash) == Some(set.hash.as_str());
-    if selects(routed.stable_service) || selects(routed.canary_service) {
-        return Reach::Possible;
-    }
-    match routed.fold() {
-        Ok(fold) => match fold.load(&set.hash) {
-            Some(load) if !load.routable => Reach::Nothing(load),
-            Some(_) => Reach::Possible,
-            None => Reach::Unknown,
-        },
-        Err(Blind::Unknown(_)) => Reach::Unknown,
-        Err(Blind::NotConfigured) => match routed.weight_confirmed(scene) {
-            Confirmation::Confirmed if !draft.writes_route() => Reach::Nothing(Load::NONE),
-            Confirmation::Confirmed | Confirmation::Pending(_) => Reach::Possible,
-        },
+impl Ways<'_> {
+    fn reach(&self, set: &ReplicaSet) -> Reach {
+        let hashes = self.services.into_iter().flatten().filter_map(Service::hash);
+        if hashes.into_iter().any(|hash| hash == set.hash) {
+            return Reach::Possible;
+        }
+        match self.fleet.fold() {
+            Ok(fold) => match fold.load(&set.hash) {
+                Some(load) if !load.routable => Reach::Nothing(load),
+                Some(_) => Reach::Possible,
+                None => Reach::Unknown,
+            },
+            Err(Blind::Unknown(_)) => Reach::Unknown,
+            Err(Blind::NotConfigured) if self.settled => Reach::Nothing(Load::NONE),
+            Err(Blind::NotConfigured) => Reach::Possible,
+        }
     }
 }

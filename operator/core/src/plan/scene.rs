@@ -1,4 +1,4 @@
-//! The world as the decision reads it: the spec parsed, every ReplicaSet in its role, the routes folded.
+//! The world as the decision reads it: the spec parsed, every ReplicaSet in its role.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,8 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use crds::rollout::RolloutStatus;
 
 use super::accept::Accepted;
-use super::routed::Routed;
 use crate::effect::Target;
-use crate::spec::{Routing, Spec};
+use crate::spec::Spec;
 use crate::world::{Owner, ReplicaSet, World};
 
 /// What one decision reads.
@@ -26,8 +25,6 @@ pub(super) struct Scene<'w> {
     pub(super) stable: Option<&'w ReplicaSet>,
     /// All others, newest revision first.
     pub(super) others: Vec<&'w ReplicaSet>,
-    /// The routes; `None` with a basic canary.
-    pub(super) routed: Option<Routed<'w>>,
     /// The status as it was recorded last.
     pub(super) before: RolloutStatus,
 }
@@ -51,21 +48,7 @@ impl<'w> Scene<'w> {
         }
         others
             .sort_by_key(|set| (std::cmp::Reverse(set.annotations.revision), std::cmp::Reverse(set.created)));
-        let routed = match &spec.canary.routing {
-            Routing::Mappings(routing) => Some(Routed::new(world, routing)),
-            Routing::Replicas { .. } => None,
-        };
-        Self {
-            world,
-            spec,
-            hash: hash.clone(),
-            step_hash: step_hash.clone(),
-            new,
-            stable,
-            others,
-            routed,
-            before,
-        }
+        Self { world, spec, hash: hash.clone(), step_hash: step_hash.clone(), new, stable, others, before }
     }
 
     /// The moment of the world.
@@ -87,7 +70,7 @@ impl<'w> Scene<'w> {
 
     /// Number of steps.
     pub(super) fn steps(&self) -> usize {
-        self.spec.canary.steps.len()
+        self.spec.steps().len()
     }
 
     /// The step index that means "all steps are done"; `None` without steps.

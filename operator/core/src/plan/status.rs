@@ -7,7 +7,6 @@ use super::commands;
 use super::draft::Draft;
 use super::duration;
 use super::scene::Scene;
-use super::verify;
 use crate::conditions::{self, Kind, Observed, Transition, Truth, reason};
 use crate::phase;
 use crate::progress;
@@ -17,9 +16,8 @@ use crate::world::{ReplicaSetStatus, World};
 const STABLE_GONE: &str = "StableReplicaSetMissing";
 
 /// Completes the status of a Rollout whose spec is valid.
-pub(super) fn record(scene: &Scene<'_>, revision: i64, writing: Option<i32>, draft: &mut Draft) {
+pub(super) fn record(scene: &Scene<'_>, revision: i64, draft: &mut Draft) {
     counts(scene, &mut draft.status);
-    weights(scene, writing, draft);
     for transition in derive_conditions(scene, revision, None, draft) {
         match transition {
             Transition::NotCompleted => not_completed(scene, revision, draft),
@@ -122,28 +120,6 @@ fn counts(scene: &Scene<'_>, status: &mut RolloutStatus) {
     status.updated_replicas = scene.new.map_or(0, |new| new.status.replicas);
     status.selector = Some(scene.spec.selector.to_string());
     status.observed_generation = scene.world.rollout.metadata.generation.map(|it| it.to_string());
-}
-
-/// Weights are recorded once there is a stable version. A Rollout at rest is not asked about again: proxies come and
-/// go, and its route has no canary arm.
-fn weights(scene: &Scene<'_>, writing: Option<i32>, draft: &mut Draft) {
-    let Some(routed) = scene.routed.as_ref().filter(|_| draft.status.stable_rs.is_some()) else {
-        draft.status.canary.weights = None;
-        draft.status.conditions.retain(|condition| condition.kind != verify::CONDITION);
-        return;
-    };
-    let promoted = draft.status.stable_rs.as_deref() == Some(scene.hash.as_str());
-    let at_rest = promoted && !routed.any_exists() && scene.before.stable_rs == draft.status.stable_rs;
-    let recorded = scene.before.canary.weights.as_ref().is_some_and(|weights| {
-        weights.verified != Some(false)
-            && weights.canary.weight == 0
-            && [&weights.canary, &weights.stable]
-                .into_iter()
-                .all(|it| it.pod_template_hash == draft.status.stable_rs)
-    });
-    if !(at_rest && recorded) {
-        verify::record(scene, routed, writing, draft);
-    }
 }
 
 /// Events that tell how the status changed.

@@ -5,15 +5,15 @@
 
 use chrono::TimeDelta;
 
-use super::draft::Draft;
+use super::super::draft::Draft;
+use super::Scene;
 use super::routed::Routed;
-use super::scene::Scene;
 use super::verify;
 use crate::why::Why;
 use crate::world::Mapping;
 
 /// Somebody else changed the weight of a canary Mapping: reason of the condition and of the Warning event.
-pub const CHANGED: &str = "CanaryMappingChanged";
+pub(super) const CHANGED: &str = "CanaryMappingChanged";
 
 /// Between the moment at which a weight is served, or seen to be changed, and the next time it is put right.
 const REST: TimeDelta = TimeDelta::seconds(10);

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::draft::Draft;
+use super::super::draft::Draft;
+use super::Scene;
 use super::routed::{Canary, Routed};
-use super::scene::Scene;
 use crate::effect::{Effect, Target};
 use crate::mapping;
 use crate::weight::Weight;

@@ -1,8 +1,8 @@
 //! Points the Services at their versions. A Service that is right is not written.
 
-use super::draft::Draft;
+use super::super::draft::Draft;
+use super::Scene;
 use super::routed::Routed;
-use super::scene::Scene;
 use crate::effect::{Effect, Target};
 use crate::spec::Routing;
 use crate::world::{ReplicaSet, Service};
@@ -28,7 +28,7 @@ pub(super) fn may_adopt(service: Option<&Service>, set: &ReplicaSet, wanted: i32
 
 /// Keeps the Services of a basic canary at their versions; after an abort both select the stable one.
 pub(super) fn follow(scene: &Scene<'_>, draft: &mut Draft) {
-    let Routing::Replicas { stable_service, canary_service } = &scene.spec.canary.routing else { return };
+    let Routing::Replicas { stable_service, canary_service } = &scene.canary.routing else { return };
     let newest = if draft.status.abort { scene.stable } else { scene.new };
     for (name, set) in [(stable_service, scene.stable), (canary_service, newest)] {
         let (Some(name), Some(set)) = (name, set) else { continue };
@@ -40,7 +40,7 @@ pub(super) fn follow(scene: &Scene<'_>, draft: &mut Draft) {
 
 /// Points both Services at the first version.
 pub(super) fn point_both(scene: &Scene<'_>, set: &ReplicaSet, draft: &mut Draft) {
-    let routing = &scene.spec.canary.routing;
+    let routing = &scene.canary.routing;
     for name in [routing.stable_service(), routing.canary_service()].into_iter().flatten() {
         point(scene, name, set, draft);
     }

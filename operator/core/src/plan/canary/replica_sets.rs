@@ -1,14 +1,14 @@
 //! Sizes of the ReplicaSets of the update, by the strategy's arithmetic.
 
-use crds::contract::{DESIRED_REPLICAS_ANNOTATION, SCALE_DOWN_DEADLINE_ANNOTATION};
-
-use super::draft::Draft;
-use super::release;
-use super::routed::{Blind, Routed};
-use super::scene::Scene;
+use super::super::draft::Draft;
+use super::super::fleet::Blind;
+use super::super::release::{self, Delay, Ways};
+use super::super::scaling::{resize, size_changed};
+use super::Scene;
+use super::routed::Routed;
+use super::verify::Confirmation;
 use crate::replicas::{self, Size, Sizes};
 use crate::weight::Position;
-use crate::why::Why;
 use crate::world::ReplicaSet;
 
 /// Scales every ReplicaSet to what the position asks for. Goes last: traffic moves before pods do.
@@ -16,7 +16,7 @@ pub(super) fn scale(scene: &Scene<'_>, position: &Position, draft: &mut Draft) {
     if scene.spec.paused && !size_changed(scene) {
         return;
     }
-    let wanted = replicas::wanted(scene.spec.replicas, &scene.spec.canary, position, &sizes(scene));
+    let wanted = replicas::wanted(scene.spec.replicas, scene.canary, position, &sizes(scene));
     match &scene.routed {
         Some(routed) => scale_routed(scene, routed, wanted, draft),
         None => scale_basic(scene, wanted, draft),
@@ -33,26 +33,29 @@ pub(super) fn sizes(scene: &Scene<'_>) -> Sizes {
     }
 }
 
-/// `spec.replicas` is not what an active ReplicaSet was last scaled for. Goes on during the user's pause too.
-fn size_changed(scene: &Scene<'_>) -> bool {
-    let active = scene.new.into_iter().chain(scene.stable).filter(|set| set.replicas > 0);
-    active.into_iter().any(|set| set.annotations.desired_replicas.is_some_and(|it| it != scene.spec.replicas))
-}
-
 fn scale_routed(scene: &Scene<'_>, routed: &Routed<'_>, wanted: replicas::Counts, draft: &mut Draft) {
+    let ways = Ways {
+        fleet: &routed.fleet,
+        services: [routed.stable_service, routed.canary_service],
+        settled: routed.weight_confirmed(scene) == Confirmation::Confirmed && !draft.writes_route(),
+    };
     if let Some(stable) = scene.stable {
         resize(scene, stable, scene.spec.replicas, draft);
     }
     let distinct = scene.new.filter(|new| scene.stable.is_none_or(|stable| stable.name != new.name));
     if let Some(new) = distinct {
         if draft.status.abort && scene.stable.is_some() {
-            release::after_abort(scene, new, draft);
+            if let Some(delay) = scene.canary.abort_scale_down_delay {
+                release::release(scene, &ways, new, delay, draft);
+            }
         } else {
             let floor = new.replicas.min(carrying(scene, routed, new));
             resize(scene, new, wanted.canary.max(floor), draft);
         }
     }
-    release::others(scene, draft);
+    let delay =
+        Delay { time: scene.canary.scale_down_delay, limit: scene.canary.scale_down_delay_revision_limit };
+    release::others(scene, &ways, delay, draft);
 }
 
 /// Pods that the canary needs for what proxies may send it now, however small it should become.
@@ -84,26 +87,12 @@ fn scale_basic(scene: &Scene<'_>, wanted: replicas::Counts, draft: &mut Draft) {
 
 /// Older versions go as far as `maxUnavailable` allows: pods that are not available first, then the oldest version.
 fn shrink_older(scene: &Scene<'_>, draft: &mut Draft) {
-    let limits = replicas::basic::Limits::of(&scene.spec.canary, scene.spec.replicas);
+    let limits = replicas::basic::Limits::of(scene.canary, scene.spec.replicas);
     let available: i32 = scene.all().map(|set| set.status.available.min(set.replicas)).sum();
     let mut spare = (available - (scene.spec.replicas - limits.unavailable)).max(0);
     for set in scene.others.iter().rev().filter(|set| set.replicas > 0) {
         let kept = (set.status.available.min(set.replicas) - spare).max(0);
         spare -= set.status.available.min(set.replicas) - kept;
         resize(scene, set, kept, draft);
-    }
-}
-
-/// Scales, and keeps the annotations that belong to the size. A ReplicaSet in use has no scale-down deadline.
-pub(super) fn resize(scene: &Scene<'_>, set: &ReplicaSet, to: i32, draft: &mut Draft) {
-    if set.replicas != to {
-        draft.scale(set, to);
-        draft.because(Why::Scaling { replica_set: set.name.clone(), to });
-    }
-    if set.annotations.desired_replicas != Some(scene.spec.replicas) && (to > 0 || set.replicas != to) {
-        draft.annotate(set, DESIRED_REPLICAS_ANNOTATION, Some(scene.spec.replicas.to_string()));
-    }
-    if set.annotations.scale_down_deadline.is_some() && to > 0 {
-        draft.annotate(set, SCALE_DOWN_DEADLINE_ANNOTATION, None);
     }
 }

@@ -1,8 +1,8 @@
 //! Where a Rollout stands as a whole, and what that asks for.
 
-use super::draft::Draft;
+use super::super::draft::Draft;
+use super::Scene;
 use super::replica_sets;
-use super::scene::Scene;
 use super::services;
 use super::steps;
 use super::traffic;

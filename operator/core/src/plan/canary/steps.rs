@@ -3,9 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use crds::rollout::{PauseCondition, PauseReason};
 
-use super::draft::Draft;
+use super::super::draft::Draft;
+use super::Scene;
 use super::replica_sets::sizes;
-use super::scene::Scene;
 use super::services;
 use super::traffic;
 use super::verify::Confirmation;
@@ -20,7 +20,7 @@ use crate::world::ReplicaSet;
 /// the plan writes, if it writes one.
 pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> Option<i32> {
     let position = Position::of(&draft.status);
-    let target = weight::set_weight(&scene.spec.canary, &position);
+    let target = weight::set_weight(scene.canary, &position);
     let writing =
         scene.routed.as_ref().and_then(|routed| traffic::to_canary(scene, routed, new, target, draft));
     services::follow(scene, draft);
@@ -28,7 +28,7 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
         draft.because(Why::UserPaused);
         return writing;
     }
-    let step = weight::current_step(&scene.spec.canary, &position).copied();
+    let step = weight::current_step(scene.canary, &position).copied();
     if !matches!(step, Some(Step::Pause(_))) {
         leave_pause(draft);
     }
@@ -77,10 +77,10 @@ pub(super) fn promote(scene: &Scene<'_>, revision: i64, reason: &str, draft: &mu
 fn sized(scene: &Scene<'_>, draft: &mut Draft) -> bool {
     let position = Position::of(&draft.status);
     let sizes = sizes(scene);
-    if replicas::at_desired(scene.spec.replicas, &scene.spec.canary, &position, &sizes) {
+    if replicas::at_desired(scene.spec.replicas, scene.canary, &position, &sizes) {
         return true;
     }
-    let wanted = replicas::wanted(scene.spec.replicas, &scene.spec.canary, &position, &sizes).canary;
+    let wanted = replicas::wanted(scene.spec.replicas, scene.canary, &position, &sizes).canary;
     wait_for_pods(scene, wanted, draft);
     false
 }
@@ -90,7 +90,7 @@ fn full(scene: &Scene<'_>, new: &ReplicaSet, draft: &mut Draft) -> bool {
     let wanted = scene.spec.replicas;
     let there = new.replicas >= wanted
         && (new.status.available >= wanted
-            || replicas::enough(scene.spec.canary.threshold, new.status.available, wanted));
+            || replicas::enough(scene.canary.threshold, new.status.available, wanted));
     if !there {
         wait_for_pods(scene, wanted, draft);
     }

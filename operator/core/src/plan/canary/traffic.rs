@@ -4,11 +4,11 @@
 //! the stable arm can carry the rest ([`lowest_weight`]). One rule serves every raise: the canary arm of every proxy
 //! must hold exactly the new version, with the pods that the new weight needs.
 
-use super::draft::Draft;
+use super::super::draft::Draft;
+use super::Scene;
 use super::drift;
 use super::mappings;
 use super::routed::Routed;
-use super::scene::Scene;
 use super::services;
 use super::verify::Confirmation;
 use crate::replicas;
@@ -126,7 +126,7 @@ fn raise(
     draft: &mut Draft,
 ) -> Option<i32> {
     let need = wanted_canary(scene, draft);
-    if !replicas::enough(scene.spec.canary.threshold, new.status.available, need) {
+    if !replicas::enough(scene.canary.threshold, new.status.available, need) {
         draft.because(waiting_for_pods(new, need));
         return None;
     }
@@ -184,7 +184,7 @@ fn lowest_weight(
             return Err(Why::RouteWritten);
         }
         let need = replicas.min(stable.status.available);
-        if !replicas::enough(scene.spec.canary.threshold, stable.status.available, replicas) {
+        if !replicas::enough(scene.canary.threshold, stable.status.available, replicas) {
             return Err(waiting_for_pods(stable, replicas));
         }
         return match routed.stable_arm_confirmed(scene, &stable.hash, need) {
@@ -215,7 +215,7 @@ fn remove_canaries(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) {
 /// The pods that the canary should have at its step.
 fn wanted_canary(scene: &Scene<'_>, draft: &Draft) -> i32 {
     let position = Position::of(&draft.status);
-    replicas::routed::counts(scene.spec.replicas, &scene.spec.canary, &position).canary
+    replicas::routed::counts(scene.spec.replicas, scene.canary, &position).canary
 }
 
 fn waiting_for_pods(set: &ReplicaSet, wanted: i32) -> Why {

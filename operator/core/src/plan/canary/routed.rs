@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::fleet::{Blind, Fleet};
 use crate::mapping;
 use crate::spec::MappingRouting;
-use crate::traffic::{Fold, Poll, Route, Traffic};
-use crate::why::Why;
+use crate::traffic::{Fold, Route};
 use crate::world::{Mapping, Service, World};
 
 /// The routes of a Rollout with traffic routing.
@@ -18,8 +18,7 @@ pub(super) struct Routed<'w> {
     pub(super) canaries: BTreeMap<&'w str, Canary<'w>>,
     /// Canary Mappings of this Rollout whose base Mapping is no longer listed.
     pub(super) leftover: Vec<(&'w str, &'w Mapping)>,
-    traffic: &'w Traffic,
-    route: Route,
+    pub(super) fleet: Fleet<'w>,
 }
 
 /// The canary Mapping of one base Mapping.
@@ -61,8 +60,7 @@ impl<'w> Routed<'w> {
             canary_service: world.service(&routing.canary_service),
             canaries,
             leftover,
-            traffic: &world.traffic,
-            route,
+            fleet: Fleet::new(world, route, routing.confirm),
         }
     }
 
@@ -96,11 +94,7 @@ impl<'w> Routed<'w> {
 
     /// The fold; `Err` where nobody is asked.
     pub(super) fn fold(&self) -> Result<Fold<'_>, Blind<'w>> {
-        match self.traffic {
-            Traffic::NotConfigured => Err(Blind::NotConfigured),
-            Traffic::Unknown { reason } => Err(Blind::Unknown(reason)),
-            Traffic::Ready(facts) => Ok(Fold::new(facts, &self.route)),
-        }
+        self.fleet.fold()
     }
 
     /// What is written, in words that change whenever a weight or a selector does.
@@ -112,37 +106,6 @@ impl<'w> Routed<'w> {
             self.stable_hash().unwrap_or("all pods"),
         )
     }
-}
-
-/// Why the proxies cannot be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Blind<'w> {
-    /// There is no traffic server: time is given instead.
-    NotConfigured,
-    /// There is one that does not answer: whatever needs an answer holds.
-    Unknown(&'w str),
-}
-
-/// How far a poll is, as a sentence: `2 of 3 proxies serve weight 20; waiting for sluice/proxy-x`.
-pub(super) fn progress(poll: &Poll, what: &str) -> String {
-    if let Some(problem) = &poll.problem {
-        return problem.clone();
-    }
-    let counted = match poll.counted {
-        1 => "1 proxy serves".to_owned(),
-        counted => format!("{counted} proxies serve"),
-    };
-    let waiting = match poll.waiting.as_slice() {
-        [] => String::new(),
-        [pod] => format!("; waiting for {pod}"),
-        [pod, rest @ ..] => format!("; waiting for {pod} and {} more", rest.len()),
-    };
-    format!("{} of {counted} {what}{waiting}", poll.agreeing)
-}
-
-/// What to wait for while a poll is not unanimous.
-pub(super) fn waiting(poll: &Poll, what: &str, why: impl FnOnce(String) -> Why) -> Result<(), Why> {
-    if poll.unanimous() { Ok(()) } else { Err(why(progress(poll, what))) }
 }
 
 fn route(world: &World, routing: &MappingRouting, canaries: &BTreeMap<&str, Canary<'_>>) -> Route {

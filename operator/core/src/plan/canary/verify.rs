@@ -12,26 +12,27 @@
 use chrono::{DateTime, Utc};
 use crds::rollout::{RolloutCondition, TrafficWeights, WeightDestination};
 
-use super::draft::Draft;
+use super::super::draft::Draft;
+use super::super::fleet::{Blind, progress, waiting};
+use super::Scene;
 use super::drift::CHANGED;
-use super::routed::{Blind, Routed, progress, waiting};
-use super::scene::Scene;
+use super::routed::Routed;
 use crate::why::Why;
 
 /// Type of the condition.
-pub const CONDITION: &str = "WeightVerified";
+pub(super) const CONDITION: &str = "WeightVerified";
 /// Every counted proxy serves the weight.
-pub const SERVED: &str = "WeightServed";
+pub(super) const SERVED: &str = "WeightServed";
 /// The weight is written, and some counted proxy does not serve it yet.
-pub const NOT_SERVED: &str = "WeightNotServed";
+pub(super) const NOT_SERVED: &str = "WeightNotServed";
 /// The same for longer than `warnAfterSeconds`; also the reason of the Warning event.
-pub const NOT_SERVED_FOR_LONG: &str = "WeightNotVerified";
+pub(super) const NOT_SERVED_FOR_LONG: &str = "WeightNotVerified";
 /// What the proxies serve is not known.
-pub const UNKNOWN: &str = "DataPlaneUnknown";
+pub(super) const UNKNOWN: &str = "DataPlaneUnknown";
 /// Nobody reports back; the last change is given time.
-pub const SETTLING: &str = "Settling";
+pub(super) const SETTLING: &str = "Settling";
 /// Nobody reports back; the last change has had its time.
-pub const SETTLED: &str = "Settled";
+pub(super) const SETTLED: &str = "Settled";
 
 /// Whether the route as this world has it is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,9 +118,31 @@ impl Routed<'_> {
     }
 }
 
+/// Weights are recorded once there is a stable version. A Rollout at rest is not asked about again: proxies come and
+/// go, and its route has no canary arm.
+pub(super) fn record_weights(scene: &Scene<'_>, writing: Option<i32>, draft: &mut Draft) {
+    let Some(routed) = scene.routed.as_ref().filter(|_| draft.status.stable_rs.is_some()) else {
+        draft.status.canary.weights = None;
+        draft.status.conditions.retain(|condition| condition.kind != CONDITION);
+        return;
+    };
+    let promoted = draft.status.stable_rs.as_deref() == Some(scene.hash.as_str());
+    let at_rest = promoted && !routed.any_exists() && scene.before.stable_rs == draft.status.stable_rs;
+    let recorded = scene.before.canary.weights.as_ref().is_some_and(|weights| {
+        weights.verified != Some(false)
+            && weights.canary.weight == 0
+            && [&weights.canary, &weights.stable]
+                .into_iter()
+                .all(|it| it.pod_template_hash == draft.status.stable_rs)
+    });
+    if !(at_rest && recorded) {
+        record(scene, routed, writing, draft);
+    }
+}
+
 /// Records what is known of the route: `status.canary.weights`, the condition, and one Warning when the proxies take
 /// too long. `writing` is the weight that this plan writes, if it writes one.
-pub(super) fn record(scene: &Scene<'_>, routed: &Routed<'_>, writing: Option<i32>, draft: &mut Draft) {
+fn record(scene: &Scene<'_>, routed: &Routed<'_>, writing: Option<i32>, draft: &mut Draft) {
     let overwritten = draft.overwritten.take();
     // What is recorded is what was written here, not by somebody else.
     let ours = written_before(scene).filter(|_| overwritten.is_some());

@@ -1,0 +1,66 @@
+//! The strategy `canary`.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `stage` | first deploy, update, abort, end of a promotion |
+//! | `steps` | one step after the other, then the promotion |
+//! | `traffic`, `services`, `mappings` | weights and selectors, in the order that loses no request |
+//! | `drift` | a weight that somebody else set |
+//! | `routed`, `verify` | what is written and whether it is served |
+//! | `replica_sets` | sizes |
+
+mod drift;
+mod mappings;
+mod replica_sets;
+mod routed;
+mod services;
+mod stage;
+mod steps;
+mod traffic;
+mod verify;
+
+use std::ops::Deref;
+
+use self::routed::Routed;
+use super::draft::Draft;
+use super::scene;
+use crate::spec::{Canary, Routing};
+use crate::world::ReplicaSet;
+
+/// What a decision about a canary reads.
+#[derive(Debug)]
+pub(super) struct Scene<'w> {
+    common: &'w scene::Scene<'w>,
+    canary: &'w Canary,
+    /// The routes; `None` with a basic canary.
+    routed: Option<Routed<'w>>,
+}
+
+impl<'w> Scene<'w> {
+    pub(super) fn new(common: &'w scene::Scene<'w>, canary: &'w Canary) -> Self {
+        let routed = match &canary.routing {
+            Routing::Mappings(routing) => Some(Routed::new(common.world, routing)),
+            Routing::Replicas { .. } => None,
+        };
+        Self { common, canary, routed }
+    }
+}
+
+impl<'w> Deref for Scene<'w> {
+    type Target = scene::Scene<'w>;
+
+    fn deref(&self) -> &Self::Target {
+        self.common
+    }
+}
+
+/// Moves weights, Services, Mappings and pods. Returns the weight that the plan writes, if it writes one.
+pub(super) fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> Option<i32> {
+    mappings::delete_leftovers(scene, draft);
+    stage::act(scene, new, revision, draft)
+}
+
+/// Records the weights, and whether they are served. `writing` is what [`act`] returned.
+pub(super) fn record(scene: &Scene<'_>, writing: Option<i32>, draft: &mut Draft) {
+    verify::record_weights(scene, writing, draft);
+}

@@ -1,0 +1,174 @@
+//! `spec.strategy.canary`.
+
+use chrono::TimeDelta;
+use crds::rollout::{CanaryStrategy, ReplicaProgressThreshold, TrafficRouting};
+
+use super::{
+    Amount, DEFAULT_DRAIN_DEADLINE_SECONDS, DEFAULT_SCALE_DOWN_DELAY_SECONDS, DEFAULT_SETTLE_SECONDS,
+    DEFAULT_WARN_AFTER_SECONDS, Invalid, Step, seconds, validate,
+};
+
+/// `spec.strategy.canary`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Canary {
+    /// The steps, in order; none means a rolling update or a direct shift.
+    pub steps: Vec<Step>,
+    /// Who splits the traffic, and the Services.
+    pub routing: Routing,
+    /// `maxSurge`: pods above `replicas`. Basic canary only.
+    pub max_surge: Amount,
+    /// `maxUnavailable`: pods that may be missing. Basic canary only.
+    pub max_unavailable: Amount,
+    /// `minPodsPerReplicaSet`: least size of the canary once it has any; 0 with a basic canary.
+    pub min_pods: i32,
+    /// `replicaProgressThreshold`: how many of the wanted pods are enough for a step.
+    pub threshold: Option<ReplicaProgressThreshold>,
+    /// How long the old version keeps running after promotion, at least. Zero with a basic canary.
+    pub scale_down_delay: TimeDelta,
+    /// How many old ReplicaSets may wait for their scale-down at the same time; `None`: any number.
+    pub scale_down_delay_revision_limit: Option<usize>,
+    /// How long the canary keeps running after an abort, at least; `None`: for ever (written as 0). Zero with a basic
+    /// canary.
+    pub abort_scale_down_delay: Option<TimeDelta>,
+}
+
+impl Canary {
+    pub(super) fn read(canary: &CanaryStrategy) -> Result<Self, Invalid> {
+        let routing = Routing::read(canary)?;
+        let routed = routing.is_routed();
+        let delay = |written: Option<i32>| match written {
+            _ if !routed => TimeDelta::zero(),
+            written => seconds(written.unwrap_or(DEFAULT_SCALE_DOWN_DELAY_SECONDS).max(0)),
+        };
+        Ok(Self {
+            steps: canary
+                .steps
+                .iter()
+                .enumerate()
+                .map(|(index, step)| Step::read(index, step))
+                .collect::<Result<_, _>>()?,
+            max_surge: Amount::read("maxSurge", canary.max_surge.as_ref())?,
+            max_unavailable: Amount::read("maxUnavailable", canary.max_unavailable.as_ref())?,
+            min_pods: if routed { canary.min_pods_per_replica_set.unwrap_or_default().max(0) } else { 0 },
+            threshold: canary.replica_progress_threshold,
+            scale_down_delay: delay(canary.scale_down_delay_seconds),
+            scale_down_delay_revision_limit: canary
+                .scale_down_delay_revision_limit
+                .map(|limit| usize::try_from(limit).unwrap_or_default()),
+            abort_scale_down_delay: match canary.abort_scale_down_delay_seconds {
+                Some(0) if routed => None,
+                written => Some(delay(written)),
+            },
+            routing,
+        })
+    }
+}
+
+/// Who splits the traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Routing {
+    /// Nobody: the share of pods is the share of traffic (basic canary). The Services are optional.
+    Replicas {
+        /// `stableService`.
+        stable_service: Option<String>,
+        /// `canaryService`.
+        canary_service: Option<String>,
+    },
+    /// Mappings (`getambassador.io`).
+    Mappings(MappingRouting),
+}
+
+/// `trafficRouting.ambassador`, with what it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappingRouting {
+    /// Names of the base Mappings, without repetition, in the order written. An empty list is refused by
+    /// [`crate::references::check`], as in Argo.
+    pub names: Vec<String>,
+    /// The Service the base Mappings send to.
+    pub stable_service: String,
+    /// The Service the canary Mappings send to.
+    pub canary_service: String,
+    /// When a weight counts as served.
+    pub confirm: Confirm,
+}
+
+/// `trafficRouting.confirm`, defaults filled in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirm {
+    /// Time to wait after a write where the data plane cannot acknowledge.
+    pub settle: TimeDelta,
+    /// Time without an acknowledgement until a Warning says so.
+    pub warn_after: TimeDelta,
+    /// Longest time a pod waits for its requests before it goes.
+    pub drain_deadline: TimeDelta,
+}
+
+impl Routing {
+    fn read(canary: &CanaryStrategy) -> Result<Self, Invalid> {
+        let stable_service = canary.stable_service.clone();
+        let canary_service = canary.canary_service.clone();
+        let Some(routing) = &canary.traffic_routing else {
+            return Ok(Self::Replicas { stable_service, canary_service });
+        };
+        let mut names: Vec<String> = Vec::new();
+        for name in routing.ambassador.iter().flat_map(|ambassador| &ambassador.mappings) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        Ok(Self::Mappings(MappingRouting {
+            names,
+            stable_service: stable_service.ok_or_else(|| validate::service_missing("stableService"))?,
+            canary_service: canary_service.ok_or_else(|| validate::service_missing("canaryService"))?,
+            confirm: Confirm::read(routing),
+        }))
+    }
+
+    /// Somebody splits the traffic.
+    #[must_use]
+    pub fn is_routed(&self) -> bool {
+        match self {
+            Self::Replicas { .. } => false,
+            Self::Mappings(_) => true,
+        }
+    }
+
+    /// `stableService`.
+    #[must_use]
+    pub fn stable_service(&self) -> Option<&str> {
+        match self {
+            Self::Replicas { stable_service, .. } => stable_service.as_deref(),
+            Self::Mappings(routing) => Some(&routing.stable_service),
+        }
+    }
+
+    /// `canaryService`.
+    #[must_use]
+    pub fn canary_service(&self) -> Option<&str> {
+        match self {
+            Self::Replicas { canary_service, .. } => canary_service.as_deref(),
+            Self::Mappings(routing) => Some(&routing.canary_service),
+        }
+    }
+
+    /// The base Mappings; none with a basic canary.
+    #[must_use]
+    pub fn mappings(&self) -> &[String] {
+        match self {
+            Self::Replicas { .. } => &[],
+            Self::Mappings(routing) => &routing.names,
+        }
+    }
+}
+
+impl Confirm {
+    fn read(routing: &TrafficRouting) -> Self {
+        let confirm = routing.confirm.unwrap_or_default();
+        let or = |written: Option<i32>, default: i32| seconds(written.unwrap_or(default).max(0));
+        Self {
+            settle: or(confirm.settle_seconds, DEFAULT_SETTLE_SECONDS),
+            warn_after: or(confirm.warn_after_seconds, DEFAULT_WARN_AFTER_SECONDS),
+            drain_deadline: or(confirm.drain_deadline_seconds, DEFAULT_DRAIN_DEADLINE_SECONDS),
+        }
+    }
+}
