@@ -9,7 +9,7 @@ pub mod routed;
 use crds::rollout::{ReplicaProgressThreshold, ThresholdKind};
 
 use crate::spec::Canary;
-use crate::weight::Position;
+use crate::weight::{Position, Weight};
 use crate::world::ReplicaSet;
 
 /// Three of the counts of a ReplicaSet.
@@ -42,6 +42,18 @@ pub struct Sizes {
     pub stable: Option<Size>,
     /// All others.
     pub older: Vec<Size>,
+    /// What may be sent to each of them. Nothing without traffic routing.
+    pub carried: Carried,
+}
+
+/// The largest share of the requests that some proxy may send to each version now, whatever was written since. Parts
+/// of a percent count as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// To the newest template.
+    pub canary: Weight,
+    /// To the stable version.
+    pub stable: Weight,
 }
 
 /// How many pods there should be.
@@ -57,23 +69,25 @@ pub struct Counts {
 #[must_use]
 pub fn wanted(replicas: i32, canary: &Canary, position: &Position, sizes: &Sizes) -> Counts {
     if canary.routing.is_routed() {
-        routed::counts(replicas, canary, position)
+        routed::counts(replicas, canary, position, sizes.carried)
     } else {
         basic::counts(replicas, canary, position, sizes)
     }
 }
 
 /// The ReplicaSets have the wanted sizes and the canary is available: a `setWeight` or `setCanaryScale` step has done
-/// its part. Pods of the stable version must exist but need not be available. A basic canary also waits until no pod
+/// its part. Pods of the stable version must exist but need not be available (with `dynamicStableScale` they are not
+/// looked at). A basic canary also waits until no pod
 /// of an older version is available.
 ///
-/// Never, if there is no stable version beside the canary: then no step is in force.
+/// Never, if there is no stable version beside the canary: then no step is in force (`dynamicStableScale` apart).
 #[must_use]
 pub fn at_desired(replicas: i32, canary: &Canary, position: &Position, sizes: &Sizes) -> bool {
     let wanted = wanted(replicas, canary, position, sizes);
     let canary_there = sizes.canary.is_some_and(|size| canary_there(canary.threshold, size, wanted.canary));
-    let stable_there =
-        sizes.stable.is_some_and(|size| size.replicas == wanted.stable && size.created == wanted.stable);
+    // With `dynamicStableScale` the stable version follows the traffic in its own time.
+    let stable_there = canary.dynamic_stable_scale
+        || sizes.stable.is_some_and(|size| size.replicas == wanted.stable && size.created == wanted.stable);
     let older_gone = canary.routing.is_routed() || sizes.older.iter().all(|size| size.available == 0);
     canary_there && stable_there && older_gone
 }

@@ -32,10 +32,22 @@ impl Weight {
         Self::new(percent.clamp(0, 100)).unwrap_or_default()
     }
 
+    /// From a share in 1/10 000; a part of a percent counts as one.
+    #[must_use]
+    pub fn of_share(share: u32) -> Self {
+        Self::clamped(i32::try_from(share.div_ceil(100)).unwrap_or(i32::MAX))
+    }
+
     /// Percent, 0 to 100.
     #[must_use]
     pub fn percent(self) -> i32 {
         i32::from(self.0)
+    }
+
+    /// What is left of everything.
+    #[must_use]
+    pub fn rest(self) -> Self {
+        Self(Self::FULL.0 - self.0)
     }
 
     /// This share of a number of pods, rounded up. Negative numbers count as 0.
@@ -167,6 +179,7 @@ mod tests {
             max_surge: Amount::DEFAULT,
             max_unavailable: Amount::DEFAULT,
             min_pods: 0,
+            dynamic_stable_scale: false,
             threshold: None,
             scale_down_delay: second,
             scale_down_delay_revision_limit: None,

@@ -21,9 +21,12 @@ pub struct Canary {
     pub max_unavailable: Amount,
     /// `minPodsPerReplicaSet`: least size of the canary once it has any; 0 with a basic canary.
     pub min_pods: i32,
+    /// `dynamicStableScale`: the stable version shrinks as its traffic does. Never with a basic canary.
+    pub dynamic_stable_scale: bool,
     /// `replicaProgressThreshold`: how many of the wanted pods are enough for a step.
     pub threshold: Option<ReplicaProgressThreshold>,
-    /// How long the old version keeps running after promotion, at least. Zero with a basic canary.
+    /// How long the old version keeps running after promotion, at least. Zero with a basic canary, and with
+    /// `dynamicStableScale`.
     pub scale_down_delay: TimeDelta,
     /// How many old ReplicaSets may wait for their scale-down at the same time; `None`: any number.
     pub scale_down_delay_revision_limit: Option<usize>,
@@ -36,6 +39,7 @@ impl Canary {
     pub(super) fn read(canary: &CanaryStrategy) -> Result<Self, Invalid> {
         let routing = Routing::read(canary)?;
         let routed = routing.is_routed();
+        let dynamic = routed && canary.dynamic_stable_scale;
         let delay = |written: Option<i32>| match written {
             _ if !routed => TimeDelta::zero(),
             written => seconds(written.unwrap_or(DEFAULT_SCALE_DOWN_DELAY_SECONDS).max(0)),
@@ -50,8 +54,13 @@ impl Canary {
             max_surge: Amount::read("maxSurge", canary.max_surge.as_ref())?,
             max_unavailable: Amount::read("maxUnavailable", canary.max_unavailable.as_ref())?,
             min_pods: if routed { canary.min_pods_per_replica_set.unwrap_or_default().max(0) } else { 0 },
+            dynamic_stable_scale: dynamic,
             threshold: canary.replica_progress_threshold,
-            scale_down_delay: delay(canary.scale_down_delay_seconds),
+            scale_down_delay: if dynamic {
+                TimeDelta::zero()
+            } else {
+                delay(canary.scale_down_delay_seconds)
+            },
             scale_down_delay_revision_limit: canary
                 .scale_down_delay_revision_limit
                 .map(|limit| usize::try_from(limit).unwrap_or_default()),

@@ -41,7 +41,6 @@ fn canary(canary: &CanaryStrategy) -> Result<(), Invalid> {
         (canary.anti_affinity.is_some(), "antiAffinity", "write it into the pod template"),
         (canary.canary_metadata.is_some(), "canaryMetadata", "remove it"),
         (canary.stable_metadata.is_some(), "stableMetadata", "remove it"),
-        (canary.dynamic_stable_scale, "dynamicStableScale", "remove it; the stable pods then stay"),
         (canary.ping_pong.is_some(), "pingPong", "use stableService and canaryService"),
     ]);
     found.map_or(Ok(()), |invalid| Err(within(STRATEGY, invalid)))?;
@@ -144,7 +143,6 @@ mod tests {
             (canary, "antiAffinity", json!({"requiredDuringSchedulingIgnoredDuringExecution": {}})),
             (canary, "canaryMetadata", json!({"labels": {"a": "b"}})),
             (canary, "stableMetadata", json!({"labels": {"a": "b"}})),
-            (canary, "dynamicStableScale", json!(true)),
             (canary, "steps", json!([{"analysis": {"templates": []}}])),
             (canary, "steps", json!([{"experiment": {"templates": []}}])),
             (canary, "steps", json!([{"plugin": {"name": "a/b"}}])),

@@ -129,20 +129,21 @@ impl<'a> Fold<'a> {
         })
     }
 
-    /// The largest share of any split that some proxy may send to the canary Service, in 1/10 000. All of it while
-    /// a counted proxy has not told what it serves.
+    /// The largest share of a listed split that some proxy may send to the pods of `hash`, in 1/10 000. All of it
+    /// while a counted proxy has not told what it serves; at least 1 where another split reaches them, because
+    /// nothing is known of how much that is.
     #[must_use]
-    pub fn largest_canary_share(&self) -> u32 {
+    pub fn largest_share(&self, hash: &str) -> u32 {
         if self.facts.proxies.iter().any(|proxy| !proxy.known) {
             return 10_000;
         }
-        let canary = self.route.name(&self.route.canary_service);
-        let share = |served: &Served| -> u32 {
-            served.arms.iter().filter(|arm| arm.service == canary).map(|arm| arm.share).sum()
+        let share = |split: &&Split| -> u32 {
+            let contents = split.views.iter().filter_map(|view| view.served.as_ref());
+            contents.map(|served| served.share_of(hash)).max().unwrap_or(0)
         };
-        let contents =
-            self.reaching.iter().flat_map(|split| &split.views).filter_map(|it| it.served.as_ref());
-        contents.map(share).max().unwrap_or(0)
+        let listed = self.listed.iter().map(share).max().unwrap_or(0);
+        let elsewhere = self.reaching.iter().map(share).any(|share| share > 0);
+        listed.max(u32::from(elsewhere))
     }
 
     /// Requests under way to the pods of `hash`, or `None` while a counted proxy has not told what it serves.
@@ -248,6 +249,11 @@ impl Route {
 }
 
 impl Served {
+    /// The share of the arms that hold pods of `hash`.
+    fn share_of(&self, hash: &str) -> u32 {
+        self.arms.iter().filter(|arm| arm.endpoints.contains_key(hash)).map(|arm| arm.share).sum()
+    }
+
     fn gives(&self, mapping: &ObjectName) -> bool {
         self.arms.iter().any(|arm| arm.mapping == *mapping)
     }

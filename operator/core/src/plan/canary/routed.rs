@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::fleet::{Blind, Fleet};
+use super::Scene;
 use crate::mapping;
+use crate::replicas::Carried;
 use crate::spec::MappingRouting;
 use crate::traffic::{Fold, Route};
+use crate::weight::Weight;
 use crate::world::{Mapping, Service, World};
 
 /// The routes of a Rollout with traffic routing.
@@ -95,6 +98,30 @@ impl<'w> Routed<'w> {
     /// The fold; `Err` where nobody is asked.
     pub(super) fn fold(&self) -> Result<Fold<'_>, Blind<'w>> {
         self.fleet.fold()
+    }
+
+    /// What proxies may send to each version now. `settled`: where nobody reports back, the last change has had its
+    /// time.
+    pub(super) fn carried(&self, scene: &Scene<'_>, settled: bool) -> Carried {
+        let share = |hash: Option<&str>| match (self.fold(), hash) {
+            (_, None) => Weight::ZERO,
+            (Ok(fold), Some(hash)) => Weight::of_share(fold.largest_share(hash)),
+            (Err(Blind::Unknown(_)), Some(_)) => Weight::FULL,
+            (Err(Blind::NotConfigured), Some(hash)) => self.assumed(hash, settled),
+        };
+        Carried {
+            canary: share(Some(&scene.hash)),
+            stable: share(scene.stable.map(|stable| stable.hash.as_str())),
+        }
+    }
+
+    /// What a data plane that does not report back is taken to send to a version.
+    fn assumed(&self, hash: &str, settled: bool) -> Weight {
+        let written = Weight::clamped(self.written());
+        let by_service = |selects: bool, weight: Weight| if selects { weight } else { Weight::ZERO };
+        let canary = by_service(self.canary_hash() == Some(hash), written);
+        let rest = if settled { written.rest() } else { Weight::FULL };
+        canary.max(by_service(self.stable_hash() == Some(hash), rest))
     }
 
     /// What is written, in words that change whenever a weight or a selector does.

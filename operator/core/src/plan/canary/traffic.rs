@@ -11,7 +11,7 @@ use super::mappings;
 use super::routed::Routed;
 use super::services;
 use super::verify::Confirmation;
-use crate::replicas;
+use crate::replicas::{self, Carried};
 use crate::weight::{Position, Weight};
 use crate::why::Why;
 use crate::world::ReplicaSet;
@@ -215,7 +215,7 @@ fn remove_canaries(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) {
 /// The pods that the canary should have at its step.
 fn wanted_canary(scene: &Scene<'_>, draft: &Draft) -> i32 {
     let position = Position::of(&draft.status);
-    replicas::routed::counts(scene.spec.replicas, scene.canary, &position).canary
+    replicas::routed::counts(scene.spec.replicas, scene.canary, &position, Carried::default()).canary
 }
 
 fn waiting_for_pods(set: &ReplicaSet, wanted: i32) -> Why {
