@@ -99,11 +99,11 @@ impl Invariants {
 /// No version shrinks below the pods that it needs for what some proxy may send it. (A smaller `spec.replicas` needs
 /// fewer.)
 fn keeps_what_it_is_sent(cluster: &Cluster, name: &str, to: i32) {
-    if cluster.data_plane.mode != Mode::Ready {
-        return;
-    }
     let hash = &cluster.replica_sets[name].hash;
     let replicas = i64::from(cluster.rollout().spec.replicas.unwrap_or(1));
+    if cluster.data_plane.mode != Mode::Ready || i64::from(to) >= replicas {
+        return;
+    }
     for (proxy, served) in contents(cluster) {
         let share: u32 =
             served.arms.iter().filter(|arm| arm.endpoints.contains_key(hash)).map(|arm| arm.share).sum();

@@ -94,7 +94,7 @@ fn a_proxy_that_has_not_told_agrees_to_nothing() {
     assert_eq!((poll.agreeing, poll.counted), (1, 2));
     assert_eq!(poll.waiting, [ObjectName::new("sluice", "p1")]);
     assert_eq!(fold.load("old"), None);
-    assert_eq!(fold.largest_canary_share(), 10_000);
+    assert_eq!(fold.largest_share("new"), 10_000);
 }
 
 #[test]
@@ -140,5 +140,5 @@ fn a_mapping_without_a_route_is_a_problem_and_not_agreement() {
 #[test]
 fn the_largest_share_of_any_proxy_decides_the_capacity() {
     let (facts, route) = (facts(&[&[serves(10)], &[serves(25), serves(10)]]), route());
-    assert_eq!(Fold::new(&facts, &route).largest_canary_share(), 2_500);
+    assert_eq!(Fold::new(&facts, &route).largest_share("new"), 2_500);
 }
