@@ -10,6 +10,7 @@
 //! | `revision` | the ReplicaSet of the template, and its number |
 //! | `reset` | another template or other steps start an update |
 //! | `commands` | what users write into the status: abort, retry, full promotion |
+//! | `window` | a rollback to a recent version |
 //! | `canary` | the moves of the strategy `canary` |
 //! | `fleet` | what the proxies serve |
 //! | `scaling`, `release`, `history` | sizes, scale-down, clean-up |
@@ -28,6 +29,7 @@ mod revision;
 mod scaling;
 mod scene;
 mod status;
+mod window;
 
 use chrono::{DateTime, Utc};
 use crds::rollout::RolloutStatus;

@@ -56,6 +56,8 @@ pub struct Spec {
     pub progress_deadline_abort: bool,
     /// How many old ReplicaSets without pods are kept.
     pub revision_history_limit: usize,
+    /// `rollbackWindow.revisions`: how far back a rollback skips the steps; `None`: never.
+    pub rollback_window: Option<usize>,
     /// The user's pause.
     pub paused: bool,
     /// How one version follows another.
@@ -87,6 +89,10 @@ impl Spec {
             progress_deadline: (deadline != NO_PROGRESS_DEADLINE).then(|| seconds(deadline)),
             progress_deadline_abort: spec.progress_deadline_abort,
             revision_history_limit: usize::try_from(history).unwrap_or_default(),
+            rollback_window: spec
+                .rollback_window
+                .as_ref()
+                .map(|window| usize::try_from(window.revisions).unwrap_or_default()),
             paused: spec.paused,
             strategy: Strategy::Canary(Canary::read(strategy)?),
         })

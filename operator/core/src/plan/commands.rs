@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use super::scene::Scene;
+use super::window;
 
 /// Turns a fresh command into a consistent status. Does nothing the second time.
 pub(super) fn obey(scene: &Scene<'_>, draft: &mut Draft) {
@@ -17,8 +18,11 @@ pub(super) fn obey(scene: &Scene<'_>, draft: &mut Draft) {
         status.controller_pause = false;
     } else if status.abort && status.aborted_at.is_none() {
         abort(scene, draft);
-    } else if !status.abort && status.aborted_at.is_some() {
+    } else if !status.abort {
         status.aborted_at = None;
+        if window::is_rollback(scene) {
+            status.current_step_index = scene.all_done();
+        }
     }
 }
 

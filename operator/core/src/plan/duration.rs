@@ -5,6 +5,7 @@ use crds::rollout::{PauseReason, RolloutStatus};
 
 use super::draft::Draft;
 use super::scene::Scene;
+use super::window;
 use crate::spec::Step;
 
 /// Keeps the times that belong to the transition from the recorded status to the one in the draft.
@@ -23,6 +24,8 @@ pub(super) fn record(scene: &Scene<'_>, draft: &mut Draft) {
     manual_pause(scene, &draft.status, &mut duration);
     let ended = if promoted_now && before.promote_full {
         Some(CompletionStatus::FastPromoted)
+    } else if promoted_now && window::is_rollback(scene) {
+        Some(CompletionStatus::RolledBack)
     } else if promoted_now {
         Some(CompletionStatus::Promoted)
     } else if new_template && back_to_stable && !after_abort {

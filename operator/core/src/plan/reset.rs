@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use super::scene::Scene;
+use super::window;
 use crate::why::Why;
 
 /// Resets the status if the template or the steps are not those it is about. True if it did: then nothing else is
@@ -14,7 +15,8 @@ pub(super) fn on_change(scene: &Scene<'_>, draft: &mut Draft) -> bool {
         return false;
     }
     let back_to_stable = status.stable_rs.as_deref() == Some(scene.hash.as_str());
-    let skips = back_to_stable && !same_template && status.current_pod_hash.is_some() && scene.steps() > 0;
+    let follows = !same_template && status.current_pod_hash.is_some() && scene.steps() > 0;
+    let rollback = window::is_rollback(scene);
     status.pause_conditions.clear();
     status.controller_pause = false;
     status.abort = false;
@@ -24,11 +26,14 @@ pub(super) fn on_change(scene: &Scene<'_>, draft: &mut Draft) -> bool {
     status.canary.current_background_analysis_run_status = None;
     status.canary.current_experiment = None;
     status.canary.step_plugin_statuses.clear();
-    status.current_step_index = if back_to_stable { scene.all_done() } else { scene.first_step() };
+    status.current_step_index =
+        if back_to_stable || rollback { scene.all_done() } else { scene.first_step() };
     status.current_pod_hash = Some(scene.hash.clone());
     status.current_step_hash = Some(scene.step_hash.clone());
-    if skips {
+    if follows && back_to_stable {
         draft.normal("SkipSteps", "Rollback to stable ReplicaSets".to_owned());
+    } else if follows && rollback && scene.new.is_some_and(|new| new.replicas > 0) {
+        draft.normal("SkipSteps", "Rollback to active ReplicaSets within RollbackWindow".to_owned());
     }
     draft.because(Why::Restarted { hash: scene.hash.clone() });
     true

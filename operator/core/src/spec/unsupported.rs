@@ -15,11 +15,6 @@ pub fn check(rollout: &Rollout) -> Result<(), Invalid> {
         (spec.workload_ref.is_some(), "spec.workloadRef", "write the pod template into spec.template"),
         (spec.strategy.blue_green.is_some(), "spec.strategy.blueGreen", "use spec.strategy.canary"),
         (
-            spec.rollback_window.is_some(),
-            "spec.rollbackWindow",
-            "remove it; a rollback then goes through the steps",
-        ),
-        (
             spec.restart_at.is_some() && spec.restart_at != restarted,
             "spec.restartAt",
             "remove it and change an annotation of the pod template",
@@ -137,7 +132,6 @@ mod tests {
     fn no_field_is_silently_ignored() {
         let canary = "/spec/strategy/canary";
         let table = [
-            ("/spec", "rollbackWindow", json!({"revisions": 2})),
             ("/spec", "restartAt", json!("2030-01-01T00:00:00Z")),
             (canary, "analysis", json!({"templates": [{"templateName": "t"}]})),
             (canary, "antiAffinity", json!({"requiredDuringSchedulingIgnoredDuringExecution": {}})),

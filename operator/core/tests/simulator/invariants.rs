@@ -108,7 +108,10 @@ fn keeps_what_it_is_sent(cluster: &Cluster, name: &str, to: i32) {
         let share: u32 =
             served.arms.iter().filter(|arm| arm.endpoints.contains_key(hash)).map(|arm| arm.share).sum();
         let need = (replicas * i64::from(share) + 9_999) / 10_000;
-        assert!(i64::from(to) >= need, "{name} shrinks to {to} while {proxy} may send it what {need} pods carry");
+        assert!(
+            i64::from(to) >= need,
+            "{name} shrinks to {to} while {proxy} may send it what {need} pods carry"
+        );
     }
 }
 

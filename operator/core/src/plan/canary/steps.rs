@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crds::rollout::{PauseCondition, PauseReason};
 
 use super::super::draft::Draft;
+use super::super::window;
 use super::Scene;
 use super::replica_sets::sizes;
 use super::services;
@@ -46,16 +47,22 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
         Some(Step::Pause(duration)) => pause(scene, position.step, duration, draft),
         None => {
             if full(scene, new, draft) && weighted(scene, target.percent(), draft) {
-                let reason = if draft.status.promote_full {
-                    "Full promotion requested".to_owned()
-                } else {
-                    format!("Completed all {} canary steps", scene.steps())
-                };
-                promote(scene, revision, &reason, draft);
+                promote(scene, revision, &reason(scene, draft), draft);
             }
         }
     }
     writing
+}
+
+/// Why the new version is promoted, in Argo's words.
+fn reason(scene: &Scene<'_>, draft: &Draft) -> String {
+    if draft.status.promote_full {
+        "Full promotion requested".to_owned()
+    } else if window::is_rollback(scene) {
+        "Rollback within window".to_owned()
+    } else {
+        format!("Completed all {} canary steps", scene.steps())
+    }
 }
 
 /// The commit point: from here on the new version is the stable one and the way is only forward.
