@@ -39,7 +39,7 @@ use self::scene::Scene;
 use crate::effect::Effect;
 use crate::spec::Strategy;
 use crate::why::Why;
-use crate::world::World;
+use crate::world::{ReplicaSet, World};
 
 /// What to do now, what to record, when to look again, and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,19 +84,33 @@ fn decide(scene: &Scene<'_>, draft: &mut Draft) {
     revision::default_replicas(scene, draft);
     let Some(new) = revision::new_replica_set(scene, draft) else { return };
     let revision = revision::number(scene, new, draft);
-    let restarted = reset::on_change(scene, draft);
-    if !restarted {
+    if reset::on_change(scene, draft) {
+        record(scene, revision, None, draft);
+        return;
+    }
+    commands::obey(scene, draft);
+    let writing = act(scene, new, revision, draft);
+    history::clean(scene, draft);
+    record(scene, revision, writing, draft);
+    if draft.out_of_time {
+        // Recorded alone: whatever else was planned may be what fails, again and again.
+        *draft = Draft::new(scene.world);
         commands::obey(scene, draft);
+        record(scene, revision, None, draft);
     }
+}
+
+/// The moves of the strategy. Returns the weight that the plan writes, if it writes one.
+fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> Option<i32> {
     match &scene.spec.strategy {
-        Strategy::Canary(canary) => {
-            let scene = canary::Scene::new(scene, canary);
-            let writing = if restarted { None } else { canary::act(&scene, new, revision, draft) };
-            canary::record(&scene, writing, draft);
-        }
+        Strategy::Canary(canary) => canary::act(&canary::Scene::new(scene, canary), new, revision, draft),
     }
-    if !restarted {
-        history::clean(scene, draft);
+}
+
+/// The status that goes with the moves.
+fn record(scene: &Scene<'_>, revision: i64, writing: Option<i32>, draft: &mut Draft) {
+    match &scene.spec.strategy {
+        Strategy::Canary(canary) => canary::record(&canary::Scene::new(scene, canary), writing, draft),
     }
     status::record(scene, revision, draft);
 }

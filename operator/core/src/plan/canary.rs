@@ -8,6 +8,7 @@
 //! | `drift` | a weight that somebody else set |
 //! | `routed`, `verify` | what is written and whether it is served |
 //! | `replica_sets` | sizes |
+//! | `watchdog` | a canary that dies during a pause |
 
 mod drift;
 mod mappings;
@@ -18,6 +19,7 @@ mod stage;
 mod steps;
 mod traffic;
 mod verify;
+mod watchdog;
 
 use std::ops::Deref;
 
@@ -60,7 +62,8 @@ pub(super) fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mu
     stage::act(scene, new, revision, draft)
 }
 
-/// Records the weights, and whether they are served. `writing` is what [`act`] returned.
+/// Records the weights, whether they are served, and whether the canary lives. `writing` is what [`act`] returned.
 pub(super) fn record(scene: &Scene<'_>, writing: Option<i32>, draft: &mut Draft) {
     verify::record_weights(scene, writing, draft);
+    watchdog::record(scene, draft);
 }

@@ -17,6 +17,10 @@ pub(super) struct Draft {
     pub(super) status: RolloutStatus,
     /// The stable ReplicaSet is gone in the middle of an update: what the user is told.
     pub(super) stable_gone: Option<String>,
+    /// A deadline has just passed.
+    pub(super) out_of_time: bool,
+    /// Why this plan aborts the update.
+    pub(super) abort_reason: Option<String>,
     /// Somebody else set a weight, and it rests: what the user is told.
     pub(super) overwritten: Option<String>,
     effects: Vec<Effect>,
@@ -44,6 +48,8 @@ impl Draft {
             status: world.rollout.status.clone().unwrap_or_default(),
             stable_gone: None,
             overwritten: None,
+            out_of_time: false,
+            abort_reason: None,
             effects: Vec::new(),
             replica_sets: BTreeMap::new(),
             events: Vec::new(),

@@ -18,7 +18,7 @@ const STABLE_GONE: &str = "StableReplicaSetMissing";
 /// Completes the status of a Rollout whose spec is valid.
 pub(super) fn record(scene: &Scene<'_>, revision: i64, draft: &mut Draft) {
     counts(scene, &mut draft.status);
-    for transition in derive_conditions(scene, revision, None, draft) {
+    for transition in derive_conditions(scene, revision, draft) {
         match transition {
             Transition::NotCompleted => not_completed(scene, revision, draft),
             Transition::Aborted { message } => draft.warning(reason::ABORTED, message),
@@ -43,18 +43,13 @@ pub(super) fn record_invalid(world: &World, stamp: DateTime<Utc>, message: &str,
     summarise(&world.rollout, &mut draft.status);
 }
 
-fn derive_conditions(
-    scene: &Scene<'_>,
-    revision: i64,
-    abort_reason: Option<&str>,
-    draft: &mut Draft,
-) -> Vec<Transition> {
+fn derive_conditions(scene: &Scene<'_>, revision: i64, draft: &mut Draft) -> Vec<Transition> {
     let observed = Observed {
         rollout: &scene.world.rollout,
         spec: scene.spec,
         replica_set: scene.new.map(|new| new.name.as_str()),
         revision,
-        abort_reason,
+        abort_reason: draft.abort_reason.as_deref(),
         failure: draft.stable_gone.as_deref().or_else(|| scene.new?.status.failure.as_deref()),
         waiting: draft.waits_for_release(),
         now: scene.stamp(),
@@ -82,13 +77,15 @@ fn not_completed(scene: &Scene<'_>, revision: i64, draft: &mut Draft) {
 
 /// The deadline passed: with `progressDeadlineAbort` that aborts an update, which the next plan carries out.
 fn timed_out(scene: &Scene<'_>, revision: i64, message: String, draft: &mut Draft) {
+    draft.out_of_time = true;
     let promoted = draft.status.stable_rs.as_deref() == Some(scene.hash.as_str());
     if !scene.spec.progress_deadline_abort || promoted {
         draft.warning(reason::TIMED_OUT, message);
         return;
     }
     commands::abort(scene, draft);
-    for transition in derive_conditions(scene, revision, Some(&message), draft) {
+    draft.abort_reason = Some(message);
+    for transition in derive_conditions(scene, revision, draft) {
         if let Transition::Aborted { message } = transition {
             draft.warning(reason::ABORTED, message);
         }
