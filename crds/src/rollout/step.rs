@@ -74,7 +74,7 @@ pub struct SetHeaderRoute {
     /// Name of the route; must be one of `trafficRouting.managedRoutes`.
     #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// All must match. Empty = remove the route.
+    /// Any may match. Empty = remove the route.
     #[serde(
         rename = "match",
         default,

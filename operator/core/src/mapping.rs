@@ -5,12 +5,14 @@
 //! Mappings for a Host, and belongs to the Rollout, so that it goes with it (reference §3.2, §3.9).
 
 mod labels;
+mod route;
 pub mod service;
 
 use crds::contract::CANARY_MAPPING_SUFFIX;
 use serde_json::{Map, Value, json};
 
 use self::service::ServiceAddress;
+use crate::spec::ManagedRoute;
 use crate::weight::Weight;
 
 /// Longest part of the base's name in that of its canary Mapping, in bytes; with the suffix that is 253, the most
@@ -30,16 +32,44 @@ pub struct Canary<'a> {
     pub stable_service: &'a str,
     /// The Service that the copy sends to.
     pub canary_service: &'a str,
-    /// The share of the copy.
-    pub weight: Weight,
+    /// What the copy is for.
+    pub part: Part<'a>,
+}
+
+/// What a copy of a base Mapping is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// This share of the base's requests.
+    Share(Weight),
+    /// The requests of a managed route.
+    Route {
+        /// The route.
+        route: &'a ManagedRoute,
+        /// Which of its conditions; each has a copy of its own.
+        index: usize,
+    },
+}
+
+impl Part<'_> {
+    /// The name of the copy. A base's name that is too long is cut.
+    #[must_use]
+    pub fn name(&self, base: &str) -> String {
+        match self {
+            Self::Share(_) => canary_name(base),
+            Self::Route { route, index } => route::name(base, &route.name, *index),
+        }
+    }
 }
 
 /// `<base>-canary`, the base cut to 246 bytes.
 #[must_use]
 pub fn canary_name(base: &str) -> String {
-    let end =
-        (0..=NAME_LENGTH.min(base.len())).rev().find(|end| base.is_char_boundary(*end)).unwrap_or_default();
-    format!("{}{CANARY_MAPPING_SUFFIX}", &base[..end])
+    format!("{}{CANARY_MAPPING_SUFFIX}", cut(base, NAME_LENGTH))
+}
+
+/// The beginning of a name, at most so many bytes.
+fn cut(name: &str, length: usize) -> &str {
+    &name[..name.floor_char_boundary(length)]
 }
 
 /// The object to POST, or with `existing` to PUT: then everything of it that is not ours stays as it is, and the
@@ -53,7 +83,7 @@ pub fn wanted(base: &Value, existing: Option<&Value>, canary: &Canary<'_>) -> Op
             "apiVersion": base["apiVersion"],
             "kind": base["kind"],
             "metadata": {
-                "name": canary_name(base["metadata"]["name"].as_str().unwrap_or_default()),
+                "name": canary.part.name(base["metadata"]["name"].as_str().unwrap_or_default()),
                 "namespace": canary.namespace,
             },
         })
@@ -67,7 +97,7 @@ pub fn wanted(base: &Value, existing: Option<&Value>, canary: &Canary<'_>) -> Op
     Some(object)
 }
 
-/// The base's spec with another Service and a weight.
+/// The base's spec with another Service, and what the part asks for.
 fn spec(base: &Value, canary: &Canary<'_>) -> Option<Value> {
     let service = base["spec"]["service"].as_str()?;
     let address = ServiceAddress::parse(service)?;
@@ -77,7 +107,12 @@ fn spec(base: &Value, canary: &Canary<'_>) -> Option<Value> {
     let mut spec = base["spec"].clone();
     let fields = spec.as_object_mut()?;
     fields.insert("service".to_owned(), json!(address.with_name(canary.canary_service)));
-    fields.insert("weight".to_owned(), json!(canary.weight.percent()));
+    match canary.part {
+        Part::Share(weight) => {
+            fields.insert("weight".to_owned(), json!(weight.percent()));
+        }
+        Part::Route { route, index } => route::restrict(fields, route.action, route.conditions.get(index)?),
+    }
     Some(spec)
 }
 
@@ -111,7 +146,7 @@ mod tests {
         namespace: "prod",
         stable_service: "shop-stable",
         canary_service: "shop-canary",
-        weight: Weight::ZERO,
+        part: Part::Share(Weight::ZERO),
     };
 
     fn base() -> Value {
@@ -132,7 +167,8 @@ mod tests {
 
     #[test]
     fn the_copy_has_every_field_of_the_base_and_belongs_to_the_rollout() {
-        let wanted = wanted(&base(), None, &Canary { weight: Weight::clamped(30), ..CANARY }).unwrap();
+        let wanted =
+            wanted(&base(), None, &Canary { part: Part::Share(Weight::clamped(30)), ..CANARY }).unwrap();
         assert_eq!(
             wanted,
             json!({

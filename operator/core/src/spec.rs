@@ -7,6 +7,7 @@
 mod amount;
 mod canary;
 mod invalid;
+mod managed_route;
 mod selector;
 mod step;
 pub mod unsupported;
@@ -18,6 +19,7 @@ use crds::rollout::Rollout;
 pub use self::amount::Amount;
 pub use self::canary::{Canary, Confirm, MappingRouting, Routing};
 pub use self::invalid::{Invalid, Problem};
+pub use self::managed_route::{Action, Condition, ManagedRoute, Text};
 pub use self::selector::Selector;
 pub use self::step::{CanaryScale, Step};
 

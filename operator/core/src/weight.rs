@@ -8,7 +8,7 @@ use std::fmt;
 
 use crds::rollout::RolloutStatus;
 
-use crate::spec::{Canary, CanaryScale, Step};
+use crate::spec::{Canary, CanaryScale, ManagedRoute, Step};
 
 /// A share of the traffic or of the pods, in percent. Never more than 100.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,7 +118,7 @@ pub fn set_weight(canary: &Canary, position: &Position) -> Weight {
     until(canary, position)
         .find_map(|step| match step {
             Step::SetWeight(weight) => Some(*weight),
-            Step::Pause(_) | Step::SetCanaryScale(_) => None,
+            Step::Pause(_) | Step::SetCanaryScale(_) | Step::SetRoute(_) => None,
         })
         .unwrap_or(Weight::ZERO)
 }
@@ -136,7 +136,7 @@ pub fn canary_scale(canary: &Canary, position: &Position) -> Option<CanaryScale>
     until(canary, position)
         .find_map(|step| match step {
             Step::SetCanaryScale(scale) => Some(*scale),
-            Step::SetWeight(_) | Step::Pause(_) => None,
+            Step::SetWeight(_) | Step::Pause(_) | Step::SetRoute(_) => None,
         })
         .filter(|scale| *scale != CanaryScale::MatchTrafficWeight)
 }
@@ -152,6 +152,26 @@ pub fn canary_size(canary: &Canary, position: &Position) -> CanarySize {
         Some(CanaryScale::Weight(weight)) => CanarySize::Weight(weight),
         Some(CanaryScale::MatchTrafficWeight) | None => CanarySize::Weight(set_weight(canary, position)),
     }
+}
+
+/// The managed routes that exist at this position: what the last step of each name at or before the current one says,
+/// in the order of those steps. None after an abort, and none once no step decides.
+#[must_use]
+pub fn managed_routes<'a>(canary: &'a Canary, position: &Position) -> Vec<&'a ManagedRoute> {
+    let mut routes: Vec<&ManagedRoute> = Vec::new();
+    if position.aborted || position.full {
+        return routes;
+    }
+    for step in until(canary, position) {
+        if let Step::SetRoute(route) = step
+            && !routes.iter().any(|later| later.name == route.name)
+        {
+            routes.push(route);
+        }
+    }
+    routes.retain(|route| !route.conditions.is_empty());
+    routes.reverse();
+    routes
 }
 
 /// The steps from the current one backwards.

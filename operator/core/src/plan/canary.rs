@@ -5,12 +5,14 @@
 //! | `stage` | first deploy, update, abort, end of a promotion |
 //! | `steps` | one step after the other, then the promotion |
 //! | `traffic`, `services`, `mappings` | weights and selectors, in the order that loses no request |
+//! | `managed` | header and mirror routes of the steps |
 //! | `drift` | a weight that somebody else set |
 //! | `routed`, `verify` | what is written and whether it is served |
 //! | `replica_sets` | sizes |
 //! | `watchdog` | a canary that dies during a pause |
 
 mod drift;
+mod managed;
 mod mappings;
 mod replica_sets;
 mod routed;
@@ -41,7 +43,7 @@ pub(super) struct Scene<'w> {
 impl<'w> Scene<'w> {
     pub(super) fn new(common: &'w scene::Scene<'w>, canary: &'w Canary) -> Self {
         let routed = match &canary.routing {
-            Routing::Mappings(routing) => Some(Routed::new(common.world, routing)),
+            Routing::Mappings(routing) => Some(Routed::new(common, canary, routing)),
             Routing::Replicas { .. } => None,
         };
         Self { common, canary, routed }

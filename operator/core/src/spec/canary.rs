@@ -5,7 +5,7 @@ use crds::rollout::{CanaryStrategy, ReplicaProgressThreshold, TrafficRouting};
 
 use super::{
     Amount, DEFAULT_DRAIN_DEADLINE_SECONDS, DEFAULT_SCALE_DOWN_DELAY_SECONDS, DEFAULT_SETTLE_SECONDS,
-    DEFAULT_WARN_AFTER_SECONDS, Invalid, Step, seconds, validate,
+    DEFAULT_WARN_AFTER_SECONDS, Invalid, ManagedRoute, Step, seconds, validate,
 };
 
 /// `spec.strategy.canary`.
@@ -69,6 +69,16 @@ impl Canary {
                 written => Some(delay(written)),
             },
             routing,
+        })
+    }
+}
+
+impl Canary {
+    /// Every managed route that some step sets.
+    pub fn managed_routes(&self) -> impl Iterator<Item = &ManagedRoute> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::SetRoute(route) => Some(route),
+            Step::SetWeight(_) | Step::Pause(_) | Step::SetCanaryScale(_) => None,
         })
     }
 }

@@ -3,12 +3,12 @@
 use chrono::TimeDelta;
 use crds::rollout::{CanaryStep, SetCanaryScale};
 
-use super::{Invalid, unsupported, validate};
+use super::{Invalid, ManagedRoute, unsupported, validate};
 use crate::duration;
 use crate::weight::Weight;
 
 /// One step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The canary gets this share of the traffic.
     SetWeight(Weight),
@@ -16,6 +16,8 @@ pub enum Step {
     Pause(Option<TimeDelta>),
     /// The canary gets a size of its own.
     SetCanaryScale(CanaryScale),
+    /// Requests that match get a route of their own, or lose it.
+    SetRoute(ManagedRoute),
 }
 
 /// How many pods the canary has, apart from its weight.
@@ -44,6 +46,12 @@ impl Step {
         }
         if let Some(scale) = &step.set_canary_scale {
             return CanaryScale::read(index, scale).map(Self::SetCanaryScale);
+        }
+        if let Some(route) = &step.set_header_route {
+            return Ok(Self::SetRoute(ManagedRoute::headers(route)));
+        }
+        if let Some(route) = &step.set_mirror_route {
+            return Ok(Self::SetRoute(ManagedRoute::mirror(route)));
         }
         Err(unsupported::step(index))
     }

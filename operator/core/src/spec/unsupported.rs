@@ -51,13 +51,22 @@ fn canary(canary: &CanaryStrategy) -> Result<(), Invalid> {
 fn steps(step: &CanaryStep) -> Option<Invalid> {
     let scale_with_more =
         step.set_canary_scale.is_some() && (step.set_weight.is_some() || step.pause.is_some());
+    let kinds = [
+        step.set_weight.is_some() || step.pause.is_some() || step.set_canary_scale.is_some(),
+        step.set_header_route.is_some(),
+        step.set_mirror_route.is_some(),
+    ];
+    let route_with_more = kinds.iter().filter(|set| **set).count() > 1;
     first(&[
         (step.analysis.is_some(), "analysis", "use a pause step"),
         (step.experiment.is_some(), "experiment", "remove the step"),
-        (step.set_header_route.is_some(), "setHeaderRoute", "remove the step"),
-        (step.set_mirror_route.is_some(), "setMirrorRoute", "remove the step"),
         (step.plugin.is_some(), "plugin", "remove the step"),
         (scale_with_more, "setCanaryScale", "make it a step of its own"),
+        (
+            route_with_more,
+            if step.set_header_route.is_some() { "setHeaderRoute" } else { "setMirrorRoute" },
+            "make it a step of its own",
+        ),
     ])
 }
 
@@ -140,9 +149,9 @@ mod tests {
             (canary, "steps", json!([{"analysis": {"templates": []}}])),
             (canary, "steps", json!([{"experiment": {"templates": []}}])),
             (canary, "steps", json!([{"plugin": {"name": "a/b"}}])),
-            (canary, "steps", json!([{"setHeaderRoute": {"name": "h"}}])),
-            (canary, "steps", json!([{"setMirrorRoute": {"name": "m"}}])),
             (canary, "steps", json!([{"setWeight": 5, "setCanaryScale": {"replicas": 2}}])),
+            (canary, "steps", json!([{"setWeight": 5, "setHeaderRoute": {"name": "h"}}])),
+            (canary, "steps", json!([{"pause": {}, "setMirrorRoute": {"name": "m"}}])),
             (canary, "trafficRouting", json!({"istio": {"virtualService": {"name": "v"}}})),
             (canary, "trafficRouting", json!({"plugins": {"argoproj-labs/gatewayAPI": {}}})),
             (canary, "trafficRouting", json!({})),

@@ -121,6 +121,45 @@ impl<'a> Fold<'a> {
         })
     }
 
+    /// Whether the Mappings of managed routes are served as they are: those that send, by an arm that holds only pods
+    /// of `hash`, one of them ready; mirrors, in that every listed split is compiled with them.
+    #[must_use]
+    pub fn routes_served(&self, sending: &BTreeSet<&str>, mirrors: &BTreeSet<&str>, hash: &str) -> Poll {
+        let sends = |served: &Served, name: &ObjectName| {
+            let mut own = served.arms.iter().filter(|arm| arm.mapping == *name);
+            own.any(|arm| arm.share > 0 && holds_exactly(arm, hash, 1))
+        };
+        let compiled = |served: &Served, name: &ObjectName| {
+            served.versions.iter().any(|version| version.kind == "Mapping" && version.object == *name)
+        };
+        let of = |name: &ObjectName| {
+            let splits = self.reaching.iter().filter(|split| arms(split).any(|arm| arm.mapping == *name));
+            splits.copied().collect::<Vec<_>>()
+        };
+        let sending: Vec<_> =
+            sending.iter().map(|name| self.route.name(name)).map(|it| (of(&it), it)).collect();
+        let mirrors: Vec<_> = mirrors.iter().map(|name| self.route.name(name)).collect();
+        self.count(|id| {
+            let every = |splits: &[&Split], holds: &dyn Fn(&Served) -> bool| {
+                let fresh = |served: Option<&Served>| served.is_some_and(|it| self.fresh(it) && holds(it));
+                !splits.is_empty() && splits.iter().all(|split| split.every_content(id, fresh))
+            };
+            sending.iter().all(|(splits, name)| every(splits, &|served| sends(served, name)))
+                && mirrors.iter().all(|name| every(&self.listed, &|served| compiled(served, name)))
+        })
+    }
+
+    /// Whether no counted proxy sends anything by the Mappings of these names.
+    #[must_use]
+    pub fn serves_none(&self, names: &BTreeSet<String>) -> Poll {
+        let sends = |arm: &Arm| {
+            arm.share > 0
+                && arm.mapping.namespace == self.route.namespace
+                && names.contains(&arm.mapping.name)
+        };
+        self.poll(&self.reaching, |served| served.is_none_or(|served| !served.arms.iter().any(sends)))
+    }
+
     /// Whether the canary Mappings are gone from every split.
     #[must_use]
     pub fn canary_arms_gone(&self) -> Poll {
@@ -169,16 +208,14 @@ impl<'a> Fold<'a> {
     }
 
     fn poll(&self, splits: &[&Split], holds: impl Fn(Option<&Served>) -> bool) -> Poll {
-        let agrees = |split: &Split, id: &String| {
-            let mut own = split.views.iter().filter(|view| view.proxies.contains(id)).peekable();
-            if own.peek().is_none() {
-                return holds(None);
-            }
-            own.all(|view| holds(view.served.as_ref()))
-        };
+        self.count(|id| splits.iter().all(|split| split.every_content(id, &holds)))
+    }
+
+    /// Asks every counted proxy, by id. One that has not told what it serves agrees to nothing.
+    fn count(&self, agrees: impl Fn(&str) -> bool) -> Poll {
         let mut poll = Poll { counted: self.facts.proxies.len(), ..Poll::default() };
         for proxy in &self.facts.proxies {
-            if proxy.known && splits.iter().all(|split| agrees(split, &proxy.id)) {
+            if proxy.known && agrees(&proxy.id) {
                 poll.agreeing += 1;
             } else {
                 poll.waiting.push(proxy.pod.clone());
@@ -245,6 +282,17 @@ impl Route {
     fn reaches(&self, arm: &Arm) -> bool {
         arm.service.namespace == self.namespace
             && [&self.stable_service, &self.canary_service].contains(&&arm.service.name)
+    }
+}
+
+impl Split {
+    /// Whether every content that a proxy serves of it, or may, is so. A proxy that does not have it serves nothing.
+    fn every_content(&self, proxy: &str, holds: impl Fn(Option<&Served>) -> bool) -> bool {
+        let mut own = self.views.iter().filter(|view| view.proxies.iter().any(|id| id == proxy)).peekable();
+        if own.peek().is_none() {
+            return holds(None);
+        }
+        own.all(|view| holds(view.served.as_ref()))
     }
 }
 

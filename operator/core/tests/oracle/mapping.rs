@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::DateTime;
 use crds::contract::MANAGED_BY_ANNOTATION;
 use crds::rollout::Rollout;
-use operator_core::mapping::{self, Canary, canary_name};
+use operator_core::mapping::{self, Canary, Part, canary_name};
 use operator_core::references;
 use operator_core::spec::{Invalid, Spec};
 use operator_core::traffic::Traffic;
@@ -92,7 +92,7 @@ fn set_weight(row: &Value, weight: Weight, objects: &mut BTreeMap<String, Value>
             namespace: "prod",
             stable_service: row["stable_service"].as_str().unwrap_or_default(),
             canary_service: row["canary_service"].as_str().unwrap_or_default(),
-            weight,
+            part: Part::Share(weight),
         };
         let copy = canary_name(name);
         if let Some(wanted) = mapping::wanted(&objects[name], objects.get(&copy), &canary) {

@@ -154,17 +154,25 @@ impl Cluster {
     /// Compiles all Mappings and sends the result.
     pub(crate) fn run_data_plane(&mut self) {
         let mut groups: BTreeMap<String, Vec<(&String, &Value)>> = BTreeMap::new();
-        for (name, mapping) in &self.mappings {
+        let (mirrors, routes): (Vec<_>, Vec<_>) =
+            self.mappings.iter().partition(|(_, mapping)| mapping["spec"]["shadow"] == true);
+        for (name, mapping) in routes {
             let spec = &mapping["spec"];
-            let key = format!(
-                "{}{}",
-                spec["hostname"].as_str().unwrap_or("*"),
-                spec["prefix"].as_str().unwrap_or("/")
-            );
+            let mut key = address(mapping);
+            for condition in ["headers", "regex_headers", "method"] {
+                if let Some(condition) = spec.get(condition) {
+                    key.push_str(&condition.to_string());
+                }
+            }
             groups.entry(key).or_default().push((name, mapping));
         }
-        let content = groups.into_iter().map(|(key, group)| (key, self.split(&group))).collect();
-        self.data_plane.send(content);
+        let content = groups.into_iter().map(|(key, group)| {
+            let mut served = self.split(&group);
+            let mirrors = mirrors.iter().filter(|(_, mapping)| address(mapping) == address(group[0].1));
+            served.versions.extend(mirrors.map(|(_, mapping)| version("Mapping", mapping)));
+            (key, served)
+        });
+        self.data_plane.send(content.collect());
     }
 
     fn split(&self, group: &[(&String, &Value)]) -> Served {
@@ -192,6 +200,12 @@ impl Cluster {
             .collect();
         Served { arms, versions }
     }
+}
+
+/// Host and path of a Mapping.
+fn address(mapping: &Value) -> String {
+    let text = |field: &str, default: &str| mapping["spec"][field].as_str().unwrap_or(default).to_owned();
+    text("hostname", "*") + &text("prefix", "/")
 }
 
 /// The name in a Mapping's `service`.

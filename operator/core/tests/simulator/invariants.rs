@@ -61,7 +61,7 @@ impl Invariants {
                 }
             }
             Effect::CreateMapping { manifest, .. } => {
-                if weight(manifest) > 0 {
+                if weight(manifest) > 0 && manifest["spec"]["shadow"] != true {
                     canary_carries(cluster, weight(manifest));
                 }
             }

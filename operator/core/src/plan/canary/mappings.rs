@@ -6,7 +6,7 @@ use super::super::draft::Draft;
 use super::Scene;
 use super::routed::{Canary, Routed};
 use crate::effect::{Effect, Target};
-use crate::mapping;
+use crate::mapping::{self, Part};
 use crate::weight::Weight;
 use crate::why::Why;
 use crate::world::Mapping;
@@ -18,7 +18,7 @@ const WEIGHT_UPDATE: &str = "CanaryMappingWeightUpdate";
 pub(super) fn create(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) {
     for (base, canary) in &routed.canaries {
         let (None, Some(base)) = (canary.existing, scene.world.mapping(base)) else { continue };
-        if let Some(manifest) = wanted(scene, routed, base, None, 0) {
+        if let Some(manifest) = wanted(scene, routed, base, None, Part::Share(Weight::ZERO)) {
             draft.effect(Effect::CreateMapping { name: canary.name.clone(), manifest });
         }
     }
@@ -50,7 +50,8 @@ pub(super) fn delete_all(routed: &Routed<'_>, draft: &mut Draft) {
     }
 }
 
-/// Deletes the canary Mappings of base Mappings that the spec no longer lists.
+/// Deletes what this Rollout made and no longer wants: canary Mappings of base Mappings that the spec does not list any
+/// more, and Mappings of managed routes that no step sets.
 pub(super) fn delete_leftovers(scene: &Scene<'_>, draft: &mut Draft) {
     let leftover = match &scene.routed {
         Some(routed) => routed.leftover.clone(),
@@ -76,13 +77,33 @@ fn delete(name: &str, mapping: &Mapping, draft: &mut Draft) {
 
 fn write(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft, weight: impl Fn(i32) -> i32) {
     for (base, canary) in &routed.canaries {
-        let (Some(existing), Some(base)) = (canary.existing, scene.world.mapping(base)) else { continue };
-        let manifest = wanted(scene, routed, base, Some(existing), weight(canary.weight()));
-        let Some(manifest) = manifest.filter(|it| *it != existing.object && !existing.deleting) else {
-            continue;
-        };
-        draft.effect(Effect::UpdateMapping { target: target_of(&canary.name, existing), manifest });
+        if canary.existing.is_some() {
+            let part = Part::Share(Weight::clamped(weight(canary.weight())));
+            put(scene, routed, (base, &canary.name, canary.existing), part, draft);
+        }
     }
+}
+
+/// Creates a copy of a base Mapping, or makes it what it should be: (the base's name, the copy's, the copy if it
+/// exists). True if there is something to write.
+pub(super) fn put(
+    scene: &Scene<'_>,
+    routed: &Routed<'_>,
+    (base, name, existing): (&str, &str, Option<&Mapping>),
+    part: Part<'_>,
+    draft: &mut Draft,
+) -> bool {
+    let manifest = scene.world.mapping(base).and_then(|base| wanted(scene, routed, base, existing, part));
+    let Some(manifest) = manifest else { return false };
+    match existing {
+        None => draft.effect(Effect::CreateMapping { name: name.to_owned(), manifest }),
+        Some(existing) if existing.object == manifest => return false,
+        Some(existing) if existing.deleting => {}
+        Some(existing) => {
+            draft.effect(Effect::UpdateMapping { target: target_of(name, existing), manifest });
+        }
+    }
+    true
 }
 
 /// The object to write; `None` if the base does not send to the stable Service, which is an invalid spec.
@@ -91,7 +112,7 @@ fn wanted(
     routed: &Routed<'_>,
     base: &Mapping,
     existing: Option<&Mapping>,
-    weight: i32,
+    part: Part<'_>,
 ) -> Option<Value> {
     let rollout = scene.rollout();
     let canary = mapping::Canary {
@@ -100,7 +121,7 @@ fn wanted(
         namespace: scene.world.rollout.metadata.namespace.as_deref().unwrap_or_default(),
         stable_service: &routed.routing.stable_service,
         canary_service: &routed.routing.canary_service,
-        weight: Weight::clamped(weight),
+        part,
     };
     mapping::wanted(&base.object, existing.map(|existing| &existing.object), &canary)
 }

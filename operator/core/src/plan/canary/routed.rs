@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::fleet::{Blind, Fleet};
+use super::super::scene;
 use super::Scene;
+use super::managed::{self, RouteMapping};
 use crate::mapping;
 use crate::replicas::Carried;
-use crate::spec::MappingRouting;
+use crate::spec::{self, MappingRouting};
 use crate::traffic::{Fold, Route};
 use crate::weight::Weight;
-use crate::world::{Mapping, Service, World};
+use crate::world::{Mapping, ReplicaSet, Service, World};
 
 /// The routes of a Rollout with traffic routing.
 #[derive(Debug)]
@@ -19,7 +21,10 @@ pub(super) struct Routed<'w> {
     pub(super) canary_service: Option<&'w Service>,
     /// Listed base Mapping → its canary Mapping, if it exists.
     pub(super) canaries: BTreeMap<&'w str, Canary<'w>>,
-    /// Canary Mappings of this Rollout whose base Mapping is no longer listed.
+    /// The Mappings of the managed routes that are wanted now, by name.
+    pub(super) routes: BTreeMap<String, RouteMapping<'w>>,
+    /// Mappings of this Rollout that are not wanted: of base Mappings that are no longer listed, of routes that no
+    /// step sets.
     pub(super) leftover: Vec<(&'w str, &'w Mapping)>,
     pub(super) fleet: Fleet<'w>,
 }
@@ -41,7 +46,21 @@ impl Canary<'_> {
 }
 
 impl<'w> Routed<'w> {
-    pub(super) fn new(world: &'w World, routing: &'w MappingRouting) -> Self {
+    pub(super) fn new(
+        scene: &'w scene::Scene<'w>,
+        canary: &'w spec::Canary,
+        routing: &'w MappingRouting,
+    ) -> Self {
+        let world = scene.world;
+        let canary_service = world.service(&routing.canary_service);
+        // Without a pod behind the canary Service these requests would fail.
+        let works = |new: &&ReplicaSet| {
+            new.status.available > 0 && canary_service.and_then(Service::hash) == Some(&new.hash)
+        };
+        let routes = match scene.new.filter(works) {
+            Some(_) => managed::wanted(world, canary, routing),
+            None => BTreeMap::new(),
+        };
         let canary = |base: &String| {
             let name = mapping::canary_name(base);
             let existing = world.canary_mappings.get(&name);
@@ -53,15 +72,18 @@ impl<'w> Routed<'w> {
         let leftover = world
             .canary_mappings
             .iter()
-            .filter(|(name, mapping)| mapping.owned && !listed.contains(name.as_str()))
+            .filter(|(name, mapping)| {
+                mapping.owned && !listed.contains(name.as_str()) && !routes.contains_key(name.as_str())
+            })
             .map(|(name, mapping)| (name.as_str(), mapping))
             .collect();
-        let route = route(world, routing, &canaries);
+        let route = route(world, routing, &canaries, &routes);
         Self {
             routing,
             stable_service: world.service(&routing.stable_service),
-            canary_service: world.service(&routing.canary_service),
+            canary_service,
             canaries,
+            routes,
             leftover,
             fleet: Fleet::new(world, route, routing.confirm),
         }
@@ -124,18 +146,25 @@ impl<'w> Routed<'w> {
         canary.max(by_service(self.stable_hash() == Some(hash), rest))
     }
 
-    /// What is written, in words that change whenever a weight or a selector does.
+    /// What is written, in words that change whenever a weight, a selector or a managed route does.
     pub(super) fn subject(&self) -> String {
-        format!(
-            "weight {}, canary Service selects {}, stable Service selects {}",
-            self.written(),
-            self.canary_hash().unwrap_or("all pods"),
-            self.stable_hash().unwrap_or("all pods"),
-        )
+        let routes = self.routes.iter().filter(|(_, route)| route.existing.is_some());
+        let mut parts = vec![
+            format!("weight {}", self.written()),
+            format!("canary Service selects {}", self.canary_hash().unwrap_or("all pods")),
+            format!("stable Service selects {}", self.stable_hash().unwrap_or("all pods")),
+        ];
+        parts.extend(routes.map(|(name, _)| format!("route {name}")));
+        parts.join(", ")
     }
 }
 
-fn route(world: &World, routing: &MappingRouting, canaries: &BTreeMap<&str, Canary<'_>>) -> Route {
+fn route(
+    world: &World,
+    routing: &MappingRouting,
+    canaries: &BTreeMap<&str, Canary<'_>>,
+    routes: &BTreeMap<String, RouteMapping<'_>>,
+) -> Route {
     let mut versions = BTreeMap::new();
     for name in [&routing.stable_service, &routing.canary_service] {
         if let Some(service) = world.service(name) {
@@ -145,6 +174,11 @@ fn route(world: &World, routing: &MappingRouting, canaries: &BTreeMap<&str, Cana
     for base in &routing.names {
         if let Some(mapping) = world.mapping(base) {
             versions.insert(("Mapping", base.clone()), mapping.resource_version.clone());
+        }
+    }
+    for (name, route) in routes {
+        if let Some(mapping) = route.existing {
+            versions.insert(("Mapping", name.clone()), mapping.resource_version.clone());
         }
     }
     let mut existing = BTreeSet::new();

@@ -6,6 +6,7 @@ use crds::rollout::{PauseCondition, PauseReason};
 use super::super::draft::Draft;
 use super::super::window;
 use super::Scene;
+use super::managed;
 use super::replica_sets::sizes;
 use super::services;
 use super::traffic;
@@ -29,7 +30,7 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
         draft.because(Why::UserPaused);
         return writing;
     }
-    let step = weight::current_step(scene.canary, &position).copied();
+    let step = weight::current_step(scene.canary, &position);
     if !matches!(step, Some(Step::Pause(_))) {
         leave_pause(draft);
     }
@@ -44,7 +45,12 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
                 complete(scene, position.step, draft);
             }
         }
-        Some(Step::Pause(duration)) => pause(scene, position.step, duration, draft),
+        Some(Step::SetRoute(_)) => {
+            if managed_routes_served(scene, draft) {
+                complete(scene, position.step, draft);
+            }
+        }
+        Some(Step::Pause(duration)) => pause(scene, position.step, *duration, draft),
         None => {
             if full(scene, new, draft) && weighted(scene, target.percent(), draft) {
                 promote(scene, revision, &reason(scene, draft), draft);
@@ -113,6 +119,24 @@ fn weighted(scene: &Scene<'_>, weight: i32, draft: &mut Draft) -> bool {
         return false;
     }
     match routed.weight_confirmed(scene) {
+        Confirmation::Confirmed => true,
+        Confirmation::Pending(why) => {
+            draft.because(why);
+            false
+        }
+    }
+}
+
+/// The managed routes are written and served, and one that the step removes is gone.
+fn managed_routes_served(scene: &Scene<'_>, draft: &mut Draft) -> bool {
+    let Some(routed) = scene.routed.as_ref().filter(|_| !draft.writes_route()) else { return false };
+    if routed.routes.is_empty()
+        && !weight::managed_routes(scene.canary, &Position::of(&draft.status)).is_empty()
+    {
+        wait_for_pods(scene, 1, draft);
+        return false;
+    }
+    match managed::confirmed(scene, routed) {
         Confirmation::Confirmed => true,
         Confirmation::Pending(why) => {
             draft.because(why);

@@ -7,6 +7,7 @@
 use super::super::draft::Draft;
 use super::Scene;
 use super::drift;
+use super::managed;
 use super::mappings;
 use super::routed::Routed;
 use super::services;
@@ -86,6 +87,7 @@ pub(super) fn to_canary(
     };
     if writing.is_none() {
         mappings::sync(scene, routed, draft);
+        managed::keep(scene, routed, draft);
     }
     writing
 }
@@ -103,6 +105,10 @@ fn take_canary_service(
     }
     if let Confirmation::Pending(why) = routed.weight_confirmed(scene) {
         draft.because(why);
+        return None;
+    }
+    if !managed::gone(scene, routed) {
+        draft.because(Why::RouteWritten);
         return None;
     }
     let wanted = wanted_canary(scene, draft);

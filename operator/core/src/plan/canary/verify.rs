@@ -44,7 +44,7 @@ pub(super) enum Confirmation {
 }
 
 impl Confirmation {
-    fn of(result: Result<(), Why>) -> Self {
+    pub(super) fn of(result: Result<(), Why>) -> Self {
         match result {
             Ok(()) => Self::Confirmed,
             Err(why) => Self::Pending(why),
@@ -93,7 +93,7 @@ impl Routed<'_> {
         }))
     }
 
-    fn ask(
+    pub(super) fn ask(
         &self,
         scene: &Scene<'_>,
         question: impl FnOnce(&crate::traffic::Fold<'_>) -> Result<(), Why>,
