@@ -1,5 +1,6 @@
 //! Another template or other steps start an update anew (reference §2.4).
 
+use super::accept;
 use super::draft::Draft;
 use super::scene::Scene;
 use super::window;
@@ -11,7 +12,9 @@ pub(super) fn on_change(scene: &Scene<'_>, draft: &mut Draft) -> bool {
     let status = &mut draft.status;
     let same_template = status.current_pod_hash.as_deref() == Some(scene.hash.as_str());
     let same_steps = status.current_step_hash.as_deref() == Some(scene.step_hash.as_str());
-    if same_template && same_steps {
+    if same_template && (same_steps || accept::observed(scene.world).is_some()) {
+        // Where the spec is the one that the status is about, another hash only means another hash function.
+        status.current_step_hash = Some(scene.step_hash.clone());
         return false;
     }
     let back_to_stable = status.stable_rs.as_deref() == Some(scene.hash.as_str());

@@ -27,6 +27,10 @@ pub(super) fn new_replica_set<'w>(scene: &Scene<'w>, draft: &mut Draft) -> Optio
         if holds_another_template(scene, new) {
             return collide(&new.name, draft);
         }
+        if new.annotations.fingerprint.is_none() {
+            // Of Argo's ReplicaSets the template is known now, whatever hash function comes later.
+            draft.annotate(new, TEMPLATE_FINGERPRINT_ANNOTATION, fingerprint(scene));
+        }
         return Some(new);
     }
     match scene.world.replica_sets.iter().find(|set| set.name == name) {

@@ -129,6 +129,28 @@ impl Cluster {
         self.rollout.as_ref().expect("a Rollout was applied")
     }
 
+    /// Renames a version, in all objects, as another hash function would have named it, and takes our marks off.
+    pub(crate) fn rehash(&mut self, image: &str, hash: &str) {
+        let old = self.hash_of(image);
+        let renamed = |text: String| text.replace(&old, hash);
+        for object in self.services.values_mut().chain(self.mappings.values_mut()) {
+            *object = serde_json::from_str(&renamed(object.to_string())).expect("JSON");
+        }
+        let rollout = serde_json::to_string(&self.rollout).expect("JSON");
+        self.rollout = serde_json::from_str(&renamed(rollout)).expect("a readable Rollout");
+        self.replica_sets = std::mem::take(&mut self.replica_sets)
+            .into_iter()
+            .map(|(name, mut set)| {
+                set.name = renamed(set.name);
+                set.hash = renamed(set.hash);
+                set.annotations.remove(crds::contract::TEMPLATE_FINGERPRINT_ANNOTATION);
+                (renamed(name), set)
+            })
+            .collect();
+        self.images.remove(&old);
+        self.images.insert(hash.to_owned(), image.to_owned());
+    }
+
     /// Puts `{v1}` where the pod-template hash of image `v1` stands.
     pub(crate) fn readable(&self, text: &str) -> String {
         self.images

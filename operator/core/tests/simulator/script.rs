@@ -7,6 +7,8 @@
 //! | `scale N` | changes `spec.replicas` |
 //! | `patch KIND NAME JSON` | merge-patches `rollout`, `mapping` or `service` |
 //! | `delete KIND NAME` | deletes `mapping`, `service` or `replicaset` (by image) |
+//! | `rehash IMAGE HASH` | everything is as if another hash function had named the version, without marks of ours |
+//! | `resteps HASH` | the status holds this hash of the steps, of another hash function |
 //! | `abort`, `retry`, `promote`, `promote --full`, `pause`, `unpause` | what the kubectl plugin patches |
 //! | `proxy add NAME [late]`, `proxy remove NAME` | a proxy joins or leaves; a late one acknowledges only on `ack` |
 //! | `proxy NAME late`, `proxy NAME prompt`, `ack NAME` | when a proxy acknowledges |
@@ -67,6 +69,8 @@ impl Simulator {
                 let hash = self.cluster.hash_of(image);
                 self.cluster.replica_sets.retain(|_, set| set.hash != hash);
             }
+            ["rehash", image, hash] => self.cluster.rehash(image, hash),
+            ["resteps", hash] => self.cluster.patch_status(&json!({"currentStepHash": hash})),
             ["abort"] => self.cluster.patch_status(&json!({"abort": true})),
             ["retry"] => self.cluster.patch_status(&json!({"abort": false})),
             ["promote"] => self.promote(),
