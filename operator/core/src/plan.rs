@@ -14,6 +14,7 @@
 //! | `canary` | the moves of the strategy `canary` |
 //! | `fleet` | what the proxies serve |
 //! | `scaling`, `release`, `history` | sizes, scale-down, clean-up |
+//! | `rivals` | other Rollouts that name our objects |
 //! | `status` | counts, conditions, phase, events of transitions |
 
 mod accept;
@@ -26,6 +27,7 @@ mod history;
 mod release;
 mod reset;
 mod revision;
+mod rivals;
 mod scaling;
 mod scene;
 mod status;

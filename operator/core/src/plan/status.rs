@@ -6,6 +6,7 @@ use crds::rollout::{PauseCondition, Rollout, RolloutPhase, RolloutStatus};
 use super::commands;
 use super::draft::Draft;
 use super::duration;
+use super::rivals;
 use super::scene::Scene;
 use crate::conditions::{self, Kind, Observed, Transition, Truth, reason};
 use crate::phase;
@@ -25,6 +26,7 @@ pub(super) fn record(scene: &Scene<'_>, revision: i64, draft: &mut Draft) {
             Transition::TimedOut { message } => timed_out(scene, revision, message, draft),
         }
     }
+    rivals::record(scene, draft);
     wake_at_deadline(scene, draft);
     duration::record(scene, draft);
     summarise(&scene.world.rollout, &mut draft.status);

@@ -15,7 +15,7 @@
 //! | `dataplane ready|unreachable|none` | what the operator knows of the proxies |
 //! | `requests IMAGE N` | sets the requests under way to the pods of an image |
 //! | `fail pods IMAGE`, `heal pods IMAGE` | pods become unready, or ready again |
-//! | `rival NAME service|mapping NAME` | another Rollout claims an object |
+//! | `rival NAME service|mapping NAME [younger]` | another Rollout, older or younger, claims an object |
 //! | `tick 30s` | lets time pass; everything else happens at one moment |
 //! | `show` | prints pods, Services, Mappings and status |
 
@@ -98,12 +98,13 @@ impl Simulator {
             ["heal", "pods", image] => {
                 assert!(self.cluster.bad_images.remove(image), "{image} was not failing");
             }
-            ["rival", rollout, kind @ ("service" | "mapping"), name] => {
+            ["rival", rollout, kind @ ("service" | "mapping"), name, ref age @ ..] => {
+                let hours = if age == ["younger"] { -1 } else { 1 };
                 let name = name.to_owned();
                 let claim = if kind == "service" { Claim::Service(name) } else { Claim::Mapping(name) };
                 self.cluster.rivals.push(Rival {
                     rollout: rollout.to_owned(),
-                    created: start() - TimeDelta::hours(1),
+                    created: start() - TimeDelta::hours(hours),
                     claim,
                 });
             }
