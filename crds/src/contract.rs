@@ -72,5 +72,8 @@ pub const TEMPLATE_FINGERPRINT_ANNOTATION: &str = "sluice.dev/template-fingerpri
 /// Pod label: the pod was chosen to go and takes no new requests.
 pub const DRAINING_LABEL: &str = "sluice.dev/draining";
 
+/// Pod annotation beside [`DRAINING_LABEL`]: RFC 3339 time at which the proxies end what the pod still has.
+pub const DRAIN_UNTIL_ANNOTATION: &str = "sluice.dev/drain-until";
+
 /// Pod annotation of Kubernetes by which the ReplicaSet controller chooses which pods to delete first.
 pub const POD_DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";

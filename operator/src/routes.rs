@@ -199,7 +199,8 @@ impl Routes {
     }
 
     fn publish(&mut self, delta: &Delta, blank: &BTreeSet<ObjectName>) {
-        if !(delta.changes.is_empty() && delta.splits.is_empty() && delta.pods.is_empty()) {
+        let Delta { changes, splits, pods, leaving, statuses: _ } = delta;
+        if !(changes.is_empty() && splits.is_empty() && pods.is_empty() && leaving.is_empty()) {
             self.shared.publish(delta);
         }
         if !delta.statuses.is_empty() || !blank.is_empty() {

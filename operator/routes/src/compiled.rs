@@ -21,6 +21,8 @@ pub struct Compiled {
     pub statuses: BTreeMap<ObjectName, Status>,
     /// Every revision of which there are pods.
     pub pods: BTreeSet<Version>,
+    /// Every pod that was chosen to go.
+    pub leaving: BTreeMap<ObjectName, Leaving>,
 }
 
 /// What changed since the last [`Delta`]. Empty parts mean no change.
@@ -34,6 +36,17 @@ pub struct Delta {
     pub statuses: BTreeMap<ObjectName, Option<Status>>,
     /// Revisions of which there are pods now (`true`) or none any more.
     pub pods: BTreeMap<Version, bool>,
+    /// Pods that were chosen to go, or of which something else holds now; `None`: gone, or wanted again.
+    pub leaving: BTreeMap<ObjectName, Option<Leaving>>,
+}
+
+/// What a pod that was chosen to go still gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leaving {
+    /// Nothing: no cluster lets it be picked.
+    Out,
+    /// New requests: a cluster has no better endpoint, and none at all would be worse.
+    Needed,
 }
 
 /// One split and why it is not served as written, if so.
@@ -149,7 +162,11 @@ impl Delta {
     /// Whether nothing changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { changes, splits, statuses, pods } = self;
-        changes.is_empty() && splits.is_empty() && statuses.is_empty() && pods.is_empty()
+        let Self { changes, splits, statuses, pods, leaving } = self;
+        changes.is_empty()
+            && splits.is_empty()
+            && statuses.is_empty()
+            && pods.is_empty()
+            && leaving.is_empty()
     }
 }

@@ -27,7 +27,7 @@ use self::{
     stores::{StoredMapping, Stores},
 };
 use crate::{
-    compiled::{Compiled, Delta, SplitReport, Status, rejected_split},
+    compiled::{Compiled, Delta, Leaving, SplitReport, Status, rejected_split},
     mapping::{Mapping, MatchKey, Parsed, parse},
     object::{MappingObject, ObjectChange, ObjectName},
     order,
@@ -68,6 +68,7 @@ struct Touched {
     groups: BTreeSet<Arc<MatchKey>>,
     services: BTreeSet<ObjectName>,
     revisions: BTreeSet<Version>,
+    pods: BTreeSet<ObjectName>,
 }
 
 impl Compiler {
@@ -116,6 +117,7 @@ impl Compiler {
                 let services = self.stores.set_pod(name.clone(), pod);
                 self.touched.revisions.extend(self.stores.version(&name));
                 self.touched.services.extend(services);
+                self.touched.pods.insert(name);
             }
             ObjectChange::Rollout(name, rollout) => {
                 let services = self.stores.set_rollout(&name, rollout);
@@ -126,7 +128,8 @@ impl Compiler {
 
     /// Computes what the changes since the last call touch.
     pub fn compile(&mut self) -> Delta {
-        let Touched { listener, mappings, mut groups, services, revisions } = mem::take(&mut self.touched);
+        let Touched { listener, mappings, mut groups, services, revisions, pods } =
+            mem::take(&mut self.touched);
         let mut pending = Pending::default();
         if listener {
             let id = ListenerId::new("http");
@@ -144,6 +147,11 @@ impl Compiler {
         for version in revisions {
             let there = self.stores.has_pods(&version);
             pending.pods.insert(version, there);
+        }
+        let needed = mem::take(&mut pending.needed);
+        for pod in pods.into_iter().chain(needed) {
+            let leaving = self.leaving(&pod);
+            pending.leaving.insert(pod, leaving);
         }
         pending.settle(&mut self.compiled)
     }
@@ -229,10 +237,19 @@ impl Compiler {
             let Some(before) = self.backends.get_mut(key) else { continue };
             if *before != backend {
                 groups.extend(self.users.get(key).into_iter().flatten().cloned());
-                pending.replace_cluster(Some(&before.cluster), Some(&backend.cluster));
+                pending.replace_backend(Some(before), Some(&backend));
                 *before = backend;
             }
         }
+    }
+
+    /// What a pod that was chosen to go still gets; `None` for any other.
+    fn leaving(&self, pod: &ObjectName) -> Option<Leaving> {
+        self.stores.leaving(pod)?;
+        let keys = self.stores.services_of(pod).filter_map(|service| self.service_backends.get(service));
+        let mut backends = keys.flatten().filter_map(|key| self.backends.get(key));
+        let needed = backends.any(|backend| backend.needed.contains(pod));
+        Some(if needed { Leaving::Needed } else { Leaving::Out })
     }
 
     fn compile_group(&mut self, key: &Arc<MatchKey>, pending: &mut Pending) {
@@ -254,7 +271,7 @@ impl Compiler {
         for backend in &wanted {
             if !self.backends.contains_key(backend) {
                 let compiled = backend.compile(&self.stores);
-                pending.replace_cluster(None, Some(&compiled.cluster));
+                pending.replace_backend(None, Some(&compiled));
                 self.backends.insert(backend.clone(), compiled);
                 if let Some(service) = backend.service() {
                     self.service_backends.entry(service.clone()).or_default().insert(backend.clone());
@@ -296,7 +313,7 @@ impl Compiler {
             }
             self.users.remove(backend);
             if let Some(compiled) = self.backends.remove(backend) {
-                pending.replace_cluster(Some(&compiled.cluster), None);
+                pending.replace_backend(Some(&compiled), None);
             }
             if let Some(service) = backend.service()
                 && let Some(backends) = self.service_backends.get_mut(service)

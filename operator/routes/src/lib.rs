@@ -22,7 +22,7 @@ pub mod weights;
 
 pub use self::{
     compiled::{
-        Compiled, Delta, ObjectKind, ObjectVersion, Served, ServedArm, SplitReport, State, Status,
+        Compiled, Delta, Leaving, ObjectKind, ObjectVersion, Served, ServedArm, SplitReport, State, Status,
         rejected_split,
     },
     compiler::{Compiler, Settings},

@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use proxy_config::model::Draining;
 use serde_json::Value;
 
 /// Names an object of a known kind; its text is `namespace/name`.
@@ -148,6 +149,8 @@ pub enum EndpointCondition {
 pub struct Pod {
     /// Its label `rollouts-pod-template-hash`.
     pub hash: Arc<str>,
+    /// Set if it was chosen to go (label `sluice.dev/draining`), whatever its endpoints say.
+    pub leaving: Option<Draining>,
 }
 
 /// The Services that a Rollout with traffic routing moves between its revisions, in its own namespace.

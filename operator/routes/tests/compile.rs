@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr, sync::Arc};
 
 use operator_routes::{
-    Compiler, ObjectChange, ObjectName, Settings,
+    Compiler, Leaving, ObjectChange, ObjectName, Settings,
     compiled::Compiled,
     object::{
         EndpointCondition::{self, NotReady, Ready, Terminating},
@@ -11,7 +11,7 @@ use operator_routes::{
         ServicePort, SliceEndpoint,
     },
 };
-use proxy_config::model::{Action, Address};
+use proxy_config::model::{Action, Address, Draining, UnixMillis};
 use serde_json::{Value, json};
 
 fn name(text: &str) -> ObjectName {
@@ -57,7 +57,13 @@ fn slice(service: &str, number: u8, endpoints: &[(u8, EndpointCondition, &str)])
 }
 
 fn pod(pod: &str, hash: &str) -> ObjectChange {
-    ObjectChange::Pod(name(pod), Some(Pod { hash: hash.into() }))
+    ObjectChange::Pod(name(pod), Some(Pod { hash: hash.into(), leaving: None }))
+}
+
+/// A pod that was chosen to go.
+fn leaving(pod: &str, hash: &str, until: Option<i64>) -> ObjectChange {
+    let leaving = Some(Draining { until: until.map(UnixMillis) });
+    ObjectChange::Pod(name(pod), Some(Pod { hash: hash.into(), leaving }))
 }
 
 fn compile(changes: Vec<ObjectChange>) -> String {
@@ -91,7 +97,12 @@ fn show(compiled: &Compiled) -> String {
                 Address::Name { host, port } => format!("{host}:{port}"),
             };
             let hash = Some(&*endpoint.version.hash).filter(|hash| !hash.is_empty()).unwrap_or("-");
-            let _ = writeln!(text, "  {address} {hash}{}", if endpoint.draining { " draining" } else { "" });
+            let draining = match endpoint.draining {
+                None => String::new(),
+                Some(Draining { until: None }) => " draining".to_owned(),
+                Some(Draining { until: Some(UnixMillis(until)) }) => format!(" draining until {until}"),
+            };
+            let _ = writeln!(text, "  {address} {hash}{draining}");
         }
     }
     for (id, report) in &compiled.splits {
@@ -113,6 +124,9 @@ fn show(compiled: &Compiled) -> String {
             .map(|it| format!("{} {}@{}", it.kind.as_str(), it.object.name, it.resource_version))
             .collect();
         let _ = writeln!(text, "  from {}", versions.join(", "));
+    }
+    for (pod, leaving) in &compiled.leaving {
+        let _ = writeln!(text, "leaving {pod} {leaving:?}");
     }
     for (name, status) in &compiled.statuses {
         let _ = writeln!(text, "status {name} {} {}", status.state.as_str(), status.reason);
@@ -159,6 +173,61 @@ fn pods_that_end_get_no_new_requests_unless_there_are_no_others() {
         slice("b", 1, &[(3, Terminating, "q")]),
         pod("q", "old"),
     ]));
+}
+
+#[test]
+fn pods_that_were_chosen_to_go_are_left_out_at_once_unless_all_were() {
+    let to =
+        |service: &str| json!({"prefix": format!("/{service}"), "service": service, "resolver": "endpoint"});
+    insta::assert_snapshot!(compile(vec![
+        mapping("some", to("some")),
+        mapping("all", to("all")),
+        mapping("ending", to("ending")),
+        mapping("last", to("last")),
+        service("some", cluster_ip()),
+        service("all", cluster_ip()),
+        service("ending", cluster_ip()),
+        service("last", cluster_ip()),
+        slice("some", 1, &[(1, Ready, "a"), (2, Ready, "b"), (3, Terminating, "c")]),
+        slice("all", 1, &[(2, Ready, "b"), (4, Ready, "d"), (5, Terminating, "e")]),
+        // A pod that was chosen to go and is ready is better than one that ends.
+        slice("ending", 1, &[(3, Terminating, "c"), (4, Ready, "d")]),
+        slice("last", 1, &[(3, Terminating, "c"), (5, Terminating, "e")]),
+        pod("a", "old"),
+        leaving("b", "old", Some(1_700_000_000_000)),
+        leaving("c", "old", Some(1_700_000_000_000)),
+        leaving("d", "old", None),
+        pod("e", "old"),
+        leaving("nowhere", "old", None),
+    ]));
+}
+
+#[test]
+fn a_pod_that_is_wanted_again_comes_back() {
+    let mut compiler = Compiler::new(Settings { ambassador_id: "default".to_owned(), listener_port: 8080 });
+    let changes = [
+        mapping("a", json!({"prefix": "/", "service": "a", "resolver": "endpoint"})),
+        service("a", cluster_ip()),
+        slice("a", 1, &[(1, Ready, "p"), (2, Ready, "q")]),
+        pod("p", "old"),
+        leaving("q", "old", None),
+    ];
+    changes.into_iter().for_each(|change| compiler.apply(change));
+    compiler.compile();
+    let text = show(compiler.compiled());
+    assert!(text.contains("198.18.0.2:8080 old draining\n") && text.contains("{\"old\": 1}"), "{text}");
+    compiler.apply(leaving("p", "old", None));
+    let delta = compiler.compile();
+    assert_eq!(delta.leaving.values().collect::<Vec<_>>(), [&Some(Leaving::Needed); 2]);
+    compiler.apply(pod("q", "old"));
+    let delta = compiler.compile();
+    let leaving = |pod: &str| delta.leaving[&name(pod)];
+    assert_eq!((leaving("p"), leaving("q")), (Some(Leaving::Out), None));
+    let text = show(compiler.compiled());
+    assert!(
+        text.contains("198.18.0.2:8080 old\n") && text.contains("198.18.0.1:8080 old draining"),
+        "{text}"
+    );
 }
 
 #[test]

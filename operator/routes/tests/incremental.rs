@@ -14,7 +14,10 @@ use operator_routes::{
     },
 };
 use proptest::prelude::*;
-use proxy_config::{model::Config, validate::validate};
+use proxy_config::{
+    model::{Config, Draining},
+    validate::validate,
+};
 use serde_json::{Value, json};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -113,7 +116,8 @@ fn slice() -> impl Strategy<Value = EndpointSlice> {
 fn change() -> impl Strategy<Value = ObjectChange> {
     let resolver =
         prop::sample::select(&[ResolverKind::Service, ResolverKind::Endpoint, ResolverKind::Consul][..]);
-    let pod = (0_u8..3).prop_map(|hash| Pod { hash: hash.to_string().into() });
+    let leaving = prop::option::weighted(0.4, Just(Draining { until: None }));
+    let pod = (0_u8..3, leaving).prop_map(|(hash, leaving)| Pod { hash: hash.to_string().into(), leaving });
     let rollout = prop::collection::btree_set(prop::sample::select(&NAMES[..]).prop_map(Arc::from), 0..3)
         .prop_map(|services: BTreeSet<Arc<str>>| RolloutServices(services));
     prop_oneof![
@@ -195,6 +199,12 @@ fn follow(followed: &mut Compiled, compiler: &mut Compiler) {
             followed.pods.insert(version);
         } else {
             followed.pods.remove(&version);
+        }
+    }
+    for (pod, leaving) in delta.leaving {
+        match leaving {
+            Some(leaving) => drop(followed.leaving.insert(pod, leaving)),
+            None => drop(followed.leaving.remove(&pod)),
         }
     }
     for (name, status) in delta.statuses {

@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use chrono::DateTime;
+use crds::contract::{DRAIN_UNTIL_ANNOTATION, DRAINING_LABEL, POD_TEMPLATE_HASH_LABEL};
 use k8s_openapi::{
     api::{
         core::v1::Service,
@@ -20,10 +22,9 @@ use operator_routes::{
         self, EndpointCondition, Family, MappingObject, Pod, RolloutServices, ServiceAddress, SliceEndpoint,
     },
 };
+use proxy_config::model::{Draining, UnixMillis};
 use serde_json::Value;
 
-/// The label with the hash of a pod's template.
-pub(super) const HASH_LABEL: &str = "rollouts-pod-template-hash";
 /// The label with the Service of a slice.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
@@ -127,8 +128,17 @@ pub(super) fn carrying_pods(slice: &EndpointSlice) -> BTreeMap<String, ObjectNam
 
 /// A pod with a revision's hash.
 pub(super) fn pod(metadata: &ObjectMeta) -> Option<Pod> {
-    let hash = metadata.labels.as_ref()?.get(HASH_LABEL)?;
-    Some(Pod { hash: hash.as_str().into() })
+    let labels = metadata.labels.as_ref()?;
+    let hash = labels.get(POD_TEMPLATE_HASH_LABEL)?;
+    let leaving = labels.contains_key(DRAINING_LABEL).then(|| Draining { until: drain_until(metadata) });
+    Some(Pod { hash: hash.as_str().into(), leaving })
+}
+
+/// A time that cannot be read is none: the pod drains, and nothing of it is ended.
+fn drain_until(metadata: &ObjectMeta) -> Option<UnixMillis> {
+    let until = metadata.annotations.as_ref()?.get(DRAIN_UNTIL_ANNOTATION)?;
+    let until = DateTime::parse_from_rfc3339(until).ok()?;
+    Some(UnixMillis(until.timestamp_millis()))
 }
 
 /// The Services that a Rollout moves between revisions behind a route.

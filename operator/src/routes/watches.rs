@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use crds::contract::POD_TEMPLATE_HASH_LABEL;
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -160,7 +161,7 @@ impl Watch {
                 self.built_in(watcher::Config::default(), |slice| told_slice(&slice, &proxies)).await;
             }
             Source::Pods => {
-                let with_hash = watcher::Config::default().labels(objects::HASH_LABEL);
+                let with_hash = watcher::Config::default().labels(POD_TEMPLATE_HASH_LABEL);
                 self.built_in(with_hash, |it| told_pod(&it)).await;
             }
         }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use proptest::{collection::vec, option, prelude::*};
 
 use crate::model::{
-    Action, Address, Arm, ArmId, Case, Change, Cluster, ClusterId, Config, Endpoint, HostMatch, Key,
-    Listener, ListenerId, NamedMatch, PathMatch, Rank, Refusal, Rewrite, Route, RouteId, Share, Split,
-    SplitId, TextMatch, Version,
+    Action, Address, Arm, ArmId, Case, Change, Cluster, ClusterId, Config, Draining, Endpoint, HostMatch,
+    Key, Listener, ListenerId, NamedMatch, PathMatch, Rank, Refusal, Rewrite, Route, RouteId, Share, Split,
+    SplitId, TextMatch, UnixMillis, Version,
 };
 
 pub(crate) fn config() -> impl Strategy<Value = Config> {
@@ -133,10 +133,15 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
         any::<std::net::SocketAddrV4>().prop_map(|it| Address::Socket(it.into())),
         (name(), any::<u16>()).prop_map(|(host, port)| Address::Name { host, port }),
     ];
-    (address, name(), name(), any::<bool>()).prop_map(|(address, namespace, hash, draining)| Endpoint {
-        address,
-        version: Version { namespace: namespace.into(), hash: hash.into() },
-        draining,
+    let until = (1..i64::MAX).prop_map(UnixMillis);
+    let draining = option::of(option::of(until).prop_map(|until| Draining { until }));
+    (address, name(), name(), name(), draining).prop_map(|(address, namespace, hash, pod, draining)| {
+        Endpoint {
+            address,
+            version: Version { namespace: namespace.into(), hash: hash.into() },
+            pod: pod.into(),
+            draining,
+        }
     })
 }
 

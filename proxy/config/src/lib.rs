@@ -16,6 +16,13 @@ pub mod wire;
 /// The version of the meaning of `proto/config.proto` that this crate speaks.
 pub const CONTRACT: u32 = 1;
 
+/// What a proxy can do beyond contract 1, by the names in its `Hello`.
+pub mod features {
+    /// Its reports name the pods that drain, with their requests. Of a proxy without it nobody knows when a pod has
+    /// none any more.
+    pub const POD_LOADS: &str = "pod_loads";
+}
+
 /// The audience of the token that a proxy presents to the config server.
 pub const CONFIG_AUDIENCE: &str = "sluice-config";
 

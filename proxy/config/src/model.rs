@@ -277,9 +277,22 @@ pub struct Endpoint {
     pub address: Address,
     /// Which version of pods it is.
     pub version: Version,
-    /// Gets no new requests; those under way end.
-    pub draining: bool,
+    /// The pod's name in the version's namespace; empty for what is no pod.
+    pub pod: Arc<str>,
+    /// Set for one that gets no new requests; those under way end.
+    pub draining: Option<Draining>,
 }
+
+/// How an endpoint ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Draining {
+    /// When what it still has is ended; `None`: it may take as long as it does.
+    pub until: Option<UnixMillis>,
+}
+
+/// A time, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixMillis(pub i64);
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -48,7 +48,7 @@ pub(super) fn settled(state: &State) -> wire::Report {
     // Before in-flight: a request that has left its snapshot is in flight by then, or over.
     let oldest_pinned = state.oldest_pinned().map(Into::into);
     let in_flight = state.builder().loads().into_iter().map(in_flight).collect();
-    wire::Report { served, oldest_pinned, in_flight, arms: Vec::new() }
+    wire::Report { served, oldest_pinned, in_flight, ..wire::Report::default() }
 }
 
 fn in_flight(load: VersionLoad) -> wire::InFlight {

@@ -1,19 +1,19 @@
 //! The addresses behind the `service` of a Mapping.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     fmt::Write as _,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
-use proxy_config::model::{Address, Cluster, ClusterId, Endpoint, Version};
+use proxy_config::model::{Address, Cluster, ClusterId, Draining, Endpoint, Version};
 
 use super::stores::Stores;
 use crate::{
     compiled::{ObjectKind, ObjectVersion},
     mapping::{Mapping, ServiceHost},
-    object::{EndpointCondition, ObjectName, Service, ServiceAddress, ServicePort},
+    object::{EndpointCondition, ObjectName, Service, ServiceAddress, ServicePort, SliceEndpoint},
 };
 
 /// The port where none is written and the Service does not say better.
@@ -42,6 +42,8 @@ pub(super) struct Backend {
     pub(super) service: Option<ObjectName>,
     /// By hash, the pods that may be picked.
     pub(super) ready: BTreeMap<Arc<str>, u32>,
+    /// The pods among them that were chosen to go: the Service has no better ones.
+    pub(super) needed: BTreeSet<ObjectName>,
     pub(super) versions: Vec<ObjectVersion>,
     /// Why it cannot serve, whatever its pods do.
     pub(super) problem: Option<Problem>,
@@ -194,36 +196,37 @@ impl BackendKey {
         let slices: Vec<_> =
             stores.slices(name).filter(|(_, slice)| slice.family == service.family).collect();
         // An endpoint may be in two slices while it moves from one to the other.
-        let mut found: BTreeMap<SocketAddr, (EndpointCondition, Version)> = BTreeMap::new();
+        let mut found: BTreeMap<SocketAddr, Found> = BTreeMap::new();
         for (_, slice) in &slices {
             let Some(number) = slice.ports.get(&port.name) else { continue };
             for endpoint in &slice.endpoints {
-                if endpoint.condition == EndpointCondition::NotReady {
-                    continue;
-                }
-                let hash = endpoint
-                    .pod
-                    .as_ref()
-                    .map_or_else(|| "".into(), |pod| stores.hash(&name.sibling(pod.clone())));
-                let version = Version { namespace: name.namespace.clone(), hash };
-                let address = SocketAddr::new(endpoint.address, *number);
-                let ready = endpoint.condition == EndpointCondition::Ready;
-                if ready || !found.contains_key(&address) {
-                    found.insert(address, (endpoint.condition, version));
+                let Some(candidate) = Found::new(stores, name, endpoint) else { continue };
+                match found.entry(SocketAddr::new(endpoint.address, *number)) {
+                    Entry::Occupied(known) if known.get().standing <= candidate.standing => {}
+                    Entry::Occupied(mut known) => drop(known.insert(candidate)),
+                    Entry::Vacant(place) => drop(place.insert(candidate)),
                 }
             }
         }
-        // With nothing ready, pods that end and still answer are better than none (as kube-proxy does).
-        let any_ready = found.values().any(|(condition, _)| *condition == EndpointCondition::Ready);
-        let mut ready = BTreeMap::new();
+        let best = found.values().map(|it| it.standing).min();
+        let (mut ready, mut needed) = (BTreeMap::new(), BTreeSet::new());
         let mut endpoints = Vec::with_capacity(found.len());
-        for (address, (condition, version)) in found {
-            let draining = any_ready && condition == EndpointCondition::Terminating;
-            if !draining {
+        for (address, Found { standing, leaving, pod, version }) in found {
+            let draining = (Some(standing) != best).then(|| leaving.unwrap_or_default());
+            if draining.is_none() {
                 *ready.entry(version.hash.clone()).or_default() += 1;
+                if leaving.is_some() {
+                    needed.insert(name.sibling(pod.clone()));
+                }
             }
-            endpoints.push(Endpoint { address: Address::Socket(address), version, draining });
+            endpoints.push(Endpoint { address: Address::Socket(address), version, pod, draining });
         }
+        let remark = (!needed.is_empty()).then(|| {
+            format!(
+                "every pod of Service `{}` was chosen to go, and they get requests until there is another",
+                name.name
+            )
+        });
         let versions = slices.into_iter().map(|(slice_name, slice)| ObjectVersion {
             kind: ObjectKind::EndpointSlice,
             object: name.sibling(slice_name.clone()),
@@ -231,20 +234,23 @@ impl BackendKey {
         });
         Backend {
             ready,
+            needed,
             versions: versions.collect(),
             cluster: self.cluster(id, endpoints),
             service: None,
             problem: None,
-            remark: None,
+            remark,
         }
     }
 
     fn plain(&self, id: String, addresses: Vec<Address>) -> Backend {
-        let endpoint = |address| Endpoint { address, version: Version::default(), draining: false };
+        let endpoint =
+            |address| Endpoint { address, version: Version::default(), pod: "".into(), draining: None };
         Backend {
             cluster: self.cluster(id, addresses.into_iter().map(endpoint).collect()),
             service: None,
             ready: BTreeMap::new(),
+            needed: BTreeSet::new(),
             versions: Vec::new(),
             problem: None,
             remark: None,
@@ -259,6 +265,43 @@ impl BackendKey {
     fn cluster(&self, mut id: String, endpoints: Vec<Endpoint>) -> Arc<Cluster> {
         let _ = write!(id, " connect={}", self.connect_timeout_ms);
         Arc::new(Cluster { id: ClusterId::new(id), connect_timeout_ms: self.connect_timeout_ms, endpoints })
+    }
+}
+
+/// One endpoint that answers.
+struct Found {
+    standing: Standing,
+    leaving: Option<Draining>,
+    pod: Arc<str>,
+    version: Version,
+}
+
+/// Which endpoints are better than others: only the best of a Service are picked, and there is always a best. So
+/// pods that were chosen to go get nothing unless all were; and with nothing else, pods that end and still answer
+/// are better than none (as kube-proxy does).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Standing {
+    terminating: bool,
+    leaving: bool,
+}
+
+impl Found {
+    /// `None` for an endpoint that does not answer.
+    fn new(stores: &Stores, service: &ObjectName, endpoint: &SliceEndpoint) -> Option<Self> {
+        let terminating = match endpoint.condition {
+            EndpointCondition::Ready => false,
+            EndpointCondition::Terminating => true,
+            EndpointCondition::NotReady => return None,
+        };
+        let pod = endpoint.pod.as_ref().map(|pod| service.sibling(pod.clone()));
+        let leaving = pod.as_ref().and_then(|pod| stores.leaving(pod));
+        let hash = pod.as_ref().map_or_else(|| "".into(), |pod| stores.hash(pod));
+        Some(Self {
+            standing: Standing { terminating, leaving: leaving.is_some() },
+            leaving,
+            pod: endpoint.pod.clone().unwrap_or_else(|| "".into()),
+            version: Version { namespace: service.namespace.clone(), hash },
+        })
     }
 }
 

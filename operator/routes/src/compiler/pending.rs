@@ -1,11 +1,16 @@
 //! What a pass has computed, before it is compared with what there was.
 
-use std::{collections::BTreeMap, mem, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::Arc,
+};
 
 use proxy_config::model::{Change, Cluster, ClusterId, Key, Listener, Route, RouteId, SplitId, Version};
 
+use super::backend::Backend;
 use crate::{
-    compiled::{Compiled, Delta, SplitReport, Status},
+    compiled::{Compiled, Delta, Leaving, SplitReport, Status},
     object::ObjectName,
 };
 
@@ -18,21 +23,25 @@ pub(super) struct Pending {
     pub(super) splits: BTreeMap<SplitId, Option<SplitReport>>,
     pub(super) statuses: BTreeMap<ObjectName, Option<Status>>,
     pub(super) pods: BTreeMap<Version, bool>,
+    pub(super) leaving: BTreeMap<ObjectName, Option<Leaving>>,
+    /// Pods that some backend picked or picks although they were chosen to go.
+    pub(super) needed: BTreeSet<ObjectName>,
 }
 
 impl Pending {
-    pub(super) fn replace_cluster(&mut self, before: Option<&Arc<Cluster>>, now: Option<&Arc<Cluster>>) {
+    pub(super) fn replace_backend(&mut self, before: Option<&Backend>, now: Option<&Backend>) {
         if let Some(before) = before {
-            self.clusters.insert(before.id.clone(), None);
+            self.clusters.insert(before.cluster.id.clone(), None);
         }
         if let Some(now) = now {
-            self.clusters.insert(now.id.clone(), Some(Arc::clone(now)));
+            self.clusters.insert(now.cluster.id.clone(), Some(Arc::clone(&now.cluster)));
         }
+        self.needed.extend(before.into_iter().chain(now).flat_map(|it| &it.needed).cloned());
     }
 
     /// Brings `compiled` up to date and says what differs.
     pub(super) fn settle(self, compiled: &mut Compiled) -> Delta {
-        let Self { listener, routes, clusters, splits, statuses, pods } = self;
+        let Self { listener, routes, clusters, splits, statuses, pods, leaving, needed: _ } = self;
         let mut delta = Delta::default();
         let mut removed = Vec::new();
         if let Some(listener) = listener {
@@ -55,6 +64,7 @@ impl Pending {
         let splits = splits.into_iter().map(|(id, report)| (id, report.map(Arc::new)));
         delta.splits = settle(&mut compiled.splits, splits.collect());
         delta.statuses = settle(&mut compiled.statuses, statuses);
+        delta.leaving = settle(&mut compiled.leaving, leaving);
         for (version, there) in pods {
             let differs =
                 if there { compiled.pods.insert(version.clone()) } else { compiled.pods.remove(&version) };

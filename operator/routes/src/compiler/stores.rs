@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::model::Version;
+use proxy_config::model::{Draining, Version};
 
 use crate::{
     mapping::Parsed,
@@ -64,6 +64,16 @@ impl Stores {
     /// The revision's hash of a pod; empty if it has none or is not known.
     pub(super) fn hash(&self, pod: &ObjectName) -> Arc<str> {
         self.pods.get(pod).map_or_else(|| "".into(), |pod| pod.hash.clone())
+    }
+
+    /// How a pod that was chosen to go ends; `None` for any other.
+    pub(super) fn leaving(&self, pod: &ObjectName) -> Option<Draining> {
+        self.pods.get(pod)?.leaving
+    }
+
+    /// The Services whose endpoints have this pod.
+    pub(super) fn services_of(&self, pod: &ObjectName) -> impl Iterator<Item = &ObjectName> {
+        self.pod_services.get(pod).into_iter().flat_map(BTreeMap::keys)
     }
 
     /// The revision of a pod, if it is known.

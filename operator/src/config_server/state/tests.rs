@@ -71,7 +71,7 @@ impl World {
         let ports = vec![ServicePort { name: String::new(), port: 80, target: None }];
         let slim = Service { resource_version: self.next_version(), ports, ..Service::default() };
         self.change(ObjectChange::Service(name(service), Some(slim)));
-        self.change(ObjectChange::Pod(name(hash), Some(Pod { hash: hash.into() })));
+        self.change(ObjectChange::Pod(name(hash), Some(Pod { hash: hash.into(), leaving: None })));
         self.slice(service, &[(hash, address)]);
     }
 

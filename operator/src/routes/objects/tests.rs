@@ -43,6 +43,29 @@ fn a_slice_keeps_addresses_ports_and_pods() {
 }
 
 #[test]
+fn a_pod_keeps_its_hash_and_whether_it_was_chosen_to_go() {
+    let read = |labels: Value, annotations: Value| {
+        pod(&object(json!({"namespace": "shop", "name": "a", "labels": labels, "annotations": annotations})))
+    };
+    assert_eq!(read(json!({"app": "echo"}), json!({})), None);
+    let leaving = |annotations| {
+        let labels = json!({"rollouts-pod-template-hash": "abc", "sluice.dev/draining": ""});
+        read(labels, annotations).unwrap().leaving
+    };
+    let stays = read(
+        json!({"rollouts-pod-template-hash": "abc"}),
+        json!({"sluice.dev/drain-until": "2026-01-01T00:00:00Z"}),
+    );
+    assert_eq!(stays, Some(Pod { hash: "abc".into(), leaving: None }), "a deadline alone means nothing");
+    assert_eq!(leaving(json!({})), Some(Draining { until: None }));
+    assert_eq!(leaving(json!({"sluice.dev/drain-until": "soon"})), Some(Draining { until: None }));
+    assert_eq!(
+        leaving(json!({"sluice.dev/drain-until": "1970-01-01T01:00:01.5+01:00"})),
+        Some(Draining { until: Some(UnixMillis(1_500)) })
+    );
+}
+
+#[test]
 fn a_slice_without_service_or_of_names_is_of_no_interest() {
     let unlabelled =
         json!({"metadata": {"namespace": "shop", "name": "a"}, "addressType": "IPv4", "endpoints": []});

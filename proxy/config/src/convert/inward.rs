@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::ConvertError;
 use crate::{
     model::{
-        Action, Address, Arm, ArmId, Case, Change, Cluster, ClusterId, Endpoint, Epoch, HostMatch, Key,
-        Listener, ListenerId, NamedMatch, PathMatch, Position, Refusal, Rewrite, Route, RouteId, Share,
-        Split, SplitId, TextMatch, Version,
+        Action, Address, Arm, ArmId, Case, Change, Cluster, ClusterId, Draining, Endpoint, Epoch, HostMatch,
+        Key, Listener, ListenerId, NamedMatch, PathMatch, Position, Refusal, Rewrite, Route, RouteId, Share,
+        Split, SplitId, TextMatch, UnixMillis, Version,
     },
     wire::config as wire,
 };
@@ -170,7 +170,7 @@ impl TryFrom<wire::Position> for Position {
 }
 
 fn endpoint(endpoint: wire::Endpoint, cluster: &str) -> Result<Endpoint, ConvertError> {
-    let wire::Endpoint { address, namespace, hash, draining } = endpoint;
+    let wire::Endpoint { address, namespace, hash, draining, drain_until_ms, pod } = endpoint;
     let message = || format!("endpoint of cluster {cluster}");
     let address = match required(address, message, "address")? {
         wire::endpoint::Address::Socket(text) => match text.parse() {
@@ -182,7 +182,13 @@ fn endpoint(endpoint: wire::Endpoint, cluster: &str) -> Result<Endpoint, Convert
             port: u16::try_from(port).map_err(|_| out_of_range(message(), "port", &port))?,
         },
     };
-    Ok(Endpoint { address, version: Version { namespace: namespace.into(), hash: hash.into() }, draining })
+    let until = (drain_until_ms > 0).then_some(UnixMillis(drain_until_ms));
+    Ok(Endpoint {
+        address,
+        version: Version { namespace: namespace.into(), hash: hash.into() },
+        pod: pod.into(),
+        draining: draining.then_some(Draining { until }),
+    })
 }
 
 fn text_match(text: wire::TextMatch, message: impl FnOnce() -> String) -> Result<TextMatch, ConvertError> {

@@ -157,7 +157,7 @@ impl From<&Cluster> for wire::Cluster {
 impl From<&Endpoint> for wire::Endpoint {
     fn from(endpoint: &Endpoint) -> Self {
         use wire::endpoint::Address as To;
-        let Endpoint { address, version, draining } = endpoint;
+        let Endpoint { address, version, pod, draining } = endpoint;
         Self {
             address: Some(match address {
                 Address::Socket(address) => To::Socket(address.to_string()),
@@ -167,7 +167,10 @@ impl From<&Endpoint> for wire::Endpoint {
             }),
             namespace: version.namespace.to_string(),
             hash: version.hash.to_string(),
-            draining: *draining,
+            draining: draining.is_some(),
+            // The wire has no place for a time in 1970; a moment later is as much in the past.
+            drain_until_ms: draining.and_then(|it| it.until).map_or(0, |until| until.0.max(1)),
+            pod: pod.to_string(),
         }
     }
 }

@@ -19,7 +19,8 @@ fn cluster(endpoints: &[(&str, &str)]) -> Cluster {
     let endpoint = |(address, hash): &(&str, &str)| Endpoint {
         address: Address::Socket(address.parse().unwrap()),
         version: Version { namespace: "default".into(), hash: (*hash).into() },
-        draining: false,
+        pod: "".into(),
+        draining: None,
     };
     Cluster {
         id: ClusterId::new("echo"),

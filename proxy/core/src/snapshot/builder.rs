@@ -237,7 +237,7 @@ impl Difference {
 impl Registry {
     fn cluster(&mut self, cluster: &model::Cluster) -> Cluster {
         let mut of = |draining: bool| {
-            let members = cluster.endpoints.iter().filter(|it| it.draining == draining);
+            let members = cluster.endpoints.iter().filter(|it| it.draining.is_some() == draining);
             members.map(|it| self.endpoint(&cluster.id, it)).collect()
         };
         Cluster {

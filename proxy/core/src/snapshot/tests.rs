@@ -1,7 +1,7 @@
 use http::{HeaderMap, Method};
 use proxy_config::model::{
-    Address, Case, Change, Config, Endpoint as Server, HostMatch, Key, PathMatch, Rank, RouteId, Share,
-    SplitId, Version,
+    Address, Case, Change, Config, Draining, Endpoint as Server, HostMatch, Key, PathMatch, Rank, RouteId,
+    Share, SplitId, Version,
 };
 
 use super::*;
@@ -11,7 +11,8 @@ fn cluster(id: &str, servers: &[(&str, &str, bool)]) -> Change {
     let server = |(address, hash, draining): &(&str, &str, bool)| Server {
         address: Address::Socket(address.parse().unwrap()),
         version: Version { namespace: "default".into(), hash: (*hash).into() },
-        draining: *draining,
+        pod: "".into(),
+        draining: draining.then(Draining::default),
     };
     Change::Cluster(Arc::new(model::Cluster {
         id: ClusterId::new(id),

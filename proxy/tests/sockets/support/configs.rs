@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use proxy_config::model::{
-    Action, Address, Arm, ArmId, Case, Change, Cluster, ClusterId, Endpoint, HostMatch, Key, Listener,
-    ListenerId, PathMatch, Rank, Refusal, Rewrite, Route, RouteId, Share, Split, SplitId, Version,
+    Action, Address, Arm, ArmId, Case, Change, Cluster, ClusterId, Draining, Endpoint, HostMatch, Key,
+    Listener, ListenerId, PathMatch, Rank, Refusal, Rewrite, Route, RouteId, Share, Split, SplitId, Version,
 };
 
 /// The listener on this port.
@@ -25,7 +25,9 @@ pub(crate) fn cluster_with_draining(id: &str, pods: &[(SocketAddr, &str, bool)])
         .map(|(address, hash, draining)| Endpoint {
             address: Address::Socket(*address),
             version: Version { namespace: "default".into(), hash: (*hash).into() },
-            draining: *draining,
+            // One pod an address, as in a cluster.
+            pod: format!("pod-{}", address.port()).into(),
+            draining: draining.then(Draining::default),
         })
         .collect();
     endpoints.sort();
