@@ -36,7 +36,13 @@ pub struct Facts {
     /// Requests under way, by pod-template hash, in the Rollout's namespace. A hash without an entry has no request
     /// and no arm, provided that every counted proxy is known.
     pub loads: BTreeMap<String, Load>,
+    /// Requests under way to the pods of the Rollout's namespace that were chosen to go, by pod name. A pod without
+    /// an entry has not been seen to be chosen: new requests may reach it.
+    pub draining: BTreeMap<PodKey, Load>,
 }
+
+/// The name of a pod in the Rollout's namespace.
+pub type PodKey = String;
 
 /// A proxy that may carry traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -40,13 +40,13 @@ pub struct Delta {
     pub leaving: BTreeMap<ObjectName, Option<Leaving>>,
 }
 
-/// What a pod that was chosen to go still gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Leaving {
-    /// Nothing: no cluster lets it be picked.
-    Out,
-    /// New requests: a cluster has no better endpoint, and none at all would be worse.
-    Needed,
+/// A pod that was chosen to go.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Leaving {
+    /// Its `rollouts-pod-template-hash`.
+    pub hash: Arc<str>,
+    /// Whether a cluster lets it be picked all the same, because it has no better endpoint.
+    pub needed: bool,
 }
 
 /// One split and why it is not served as written, if so.

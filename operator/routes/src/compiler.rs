@@ -246,10 +246,11 @@ impl Compiler {
     /// What a pod that was chosen to go still gets; `None` for any other.
     fn leaving(&self, pod: &ObjectName) -> Option<Leaving> {
         self.stores.leaving(pod)?;
+        let hash = self.stores.hash(pod);
         let keys = self.stores.services_of(pod).filter_map(|service| self.service_backends.get(service));
         let mut backends = keys.flatten().filter_map(|key| self.backends.get(key));
         let needed = backends.any(|backend| backend.needed.contains(pod));
-        Some(if needed { Leaving::Needed } else { Leaving::Out })
+        Some(Leaving { hash, needed })
     }
 
     fn compile_group(&mut self, key: &Arc<MatchKey>, pending: &mut Pending) {

@@ -126,7 +126,8 @@ fn show(compiled: &Compiled) -> String {
         let _ = writeln!(text, "  from {}", versions.join(", "));
     }
     for (pod, leaving) in &compiled.leaving {
-        let _ = writeln!(text, "leaving {pod} {leaving:?}");
+        let needed = if leaving.needed { " and needed" } else { "" };
+        let _ = writeln!(text, "leaving {pod} {}{needed}", leaving.hash);
     }
     for (name, status) in &compiled.statuses {
         let _ = writeln!(text, "status {name} {} {}", status.state.as_str(), status.reason);
@@ -218,11 +219,11 @@ fn a_pod_that_is_wanted_again_comes_back() {
     assert!(text.contains("198.18.0.2:8080 old draining\n") && text.contains("{\"old\": 1}"), "{text}");
     compiler.apply(leaving("p", "old", None));
     let delta = compiler.compile();
-    assert_eq!(delta.leaving.values().collect::<Vec<_>>(), [&Some(Leaving::Needed); 2]);
+    let known = |needed| Some(Leaving { hash: "old".into(), needed });
+    assert_eq!(delta.leaving.into_values().collect::<Vec<_>>(), [known(true), known(true)]);
     compiler.apply(pod("q", "old"));
     let delta = compiler.compile();
-    let leaving = |pod: &str| delta.leaving[&name(pod)];
-    assert_eq!((leaving("p"), leaving("q")), (Some(Leaving::Out), None));
+    assert_eq!(delta.leaving, BTreeMap::from([(name("p"), known(false)), (name("q"), None)]));
     let text = show(compiler.compiled());
     assert!(
         text.contains("198.18.0.2:8080 old\n") && text.contains("198.18.0.1:8080 old draining"),

@@ -6,8 +6,11 @@ use operator_routes::ObjectName;
 use proxy_config::{
     CONFIG_AUDIENCE, CONTRACT,
     convert::ConvertError,
+    features,
     model::{Position, Version},
-    wire::config::{Commit, FromProxy, Redirect, ToProxy, config_server::Config, from_proxy, to_proxy},
+    wire::config::{
+        Commit, FromProxy, PodLoad, Redirect, ToProxy, config_server::Config, from_proxy, to_proxy,
+    },
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -103,7 +106,8 @@ async fn greet(caller: &Caller, inbound: &mut Streaming<FromProxy>) -> Result<(P
         return Err(Status::permission_denied("the token is bound to no pod"));
     };
     let last = hello.last.map(Position::try_from).transpose().map_err(invalid)?;
-    Ok((ProxyId { pod, boot: hello.boot_id }, Hello { last, digest: hello.digest }))
+    let counts_pods = hello.features.iter().any(|feature| feature == features::POD_LOADS);
+    Ok((ProxyId { pod, boot: hello.boot_id }, Hello { last, digest: hello.digest, counts_pods }))
 }
 
 /// Waits until this process serves, and registers the stream. `None`: the proxy was sent elsewhere or has gone.
@@ -199,7 +203,9 @@ fn take(
             let served = position(report.served)?;
             // What began with the empty snapshot of the start is sent nowhere.
             let oldest_pinned = report.oldest_pinned.map_or(Ok(served), |pinned| position(Some(pinned)))?;
-            let report = Report { in_flight: in_flight.collect(), served, oldest_pinned };
+            let pod_load = |it: PodLoad| (ObjectName::new(it.namespace, it.pod), it.requests);
+            let draining = session.counts_pods.then(|| report.draining.into_iter().map(pod_load).collect());
+            let report = Report { in_flight: in_flight.collect(), draining, served, oldest_pinned };
             shared.report(session, report);
             Ok(())
         }

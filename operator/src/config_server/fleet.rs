@@ -35,6 +35,8 @@ pub(crate) struct Report {
     pub(crate) oldest_pinned: Position,
     /// Requests under way by version of pods.
     pub(crate) in_flight: BTreeMap<Version, u64>,
+    /// Requests under way by pod, of the pods that get no new ones; `None`: it does not count them.
+    pub(crate) draining: Option<BTreeMap<ObjectName, u64>>,
 }
 
 /// A proxy of the fleet.
@@ -211,6 +213,12 @@ impl Proxy {
             let same = report.served.epoch == epoch && report.oldest_pinned.epoch == epoch;
             same && report.served >= since && report.oldest_pinned >= since
         })
+    }
+
+    /// Requests under way to a pod that gets no new ones, by its last report; `None` if it does not say.
+    pub(crate) fn in_flight_of_pod(&self, pod: &ObjectName) -> Option<u64> {
+        let draining = self.report.as_ref()?.draining.as_ref()?;
+        Some(draining.get(pod).copied().unwrap_or(0))
     }
 
     /// Requests under way to `version`, by its last report.

@@ -50,6 +50,8 @@ pub(crate) enum NotServing {
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub(super) id: ProxyId,
+    /// Whether the proxy's reports name the pods that drain.
+    pub(super) counts_pods: bool,
     term: u64,
     connection: Connection,
 }
@@ -125,7 +127,7 @@ impl Shared {
             Role::Preparing => return Err(NotServing::Preparing),
             Role::Serving { term, state } => {
                 let connection = state.connect(id, name.clone(), hello);
-                Session { id: id.clone(), term: *term, connection }
+                Session { id: id.clone(), counts_pods: hello.counts_pods, term: *term, connection }
             }
         };
         self.ring();

@@ -2,6 +2,7 @@
 //! the services of this module feed it and send what it gives.
 
 mod loads;
+mod pods;
 mod updates;
 
 use std::{
@@ -17,7 +18,10 @@ use proxy_config::{
 };
 use tokio::time::Instant;
 
-use self::loads::{Load, Routability};
+use self::{
+    loads::{Load, Routability},
+    pods::{PodLoad, Pods},
+};
 use super::{
     fleet::{Connection, Counted, Fleet, ProxyId, Report},
     history::{History, Revision},
@@ -31,6 +35,7 @@ pub(crate) struct State {
     journal: Journal,
     splits: History<SplitId, Arc<SplitReport>>,
     routability: Routability,
+    pods: Pods,
     fleet: Fleet,
     /// As of the last change; what differs from it is news for the watchers.
     counted: Vec<Counted>,
@@ -46,6 +51,8 @@ pub(crate) struct Hello {
     pub(crate) last: Option<Position>,
     /// That snapshot's content.
     pub(crate) digest: String,
+    /// Whether its reports name the pods that drain.
+    pub(crate) counts_pods: bool,
 }
 
 /// A commit to send: the changes, then the position that closes them.
@@ -82,6 +89,7 @@ struct Watcher {
     fleet: bool,
     loads: bool,
     told: BTreeMap<Version, Load>,
+    told_pods: BTreeMap<ObjectName, PodLoad>,
     /// All that was known when the watch began has been sent.
     complete: bool,
 }
@@ -89,18 +97,20 @@ struct Watcher {
 impl State {
     /// Begins an epoch with everything compiled so far and the pods behind the proxies' Service.
     pub(crate) fn new(epoch: Epoch, compiled: &Compiled, endpoints: BTreeMap<String, ObjectName>) -> Self {
+        let journal = Journal::new(compiled.config.clone());
+        let revision = journal.revision();
         let mut state = Self {
             epoch,
-            journal: Journal::new(compiled.config.clone()),
+            journal,
             splits: History::default(),
             routability: Routability::new(compiled.pods.clone()),
+            pods: Pods::new(revision, &compiled.leaving),
             fleet: Fleet::default(),
             counted: Vec::new(),
             streams: BTreeMap::new(),
             watchers: BTreeMap::new(),
             next_watcher: 0,
         };
-        let revision = state.journal.revision();
         for (id, report) in &compiled.splits {
             state.routability.replace(revision, None, Some(report));
             state.splits.set(revision, id.clone(), Some(Arc::clone(report)));
@@ -139,6 +149,7 @@ impl State {
         for (version, there) in &delta.pods {
             self.routability.set_pods(version, *there);
         }
+        self.pods.apply(revision, &delta.leaving);
         for watcher in self.watchers.values_mut() {
             watcher.splits.extend(delta.splits.keys().cloned());
             watcher.loads = true;

@@ -40,6 +40,21 @@ pub(super) fn load(load: &wire::VersionLoad) -> (VersionName, Load) {
     (version, Load { in_flight: load.in_flight, routable: load.routable, settled: load.settled })
 }
 
+/// Requests under way to one pod that was chosen to go.
+pub(super) fn pod_load(load: wire::PodLoad) -> Result<(ObjectName, PodLoad), Malformed> {
+    let wire::PodLoad { pod, hash, in_flight, routable, settled } = load;
+    let pod = name(&pod)?;
+    let version = VersionName { namespace: pod.namespace.clone(), hash };
+    Ok((pod, PodLoad { version, load: Load { in_flight, routable, settled } }))
+}
+
+/// What is told of one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PodLoad {
+    pub(super) version: VersionName,
+    pub(super) load: Load,
+}
+
 /// One version of pods in one namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VersionName {
@@ -90,7 +105,7 @@ fn version(version: wire::Version) -> Result<Version, Malformed> {
     })
 }
 
-fn name(text: &str) -> Result<ObjectName, Malformed> {
+pub(super) fn name(text: &str) -> Result<ObjectName, Malformed> {
     let (namespace, name) = text.split_once('/').ok_or_else(|| Malformed::Name(text.to_owned()))?;
     Ok(ObjectName::new(namespace, name))
 }

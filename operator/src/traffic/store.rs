@@ -8,7 +8,7 @@ use std::{
 use operator_core::traffic::{Facts, Load, ObjectName, Proxy, Served, Split, Traffic};
 use proxy_config::wire::traffic as wire;
 
-use super::convert::{self, Malformed, VersionName};
+use super::convert::{self, Malformed, PodLoad, VersionName};
 use crate::rollouts::Reach;
 
 /// What is known of the data plane.
@@ -26,7 +26,7 @@ pub struct Touched {
     pub services: BTreeSet<ObjectName>,
     /// Mappings that gave some split an arm or do.
     pub mappings: BTreeSet<ObjectName>,
-    /// Versions of pods: namespace and hash.
+    /// Versions of pods, or of a pod that was chosen to go: namespace and hash.
     pub versions: BTreeSet<VersionName>,
 }
 
@@ -49,6 +49,7 @@ pub(super) struct Known {
     by_service: BTreeMap<ObjectName, BTreeSet<String>>,
     by_mapping: BTreeMap<ObjectName, BTreeSet<String>>,
     loads: BTreeMap<VersionName, Load>,
+    pods: BTreeMap<ObjectName, PodLoad>,
 }
 
 impl TrafficStore {
@@ -115,15 +116,18 @@ impl Known {
         let ids: BTreeSet<&String> = services.chain(mappings).flatten().collect();
         let from = VersionName { namespace: reach.namespace.clone(), hash: String::new() };
         let loads = self.loads.range(from..).take_while(|(version, _)| version.namespace == reach.namespace);
+        let first = ObjectName::new(&reach.namespace, "");
+        let pods = self.pods.range(first..).take_while(|(pod, _)| pod.namespace == reach.namespace);
         Facts {
             proxies: self.proxies.clone(),
             splits: ids.into_iter().filter_map(|id| self.splits.get(id).cloned()).collect(),
             loads: loads.map(|(version, load)| (version.hash.clone(), *load)).collect(),
+            draining: pods.map(|(pod, told)| (pod.name.clone(), told.load)).collect(),
         }
     }
 
     fn take(&mut self, update: wire::Update) -> Result<Touched, Malformed> {
-        let wire::Update { splits, removed_splits, fleet, loads, complete } = update;
+        let wire::Update { splits, removed_splits, fleet, loads, pods, removed_pods, complete } = update;
         let mut touched = Touched::default();
         for split in splits {
             let split = convert::split(split)?;
@@ -147,6 +151,16 @@ impl Known {
             if earlier.map(decisive) != Some(decisive(load)) {
                 touched.versions.insert(version);
             }
+        }
+        for pod in pods {
+            let (pod, told) = convert::pod_load(pod)?;
+            let earlier = self.pods.insert(pod, told.clone());
+            if earlier.map(|it| decisive(it.load)) != Some(decisive(told.load)) {
+                touched.versions.insert(told.version);
+            }
+        }
+        for pod in &removed_pods {
+            touched.versions.extend(self.pods.remove(&convert::name(pod)?).map(|gone| gone.version));
         }
         if complete && !self.complete {
             self.complete = true;
@@ -312,6 +326,36 @@ mod tests {
         ] {
             assert_eq!(told(in_flight, routable, settled), touches, "{in_flight} {routable} {settled}");
         }
+    }
+
+    #[test]
+    fn a_pod_that_was_chosen_to_go_is_seen_in_its_namespace_until_it_is_wanted_again() {
+        let store = TrafficStore::waiting();
+        store.begin();
+        let pod = |pod: &str, in_flight| wire::PodLoad {
+            pod: pod.to_owned(),
+            hash: "abc".to_owned(),
+            in_flight,
+            routable: false,
+            settled: true,
+        };
+        let take = |pods, removed_pods| {
+            let all = wire::Update { fleet: Some(fleet(true)), complete: true, ..wire::Update::default() };
+            store.take(wire::Update { pods, removed_pods, ..all }).unwrap().versions
+        };
+        let version = VersionName { namespace: "web".to_owned(), hash: "abc".to_owned() };
+        assert!(take(vec![pod("web/a", 2), pod("weber/a", 9)], vec![]).contains(&version));
+        let draining = || match store.of(&reach("app")) {
+            Traffic::Ready(facts) => facts.draining,
+            other @ (Traffic::NotConfigured | Traffic::Unknown { .. }) => panic!("{other:?}"),
+        };
+        let load = |in_flight| Load { in_flight, routable: false, settled: true };
+        assert_eq!(draining(), BTreeMap::from([("a".to_owned(), load(2))]));
+        assert_eq!(take(vec![pod("web/a", 1)], vec![]), BTreeSet::new(), "it is not over");
+        assert_eq!(take(vec![pod("web/a", 0)], vec![]), BTreeSet::from([version.clone()]));
+        assert_eq!(draining()["a"], load(0));
+        assert_eq!(take(vec![], vec!["web/a".to_owned()]), BTreeSet::from([version]));
+        assert_eq!(draining(), BTreeMap::new());
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub mod features {
     /// Its reports name the pods that drain, with their requests. Of a proxy without it nobody knows when a pod has
     /// none any more.
     pub const POD_LOADS: &str = "pod_loads";
+
+    /// All that this version of the project knows.
+    pub const ALL: &[&str] = &[POD_LOADS];
 }
 
 /// The audience of the token that a proxy presents to the config server.

@@ -57,7 +57,7 @@ mod tests {
     fn endpoints(loads: &[u32]) -> Vec<Arc<Endpoint>> {
         let endpoint = |(index, load): (usize, &u32)| {
             let address = Address::Name { host: format!("pod-{index}"), port: 80 };
-            let endpoint = Endpoint::new(EndpointId(index as u64), address, Version::default());
+            let endpoint = Endpoint::new(EndpointId(index as u64), address, Version::default(), "".into());
             (0..*load).for_each(|_| endpoint.enter());
             Arc::new(endpoint)
         };

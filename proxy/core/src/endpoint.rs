@@ -1,6 +1,9 @@
 //! What a proxy remembers of one endpoint for as long as it routes to it or has requests there.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
 
 use proxy_config::model::{Address, Version};
 
@@ -19,6 +22,8 @@ pub struct Endpoint {
     pub address: Address,
     /// Which version of pods it is.
     pub version: Version,
+    /// The pod, in the version's namespace; empty for what is no pod.
+    pub pod: Arc<str>,
     in_flight: Padded<AtomicU32>,
     routable: AtomicBool,
 }
@@ -35,8 +40,8 @@ pub enum Left {
 impl Endpoint {
     /// An endpoint that no snapshot routes to yet.
     #[must_use]
-    pub fn new(id: EndpointId, address: Address, version: Version) -> Self {
-        Self { id, address, version, in_flight: Padded::default(), routable: AtomicBool::new(false) }
+    pub fn new(id: EndpointId, address: Address, version: Version, pod: Arc<str>) -> Self {
+        Self { id, address, version, pod, in_flight: Padded::default(), routable: AtomicBool::new(false) }
     }
 
     /// Counts a request that will be sent to it. Each is ended by one [`leave`](Self::leave).

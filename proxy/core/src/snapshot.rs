@@ -10,7 +10,7 @@ use proxy_config::model::{self, ArmId, ClusterId, Rewrite};
 
 pub use self::{
     builder::Builder,
-    registry::{Refused, VersionLoad},
+    registry::{PodLoad, Refused, VersionLoad},
 };
 use crate::{
     counters::ArmCounters,

@@ -6,7 +6,7 @@ use proxy_config::{
     model::{ArmId, SplitId},
     wire::config as wire,
 };
-use proxy_core::snapshot::VersionLoad;
+use proxy_core::snapshot::{PodLoad, VersionLoad};
 
 use super::State;
 
@@ -48,12 +48,18 @@ pub(super) fn settled(state: &State) -> wire::Report {
     // Before in-flight: a request that has left its snapshot is in flight by then, or over.
     let oldest_pinned = state.oldest_pinned().map(Into::into);
     let in_flight = state.builder().loads().into_iter().map(in_flight).collect();
-    wire::Report { served, oldest_pinned, in_flight, ..wire::Report::default() }
+    let draining = state.builder().draining().into_iter().map(pod_load).collect();
+    wire::Report { served, oldest_pinned, in_flight, draining, arms: Vec::new() }
 }
 
 fn in_flight(load: VersionLoad) -> wire::InFlight {
     let VersionLoad { version, requests } = load;
     wire::InFlight { namespace: version.namespace.to_string(), hash: version.hash.to_string(), requests }
+}
+
+fn pod_load(load: PodLoad) -> wire::PodLoad {
+    let PodLoad { namespace, pod, requests } = load;
+    wire::PodLoad { namespace: namespace.to_string(), pod: pod.to_string(), requests }
 }
 
 fn arm_count((split, arm, hash): &CounterKey, counted: Counted) -> wire::ArmCount {

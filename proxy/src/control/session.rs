@@ -5,6 +5,7 @@ use std::time::Duration;
 use proxy_config::{
     CONTRACT,
     digest::digest,
+    features,
     model::Position,
     wire::config::{self as wire, config_client::ConfigClient, from_proxy},
 };
@@ -109,7 +110,7 @@ impl Session<'_> {
     fn hello(&self, scope: &str) -> wire::Hello {
         wire::Hello {
             contract: CONTRACT,
-            features: Vec::new(),
+            features: features::ALL.iter().map(|it| (*it).to_owned()).collect(),
             scope: scope.to_owned(),
             boot_id: self.state.boot_id.clone(),
             last: self.intake.position().map(Into::into),

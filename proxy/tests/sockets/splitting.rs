@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http_body_util::Empty;
+use proxy_config::wire::config::PodLoad;
 
 use crate::support::{
     Directory, Proxy,
@@ -199,6 +200,37 @@ async fn draining_pods_get_nothing_new() {
     link.commit(vec![cluster_with_draining("a", &gone)]).await;
     assert_eq!(client::get(proxy.http, "/").await.reason(), (503, "no_endpoints"));
     assert_eq!(leaving.seen(), 0);
+}
+
+#[tokio::test]
+async fn a_draining_pod_ends_what_it_has_and_is_counted_by_itself() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let (staying, leaving) = (Pod::start("staying").await, Pod::start("leaving").await);
+    let proxy = Proxy::start(&operator, &directory);
+    let mut link =
+        operator.configure(vec![cluster("a", &[(leaving.address, "h1")]), route(&[("a", 10_000)])]).await;
+    assert_eq!(link.hello.features, [proxy_config::features::POD_LOADS]);
+    let held = tokio::spawn(async move { client::get(proxy.http, "/hold").await });
+    let report = link.report(|it| it.in_flight.iter().any(|it| it.requests == 1)).await;
+    assert_eq!(report.draining, [], "it drains not yet");
+    let pods = [(staying.address, "h1", false), (leaving.address, "h1", true)];
+    link.commit(vec![cluster_with_draining("a", &pods)]).await;
+    for _ in 0..20 {
+        assert_eq!(client::get(proxy.http, "/").await.header("x-pod"), "staying");
+    }
+    let pod = format!("pod-{}", leaving.address.port());
+    let load = |requests| PodLoad { namespace: "default".into(), pod: pod.clone(), requests };
+    let removal = Some(link.position().into());
+    let report = link.report(|it| it.served == removal && !it.draining.is_empty()).await;
+    assert_eq!(report.draining, [load(1)]);
+    link.commit(vec![cluster("a", &[(staying.address, "h1")])]).await;
+    let removal = Some(link.position().into());
+    let report = link.report(|it| it.served == removal).await;
+    assert_eq!(report.draining, [load(1)], "also when its endpoint is gone");
+    leaving.release();
+    link.report(|it| it.oldest_pinned == removal && it.draining.is_empty()).await;
+    assert_eq!(held.await.unwrap().header("x-pod"), "leaving", "it was served to its end");
+    assert_eq!(leaving.seen(), 1);
 }
 
 #[tokio::test]

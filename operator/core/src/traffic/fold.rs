@@ -194,6 +194,17 @@ impl<'a> Fold<'a> {
         Some(self.facts.loads.get(hash).copied().unwrap_or(Load::NONE))
     }
 
+    /// Requests under way to one pod of `hash` that was chosen to go, or `None` while a counted proxy has not told
+    /// what it serves or the choice has not been seen. A pod whose whole version has none and gets none is done, also
+    /// where an arm without other pods, and without a share, goes on holding it.
+    #[must_use]
+    pub fn pod_load(&self, pod: &str, hash: &str) -> Option<Load> {
+        match self.load(hash)? {
+            Load::NONE => Some(Load::NONE),
+            Load { .. } => self.facts.draining.get(pod).copied(),
+        }
+    }
+
     /// Why a listed Mapping is not served as written, if one is not.
     fn problem(&self) -> Option<String> {
         if let Some(problem) = self.listed.iter().find_map(|split| split.problem.clone()) {

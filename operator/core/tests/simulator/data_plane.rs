@@ -139,7 +139,7 @@ impl DataPlane {
             load.in_flight = self.in_flight.get(hash).copied().unwrap_or(0);
             load.settled = !load.routable;
         }
-        Facts { proxies: proxies.collect(), splits: splits.collect(), loads }
+        Facts { proxies: proxies.collect(), splits: splits.collect(), loads, draining: BTreeMap::new() }
     }
 }
 

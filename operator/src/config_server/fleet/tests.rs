@@ -120,7 +120,7 @@ fn a_report_settles_a_revision_when_no_older_snapshot_is_pinned() {
     let at = |seq| Position { epoch, seq };
     let settled = |fleet: &Fleet, revision| fleet.get(&id("a")).unwrap().has_settled(epoch, revision);
     assert!(!settled(&fleet, 1), "without a report nothing is known");
-    let report = Report { served: at(5), oldest_pinned: at(3), in_flight: BTreeMap::new() };
+    let report = Report { served: at(5), oldest_pinned: at(3), ..Report::default() };
     assert!(fleet.report(&id("a"), stream, report.clone()));
     assert!(settled(&fleet, 3) && !settled(&fleet, 4));
     assert!(!fleet.report(&id("a"), stream, report.clone()), "the same again is no news");

@@ -4,7 +4,10 @@ use operator_routes::{
         EndpointCondition, EndpointSlice, Family, MappingObject, Pod, Service, ServicePort, SliceEndpoint,
     },
 };
-use proxy_config::{model::Config, wire::traffic as wire};
+use proxy_config::{
+    model::{Config, Draining},
+    wire::traffic as wire,
+};
 use serde_json::json;
 
 use super::*;
@@ -96,6 +99,7 @@ impl World {
         let hello = Hello {
             last: last.and_then(|peer| peer.last),
             digest: last.map(|peer| proxy_config::digest::digest(&peer.config)).unwrap_or_default(),
+            counts_pods: true,
         };
         let connection = self.state.connect(&id, name("proxy"), &hello);
         let config = last.map(|peer| peer.config.clone()).unwrap_or_default();
@@ -133,8 +137,27 @@ impl World {
             served: peer.last.unwrap(),
             oldest_pinned,
             in_flight: in_flight.iter().map(|(hash, requests)| (version(hash), *requests)).collect(),
+            draining: Some(BTreeMap::new()),
         };
         self.state.report(&peer.id, peer.connection, report);
+    }
+
+    /// A report of nothing but pods that drain; `None`: of a proxy that does not count them.
+    fn report_pods(&mut self, peer: &Peer, oldest_pinned: Position, pods: Option<&[(&str, u64)]>) {
+        let count = |(pod, requests): &(&str, u64)| (name(pod), *requests);
+        let report = Report {
+            served: peer.last.unwrap(),
+            oldest_pinned,
+            in_flight: BTreeMap::new(),
+            draining: pods.map(|pods| pods.iter().map(count).collect()),
+        };
+        self.state.report(&peer.id, peer.connection, report);
+    }
+
+    /// Chooses a pod to go, or wants it again.
+    fn choose(&mut self, pod: &str, chosen: bool) {
+        let leaving = chosen.then(Draining::default);
+        self.change(ObjectChange::Pod(name(pod), Some(Pod { hash: "old".into(), leaving })));
     }
 }
 
@@ -145,6 +168,7 @@ struct Known {
     compiled: Option<u32>,
     problem: String,
     loads: BTreeMap<String, (u64, bool, bool)>,
+    pods: BTreeMap<String, (u64, bool, bool)>,
     fleet: Vec<(String, bool)>,
 }
 
@@ -169,6 +193,12 @@ impl Known {
             }
             for load in update.loads {
                 self.loads.insert(load.hash, (load.in_flight, load.routable, load.settled));
+            }
+            for pod in update.pods {
+                self.pods.insert(pod.pod, (pod.in_flight, pod.routable, pod.settled));
+            }
+            for pod in update.removed_pods {
+                assert!(self.pods.remove(&pod).is_some(), "{pod} was told before");
             }
             if let Some(fleet) = update.fleet {
                 self.fleet = fleet.proxies.into_iter().map(|proxy| (proxy.id, proxy.known)).collect();
@@ -313,6 +343,57 @@ fn a_version_settles_when_no_proxy_routes_to_it_and_nothing_older_is_pinned() {
     assert_eq!(load(&mut world), (1, false, true));
     world.report(&peer, peer.last.unwrap(), &[]);
     assert_eq!(load(&mut world), (0, false, true));
+}
+
+#[test]
+fn a_chosen_pod_settles_when_every_proxy_has_taken_it_out_and_its_requests_are_over() {
+    let mut world = World::new();
+    world.change(ObjectChange::Pod(name("p"), Some(Pod { hash: "old".into(), leaving: None })));
+    world.slice("stable", &[("old", 1), ("p", 3)]);
+    let mut peer = world.served("a");
+    let old = peer.last.unwrap();
+    let watcher = world.state.watch();
+    let mut known = Known::default();
+    let mut pod =
+        |world: &mut World| known.update(world.state.next_updates(watcher)).pods.get("shop/p").copied();
+    assert_eq!(pod(&mut world), None, "nobody has chosen it");
+    world.choose("p", true);
+    assert_eq!(pod(&mut world), Some((0, true, false)), "the proxy has not been told");
+    world.send(&mut peer);
+    world.report_pods(&peer, old, Some(&[]));
+    assert_eq!(pod(&mut world), Some((0, true, false)), "it may still route by the commit before");
+    world.acknowledge(&peer);
+    world.report_pods(&peer, old, Some(&[("p", 2)]));
+    assert_eq!(pod(&mut world), Some((2, false, false)), "a request may still be sent by an older snapshot");
+    world.report_pods(&peer, peer.last.unwrap(), Some(&[("p", 1)]));
+    assert_eq!(pod(&mut world), Some((1, false, true)));
+    world.report_pods(&peer, peer.last.unwrap(), Some(&[]));
+    assert_eq!(pod(&mut world), Some((0, false, true)));
+    world.report_pods(&peer, peer.last.unwrap(), None);
+    assert_eq!(pod(&mut world), Some((0, false, false)), "a proxy that counts no pods has no zero to tell");
+    world.choose("p", false);
+    assert_eq!(pod(&mut world), None, "it is wanted again");
+}
+
+#[test]
+fn a_chosen_pod_that_is_needed_or_that_somebody_may_serve_is_routable() {
+    let mut world = World::new();
+    let mut peer = world.served("a");
+    world.choose("old", true);
+    world.send(&mut peer);
+    let watcher = world.state.watch();
+    let mut known = Known::default();
+    let mut pod = |world: &mut World| known.update(world.state.next_updates(watcher)).pods["shop/old"];
+    world.report_pods(&peer, peer.last.unwrap(), Some(&[]));
+    assert_eq!(pod(&mut world), (0, true, false), "it is the only one of the Service");
+    world.change(ObjectChange::Pod(name("p"), Some(Pod { hash: "old".into(), leaving: None })));
+    world.slice("stable", &[("old", 1), ("p", 3)]);
+    assert!(world.send(&mut peer).is_some());
+    world.acknowledge(&peer);
+    world.report_pods(&peer, peer.last.unwrap(), Some(&[]));
+    assert_eq!(pod(&mut world), (0, false, true));
+    world.state.set_endpoints(BTreeMap::from([("other".to_owned(), name("proxy-2"))]));
+    assert_eq!(pod(&mut world), (0, true, false), "of the other proxy nothing is known");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use proxy_config::{
     wire::traffic as wire,
 };
 
-use super::{Load, State, Watcher};
+use super::{Load, PodLoad, State, Watcher};
 
 /// How many splits one message holds: far below the limit of a message, however many arms they have.
 const SPLITS_PER_UPDATE: usize = 200;
@@ -44,6 +44,7 @@ impl State {
             let gone = watcher.told.keys().filter(|version| !loads.contains_key(version));
             update.loads.extend(gone.map(|version| load_message((version, &Load::NONE))));
             watcher.told = loads;
+            self.pods_for(watcher, &mut update);
         }
         if !watcher.complete {
             watcher.complete = true;
@@ -53,6 +54,21 @@ impl State {
             updates.push(update);
         }
         updates
+    }
+
+    fn pods_for(&self, watcher: &mut Watcher, update: &mut wire::Update) {
+        let pods = self.pods.loads(self.epoch, &self.counted, &self.fleet);
+        let news = pods.iter().filter(|(pod, load)| watcher.told_pods.get(pod) != Some(load));
+        update.pods.extend(news.map(|(pod, PodLoad { hash, load })| wire::PodLoad {
+            pod: pod.to_string(),
+            hash: hash.to_string(),
+            in_flight: load.in_flight,
+            routable: load.routable,
+            settled: load.settled,
+        }));
+        let gone = watcher.told_pods.keys().filter(|pod| !pods.contains_key(pod));
+        update.removed_pods.extend(gone.map(ToString::to_string));
+        watcher.told_pods = pods;
     }
 
     fn fleet_message(&self) -> wire::Fleet {

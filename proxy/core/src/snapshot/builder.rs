@@ -13,7 +13,9 @@ use proxy_config::{
 };
 use regex::Regex;
 
-use super::{Action, Arm, Cluster, Refusal, Refused, Rule, Snapshot, Split, VersionLoad, registry::Registry};
+use super::{
+    Action, Arm, Cluster, PodLoad, Refusal, Refused, Rule, Snapshot, Split, VersionLoad, registry::Registry,
+};
 use crate::{
     counters::ArmCounters,
     endpoint::EndpointId,
@@ -80,6 +82,12 @@ impl Builder {
     #[must_use]
     pub fn loads(&self) -> Vec<VersionLoad> {
         self.registry.loads()
+    }
+
+    /// The requests that each pod has now which gets no new ones; pods without any are not named.
+    #[must_use]
+    pub fn draining(&self) -> Vec<PodLoad> {
+        self.registry.draining()
     }
 
     /// All counters of arms.

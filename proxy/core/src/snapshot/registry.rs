@@ -24,14 +24,16 @@ const PAST_VERSIONS: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     splits: HashMap<SplitId, Kept>,
-    /// By cluster as well: a Service whose selector changes is a new cluster at the same address, and must not
-    /// get the connections to the pods before.
-    endpoints: HashMap<(ClusterId, model::Address, Version), Weak<Endpoint>>,
+    endpoints: HashMap<EndpointKey, Weak<Endpoint>>,
     refused: BTreeMap<String, Arc<Refused>>,
     next_endpoint: u64,
     /// Counts how often counters were asked for; orders them by age.
     clock: u64,
 }
+
+/// By cluster as well: a Service whose selector changes is a new cluster at the same address, and must not get the
+/// connections to the pods before. By pod: an address that is given to another pod is another endpoint.
+type EndpointKey = (ClusterId, model::Address, Version, Arc<str>);
 
 /// What is kept of one split for as long as it exists.
 #[derive(Debug, Default)]
@@ -54,6 +56,17 @@ pub struct VersionLoad {
     /// The version.
     pub version: Version,
     /// Its requests, over all its endpoints and all threads.
+    pub requests: u64,
+}
+
+/// The requests that a pod has now which gets no new ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodLoad {
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub pod: Arc<str>,
+    /// Its requests, over all its endpoints that get no new ones and all threads.
     pub requests: u64,
 }
 
@@ -92,13 +105,14 @@ impl Registry {
     }
 
     pub(super) fn endpoint(&mut self, cluster: &ClusterId, endpoint: &model::Endpoint) -> Arc<Endpoint> {
-        let key = (cluster.clone(), endpoint.address.clone(), endpoint.version.clone());
+        let model::Endpoint { address, version, pod, draining: _ } = endpoint;
+        let key = (cluster.clone(), address.clone(), version.clone(), Arc::clone(pod));
         if let Some(known) = self.endpoints.get(&key).and_then(Weak::upgrade) {
             return known;
         }
         self.next_endpoint += 1;
-        let made = Endpoint::new(EndpointId(self.next_endpoint), key.1.clone(), key.2.clone());
-        let made = Arc::new(made);
+        let id = EndpointId(self.next_endpoint);
+        let made = Arc::new(Endpoint::new(id, address.clone(), version.clone(), Arc::clone(pod)));
         self.endpoints.insert(key, Arc::downgrade(&made));
         made
     }
@@ -128,6 +142,18 @@ impl Registry {
             }
         }
         loads.into_iter().map(|(version, requests)| VersionLoad { version, requests }).collect()
+    }
+
+    pub(super) fn draining(&self) -> Vec<PodLoad> {
+        let mut loads = BTreeMap::<(Arc<str>, Arc<str>), u64>::new();
+        for endpoint in self.endpoints.values().filter_map(Weak::upgrade) {
+            let in_flight = u64::from(endpoint.in_flight());
+            if in_flight > 0 && !endpoint.is_routable() && !endpoint.pod.is_empty() {
+                let pod = (Arc::clone(&endpoint.version.namespace), Arc::clone(&endpoint.pod));
+                *loads.entry(pod).or_default() += in_flight;
+            }
+        }
+        loads.into_iter().map(|((namespace, pod), requests)| PodLoad { namespace, pod, requests }).collect()
     }
 
     pub(super) fn all_counters(&self) -> impl Iterator<Item = &Arc<ArmCounters>> {

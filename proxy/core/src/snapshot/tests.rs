@@ -11,7 +11,7 @@ fn cluster(id: &str, servers: &[(&str, &str, bool)]) -> Change {
     let server = |(address, hash, draining): &(&str, &str, bool)| Server {
         address: Address::Socket(address.parse().unwrap()),
         version: Version { namespace: "default".into(), hash: (*hash).into() },
-        pod: "".into(),
+        pod: format!("pod-{address}").into(),
         draining: draining.then(Draining::default),
     };
     Change::Cluster(Arc::new(model::Cluster {
@@ -203,9 +203,24 @@ fn draining_endpoints_get_nothing_new_and_are_seen_until_they_are_idle() {
     fixture.apply(vec![cluster("a", &[("198.18.0.2:80", "new", false)])]);
     let load = VersionLoad { version: old.version.clone(), requests: 2 };
     assert_eq!(fixture.builder.loads(), [load], "gone from the configuration and still busy");
+    let pod = PodLoad { namespace: "default".into(), pod: "pod-198.18.0.1:80".into(), requests: 2 };
+    assert_eq!(fixture.builder.draining(), [pod]);
     assert_eq!(old.leave(), crate::endpoint::Left::Routine);
     assert_eq!(old.leave(), crate::endpoint::Left::Drained);
-    assert_eq!(fixture.builder.loads(), []);
+    assert_eq!((fixture.builder.loads(), fixture.builder.draining()), (vec![], vec![]));
+}
+
+#[test]
+fn an_address_that_is_given_to_another_pod_is_another_endpoint() {
+    let mut fixture = Fixture::default();
+    let servers = [("198.18.0.1:80", "h1", false)];
+    let first = fixture.apply(vec![cluster("a", &servers), route("/", &[("a", 10_000)])]);
+    let Change::Cluster(cluster) = cluster("a", &servers) else { unreachable!("it is a cluster") };
+    let mut cluster = (*cluster).clone();
+    cluster.endpoints[0].pod = "another".into();
+    let second = fixture.apply(vec![Change::Cluster(Arc::new(cluster))]);
+    let id = |snapshot: &Snapshot| split(snapshot, "/").arms[0].cluster.endpoints[0].id;
+    assert_ne!(id(&first), id(&second));
 }
 
 #[test]

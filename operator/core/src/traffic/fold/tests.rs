@@ -60,6 +60,7 @@ fn facts(contents: &[&[Option<Served>]]) -> Facts {
             problem: None,
         }],
         loads: BTreeMap::new(),
+        draining: BTreeMap::new(),
     }
 }
 
@@ -141,4 +142,20 @@ fn a_mapping_without_a_route_is_a_problem_and_not_agreement() {
 fn the_largest_share_of_any_proxy_decides_the_capacity() {
     let (facts, route) = (facts(&[&[serves(10)], &[serves(25), serves(10)]]), route());
     assert_eq!(Fold::new(&facts, &route).largest_share("new"), 2_500);
+}
+
+#[test]
+fn a_chosen_pod_is_done_when_it_or_its_whole_version_is() {
+    let load = |in_flight, routable, settled| Load { in_flight, routable, settled };
+    let mut facts = facts(&[&[serves(30)]]);
+    facts.loads.insert("old".to_owned(), load(7, true, false));
+    facts.draining.insert("old-a".to_owned(), load(1, false, true));
+    let route = route();
+    let ask = |facts: &Facts, pod| Fold::new(facts, &route).pod_load(pod, "old");
+    assert_eq!(ask(&facts, "old-a"), Some(load(1, false, true)));
+    assert_eq!(ask(&facts, "old-b"), None, "its choice has not been seen");
+    facts.loads.insert("old".to_owned(), Load::NONE);
+    assert_eq!(ask(&facts, "old-b"), Some(Load::NONE));
+    facts.proxies[0].known = false;
+    assert_eq!(ask(&facts, "old-b"), None);
 }
