@@ -4,7 +4,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `objects`, `claims` | what is kept of each kind, and what a Rollout names |
-//! | `store`, `watch`, `mappings` | stores that watches fill |
+//! | `store`, `watch`, `mappings`, `workloads` | stores that watches fill |
 //! | `triggers` | which Rollouts a change concerns |
 //! | `queue`, `work` | when each Rollout is looked at, and by whom |
 //! | `complaint` | a Rollout that cannot be read, or whose plan the API server refuses |
@@ -22,6 +22,7 @@ mod store;
 mod triggers;
 mod watch;
 mod work;
+mod workloads;
 
 pub use self::{
     observe::Reach,
@@ -34,19 +35,20 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use kube::core::DynamicObject;
 use operator_core::{
-    effect::{Effect, Event, EventKind},
+    effect::{Event, EventKind},
     plan::{Wake, plan},
     traffic::ObjectName,
-    world::World,
+    world::{WorkloadKind, World},
 };
 use tracing::warn;
 
 pub(crate) use self::objects::StoredRollout;
 use self::{
-    execute::Executor,
-    objects::{ReplicaSet, Service, index_owned, index_replica_set, index_rollout, key},
+    execute::{Executed, Executor},
+    objects::{Pod, ReplicaSet, Service, index_owned, index_pod, index_replica_set, index_rollout, key},
     observe::{Observed, observe},
     store::Store,
+    workloads::Workloads,
 };
 use crate::{
     events::{Recorder, Subject},
@@ -59,8 +61,10 @@ use crate::{
 pub struct Stores {
     pub(crate) rollouts: Store<StoredRollout>,
     pub(crate) replica_sets: Store<ReplicaSet>,
+    pub(crate) pods: Store<Pod>,
     pub(crate) services: Store<Service>,
     pub(crate) mappings: Store<DynamicObject>,
+    pub(crate) workloads: Workloads,
 }
 
 impl Default for Stores {
@@ -69,8 +73,10 @@ impl Default for Stores {
         Self {
             rollouts: Store::new(index_rollout),
             replica_sets: Store::new(index_replica_set),
+            pods: Store::new(index_pod),
             services: Store::new(|_| Vec::new()),
             mappings: Store::new(index_owned),
+            workloads: Workloads::default(),
         }
     }
 }
@@ -113,6 +119,7 @@ impl Controller {
             Observed::Malformed { metadata, malformed } => {
                 return self.refuse(name, &metadata, &malformed, now).await;
             }
+            Observed::Unread { kind, workload } => return self.read(kind, &workload).await,
             Observed::Contested { until } => return Ok(Self::hold(name, until)),
             Observed::Gone => return Ok(self.forget(name)),
         };
@@ -121,7 +128,7 @@ impl Controller {
         let plan = plan(&world);
         self.metrics.planned(name, &plan.why);
         // execute (client)
-        let version = self.executor.execute(&world, &plan.effects).await?;
+        let Executed { version, changed } = self.executor.execute(&world, &plan.effects).await?;
         // record (client)
         let old = world.rollout.status.clone().unwrap_or_default();
         let patch = record::status_patch(&old, &plan.status, &version).map_err(Error::Status)?;
@@ -129,8 +136,7 @@ impl Controller {
         if let Some(patch) = patch {
             self.executor.write_status(name, patch).await?;
         }
-        // wake (an event alone changes nothing that a next plan could see)
-        let changed = plan.effects.iter().any(|it| !matches!(it, Effect::Event(_)));
+        // wake
         Ok(if recorded || changed { Pass::Moved } else { Pass::Settled(plan.wake) })
     }
 
@@ -151,6 +157,14 @@ impl Controller {
     fn hold(name: &ObjectName, until: DateTime<Utc>) -> Pass {
         warn!(rollout = %name, %until, "Argo Rollouts' controller has just written this Rollout; not acting on it");
         Pass::Settled(Wake::At(until))
+    }
+
+    /// Asks for a workload that a Rollout refers to; the next pass sees the answer.
+    async fn read(&self, kind: WorkloadKind, workload: &ObjectName) -> Result<Pass, Error> {
+        self.stores.workloads.want(kind, workload);
+        let found = self.executor.read_workload(kind, workload).await?;
+        self.stores.workloads.answered(kind, workload, found);
+        Ok(Pass::Moved)
     }
 
     fn forget(&self, name: &ObjectName) -> Pass {

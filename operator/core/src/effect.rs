@@ -7,8 +7,16 @@
 use std::collections::BTreeMap;
 
 #[cfg(doc)]
-use crds::contract::{MANAGED_BY_ANNOTATION, POD_TEMPLATE_HASH_LABEL, REVISION_ANNOTATION};
+use crds::contract::{
+    EPHEMERAL_METADATA_ANNOTATION, MANAGED_BY_ANNOTATION, POD_TEMPLATE_HASH_LABEL, REVISION_ANNOTATION,
+    WORKLOAD_GENERATION_ANNOTATION,
+};
 use serde_json::Value;
+
+use crate::world::WorkloadKind;
+
+/// Labels or annotations to set (`Some`) or remove (`None`). What is not named stays.
+pub type Changes = BTreeMap<String, Option<String>>;
 
 /// One change to the cluster. Executed in list order; the first failure ends the plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,14 +44,52 @@ pub enum Effect {
         /// `spec.replicas` to write.
         to: i32,
         /// Annotations to set (`Some`) or remove (`None`) with it.
-        annotations: BTreeMap<String, Option<String>>,
+        annotations: Changes,
     },
     /// Sets or removes annotations. The precondition is the uid.
     AnnotateReplicaSet {
         /// The ReplicaSet.
         target: Target,
         /// Annotations to set (`Some`) or remove (`None`).
-        annotations: BTreeMap<String, Option<String>>,
+        annotations: Changes,
+    },
+    /// Sets or removes metadata of the pods that a ReplicaSet creates from now on, and records what is applied. The
+    /// hash of its template stays. The precondition is the uid.
+    SetEphemeralMetadata {
+        /// The ReplicaSet.
+        target: Target,
+        /// Labels of its pod template.
+        labels: Changes,
+        /// Annotations of its pod template.
+        annotations: Changes,
+        /// Value to write to annotation [`EPHEMERAL_METADATA_ANNOTATION`]; `None`: to be removed.
+        applied: Option<String>,
+    },
+    /// Sets or removes metadata of one pod. The precondition is the uid.
+    ChangePod {
+        /// The pod.
+        target: Target,
+        /// Labels.
+        labels: Changes,
+        /// Annotations.
+        annotations: Changes,
+    },
+    /// POST of an Eviction; the precondition is the uid. A refusal because a PodDisruptionBudget does not allow it now
+    /// is no failure: the plan goes on, and its `wake` says when it is tried again.
+    EvictPod {
+        /// The pod.
+        target: Target,
+    },
+    /// Sets `spec.replicas` of the workload that `spec.workloadRef` names.
+    ScaleWorkload {
+        /// Its kind, one that has replicas.
+        kind: WorkloadKind,
+        /// The workload; preconditions are its uid and `from`.
+        target: Target,
+        /// `spec.replicas` the plan saw.
+        from: i32,
+        /// `spec.replicas` to write.
+        to: i32,
     },
     /// DELETE with uid and resourceVersion preconditions, background propagation: an old revision past
     /// `revisionHistoryLimit`, with no pods.
@@ -89,6 +135,13 @@ pub enum Effect {
         from: Option<String>,
         /// Value to write.
         to: i64,
+    },
+    /// Sets annotation [`WORKLOAD_GENERATION_ANNOTATION`] of the Rollout: which generation of the workload it has seen.
+    SetWorkloadGeneration {
+        /// The Rollout; preconditions are its uid and version.
+        target: Target,
+        /// Value to write; `None`: to be removed, because the Rollout refers to no workload any more.
+        to: Option<i64>,
     },
     /// Writes `spec.replicas: 1` where it is not set, so that an autoscaler has a base. The precondition is its
     /// absence.

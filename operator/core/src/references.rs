@@ -32,8 +32,7 @@ pub fn check(world: &World, spec: &Spec) -> Result<(), Invalid> {
         Routing::Replicas { .. } => Vec::new(),
         Routing::Mappings(routing) => base_mappings(routing, world)?,
     };
-    let labels =
-        world.rollout.spec.template.as_ref().map(crds::rollout::PodTemplate::labels).unwrap_or_default();
+    let labels = world.template().map(crds::rollout::PodTemplate::labels).unwrap_or_default();
     for (field, name, service) in services {
         selects(&field, name, service, &labels)?;
         belongs(spec, world, &field, name, service)?;
@@ -197,6 +196,8 @@ mod tests {
             now: DateTime::UNIX_EPOCH,
             rollout: serde_json::from_value(rollout).unwrap(),
             replica_sets: Vec::new(),
+            pods: Vec::new(),
+            workload: None,
             services: ["stable", "canary"].map(|it| (it.to_owned(), Lookup::Found(service.clone()))).into(),
             mappings: BTreeMap::from([("shop".to_owned(), Lookup::Found(mapping("stable", false)))]),
             canary_mappings: BTreeMap::new(),

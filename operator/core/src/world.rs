@@ -6,12 +6,19 @@
 //! is older than what our own last write to it returned, or a fact about the proxies could be taken for fresh that
 //! says nothing about that write.
 
+mod pod;
+mod workload;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use crds::rollout::Rollout;
+use crds::rollout::{PodMetadata, PodTemplate, Rollout};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
+pub use self::pod::Pod;
+pub use self::workload::{Workload, WorkloadKind};
 use crate::traffic::Traffic;
 
 /// One moment of the cluster, as far as one Rollout is concerned. All objects are in the Rollout's namespace.
@@ -24,6 +31,10 @@ pub struct World {
     /// The ReplicaSets that the Rollout's selector matches or that it controls, and any that carries the name this
     /// Rollout would give to one. Order does not matter.
     pub replica_sets: Vec<ReplicaSet>,
+    /// The pods of the ReplicaSets that this Rollout controls. Order does not matter.
+    pub pods: Vec<Arc<Pod>>,
+    /// What `spec.workloadRef` names; `None` without a reference, or with one to a kind that has no pod template.
+    pub workload: Option<Lookup<Workload>>,
     /// Every Service that the spec names, by name. A name without an entry counts as missing.
     pub services: BTreeMap<String, Lookup<Service>>,
     /// Every base Mapping that `trafficRouting.ambassador.mappings` lists, by name. A name without an entry counts
@@ -49,6 +60,29 @@ impl World {
     #[must_use]
     pub fn mapping(&self, name: &str) -> Option<&Mapping> {
         self.mappings.get(name).and_then(Lookup::found)
+    }
+
+    /// The workload that `spec.workloadRef` names, if it exists.
+    #[must_use]
+    pub fn workload(&self) -> Option<&Workload> {
+        self.workload.as_ref().and_then(Lookup::found)
+    }
+
+    /// The pod template: the workload's if the spec refers to one, else the spec's own.
+    #[must_use]
+    pub fn template(&self) -> Option<&PodTemplate> {
+        let spec = &self.rollout.spec;
+        match &spec.workload_ref {
+            Some(_) => self.workload().map(|workload| &workload.template),
+            None => spec.template.as_ref(),
+        }
+    }
+
+    /// Which pods belong to the Rollout: what its spec says, else the workload's selector.
+    #[must_use]
+    pub fn selector(&self) -> Option<&LabelSelector> {
+        let written = self.rollout.spec.selector.as_ref();
+        written.or_else(|| self.workload().and_then(|workload| workload.selector.as_ref()))
     }
 }
 
@@ -124,6 +158,8 @@ pub struct ReplicaSetAnnotations {
     pub scale_down_deadline: Option<DateTime<Utc>>,
     /// [`crds::contract::TEMPLATE_FINGERPRINT_ANNOTATION`]: what the hash does not see of the template.
     pub fingerprint: Option<String>,
+    /// `rollout.argoproj.io/ephemeral-metadata`: what was put onto its pods for the role they play.
+    pub ephemeral: Option<PodMetadata>,
 }
 
 /// Who controls a ReplicaSet.

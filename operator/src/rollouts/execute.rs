@@ -6,15 +6,20 @@ pub(super) mod request;
 use std::{fmt, sync::Arc, time::Duration};
 
 use kube::{Client, core::DynamicObject};
-use operator_core::{effect::Effect, traffic::ObjectName, world::World};
+use operator_core::{
+    effect::Effect,
+    traffic::ObjectName,
+    world::{WorkloadKind, World},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
-use tracing::debug;
+use tracing::{debug, info};
 
 use self::request::{Call, Scope, Subject, Verb};
 use super::{Stores, mappings::Served, objects};
 use crate::{
+    errors::chain,
     events::{Recorder, Subject as EventSubject},
     lease::Tenure,
 };
@@ -73,6 +78,11 @@ impl Error {
         }
     }
 
+    /// Whether the API server says "not now": a PodDisruptionBudget, or too many requests.
+    fn is_not_now(&self) -> bool {
+        matches!(self, Self::Api { source: kube::Error::Api(status), .. } if status.code == 429)
+    }
+
     /// The reason of a condition if the API server has refused an effect and will again: the request is not allowed
     /// or not valid. `None` for all that may pass by itself.
     pub(super) fn refusal(&self) -> Option<&'static str> {
@@ -109,6 +119,15 @@ impl fmt::Display for Attempt {
     }
 }
 
+/// What a plan has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Executed {
+    /// The Rollout's `resourceVersion` after it: the world's, unless an effect wrote to the Rollout.
+    pub(super) version: String,
+    /// Something was written that a next plan can see: neither events nor evictions that are not allowed now count.
+    pub(super) changed: bool,
+}
+
 /// Carries out effects.
 #[derive(Clone)]
 pub(super) struct Executor {
@@ -131,12 +150,12 @@ impl Executor {
         Self { client, stores, tenure, mappings, recorder }
     }
 
-    /// Carries out a plan's effects. The result is the Rollout's `resourceVersion` after them: the world's, unless
-    /// an effect wrote to the Rollout.
-    pub(super) async fn execute(&self, world: &World, effects: &[Effect]) -> Result<String, Error> {
+    /// Carries out a plan's effects.
+    pub(super) async fn execute(&self, world: &World, effects: &[Effect]) -> Result<Executed, Error> {
         let metadata = &world.rollout.metadata;
         let name = objects::key(metadata);
         let mut version = metadata.resource_version.clone().unwrap_or_default();
+        let mut changed = false;
         for effect in effects {
             if let Effect::Event(event) = effect {
                 self.recorder.record(&EventSubject::of(metadata), event);
@@ -154,11 +173,34 @@ impl Executor {
             let call = call.map_err(|source| Error::Request { effect: described.clone(), source })?;
             let Some(call) = call else { continue };
             debug!(rollout = %name, effect = %described, "executing");
-            if let Some(written) = self.call(&name, call, described).await? {
-                version = written;
+            match self.call(&name, call, described).await {
+                Ok(written) => {
+                    changed = true;
+                    version = written.unwrap_or(version);
+                }
+                Err(error) if matches!(effect, Effect::EvictPod { .. }) && error.is_not_now() => {
+                    info!(rollout = %name, error = chain(&error), "a pod cannot be evicted now; trying again later");
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(version)
+        Ok(Executed { version, changed })
+    }
+
+    /// Reads a workload that the watch may have passed over; `None` if there is none of that name.
+    pub(super) async fn read_workload(
+        &self,
+        kind: WorkloadKind,
+        name: &ObjectName,
+    ) -> Result<Option<objects::Workload>, Error> {
+        let reading = Attempt::other(format!("read {} {name}", kind.kind()));
+        let request = request::get_workload(kind, name)
+            .map_err(|source| Error::Request { effect: reading.clone(), source })?;
+        match self.send::<objects::WatchedWorkload>(request, &reading).await {
+            Ok(found) => Ok(Some(objects::Workload::of(kind, found))),
+            Err(Error::Precondition { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes the status. The plan's world is the precondition: the patch holds its `resourceVersion`.
@@ -224,7 +266,10 @@ impl Executor {
             (Subject::Mapping(name), Verb::Delete { uid }) => {
                 stores.mappings.erased(&ObjectName::new(namespace, name), uid);
             }
-            (Subject::Service(_) | Subject::Rollout(_), Verb::Delete { .. }) => {}
+            (Subject::Pod(name), Verb::Delete { uid }) => {
+                stores.pods.erased(&ObjectName::new(namespace, name), uid);
+            }
+            (Subject::Service(_) | Subject::Rollout(_) | Subject::Workload(_), Verb::Delete { .. }) => {}
             (Subject::ReplicaSet(_), Verb::Create | Verb::Change) => {
                 if let Ok(mut object) = objects::ReplicaSet::deserialize(answer) {
                     objects::trim(&mut object);
@@ -241,6 +286,16 @@ impl Executor {
                 if let Ok(mut object) = DynamicObject::deserialize(answer) {
                     objects::trim_mapping(&mut object);
                     stores.mappings.written(object);
+                }
+            }
+            (Subject::Pod(_), Verb::Create | Verb::Change) => {
+                if let Ok(object) = objects::WatchedPod::deserialize(answer) {
+                    stores.pods.written(objects::Pod::of(&object, stores));
+                }
+            }
+            (Subject::Workload(kind), Verb::Create | Verb::Change) => {
+                if let Ok(object) = objects::WatchedWorkload::deserialize(answer) {
+                    stores.workloads.written(*kind, objects::Workload::of(*kind, object));
                 }
             }
             (Subject::Rollout(_), Verb::Create | Verb::Change) => {
@@ -289,6 +344,14 @@ impl Attempt {
                 format!("scale ReplicaSet {} from {from} to {to}", target.name)
             }
             Effect::AnnotateReplicaSet { target, .. } => format!("annotate ReplicaSet {}", target.name),
+            Effect::SetEphemeralMetadata { target, .. } => {
+                format!("set the metadata of the pods of ReplicaSet {}", target.name)
+            }
+            Effect::ChangePod { target, .. } => format!("set metadata of pod {}", target.name),
+            Effect::EvictPod { target } => format!("evict pod {}", target.name),
+            Effect::ScaleWorkload { kind, target, from, to } => {
+                format!("scale {} {} from {from} to {to}", kind.kind(), target.name)
+            }
             Effect::DeleteReplicaSet { target } => format!("delete ReplicaSet {}", target.name),
             Effect::SetServiceSelector { target, to, .. } => {
                 format!("point Service {} at version {to}", target.name)
@@ -297,6 +360,9 @@ impl Attempt {
             Effect::UpdateMapping { target, .. } => format!("update Mapping {}", target.name),
             Effect::DeleteMapping { target } => format!("delete Mapping {}", target.name),
             Effect::SetRolloutRevision { to, .. } => format!("write revision {to} to the Rollout"),
+            Effect::SetWorkloadGeneration { .. } => {
+                "write the workload's generation to the Rollout".to_owned()
+            }
             Effect::DefaultReplicas { .. } => "write replicas: 1 to the Rollout".to_owned(),
             Effect::Event(event) => format!("record the event {}", event.reason),
         })

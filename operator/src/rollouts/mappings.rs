@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::{
     objects::trim_mapping,
     store::{Change, Store},
-    watch::follow,
+    watch::{follow, trimmed},
 };
 use crate::errors::chain;
 
@@ -72,7 +72,7 @@ pub(super) async fn follow_mappings(
         None => Api::all_with(client, &found),
     };
     served.send_replace(Served(Some(found)));
-    follow(api, watcher::Config::default(), trim_mapping, store, changed, stop).await;
+    follow(api, watcher::Config::default(), trimmed(trim_mapping), store, changed, stop).await;
 }
 
 fn say(said: &mut String, problem: &str) {

@@ -1,20 +1,29 @@
 //! What is kept of each kind: slim types, decoded as such. `managedFields` and pod templates never reach memory for
 //! long.
 
-use std::{borrow::Cow, collections::BTreeMap};
+mod pod;
+mod workload;
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use crds::{Rollout, contract};
 use k8s_openapi::{
-    NamespaceResourceScope,
     api::{apps::v1 as apps, core::v1 as core},
     apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference},
 };
 use kube::{Resource, core::DynamicObject};
-use operator_core::{traffic::ObjectName, world::Claim};
+use operator_core::{
+    traffic::ObjectName,
+    world::{Claim, WorkloadKind},
+};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 
+pub(crate) use self::{
+    pod::{Pod, UNFINISHED, WatchedPod, index_pod},
+    workload::{WatchedWorkload, Workload, reference},
+};
 use super::claims::claims;
 
 /// A Rollout as it is kept: decoded, or with the reason why it cannot be.
@@ -146,24 +155,24 @@ pub(crate) struct ServiceSpec {
 
 macro_rules! resource {
     ($type:ty, $of:ty) => {
-        impl Resource for $type {
+        impl ::kube::Resource for $type {
             type DynamicType = ();
-            type Scope = NamespaceResourceScope;
+            type Scope = ::k8s_openapi::NamespaceResourceScope;
 
-            fn kind((): &()) -> Cow<'_, str> {
-                <$of>::kind(&())
+            fn kind((): &()) -> ::std::borrow::Cow<'_, str> {
+                <$of as ::kube::Resource>::kind(&())
             }
 
-            fn group((): &()) -> Cow<'_, str> {
-                <$of>::group(&())
+            fn group((): &()) -> ::std::borrow::Cow<'_, str> {
+                <$of as ::kube::Resource>::group(&())
             }
 
-            fn version((): &()) -> Cow<'_, str> {
-                <$of>::version(&())
+            fn version((): &()) -> ::std::borrow::Cow<'_, str> {
+                <$of as ::kube::Resource>::version(&())
             }
 
-            fn plural((): &()) -> Cow<'_, str> {
-                <$of>::plural(&())
+            fn plural((): &()) -> ::std::borrow::Cow<'_, str> {
+                <$of as ::kube::Resource>::plural(&())
             }
 
             fn meta(&self) -> &ObjectMeta {
@@ -177,6 +186,8 @@ macro_rules! resource {
     };
 }
 
+use resource;
+
 resource!(StoredRollout, Rollout);
 resource!(ReplicaSet, apps::ReplicaSet);
 resource!(Service, core::Service);
@@ -184,7 +195,7 @@ resource!(Service, core::Service);
 /// How objects are found, other than by their name. All keys hold the namespace or a uid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Index {
-    /// ReplicaSets and Mappings by the uid of their controller.
+    /// ReplicaSets, Mappings and pods by the uid of their controller.
     Controller(String),
     /// ReplicaSets of a namespace that have no controller.
     Orphan(String),
@@ -192,6 +203,8 @@ pub(crate) enum Index {
     Version(ObjectName),
     /// Rollouts by what they name, in a namespace.
     Claim(String, Claim),
+    /// Rollouts by the workload that they refer to.
+    Workload(WorkloadKind, ObjectName),
 }
 
 /// `namespace/name` of an object.
@@ -204,7 +217,18 @@ pub(super) fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
     metadata.owner_references.iter().flatten().find(|it| it.controller == Some(true))
 }
 
-/// The pod-template hash of a ReplicaSet; empty if it has none.
+/// When an object was created; 1970 for one that does not say.
+pub(super) fn created(metadata: &ObjectMeta) -> DateTime<Utc> {
+    let seconds = metadata.creation_timestamp.as_ref().map_or(0, |it| it.0.as_second());
+    DateTime::from_timestamp(seconds, 0).unwrap_or_default()
+}
+
+/// The value of an annotation.
+pub(super) fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {
+    metadata.annotations.as_ref()?.get(name).map(String::as_str)
+}
+
+/// The pod-template hash of a ReplicaSet or pod; empty if it has none.
 pub(super) fn hash(metadata: &ObjectMeta) -> &str {
     let labels = metadata.labels.as_ref();
     labels.and_then(|it| it.get(contract::POD_TEMPLATE_HASH_LABEL)).map_or("", String::as_str)
@@ -214,7 +238,9 @@ pub(super) fn hash(metadata: &ObjectMeta) -> &str {
 pub(super) fn index_rollout(rollout: &StoredRollout) -> Vec<Index> {
     let namespace = rollout.metadata.namespace.clone().unwrap_or_default();
     let Ok(decoded) = &rollout.decoded else { return Vec::new() };
-    claims(&decoded.spec).into_iter().map(|it| Index::Claim(namespace.clone(), it)).collect()
+    let workload = reference(&decoded.spec, &namespace).map(|(kind, name)| Index::Workload(kind, name));
+    let claims = claims(&decoded.spec).into_iter().map(|it| Index::Claim(namespace.clone(), it));
+    claims.chain(workload).collect()
 }
 
 /// How a ReplicaSet is found.

@@ -2,7 +2,7 @@
 
 mod convert;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use crds::{Rollout, contract::CANARY_MAPPING_SUFFIX};
@@ -11,13 +11,13 @@ use kube::ResourceExt;
 use operator_core::{
     spec::Selector,
     traffic::ObjectName,
-    world::{Claim, Lookup, Mapping, Owner, ReplicaSet, Rival, World},
+    world::{Claim, Lookup, Mapping, Owner, Pod, ReplicaSet, Rival, WorkloadKind, World},
 };
 
 use super::{
     Stores,
     claims::{claims, mappings, services},
-    objects::{Index, Malformed, controller, key},
+    objects::{Index, Malformed, controller, created, key, reference},
 };
 use crate::traffic::TrafficStore;
 
@@ -36,6 +36,13 @@ pub(super) enum Observed {
     Contested {
         /// Until when it is left alone.
         until: DateTime<Utc>,
+    },
+    /// A Rollout that refers to a workload of which it is not known whether it exists.
+    Unread {
+        /// The workload's kind.
+        kind: WorkloadKind,
+        /// Its name.
+        workload: ObjectName,
     },
     /// A Rollout that cannot be read.
     Malformed {
@@ -64,17 +71,29 @@ pub(super) fn observe(
             return Observed::Malformed { metadata, malformed: malformed.clone() };
         }
     };
+    let workload = match reference(&rollout.spec, &name.namespace) {
+        None => None,
+        Some((kind, workload)) => match stores.workloads.look(kind, &workload) {
+            None => return Observed::Unread { kind, workload },
+            found => found,
+        },
+    };
     let canary_mappings = canary_mappings(stores, &rollout, name);
-    Observed::World(Box::new(World {
+    let mut world = World {
         now,
-        replica_sets: replica_sets(stores, &rollout, name),
+        replica_sets: Vec::new(),
+        pods: Vec::new(),
+        workload,
         services: named_services(stores, &rollout, name),
         mappings: named_mappings(stores, &rollout, name),
         rivals: rivals(stores, &rollout, name),
         traffic: traffic.of(&reach(&rollout, name, canary_mappings.keys())),
         canary_mappings,
         rollout,
-    }))
+    };
+    world.replica_sets = replica_sets(stores, &world, name);
+    world.pods = pods(stores, &world.replica_sets);
+    Observed::World(Box::new(world))
 }
 
 /// What of the data plane matters to one Rollout.
@@ -100,8 +119,8 @@ fn reach<'a>(rollout: &Rollout, name: &ObjectName, canaries: impl Iterator<Item 
 
 /// Those that the Rollout controls, those without a controller that its selector matches, and those that have a name
 /// which it would give (`<rollout>-<hash>`).
-fn replica_sets(stores: &Stores, rollout: &Rollout, name: &ObjectName) -> Vec<ReplicaSet> {
-    let uid = rollout.metadata.uid.clone().unwrap_or_default();
+fn replica_sets(stores: &Stores, world: &World, name: &ObjectName) -> Vec<ReplicaSet> {
+    let uid = world.rollout.metadata.uid.clone().unwrap_or_default();
     let mut found = BTreeMap::new();
     for set in stores.replica_sets.with_prefix(&name.namespace, &format!("{}-", name.name)) {
         let suffix = set.metadata.name.as_deref().map(|it| &it[name.name.len() + 1..]).unwrap_or_default();
@@ -109,7 +128,7 @@ fn replica_sets(stores: &Stores, rollout: &Rollout, name: &ObjectName) -> Vec<Re
             found.insert(set.name_any(), set);
         }
     }
-    if let Ok(selector) = Selector::parse(rollout.spec.selector.as_ref()) {
+    if let Ok(selector) = Selector::parse(world.selector()) {
         for set in stores.replica_sets.find(&Index::Orphan(name.namespace.clone())) {
             if selector.matches(set.labels()) {
                 found.insert(set.name_any(), set);
@@ -125,6 +144,13 @@ fn replica_sets(stores: &Stores, rollout: &Rollout, name: &ObjectName) -> Vec<Re
         None => Owner::Nobody,
     };
     found.into_values().map(|set| convert::replica_set(&set, owner(&set.metadata))).collect()
+}
+
+/// The pods of those that the Rollout controls.
+fn pods(stores: &Stores, replica_sets: &[ReplicaSet]) -> Vec<Arc<Pod>> {
+    let own = replica_sets.iter().filter(|set| set.owner == Owner::ThisRollout);
+    let found = own.flat_map(|set| stores.pods.find(&Index::Controller(set.uid.clone())));
+    found.map(|it| it.pod.clone()).collect()
 }
 
 fn named_services(
@@ -181,7 +207,7 @@ fn rivals(stores: &Stores, rollout: &Rollout, name: &ObjectName) -> Vec<Rival> {
     for claim in claims(&rollout.spec) {
         for other in stores.rollouts.find(&Index::Claim(name.namespace.clone(), claim.clone())) {
             if other.metadata.uid != rollout.metadata.uid {
-                let created = convert::created(&other.metadata);
+                let created = created(&other.metadata);
                 rivals.push(Rival { rollout: key(&other.metadata).name, created, claim: claim.clone() });
             }
         }

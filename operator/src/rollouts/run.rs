@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crds::contract;
+use futures::future::join_all;
 use kube::{Api, Client, Resource, core::NamespaceResourceScope, runtime::watcher};
 use operator_core::traffic::ObjectName;
 use prometheus::Registry;
@@ -14,10 +15,11 @@ use super::{
     Controller, Stores,
     execute::Executor,
     mappings::{Served, follow_mappings},
-    objects::{trim, trim_service},
+    objects::{Pod, UNFINISHED, trim, trim_service},
     triggers,
-    watch::follow,
+    watch::{follow, trimmed},
     work::{Workers, Worklist},
+    workloads::KINDS,
 };
 use crate::{
     events::Recorder,
@@ -124,15 +126,18 @@ impl Watches {
         let rollouts = follow(
             self.api(),
             watcher::Config::default().labels(&instance(&settings.instance_id)),
-            |_| {},
+            Some,
             &stores.rollouts,
-            |change| concern(triggers::of_rollout(stores, change)),
+            |change| {
+                triggers::forget_workload(stores, change);
+                concern(triggers::of_rollout(stores, change));
+            },
             stop,
         );
         let replica_sets = follow(
             self.api(),
             watcher::Config::default().labels(contract::POD_TEMPLATE_HASH_LABEL),
-            trim,
+            trimmed(trim),
             &stores.replica_sets,
             |change| concern(triggers::of_replica_set(stores, change)),
             stop,
@@ -140,7 +145,7 @@ impl Watches {
         let services = follow(
             self.api(),
             watcher::Config::default(),
-            trim_service,
+            trimmed(trim_service),
             &stores.services,
             |change| concern(triggers::of_service(stores, change)),
             stop,
@@ -154,7 +159,34 @@ impl Watches {
             |change| concern(triggers::of_mapping(stores, change)),
             stop,
         );
-        tokio::join!(rollouts, replica_sets, services, mappings);
+        tokio::join!(rollouts, replica_sets, self.follow_pods(), services, mappings, self.follow_workloads());
+    }
+
+    /// What is kept of a pod depends on its ReplicaSet and its Rollout: they come first.
+    async fn follow_pods(&self) {
+        let Self { stores, list, stop, .. } = self;
+        let owners = async { tokio::join!(stores.rollouts.completed(), stores.replica_sets.completed()) };
+        if stop.run_until_cancelled(owners).await.is_none() {
+            return;
+        }
+        follow(
+            self.api(),
+            watcher::Config::default().labels(contract::POD_TEMPLATE_HASH_LABEL).fields(UNFINISHED),
+            |watched| Some(Pod::of(&watched, stores)),
+            &stores.pods,
+            |change| list.add(triggers::of_pod(stores, change)),
+            stop,
+        )
+        .await;
+    }
+
+    async fn follow_workloads(&self) {
+        let Self { client, settings, stores, list, stop } = self;
+        let follow = |kind| {
+            let changed = move |change: &_| list.add(triggers::of_workload(stores, kind, change));
+            stores.workloads.follow(kind, client.clone(), settings.namespace.as_deref(), changed, stop)
+        };
+        join_all(KINDS.map(follow)).await;
     }
 
     async fn complete(&self) {
@@ -162,6 +194,7 @@ impl Watches {
         tokio::join!(
             stores.rollouts.completed(),
             stores.replica_sets.completed(),
+            stores.pods.completed(),
             stores.services.completed(),
             stores.mappings.completed(),
         );

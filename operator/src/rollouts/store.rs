@@ -9,12 +9,35 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, runtime::watcher::Event};
 use operator_core::traffic::ObjectName;
 use tokio::sync::watch;
 
 use super::objects::{Index, key};
+
+/// What a store asks of an object: what tells it from others, and how new it is.
+pub(crate) trait Stored {
+    /// Namespace and name.
+    fn name(&self) -> ObjectName;
+    /// `metadata.uid`.
+    fn uid(&self) -> Option<&str>;
+    /// `metadata.resourceVersion`.
+    fn version(&self) -> Option<&str>;
+}
+
+impl<K: Resource> Stored for K {
+    fn name(&self) -> ObjectName {
+        key(self.meta())
+    }
+
+    fn uid(&self) -> Option<&str> {
+        self.meta().uid.as_deref()
+    }
+
+    fn version(&self) -> Option<&str> {
+        self.meta().resource_version.as_deref()
+    }
+}
 
 /// All objects of one kind, found by name and by [`Index`].
 #[derive(Debug)]
@@ -50,7 +73,7 @@ struct Listing<K> {
     written: BTreeSet<ObjectName>,
 }
 
-impl<K: Resource> Store<K> {
+impl<K: Stored> Store<K> {
     /// An empty store that is not complete.
     pub(crate) fn new(index: fn(&K) -> Vec<Index>) -> Self {
         let inner = Inner {
@@ -114,13 +137,13 @@ impl<K: Resource> Store<K> {
             }
             Event::InitApply(object) => {
                 if let Some(listing) = &mut inner.listing {
-                    listing.objects.insert(key(object.meta()), Arc::new(object));
+                    listing.objects.insert(object.name(), Arc::new(object));
                 }
                 (Vec::new(), false)
             }
             Event::InitDone => (inner.take_listing(self.index), true),
             Event::Apply(object) => (inner.take(object, self.index), false),
-            Event::Delete(object) => (inner.lose(object.meta(), self.index), false),
+            Event::Delete(object) => (inner.lose(&object, self.index), false),
         });
         if done {
             self.complete.send_replace(true);
@@ -132,7 +155,7 @@ impl<K: Resource> Store<K> {
     pub(crate) fn written(&self, object: K) -> Vec<Change<K>> {
         self.write(|inner| {
             if let Some(listing) = &mut inner.listing {
-                listing.written.insert(key(object.meta()));
+                listing.written.insert(object.name());
             }
             inner.take(object, self.index)
         })
@@ -142,12 +165,17 @@ impl<K: Resource> Store<K> {
     /// its end; it is in `deleted` so that it does not come back meanwhile.
     pub(crate) fn erased(&self, name: &ObjectName, uid: &str) -> Vec<Change<K>> {
         self.write(|inner| {
-            let current = inner.objects.get(name).filter(|it| it.meta().uid.as_deref() == Some(uid)).cloned();
+            let current = inner.objects.get(name).filter(|it| it.uid() == Some(uid)).cloned();
             let Some(current) = current else { return Vec::new() };
             inner.deleted.insert(uid.to_owned());
             inner.set(name, None, self.index);
             vec![Change { old: Some(current), new: None }]
         })
+    }
+
+    /// Drops an object that is of no interest any more.
+    pub(crate) fn forget(&self, name: &ObjectName) {
+        self.write(|inner| inner.set(name, None, self.index));
     }
 
     fn read<T>(&self, look: impl FnOnce(&Inner<K>) -> T) -> T {
@@ -159,12 +187,12 @@ impl<K: Resource> Store<K> {
     }
 }
 
-impl<K: Resource> Inner<K> {
+impl<K: Stored> Inner<K> {
     fn take(&mut self, object: K, index: fn(&K) -> Vec<Index>) -> Vec<Change<K>> {
-        let name = key(object.meta());
-        let erased = object.meta().uid.as_ref().is_some_and(|it| self.deleted.contains(it));
+        let name = object.name();
+        let erased = object.uid().is_some_and(|it| self.deleted.contains(it));
         let old = self.objects.get(&name).cloned();
-        if erased || old.as_ref().is_some_and(|it| !newer(object.meta(), it.meta())) {
+        if erased || old.as_ref().is_some_and(|it| !newer(&object, it.as_ref())) {
             return Vec::new();
         }
         let new = Arc::new(object);
@@ -172,13 +200,13 @@ impl<K: Resource> Inner<K> {
         vec![Change { old, new: Some(new) }]
     }
 
-    fn lose(&mut self, gone: &ObjectMeta, index: fn(&K) -> Vec<Index>) -> Vec<Change<K>> {
-        if let Some(uid) = &gone.uid {
+    fn lose(&mut self, gone: &K, index: fn(&K) -> Vec<Index>) -> Vec<Change<K>> {
+        if let Some(uid) = gone.uid() {
             self.deleted.remove(uid);
         }
-        let name = key(gone);
+        let name = gone.name();
         // Another object may have taken the name already.
-        let current = self.objects.get(&name).filter(|it| it.meta().uid == gone.uid).cloned();
+        let current = self.objects.get(&name).filter(|it| it.uid() == gone.uid()).cloned();
         let Some(old) = current else { return Vec::new() };
         self.set(&name, None, index);
         vec![Change { old: Some(old), new: None }]
@@ -188,14 +216,13 @@ impl<K: Resource> Inner<K> {
         let Some(mut listing) = self.listing.take() else { return Vec::new() };
         for name in &listing.written {
             let Some(ours) = self.objects.get(name) else { continue };
-            if listing.objects.get(name).is_none_or(|it| newer(ours.meta(), it.meta())) {
+            if listing.objects.get(name).is_none_or(|it| newer(ours.as_ref(), it.as_ref())) {
                 listing.objects.insert(name.clone(), ours.clone());
             }
         }
-        let listed: BTreeSet<&str> =
-            listing.objects.values().filter_map(|it| it.meta().uid.as_deref()).collect();
+        let listed: BTreeSet<&str> = listing.objects.values().filter_map(|it| it.uid()).collect();
         self.deleted.retain(|uid| listed.contains(uid.as_str()));
-        listing.objects.retain(|_, it| it.meta().uid.as_ref().is_none_or(|uid| !self.deleted.contains(uid)));
+        listing.objects.retain(|_, it| it.uid().is_none_or(|uid| !self.deleted.contains(uid)));
 
         let mut changes = Vec::new();
         let gone: Vec<ObjectName> =
@@ -207,7 +234,7 @@ impl<K: Resource> Inner<K> {
         }
         for (name, new) in listing.objects {
             let old = self.objects.get(&name).cloned();
-            if old.as_ref().is_some_and(|it| it.meta().resource_version == new.meta().resource_version) {
+            if old.as_ref().is_some_and(|it| it.version() == new.version()) {
                 continue;
             }
             self.set(&name, Some(&new), index);
@@ -237,15 +264,15 @@ impl<K: Resource> Inner<K> {
 
 /// Whether `candidate` is of a later write than `current`. Versions that are no numbers cannot be compared; then news
 /// is news unless it is the same.
-fn newer(candidate: &ObjectMeta, current: &ObjectMeta) -> bool {
-    match (version(candidate), version(current)) {
+fn newer<K: Stored>(candidate: &K, current: &K) -> bool {
+    match (number(candidate), number(current)) {
         (Some(candidate), Some(current)) => candidate > current,
-        _ => candidate.resource_version != current.resource_version,
+        _ => candidate.version() != current.version(),
     }
 }
 
-fn version(metadata: &ObjectMeta) -> Option<u64> {
-    metadata.resource_version.as_ref()?.parse().ok()
+fn number<K: Stored>(object: &K) -> Option<u64> {
+    object.version()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -4,14 +4,17 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
-use operator_core::{traffic::ObjectName, world::Claim};
+use operator_core::{
+    traffic::ObjectName,
+    world::{Claim, WorkloadKind},
+};
 
 use super::{
     Stores,
     claims::{base_of_canary, claims},
-    objects::{Index, ReplicaSet, Service, StoredRollout, controller, key},
+    objects::{Index, Pod, ReplicaSet, Service, StoredRollout, Workload, controller, key, reference},
     observe::claimants,
-    store::Change,
+    store::{Change, Stored},
 };
 use crate::traffic::Touched;
 
@@ -52,6 +55,39 @@ pub(super) fn of_replica_set(stores: &Stores, change: &Change<ReplicaSet>) -> BT
         }
     }
     concerned
+}
+
+/// A changed pod: the Rollout that controls its ReplicaSet. A change of nothing that is kept concerns nobody.
+pub(super) fn of_pod(stores: &Stores, change: &Change<Pod>) -> BTreeSet<ObjectName> {
+    if change.is_idle() {
+        return BTreeSet::new();
+    }
+    let versions = both(change).map(|it| ObjectName::new(it.namespace.clone(), it.pod.hash.clone()));
+    let sets = versions.flat_map(|it| stores.replica_sets.find(&Index::Version(it)));
+    sets.filter_map(|it| owner(&it.metadata)).collect()
+}
+
+/// A changed workload: the Rollouts that refer to it.
+pub(super) fn of_workload(
+    stores: &Stores,
+    kind: WorkloadKind,
+    change: &Change<Workload>,
+) -> BTreeSet<ObjectName> {
+    let referring = both(change).flat_map(|it| stores.rollouts.find(&Index::Workload(kind, it.name())));
+    referring.map(|it| key(&it.metadata)).collect()
+}
+
+/// Lets go of a workload that a changed Rollout was the last to refer to.
+pub(super) fn forget_workload(stores: &Stores, change: &Change<StoredRollout>) {
+    let referred = |it: &Arc<StoredRollout>| {
+        let rollout = it.decoded.as_ref().ok()?;
+        reference(&rollout.spec, &key(&it.metadata).namespace)
+    };
+    if let Some((kind, name)) = change.old.as_ref().and_then(referred)
+        && stores.rollouts.find(&Index::Workload(kind, name.clone())).is_empty()
+    {
+        stores.workloads.forget(kind, &name);
+    }
 }
 
 /// A changed Service: the Rollouts that name it.
@@ -184,6 +220,57 @@ mod tests {
         assert_eq!(names(&of_replica_set(&stores, &set(owner("Rollout")))), ["b"]);
         assert_eq!(names(&of_replica_set(&stores, &set(json!([])))), ["a", "b", "c"]);
         assert!(of_replica_set(&stores, &set(owner("Experiment"))).is_empty());
+    }
+
+    #[test]
+    fn a_pod_concerns_the_rollout_of_its_replica_set() {
+        let stores = stores();
+        let set = json!({"metadata": {
+            "namespace": "web", "name": "b-abc", "uid": "s", "resourceVersion": "2",
+            "labels": {"rollouts-pod-template-hash": "abc"},
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Rollout", "name": "b", "uid": "b", "controller": true}],
+        }});
+        stores.replica_sets.apply(Event::Apply(ReplicaSet::deserialize(set).unwrap()));
+        let pod = |version: &str, deleted: Option<&str>| {
+            let metadata = json!({
+                "namespace": "web", "name": "p", "uid": "p", "resourceVersion": version, "deletionTimestamp": deleted,
+                "labels": {"rollouts-pod-template-hash": "abc"},
+            });
+            Pod::of(&serde_json::from_value(json!({"metadata": metadata})).unwrap(), &stores)
+        };
+        let concerned = |it: Pod| -> BTreeSet<ObjectName> {
+            stores.pods.apply(Event::Apply(it)).iter().flat_map(|it| of_pod(&stores, it)).collect()
+        };
+        assert_eq!(names(&concerned(pod("3", None))), ["b"]);
+        assert!(concerned(pod("4", None)).is_empty());
+        assert_eq!(names(&concerned(pod("5", Some("2026-11-20T10:00:00Z")))), ["b"]);
+    }
+
+    #[test]
+    fn a_workload_concerns_those_that_refer_to_it_and_is_let_go_with_the_last() {
+        let stores = Stores::default();
+        let rollout = |version: &str, workload: Option<&str>| {
+            let reference =
+                workload.map(|it| json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": it}));
+            StoredRollout::deserialize(json!({
+                "metadata": {"namespace": "web", "name": "a", "uid": "a", "resourceVersion": version},
+                "spec": {"workloadRef": reference},
+            }))
+            .unwrap()
+        };
+        let (kind, name) = (WorkloadKind::Deployment, ObjectName::new("web", "shop"));
+        stores.rollouts.apply(Event::Apply(rollout("1", Some("shop"))));
+        stores.workloads.want(kind, &name);
+        stores.workloads.answered(kind, &name, None);
+        let metadata = json!({"namespace": "web", "name": "shop"});
+        let shop = Workload::of(kind, serde_json::from_value(json!({"metadata": metadata})).unwrap());
+        let change = Change { old: None, new: Some(Arc::new(shop)) };
+        assert_eq!(names(&of_workload(&stores, kind, &change)), ["a"]);
+        for change in stores.rollouts.apply(Event::Apply(rollout("2", None))) {
+            forget_workload(&stores, &change);
+        }
+        assert!(stores.workloads.look(kind, &name).is_none());
+        assert!(of_workload(&stores, kind, &change).is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::store::{Change, Store};
+use super::store::{Change, Store, Stored};
 use crate::errors::chain;
 
 /// The longest wait between two attempts: an API server that comes back is noticed within it.
@@ -20,16 +20,18 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// Seconds after which a watch is started anew. A connection that has died without a sound is noticed within it.
 const LONGEST_WATCH: u32 = 60;
 
-/// Fills a store from a watch until `stop` is cancelled, and tells every change.
-pub(super) async fn follow<K>(
+/// Fills a store from a watch until `stop` is cancelled, and tells every change. `keep` says what is kept of an object;
+/// `None`: nothing, as if the watch had not told of it.
+pub(super) async fn follow<K, S>(
     api: Api<K>,
     config: watcher::Config,
-    trim: fn(&mut K),
-    store: &Store<K>,
-    changed: impl Fn(&Change<K>),
+    keep: impl Fn(K) -> Option<S>,
+    store: &Store<S>,
+    changed: impl Fn(&Change<S>),
     stop: &CancellationToken,
 ) where
     K: Resource<DynamicType: Clone> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    S: Stored,
 {
     let resource = api.resource_url().to_owned();
     let mut events = kube::runtime::watcher(api, config.timeout(LONGEST_WATCH)).boxed();
@@ -45,7 +47,7 @@ pub(super) async fn follow<K>(
                         info!(resource, "the watch is back");
                     }
                 }
-                for change in store.apply(event.modify(trim)) {
+                for change in kept(event, &keep).into_iter().flat_map(|it| store.apply(it)) {
                     changed(&change);
                 }
             }
@@ -63,6 +65,24 @@ pub(super) async fn follow<K>(
             }
         }
     }
+}
+
+/// Keeps every object, without what `trim` drops.
+pub(super) fn trimmed<K>(trim: fn(&mut K)) -> impl Fn(K) -> Option<K> {
+    move |mut object| {
+        trim(&mut object);
+        Some(object)
+    }
+}
+
+fn kept<K, S>(event: Event<K>, keep: impl Fn(K) -> Option<S>) -> Option<Event<S>> {
+    Some(match event {
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(keep(object)?),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(object) => Event::Apply(keep(object)?),
+        Event::Delete(object) => Event::Delete(keep(object)?),
+    })
 }
 
 /// What is wrong, in words that tell what to do.
@@ -133,7 +153,7 @@ mod tests {
         let store = Store::<Service>::new(|_| Vec::new());
         let stop = CancellationToken::new();
         let services = Api::all(api.client());
-        let following = follow(services, watcher::Config::default(), |_| {}, &store, |_| {}, &stop);
+        let following = follow(services, watcher::Config::default(), Some, &store, |_| {}, &stop);
         tokio::select! {
             () = following => panic!("a watch ends only when it is told to"),
             () = store.completed() => {}

@@ -26,6 +26,8 @@ pub(super) struct Draft {
     effects: Vec<Effect>,
     /// Changes of ReplicaSets, one patch each, carried out after the other effects.
     replica_sets: BTreeMap<String, Change>,
+    /// Changes of pods, carried out after those of their ReplicaSets.
+    pods: Vec<Effect>,
     events: Vec<Event>,
     wake: Option<DateTime<Utc>>,
     why: Option<Why>,
@@ -52,6 +54,7 @@ impl Draft {
             abort_reason: None,
             effects: Vec::new(),
             replica_sets: BTreeMap::new(),
+            pods: Vec::new(),
             events: Vec::new(),
             wake: None,
             why: None,
@@ -66,6 +69,7 @@ impl Draft {
         for change in other.into_iter().chain(shrinking) {
             self.flush(change);
         }
+        self.effects.append(&mut self.pods);
         self.effects.extend(self.events.into_iter().map(Effect::Event));
         Plan {
             effects: self.effects,
@@ -79,6 +83,11 @@ impl Draft {
         self.effects.push(effect);
     }
 
+    /// An effect that comes after all changes of ReplicaSets.
+    pub(super) fn afterwards(&mut self, effect: Effect) {
+        self.pods.push(effect);
+    }
+
     /// Whether a Service or a Mapping is written.
     pub(super) fn writes_route(&self) -> bool {
         self.effects.iter().any(|effect| match effect {
@@ -90,8 +99,13 @@ impl Draft {
             | Effect::AdoptReplicaSet { .. }
             | Effect::ScaleReplicaSet { .. }
             | Effect::AnnotateReplicaSet { .. }
+            | Effect::SetEphemeralMetadata { .. }
+            | Effect::ChangePod { .. }
+            | Effect::EvictPod { .. }
+            | Effect::ScaleWorkload { .. }
             | Effect::DeleteReplicaSet { .. }
             | Effect::SetRolloutRevision { .. }
+            | Effect::SetWorkloadGeneration { .. }
             | Effect::DefaultReplicas { .. }
             | Effect::Event(_) => false,
         })

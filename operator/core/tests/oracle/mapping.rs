@@ -128,6 +128,8 @@ fn check(rollout: &Value, objects: &BTreeMap<String, Value>, services: &[Value])
         now: DateTime::UNIX_EPOCH,
         rollout,
         replica_sets: Vec::new(),
+        pods: Vec::new(),
+        workload: None,
         services: BTreeMap::new(),
         mappings: BTreeMap::new(),
         canary_mappings: BTreeMap::new(),

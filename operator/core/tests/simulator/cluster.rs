@@ -18,6 +18,10 @@ pub(crate) struct Cluster {
     pub(crate) replica_sets: BTreeMap<String, ReplicaSet>,
     pub(crate) services: BTreeMap<String, Value>,
     pub(crate) mappings: BTreeMap<String, Value>,
+    /// The Deployment that the Rollout may refer to.
+    pub(crate) workload: Option<Value>,
+    /// A PodDisruptionBudget refuses every eviction.
+    pub(crate) evictions_refused: bool,
     pub(crate) rivals: Vec<Rival>,
     pub(crate) data_plane: DataPlane,
     /// Images whose pods never become ready.
@@ -37,6 +41,8 @@ impl Cluster {
             replica_sets: BTreeMap::new(),
             services: BTreeMap::new(),
             mappings: BTreeMap::new(),
+            workload: None,
+            evictions_refused: false,
             rivals: Vec::new(),
             data_plane: DataPlane::new(),
             bad_images: BTreeSet::from(["bad".to_owned()]),
@@ -73,8 +79,21 @@ impl Cluster {
                 stamp(&mut object, old, "mapping", &version);
                 self.mappings.insert(name, object);
             }
+            "Deployment" => self.apply_workload(object, &version),
             other => panic!("no such kind in the simulator: {other}"),
         }
+    }
+
+    fn apply_workload(&mut self, mut object: Value, version: &str) {
+        let old = self.workload.take();
+        let generation = match &old {
+            Some(old) if old["spec"] == object["spec"] => old["metadata"]["generation"].as_i64().unwrap_or(1),
+            Some(old) => old["metadata"]["generation"].as_i64().unwrap_or(1) + 1,
+            None => 1,
+        };
+        stamp(&mut object, old.as_ref(), "deployment", version);
+        object["metadata"]["generation"] = json!(generation);
+        self.workload = Some(object);
     }
 
     fn apply_rollout(&mut self, mut object: Value, version: &str) {
@@ -107,6 +126,7 @@ impl Cluster {
         let mut object = match kind {
             "rollout" => serde_json::to_value(self.rollout.as_ref().expect("a Rollout")).expect("JSON"),
             "mapping" => self.mappings[name].clone(),
+            "deployment" => self.workload.clone().expect("a Deployment"),
             other => panic!("cannot patch a {other}"),
         };
         merge(&mut object, patch);

@@ -3,18 +3,28 @@
 use std::collections::BTreeMap;
 
 use crds::contract;
-use operator_core::effect::{Effect, Target};
+use operator_core::effect::{Changes, Effect, Target};
+use operator_core::world::WorkloadKind;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, stamp};
-use super::pods::ReplicaSet;
+use super::pods::{Metadata, Pod, ReplicaSet};
 
 /// A precondition failed: the plan was made from a `World` that is no longer true.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refused(pub String);
 
+/// What came of an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was carried out.
+    Done,
+    /// A PodDisruptionBudget does not allow it now.
+    NotNow,
+}
+
 impl Cluster {
-    pub(crate) fn execute(&mut self, effect: &Effect) -> Result<(), Refused> {
+    pub(crate) fn execute(&mut self, effect: &Effect) -> Result<Outcome, Refused> {
         match effect {
             Effect::CreateReplicaSet { name, manifest } => self.create_replica_set(name, manifest)?,
             Effect::AdoptReplicaSet { target, .. } => self.set(target)?.owned = true,
@@ -26,6 +36,30 @@ impl Cluster {
             }
             Effect::AnnotateReplicaSet { target, annotations } => {
                 annotate(&mut self.set(target)?.annotations, annotations);
+            }
+            Effect::SetEphemeralMetadata { target, labels, annotations, applied } => {
+                let set = self.set(target)?;
+                annotate(&mut set.metadata.labels, labels);
+                annotate(&mut set.metadata.annotations, annotations);
+                annotate(
+                    &mut set.annotations,
+                    &one(contract::EPHEMERAL_METADATA_ANNOTATION, applied.clone()),
+                );
+            }
+            Effect::ChangePod { target, labels, annotations } => {
+                let pod = self.pod(target)?;
+                annotate(&mut pod.metadata.labels, labels);
+                annotate(&mut pod.metadata.annotations, annotations);
+            }
+            Effect::EvictPod { target } => {
+                self.pod(target)?;
+                if self.evictions_refused {
+                    return Ok(Outcome::NotNow);
+                }
+                self.replica_sets.values_mut().for_each(|set| set.pods.retain(|pod| pod.uid != target.uid));
+            }
+            Effect::ScaleWorkload { kind, target, from, to } => {
+                self.scale_workload(*kind, target, *from, *to)?;
             }
             Effect::DeleteReplicaSet { target } => {
                 self.set(target)?;
@@ -65,13 +99,10 @@ impl Cluster {
                 self.mappings.remove(&target.name);
             }
             Effect::SetRolloutRevision { to, .. } => {
-                let version = self.next_version();
-                let metadata = &mut self.rollout.as_mut().expect("a Rollout").metadata;
-                metadata
-                    .annotations
-                    .get_or_insert_default()
-                    .insert(contract::REVISION_ANNOTATION.to_owned(), to.to_string());
-                metadata.resource_version = Some(version);
+                self.annotate_rollout(contract::REVISION_ANNOTATION, Some(to.to_string()));
+            }
+            Effect::SetWorkloadGeneration { to, .. } => {
+                self.annotate_rollout(contract::WORKLOAD_GENERATION_ANNOTATION, to.map(|to| to.to_string()));
             }
             Effect::DefaultReplicas { .. } => {
                 let version = self.next_version();
@@ -83,7 +114,7 @@ impl Cluster {
             Effect::Event(_) => {}
         }
         self.run_replica_sets();
-        Ok(())
+        Ok(Outcome::Done)
     }
 
     fn create_replica_set(&mut self, name: &str, manifest: &Value) -> Result<(), Refused> {
@@ -119,10 +150,45 @@ impl Cluster {
                 .collect(),
             replicas: 0,
             min_ready: manifest["spec"]["minReadySeconds"].as_i64().unwrap_or(0).try_into().expect("seconds"),
+            metadata: Metadata::default(),
+            created_pods: 0,
             pods: Vec::new(),
         };
         self.replica_sets.insert(name.to_owned(), set);
         Ok(())
+    }
+
+    fn annotate_rollout(&mut self, key: &str, value: Option<String>) {
+        let version = self.next_version();
+        let metadata = &mut self.rollout.as_mut().expect("a Rollout").metadata;
+        annotate(metadata.annotations.get_or_insert_default(), &one(key, value));
+        metadata.resource_version = Some(version);
+    }
+
+    fn scale_workload(
+        &mut self,
+        kind: WorkloadKind,
+        target: &Target,
+        from: i32,
+        to: i32,
+    ) -> Result<(), Refused> {
+        let version = self.next_version();
+        let workload = self.workload.as_mut().ok_or_else(|| Refused("NotFound".to_owned()))?;
+        check(workload["kind"] == kind.kind(), "another kind")?;
+        check(workload["metadata"]["uid"] == target.uid.as_str(), "another uid")?;
+        check(workload["spec"]["replicas"] == from, "spec.replicas moved")?;
+        let generation = workload["metadata"]["generation"].as_i64().expect("a generation");
+        workload["spec"]["replicas"] = json!(to);
+        workload["metadata"]["generation"] = json!(generation + 1);
+        workload["metadata"]["resourceVersion"] = json!(version);
+        Ok(())
+    }
+
+    fn pod(&mut self, target: &Target) -> Result<&mut Pod, Refused> {
+        let mut pods = self.replica_sets.values_mut().flat_map(|set| &mut set.pods);
+        let pod = pods.find(|pod| pod.name == target.name).ok_or_else(|| Refused("NotFound".to_owned()))?;
+        check(pod.uid == target.uid, "another uid")?;
+        Ok(pod)
     }
 
     fn set(&mut self, target: &Target) -> Result<&mut ReplicaSet, Refused> {
@@ -140,7 +206,11 @@ fn object<'a>(objects: &'a mut BTreeMap<String, Value>, target: &Target) -> Resu
     Ok(object)
 }
 
-fn annotate(held: &mut BTreeMap<String, String>, changes: &BTreeMap<String, Option<String>>) {
+fn one(key: &str, value: Option<String>) -> Changes {
+    Changes::from([(key.to_owned(), value)])
+}
+
+fn annotate(held: &mut BTreeMap<String, String>, changes: &Changes) {
     for (key, value) in changes {
         match value {
             Some(value) => held.insert(key.clone(), value.clone()),

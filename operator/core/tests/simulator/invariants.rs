@@ -69,8 +69,13 @@ impl Invariants {
             | Effect::CreateReplicaSet { .. }
             | Effect::AdoptReplicaSet { .. }
             | Effect::AnnotateReplicaSet { .. }
+            | Effect::SetEphemeralMetadata { .. }
+            | Effect::ChangePod { .. }
+            | Effect::EvictPod { .. }
+            | Effect::ScaleWorkload { .. }
             | Effect::DeleteMapping { .. }
             | Effect::SetRolloutRevision { .. }
+            | Effect::SetWorkloadGeneration { .. }
             | Effect::DefaultReplicas { .. }
             | Effect::Event(_) => {}
         }
@@ -127,6 +132,10 @@ pub(crate) fn check_plan(cluster: &Cluster, plan: &Plan) {
             Effect::Event(_)
             | Effect::AnnotateReplicaSet { .. }
             | Effect::SetRolloutRevision { .. }
+            | Effect::SetWorkloadGeneration { .. }
+            | Effect::SetEphemeralMetadata { .. }
+            | Effect::ChangePod { .. }
+            | Effect::EvictPod { .. }
             | Effect::DeleteReplicaSet { .. } => {}
             Effect::CreateReplicaSet { .. }
             | Effect::AdoptReplicaSet { .. }
@@ -135,6 +144,7 @@ pub(crate) fn check_plan(cluster: &Cluster, plan: &Plan) {
             | Effect::CreateMapping { .. }
             | Effect::UpdateMapping { .. }
             | Effect::DeleteMapping { .. }
+            | Effect::ScaleWorkload { .. }
             | Effect::DefaultReplicas { .. } => {
                 panic!("a promotion is recorded together with {effect:?}")
             }

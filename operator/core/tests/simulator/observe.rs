@@ -1,9 +1,14 @@
 //! Builds the `World` from the simulated cluster, as the shell does from its stores.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use chrono::SubsecRound as _;
 use crds::contract;
-use operator_core::world::{Lookup, Mapping, Owner, ReplicaSet, ReplicaSetAnnotations, Service, World};
+use crds::rollout::PodTemplate;
+use operator_core::world::{
+    Lookup, Mapping, Owner, Pod, ReplicaSet, ReplicaSetAnnotations, Service, Workload, WorkloadKind, World,
+};
 use serde_json::Value;
 
 use super::cluster::Cluster;
@@ -32,6 +37,8 @@ impl Cluster {
         World {
             now: self.now,
             replica_sets: self.replica_sets.values().map(|set| self.replica_set(set)).collect(),
+            pods: self.replica_sets.values().flat_map(|set| self.pods(set)).collect(),
+            workload: self.named_workload(),
             services: services
                 .into_iter()
                 .flatten()
@@ -66,11 +73,38 @@ impl Cluster {
                 scale_down_deadline: annotation(contract::SCALE_DOWN_DEADLINE_ANNOTATION)
                     .and_then(|it| it.parse().ok()),
                 fingerprint: annotation(contract::TEMPLATE_FINGERPRINT_ANNOTATION),
+                ephemeral: annotation(contract::EPHEMERAL_METADATA_ANNOTATION)
+                    .and_then(|it| serde_json::from_str(&it).ok()),
             },
             replicas: set.replicas,
             min_ready_seconds: set.min_ready,
             status: set.status(self),
         }
+    }
+
+    fn pods(&self, set: &pods::ReplicaSet) -> Vec<Arc<Pod>> {
+        let pod = |it: &pods::Pod| Pod {
+            name: it.name.clone(),
+            uid: it.uid.clone(),
+            resource_version: "1".to_owned(),
+            replica_set: set.uid.clone(),
+            hash: set.hash.clone(),
+            created: it.created.trunc_subsecs(0),
+            ready_since: set.ready_since(it, self),
+            deleting: false,
+            labels: it.metadata.labels.clone(),
+            annotations: it.metadata.annotations.clone(),
+        };
+        if set.owned { set.pods.iter().map(|it| Arc::new(pod(it))).collect() } else { Vec::new() }
+    }
+
+    fn named_workload(&self) -> Option<Lookup<Workload>> {
+        let reference = self.rollout().spec.workload_ref.as_ref()?;
+        let kind = WorkloadKind::of(reference)?;
+        let found = self.workload.as_ref().filter(|it| {
+            it["kind"] == kind.kind() && it["metadata"]["name"].as_str() == reference.name.as_deref()
+        });
+        Some(lookup(found.map(|object| workload(kind, object))))
     }
 }
 
@@ -80,6 +114,19 @@ fn lookup<T>(object: Option<T>) -> Lookup<T> {
 
 fn text(object: &Value, key: &str) -> String {
     object["metadata"][key].as_str().unwrap_or_default().to_owned()
+}
+
+fn workload(kind: WorkloadKind, object: &Value) -> Workload {
+    Workload {
+        kind,
+        name: text(object, "name"),
+        uid: text(object, "uid"),
+        resource_version: text(object, "resourceVersion"),
+        generation: object["metadata"]["generation"].as_i64().expect("a generation"),
+        replicas: object["spec"]["replicas"].as_i64().map(|it| it.try_into().expect("few pods")),
+        selector: serde_json::from_value(object["spec"]["selector"].clone()).expect("a selector"),
+        template: PodTemplate(object["spec"]["template"].clone()),
+    }
 }
 
 fn service(object: &Value) -> Service {

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use operator_core::plan::{Plan, Wake, plan};
 
 use super::cluster::Cluster;
+use super::execute::Outcome;
 use super::invariants::{Invariants, check_plan};
 use super::transcript::Transcript;
 
@@ -68,15 +69,23 @@ impl Simulator {
         let plan = plan(&world);
         assert_eq!(plan, operator_core::plan::plan(&world), "the same world gives the same plan");
         check_plan(&self.cluster, &plan);
-        let mut pass = Pass { changed: !plan.effects.is_empty(), crashed: false, plan };
+        let mut pass = Pass { changed: false, crashed: false, plan };
         for effect in &pass.plan.effects {
             if self.crashes() {
                 return Pass { crashed: true, ..pass };
             }
             self.invariants.check(&self.cluster, effect);
-            let result = self.cluster.execute(effect);
-            assert_eq!(result, Ok(()), "preconditions hold in a world that nobody else changes: {effect:?}");
-            self.transcript.effect(&self.cluster, effect);
+            match self.cluster.execute(effect) {
+                Ok(Outcome::Done) => self.transcript.effect(&self.cluster, effect),
+                Ok(Outcome::NotNow) => {
+                    self.transcript.refused(&self.cluster, effect);
+                    continue;
+                }
+                Err(refused) => {
+                    panic!("preconditions hold in a world that nobody else changes: {effect:?}: {refused:?}")
+                }
+            }
+            pass.changed = true;
             self.cluster.run_data_plane();
         }
         if self.cluster.rollout().status.clone().unwrap_or_default() != pass.plan.status {

@@ -19,14 +19,34 @@ pub(crate) struct ReplicaSet {
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) replicas: i32,
     pub(crate) min_ready: i32,
-    /// When each pod was created, oldest first.
-    pub(crate) pods: Vec<DateTime<Utc>>,
+    /// The metadata that its template has beside the Rollout's.
+    pub(crate) metadata: Metadata,
+    /// How many pods it ever created: each has a name of its own.
+    pub(crate) created_pods: usize,
+    /// Oldest first.
+    pub(crate) pods: Vec<Pod>,
+}
+
+/// A pod. One that is evicted is gone at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Pod {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    pub(crate) created: DateTime<Utc>,
+    pub(crate) metadata: Metadata,
+}
+
+/// Labels and annotations.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Metadata {
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 impl ReplicaSet {
     pub(crate) fn status(&self, cluster: &Cluster) -> ReplicaSetStatus {
         let count = |extra: i32| {
-            let ready = self.pods.iter().filter(|created| self.ready(**created, extra, cluster)).count();
+            let ready = self.pods.iter().filter(|pod| self.ready(pod.created, extra, cluster)).count();
             i32::try_from(ready).expect("few pods")
         };
         ReplicaSetStatus {
@@ -35,6 +55,11 @@ impl ReplicaSet {
             available: count(self.min_ready),
             failure: None,
         }
+    }
+
+    /// Since when a pod is ready.
+    pub(crate) fn ready_since(&self, pod: &Pod, cluster: &Cluster) -> Option<DateTime<Utc>> {
+        self.ready(pod.created, 0, cluster).then(|| pod.created + cluster.pod_start)
     }
 
     fn ready(&self, created: DateTime<Utc>, extra: i32, cluster: &Cluster) -> bool {
@@ -50,7 +75,12 @@ impl Cluster {
         for set in self.replica_sets.values_mut() {
             let wanted = usize::try_from(set.replicas).unwrap_or(0);
             set.pods.truncate(wanted);
-            set.pods.resize(wanted, now);
+            while set.pods.len() < wanted {
+                set.created_pods += 1;
+                let name = format!("{}-{}", set.name, set.created_pods);
+                let uid = format!("pod-{name}");
+                set.pods.push(Pod { name, uid, created: now, metadata: set.metadata.clone() });
+            }
         }
     }
 
@@ -72,8 +102,8 @@ impl Cluster {
             .replica_sets
             .values()
             .flat_map(|set| {
-                set.pods.iter().flat_map(|created| {
-                    let ready = *created + self.pod_start;
+                set.pods.iter().flat_map(|pod| {
+                    let ready = pod.created + self.pod_start;
                     [ready, ready + TimeDelta::seconds(set.min_ready.into())]
                 })
             })

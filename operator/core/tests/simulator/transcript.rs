@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crds::rollout::{RolloutPhase, RolloutStatus};
-use operator_core::effect::{Effect, EventKind};
+use operator_core::effect::{Changes, Effect, EventKind};
 use operator_core::why::Why;
 
 use super::cluster::{Cluster, start};
@@ -50,6 +50,10 @@ impl Transcript {
         self.line(cluster, &describe(effect));
     }
 
+    pub(crate) fn refused(&mut self, cluster: &Cluster, effect: &Effect) {
+        self.line(cluster, &format!("{} refused", describe(effect)));
+    }
+
     pub(crate) fn status(&mut self, cluster: &Cluster, before: &RolloutStatus, after: &RolloutStatus) {
         let (before, after) = (summary(before), summary(after));
         if before != after {
@@ -64,14 +68,19 @@ fn describe(effect: &Effect) -> String {
         Effect::AdoptReplicaSet { target, .. } => format!("adopt   ReplicaSet {}", target.name),
         Effect::ScaleReplicaSet { target, from, to, .. } => format!("scale   {} {from} -> {to}", target.name),
         Effect::AnnotateReplicaSet { target, annotations } => {
-            let changes: Vec<String> = annotations
-                .iter()
-                .map(|(key, value)| match value {
-                    Some(value) => format!("{key}={value}"),
-                    None => format!("{key}-"),
-                })
-                .collect();
-            format!("note    {} {}", target.name, changes.join(" "))
+            format!("note    {}{}", target.name, changes(annotations))
+        }
+        Effect::SetEphemeralMetadata { target, labels, annotations, applied } => {
+            let applied = applied.as_deref().unwrap_or("nothing");
+            let (labels, annotations) = (changes(labels), changes(annotations));
+            format!("mark    ReplicaSet {}{labels}{annotations}; applied: {applied}", target.name)
+        }
+        Effect::ChangePod { target, labels, annotations } => {
+            format!("mark    pod {}{}{}", target.name, changes(labels), changes(annotations))
+        }
+        Effect::EvictPod { target } => format!("evict   {}", target.name),
+        Effect::ScaleWorkload { kind, target, from, to } => {
+            format!("scale   {} {} {from} -> {to}", kind.kind(), target.name)
         }
         Effect::DeleteReplicaSet { target } => format!("delete  ReplicaSet {}", target.name),
         Effect::SetServiceSelector { target, from, to, .. } => {
@@ -88,6 +97,10 @@ fn describe(effect: &Effect) -> String {
         }
         Effect::DeleteMapping { target } => format!("delete  Mapping {}", target.name),
         Effect::SetRolloutRevision { to, .. } => format!("note    Rollout revision {to}"),
+        Effect::SetWorkloadGeneration { to, .. } => {
+            let generation = to.map_or_else(|| "-".to_owned(), |to| format!(" {to}"));
+            format!("note    Rollout workload-generation{generation}")
+        }
         Effect::DefaultReplicas { .. } => "note    Rollout replicas 1".to_owned(),
         Effect::Event(event) => {
             let kind = match event.kind {
@@ -97,6 +110,15 @@ fn describe(effect: &Effect) -> String {
             format!("{kind}  {}: {}", event.reason, event.message)
         }
     }
+}
+
+/// ` key=value` for what is set, ` key-` for what is removed.
+fn changes(changes: &Changes) -> String {
+    let words = changes.iter().map(|(key, value)| match value {
+        Some(value) => format!(" {key}={value}"),
+        None => format!(" {key}-"),
+    });
+    words.collect()
 }
 
 /// The part of a status that tells the story.

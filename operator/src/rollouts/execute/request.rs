@@ -6,11 +6,15 @@
 use std::collections::BTreeMap;
 
 use crds::contract::{
-    MANAGED_BY_ANNOTATION as MANAGED_BY, POD_TEMPLATE_HASH_LABEL as HASH_LABEL,
-    REVISION_ANNOTATION as REVISION,
+    EPHEMERAL_METADATA_ANNOTATION as EPHEMERAL_METADATA, MANAGED_BY_ANNOTATION as MANAGED_BY,
+    POD_TEMPLATE_HASH_LABEL as HASH_LABEL, REVISION_ANNOTATION as REVISION,
+    WORKLOAD_GENERATION_ANNOTATION as WORKLOAD_GENERATION,
 };
 use http::Request;
-use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Service};
+use k8s_openapi::api::{
+    apps::v1::ReplicaSet,
+    core::v1::{Pod, Service},
+};
 use kube::{
     Resource,
     api::{
@@ -19,8 +23,14 @@ use kube::{
     },
     core,
 };
-use operator_core::effect::{Effect, Target};
+use operator_core::{
+    effect::{Effect, Target},
+    traffic::ObjectName,
+    world::WorkloadKind,
+};
 use serde_json::{Value, json};
+
+use crate::rollouts::objects::WatchedWorkload;
 
 /// The field manager of all writes. Not Argo's `rollouts-controller`, so that managed fields tell the two apart.
 pub(crate) const FIELD_MANAGER: &str = "sluice-operator";
@@ -54,12 +64,16 @@ pub(crate) struct Call {
 pub(crate) enum Subject {
     /// A ReplicaSet.
     ReplicaSet(String),
+    /// A pod.
+    Pod(String),
     /// A Service.
     Service(String),
     /// A Mapping.
     Mapping(String),
     /// The Rollout.
     Rollout(String),
+    /// The workload that the Rollout refers to.
+    Workload(WorkloadKind),
 }
 
 /// What a request does with its object.
@@ -118,6 +132,38 @@ pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>
             let request = replica_sets(scope).patch(&target.name, &patching(), &Patch::Merge(patch));
             call(request, Subject::ReplicaSet(target.name.clone()), Verb::Change)
         }
+        Effect::SetEphemeralMetadata { target, labels, annotations, applied } => {
+            let patch = json!({
+                "metadata": {"uid": target.uid, "annotations": {EPHEMERAL_METADATA: applied}},
+                "spec": {"template": {"metadata": {"labels": labels, "annotations": annotations}}},
+            });
+            let request = replica_sets(scope).patch(&target.name, &patching(), &Patch::Merge(patch));
+            call(request, Subject::ReplicaSet(target.name.clone()), Verb::Change)
+        }
+        Effect::ChangePod { target, labels, annotations } => {
+            let patch =
+                json!({"metadata": {"uid": target.uid, "labels": labels, "annotations": annotations}});
+            let request = pods(scope).patch(&target.name, &patching(), &Patch::Merge(patch));
+            call(request, Subject::Pod(target.name.clone()), Verb::Change)
+        }
+        Effect::EvictPod { target } => {
+            let eviction = json!({
+                "apiVersion": "policy/v1",
+                "kind": "Eviction",
+                "metadata": {"name": target.name, "namespace": scope.namespace},
+                "deleteOptions": {"preconditions": {"uid": target.uid}},
+            });
+            // `Request::evict` misspells the field of the preconditions, so that it sends none.
+            let request =
+                pods(scope).create_subresource("eviction", &target.name, &create(), body(&eviction)?);
+            call(request, Subject::Pod(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
+        }
+        Effect::ScaleWorkload { kind, target, from, to } => {
+            let patch = scale_patch(target, *from, *to, &BTreeMap::new(), true);
+            let patch = Patch::<()>::Json(serde_json::from_value(patch).map_err(Error::Body)?);
+            let request = workloads(*kind, scope.namespace).patch(&target.name, &patching(), &patch);
+            call(request, Subject::Workload(*kind), Verb::Change)
+        }
         Effect::DeleteReplicaSet { target } => {
             let request = replica_sets(scope).delete(&target.name, &deleting(target));
             call(request, Subject::ReplicaSet(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
@@ -150,6 +196,10 @@ pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>
         Effect::SetRolloutRevision { target, from: _, to } => {
             rollout(scope, target, Some(json!({REVISION: to.to_string()})), None)
         }
+        Effect::SetWorkloadGeneration { target, to } => {
+            let generation = to.map(|to| to.to_string());
+            rollout(scope, target, Some(json!({WORKLOAD_GENERATION: generation})), None)
+        }
         Effect::DefaultReplicas { target } => rollout(scope, target, None, Some(json!({"replicas": 1}))),
         Effect::Event(_) => return Ok(None),
     };
@@ -167,6 +217,12 @@ pub(crate) fn status(namespace: &str, name: &str, patch: Value) -> Result<Reques
 pub(crate) fn get_replica_set(namespace: &str, name: &str) -> Result<Request<Vec<u8>>, Error> {
     let path = ReplicaSet::url_path(&(), Some(namespace));
     core::Request::new(path).get(name, &kube::api::GetParams::default()).map_err(Error::Build)
+}
+
+/// Reads one workload.
+pub(crate) fn get_workload(kind: WorkloadKind, name: &ObjectName) -> Result<Request<Vec<u8>>, Error> {
+    let get = &kube::api::GetParams::default();
+    workloads(kind, &name.namespace).get(&name.name, get).map_err(Error::Build)
 }
 
 /// A change of the Rollout itself, refused unless it is at the version that the plan is about.
@@ -226,6 +282,14 @@ fn call(
 
 fn replica_sets(scope: &Scope<'_>) -> core::Request {
     core::Request::new(ReplicaSet::url_path(&(), Some(scope.namespace)))
+}
+
+fn pods(scope: &Scope<'_>) -> core::Request {
+    core::Request::new(Pod::url_path(&(), Some(scope.namespace)))
+}
+
+fn workloads(kind: WorkloadKind, namespace: &str) -> core::Request {
+    core::Request::new(WatchedWorkload::url_path(&kind, Some(namespace)))
 }
 
 fn rollouts(namespace: &str) -> core::Request {
@@ -295,6 +359,7 @@ mod tests {
         assert_eq!(sent(effect, true), (line.to_owned(), kind.to_owned(), body));
     }
 
+    const PODS: &str = "/api/v1/namespaces/web/pods";
     const SETS: &str = "/apis/apps/v1/namespaces/web/replicasets";
     const MAPPINGS: &str = "/apis/getambassador.io/v3alpha1/namespaces/web/mappings";
     const MANAGER: &str = "fieldManager=sluice-operator";
@@ -355,6 +420,79 @@ mod tests {
     }
 
     #[test]
+    fn the_pods_of_a_role_are_marked_in_the_template_and_the_annotation() {
+        let effect = Effect::SetEphemeralMetadata {
+            target: target(),
+            labels: BTreeMap::from([
+                ("role".to_owned(), Some("canary".to_owned())),
+                ("old".to_owned(), None),
+            ]),
+            annotations: BTreeMap::new(),
+            applied: Some(r#"{"labels":{"role":"canary"}}"#.to_owned()),
+        };
+        let applied = json!({"rollout.argoproj.io/ephemeral-metadata": r#"{"labels":{"role":"canary"}}"#});
+        check(
+            &effect,
+            &format!("PATCH {SETS}/app-5d8?&{MANAGER}"),
+            "application/merge-patch+json",
+            json!({
+                "metadata": {"uid": "u1", "annotations": applied},
+                "spec": {"template": {"metadata": {"labels": {"role": "canary", "old": null}, "annotations": {}}}},
+            }),
+        );
+    }
+
+    #[test]
+    fn a_pod_is_marked_and_evicted_by_its_uid() {
+        let (labels, annotations) = (
+            BTreeMap::from([("role".to_owned(), None)]),
+            BTreeMap::from([("a".to_owned(), Some("1".to_owned()))]),
+        );
+        check(
+            &Effect::ChangePod { target: target(), labels, annotations },
+            &format!("PATCH {PODS}/app-5d8?&{MANAGER}"),
+            "application/merge-patch+json",
+            json!({"metadata": {"uid": "u1", "labels": {"role": null}, "annotations": {"a": "1"}}}),
+        );
+        check(
+            &Effect::EvictPod { target: target() },
+            &format!("POST {PODS}/app-5d8/eviction?&{MANAGER}"),
+            "application/json",
+            json!({
+                "apiVersion": "policy/v1",
+                "kind": "Eviction",
+                "metadata": {"name": "app-5d8", "namespace": "web"},
+                "deleteOptions": {"preconditions": {"uid": "u1"}},
+            }),
+        );
+    }
+
+    #[test]
+    fn a_workload_is_scaled_as_a_replica_set_is() {
+        let body = json!([
+            {"op": "test", "path": "/metadata/uid", "value": "u1"},
+            {"op": "test", "path": "/spec/replicas", "value": 5},
+            {"op": "replace", "path": "/spec/replicas", "value": 2},
+        ]);
+        let scale =
+            Effect::ScaleWorkload { kind: WorkloadKind::Deployment, target: target(), from: 5, to: 2 };
+        let line = format!("PATCH /apis/apps/v1/namespaces/web/deployments/app-5d8?&{MANAGER}");
+        check(&scale, &line, "application/json-patch+json", body);
+    }
+
+    #[test]
+    fn workloads_are_read_by_kind_and_name() {
+        for (kind, path) in [
+            (WorkloadKind::Deployment, "/apis/apps/v1/namespaces/web/deployments/app"),
+            (WorkloadKind::ReplicaSet, "/apis/apps/v1/namespaces/web/replicasets/app"),
+            (WorkloadKind::PodTemplate, "/api/v1/namespaces/web/podtemplates/app"),
+        ] {
+            let request = get_workload(kind, &ObjectName::new("web", "app")).unwrap();
+            assert_eq!(request.uri().path(), path);
+        }
+    }
+
+    #[test]
     fn deleting_names_uid_and_version() {
         let body = json!({
             "propagationPolicy": "Background",
@@ -401,6 +539,13 @@ mod tests {
         body["metadata"]["annotations"] = json!({"rollout.argoproj.io/revision": "3"});
         check(
             &Effect::SetRolloutRevision { target: target(), from: None, to: 3 },
+            &format!("{path}?&{MANAGER}"),
+            "application/merge-patch+json",
+            body.clone(),
+        );
+        body["metadata"]["annotations"] = json!({"rollout.argoproj.io/workload-generation": null});
+        check(
+            &Effect::SetWorkloadGeneration { target: target(), to: None },
             &format!("{path}?&{MANAGER}"),
             "application/merge-patch+json",
             body,

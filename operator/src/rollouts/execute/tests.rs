@@ -56,6 +56,8 @@ fn world() -> World {
         now: chrono::DateTime::default(),
         rollout: *rollout,
         replica_sets: Vec::new(),
+        pods: Vec::new(),
+        workload: None,
         services: BTreeMap::new(),
         mappings: BTreeMap::new(),
         canary_mappings: BTreeMap::new(),
@@ -82,10 +84,10 @@ async fn effects_are_sent_in_order_and_their_answers_are_kept() {
     let executor = executor(&api, held());
     let create =
         Effect::CreateReplicaSet { name: "app-1".to_owned(), manifest: json!({"spec": {"replicas": 0}}) };
-    let version = executor.execute(&world(), &[create, scale(3), revision()]).await.unwrap();
+    let executed = executor.execute(&world(), &[create, scale(3), revision()]).await.unwrap();
     let created = "POST /apis/apps/v1/namespaces/web/replicasets".to_owned();
     assert_eq!(api.lines(), [created, format!("PATCH {SET}"), format!("PATCH {ROLLOUT}")]);
-    assert_eq!(version, "10");
+    assert_eq!(executed, Executed { version: "10".to_owned(), changed: true });
     let kept = executor.stores.replica_sets.get(&ObjectName::new("web", "app-1")).unwrap();
     assert_eq!(kept.spec.replicas, Some(3));
 }
@@ -127,6 +129,27 @@ async fn a_refusal_is_an_error_that_names_the_effect() {
         assert!(!error.is_stale(), "{code}: {error}");
         assert_eq!(error.to_string(), "failed to scale ReplicaSet app-1 from 0 to 3");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_eviction_that_is_not_allowed_now_holds_nothing_up_and_is_no_change() {
+    let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+    let evict = |name| Effect::EvictPod { target: target(name, name) };
+    let api =
+        TestApi::default().refuse(429, "TooManyRequests", message).answer(201, json!({"kind": "Status"}));
+    let executor = executor(&api, held());
+    let pod = json!({"metadata": {"namespace": "web", "name": "p2", "uid": "p2", "resourceVersion": "5"}});
+    let pod = objects::Pod::of(&serde_json::from_value(pod).unwrap(), &executor.stores);
+    executor.stores.pods.written(pod);
+    let executed = executor.execute(&world(), &[evict("p1"), evict("p2")]).await.unwrap();
+    let path = |name| format!("POST /api/v1/namespaces/web/pods/{name}/eviction");
+    assert_eq!(api.lines(), [path("p1"), path("p2")]);
+    assert!(executed.changed);
+    assert!(executor.stores.pods.all().is_empty(), "an evicted pod does not count any more");
+
+    let api = TestApi::default().refuse(429, "TooManyRequests", message);
+    let executed = self::executor(&api, held()).execute(&world(), &[evict("p1")]).await.unwrap();
+    assert!(!executed.changed);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! From stored objects to the engine's.
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use crds::contract;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::rollouts::{
     execute::request::FIELD_MANAGER,
-    objects::{ReplicaSet, Service, controller, hash},
+    objects::{ReplicaSet, Service, annotation, controller, created, hash},
 };
 
 /// A ReplicaSet.
@@ -65,12 +65,6 @@ fn last_manager(metadata: &ObjectMeta) -> Option<&str> {
     metadata.managed_fields.as_ref()?.first()?.manager.as_deref()
 }
 
-/// When an object was created; 1970 for one that does not say.
-pub(super) fn created(metadata: &ObjectMeta) -> DateTime<Utc> {
-    let seconds = metadata.creation_timestamp.as_ref().map_or(0, |it| it.0.as_second());
-    DateTime::from_timestamp(seconds, 0).unwrap_or_default()
-}
-
 fn object(stored: &DynamicObject) -> Value {
     let mut object = stored.data.clone();
     if let (Value::Object(fields), Some(types)) = (&mut object, &stored.types) {
@@ -95,11 +89,8 @@ fn annotations(metadata: &ObjectMeta) -> ReplicaSetAnnotations {
             .and_then(|it| DateTime::parse_from_rfc3339(it).ok())
             .map(|it| it.to_utc()),
         fingerprint: get(contract::TEMPLATE_FINGERPRINT_ANNOTATION).map(str::to_owned),
+        ephemeral: get(contract::EPHEMERAL_METADATA_ANNOTATION).and_then(|it| serde_json::from_str(it).ok()),
     }
-}
-
-fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {
-    metadata.annotations.as_ref()?.get(name).map(String::as_str)
 }
 
 #[cfg(test)]
