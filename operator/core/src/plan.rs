@@ -13,7 +13,7 @@
 //! | `window` | a rollback to a recent version |
 //! | `canary` | the moves of the strategy `canary` |
 //! | `fleet` | what the proxies serve |
-//! | `scaling`, `release`, `history` | sizes, scale-down, clean-up |
+//! | `scaling`, `quiesce`, `release`, `history` | sizes, pods and versions that go, clean-up |
 //! | `rivals` | other Rollouts that name our objects |
 //! | `status` | counts, conditions, phase, events of transitions |
 
@@ -24,6 +24,7 @@ mod draft;
 mod duration;
 mod fleet;
 mod history;
+mod quiesce;
 mod release;
 mod reset;
 mod revision;

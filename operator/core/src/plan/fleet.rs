@@ -19,6 +19,11 @@ impl<'w> Fleet<'w> {
         Self { traffic: &world.traffic, route, confirm }
     }
 
+    /// The proxies of a Rollout that splits no traffic by them: what matters is only what they send to its pods.
+    pub(super) fn without_routes(world: &'w World) -> Self {
+        Self::new(world, Route::default(), Confirm::default())
+    }
+
     /// The fold; `Err` where nobody is asked.
     pub(super) fn fold(&self) -> Result<Fold<'_>, Blind<'w>> {
         match self.traffic {

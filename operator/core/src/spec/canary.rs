@@ -180,6 +180,12 @@ impl Routing {
     }
 }
 
+impl Default for Confirm {
+    fn default() -> Self {
+        Self::read(&TrafficRouting::default())
+    }
+}
+
 impl Confirm {
     fn read(routing: &TrafficRouting) -> Self {
         let confirm = routing.confirm.unwrap_or_default();

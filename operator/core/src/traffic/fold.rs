@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Arm, Facts, Load, ObjectName, Served, Split};
 
 /// What the fold has to know of a Rollout's routes. Names are in the Rollout's namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Route {
     /// Namespace of the Rollout.
     pub namespace: String,

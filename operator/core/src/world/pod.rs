@@ -28,7 +28,7 @@ pub struct Pod {
     /// [`crds::contract::DRAINING_LABEL`].
     pub labels: BTreeMap<String, String>,
     /// Annotations, as far as the engine may ask for them: as the labels, and
-    /// [`crds::contract::POD_DELETION_COST_ANNOTATION`].
+    /// [`crds::contract::POD_DELETION_COST_ANNOTATION`] and [`crds::contract::DRAIN_UNTIL_ANNOTATION`].
     pub annotations: BTreeMap<String, String>,
 }
 

@@ -1,11 +1,14 @@
 //! Route compilation and the proxies: Mappings become splits, and every proxy takes one commit at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use operator_core::traffic::{Arm, Facts, Load, ObjectName, Proxy, Served, Split, Traffic, Version, View};
 use serde_json::Value;
 
 use super::cluster::Cluster;
+
+/// Kind of the versions by which a content names pods that were chosen to go.
+const DRAINING: &str = "Draining";
 
 /// All splits of one commit, by id.
 pub(crate) type Content = BTreeMap<String, Served>;
@@ -109,7 +112,7 @@ impl DataPlane {
             .flat_map(|(_, proxy)| proxy.contents())
             .flat_map(Content::keys)
             .chain(self.compiled.keys());
-        let ids: std::collections::BTreeSet<&String> = ids.collect();
+        let ids: BTreeSet<&String> = ids.collect();
         let splits = ids.into_iter().map(|id| Split {
             id: id.clone(),
             views: known()
@@ -139,7 +142,28 @@ impl DataPlane {
             load.in_flight = self.in_flight.get(hash).copied().unwrap_or(0);
             load.settled = !load.routable;
         }
-        Facts { proxies: proxies.collect(), splits: splits.collect(), loads, draining: BTreeMap::new() }
+        let draining = self.draining(&loads);
+        Facts { proxies: proxies.collect(), splits: splits.collect(), loads, draining }
+    }
+}
+
+impl DataPlane {
+    /// The pods that every content of the newest commit names as chosen to go, with the requests of their version.
+    fn draining(&self, loads: &BTreeMap<String, Load>) -> BTreeMap<String, Load> {
+        let names = |content: &Content| -> BTreeSet<String> {
+            let versions = content.values().flat_map(|served| &served.versions);
+            versions.filter(|it| it.kind == DRAINING).map(|it| it.object.name.clone()).collect()
+        };
+        let contents: Vec<&Content> = self.proxies.values().flat_map(SimulatedProxy::contents).collect();
+        let load = |pod: &String| {
+            let routable = !contents.iter().all(|content| names(content).contains(pod));
+            let in_flight = loads
+                .iter()
+                .find(|(hash, _)| pod.contains(hash.as_str()))
+                .map_or(0, |(_, load)| load.in_flight);
+            Load { in_flight, routable, settled: !routable }
+        };
+        names(&self.compiled).into_iter().map(|pod| (pod.clone(), load(&pod))).collect()
     }
 }
 
@@ -175,6 +199,16 @@ impl Cluster {
         self.data_plane.send(content.collect());
     }
 
+    /// The pods that were chosen to go: a content that names one was compiled after it was chosen.
+    fn draining_pods(&self) -> impl Iterator<Item = Version> {
+        let pods = self.replica_sets.values().flat_map(|set| &set.pods).filter(|pod| pod.is_draining());
+        pods.map(|pod| Version {
+            kind: DRAINING.to_owned(),
+            object: ObjectName::new("default", &pod.name),
+            resource_version: String::new(),
+        })
+    }
+
     fn split(&self, group: &[(&String, &Value)]) -> Served {
         let weight = |mapping: &Value| mapping.pointer("/spec/weight").and_then(Value::as_i64);
         let taken: i64 = group.iter().filter_map(|(_, mapping)| weight(mapping)).sum();
@@ -189,6 +223,7 @@ impl Cluster {
                 if let Some(service) = self.services.get(&service) {
                     versions.push(version("Service", service));
                 }
+                versions.extend(self.draining_pods());
                 Arm {
                     mapping: ObjectName::new("default", *name),
                     endpoints: self.endpoints(&service),

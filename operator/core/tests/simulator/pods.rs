@@ -1,8 +1,10 @@
 //! The ReplicaSet controller and the kubelet: pods appear at once and become ready after a while, or never.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use crds::contract;
 use operator_core::world::ReplicaSetStatus;
 
 use super::cluster::Cluster;
@@ -34,6 +36,17 @@ pub(crate) struct Pod {
     pub(crate) uid: String,
     pub(crate) created: DateTime<Utc>,
     pub(crate) metadata: Metadata,
+}
+
+impl Pod {
+    /// It was chosen to go.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.metadata.labels.contains_key(contract::DRAINING_LABEL)
+    }
+
+    fn is_cheap(&self) -> bool {
+        self.metadata.annotations.contains_key(contract::POD_DELETION_COST_ANNOTATION)
+    }
 }
 
 /// Labels and annotations.
@@ -69,13 +82,18 @@ impl ReplicaSet {
 }
 
 impl Cluster {
-    /// Makes pods match `spec.replicas`; unready and young pods go first.
+    /// Makes pods match `spec.replicas`.
     pub(crate) fn run_replica_sets(&mut self) {
         let now = self.now;
+        let leaving: BTreeSet<String> = self
+            .replica_sets
+            .values()
+            .flat_map(|set| self.leaving(set, set.replicas))
+            .map(|pod| pod.name.clone())
+            .collect();
         for set in self.replica_sets.values_mut() {
-            let wanted = usize::try_from(set.replicas).unwrap_or(0);
-            set.pods.truncate(wanted);
-            while set.pods.len() < wanted {
+            set.pods.retain(|pod| !leaving.contains(&pod.name));
+            while i32::try_from(set.pods.len()).expect("few pods") < set.replicas {
                 set.created_pods += 1;
                 let name = format!("{}-{}", set.name, set.created_pods);
                 let uid = format!("pod-{name}");
@@ -84,14 +102,25 @@ impl Cluster {
         }
     }
 
+    /// The pods that go when a ReplicaSet is scaled: those that are not ready, then the cheap ones, then the youngest.
+    pub(crate) fn leaving<'c>(&self, set: &'c ReplicaSet, to: i32) -> Vec<&'c Pod> {
+        let mut pods: Vec<&Pod> = set.pods.iter().collect();
+        pods.sort_by_key(|pod| (set.ready_since(pod, self).is_some(), !pod.is_cheap(), Reverse(pod.created)));
+        let excess = pods.len().saturating_sub(usize::try_from(to).unwrap_or(0));
+        pods.truncate(excess);
+        pods
+    }
+
     /// Ready pods by hash that a Service selects.
     pub(crate) fn endpoints(&self, service: &str) -> BTreeMap<String, u32> {
         let Some(service) = self.services.get(service) else { return BTreeMap::new() };
         let wanted = service.pointer("/spec/selector/rollouts-pod-template-hash").and_then(|it| it.as_str());
         let selected = self.replica_sets.values().filter(|set| wanted.is_none_or(|hash| hash == set.hash));
         let ready = selected.filter_map(|set| {
-            let ready = u32::try_from(set.status(self).ready).unwrap_or(0);
-            (ready > 0).then(|| (set.hash.clone(), ready))
+            let ready = set.pods.iter().filter(|pod| set.ready_since(pod, self).is_some());
+            let (draining, staying): (Vec<_>, Vec<_>) = ready.partition(|pod| pod.is_draining());
+            let picked = if staying.is_empty() { draining.len() } else { staying.len() };
+            (picked > 0).then(|| (set.hash.clone(), u32::try_from(picked).expect("few pods")))
         });
         ready.collect()
     }

@@ -131,7 +131,9 @@ impl Keys {
     fn of(pod: &ObjectMeta, stores: &Stores) -> Self {
         let mut keys = Self {
             labels: BTreeSet::from([contract::DRAINING_LABEL.to_owned()]),
-            annotations: BTreeSet::from([contract::POD_DELETION_COST_ANNOTATION.to_owned()]),
+            annotations: [contract::POD_DELETION_COST_ANNOTATION, contract::DRAIN_UNTIL_ANNOTATION]
+                .map(str::to_owned)
+                .into(),
         };
         let namespace = pod.namespace.clone().unwrap_or_default();
         for set in stores.replica_sets.find(&Index::Version(ObjectName::new(namespace, hash(pod)))) {

@@ -1,6 +1,8 @@
 //! Sizes of the ReplicaSets of the update, by the strategy's arithmetic.
 
 use super::super::draft::Draft;
+use super::super::fleet::Fleet;
+use super::super::quiesce;
 use super::super::release::{self, Delay, Ways};
 use super::super::scaling::{resize, size_changed};
 use super::Scene;
@@ -12,7 +14,7 @@ use crate::world::ReplicaSet;
 
 /// Scales every ReplicaSet to what the position asks for. Goes last: traffic moves before pods do.
 pub(super) fn scale(scene: &Scene<'_>, position: &Position, draft: &mut Draft) {
-    if scene.spec.paused && !size_changed(scene) {
+    if scene.spec.paused && !size_changed(scene) && !quiesce::is_under_way(scene) {
         return;
     }
     let wanted = replicas::wanted(scene.spec.replicas, scene.canary, position, &sizes(scene));
@@ -46,7 +48,8 @@ fn scale_routed(scene: &Scene<'_>, routed: &Routed<'_>, wanted: replicas::Counts
     let Some((new, stable)) = scene.new.zip(scene.stable).filter(|(new, stable)| new.name != stable.name)
     else {
         if let Some(only) = scene.stable.or(scene.new) {
-            resize(scene, only, replicas, draft);
+            let pods = quiesce::allowed(scene, &routed.fleet, only, replicas, draft);
+            resize(scene, only, pods, draft);
         }
         release::others(scene, &ways, delay, draft);
         return;
@@ -54,12 +57,14 @@ fn scale_routed(scene: &Scene<'_>, routed: &Routed<'_>, wanted: replicas::Counts
     // A version that is superseded can only be left for a stable one that carries everything.
     let superseding = routed.written() > 0 && routed.canary_hash() != Some(new.hash.as_str());
     let stable_pods = if superseding { replicas } else { wanted.stable };
-    shrink_to(scene, stable, stable_pods, carried.stable, draft);
+    shrink_to(scene, &routed.fleet, stable, (stable_pods, carried.stable), draft);
     match scene.canary.abort_scale_down_delay {
-        _ if !draft.status.abort => shrink_to(scene, new, wanted.canary, carried.canary, draft),
+        _ if !draft.status.abort => {
+            shrink_to(scene, &routed.fleet, new, (wanted.canary, carried.canary), draft);
+        }
         None => {}
         Some(_) if scene.canary.dynamic_stable_scale && carried.canary > Weight::ZERO => {
-            shrink_to(scene, new, wanted.canary, carried.canary, draft);
+            shrink_to(scene, &routed.fleet, new, (wanted.canary, carried.canary), draft);
         }
         Some(delay) => release::release(scene, &ways, new, delay, draft),
     }
@@ -67,30 +72,46 @@ fn scale_routed(scene: &Scene<'_>, routed: &Routed<'_>, wanted: replicas::Counts
 }
 
 /// Scales, but never below the pods that a version needs for what proxies may send it now.
-fn shrink_to(scene: &Scene<'_>, set: &ReplicaSet, to: i32, carried: Weight, draft: &mut Draft) {
+fn shrink_to(
+    scene: &Scene<'_>,
+    fleet: &Fleet<'_>,
+    set: &ReplicaSet,
+    (to, carried): (i32, Weight),
+    draft: &mut Draft,
+) {
     let floor = set.replicas.min(carried.of_pods(scene.spec.replicas));
-    resize(scene, set, to.max(floor), draft);
+    let pods = quiesce::allowed(scene, fleet, set, to.max(floor), draft);
+    resize(scene, set, pods, draft);
 }
 
 fn scale_basic(scene: &Scene<'_>, wanted: replicas::Counts, draft: &mut Draft) {
+    let fleet = Fleet::without_routes(scene.world);
+    let mut scale = |set: &ReplicaSet, to: i32| {
+        let pods = quiesce::allowed(scene, &fleet, set, to, draft);
+        resize(scene, set, pods, draft);
+    };
     let distinct_stable = scene.stable.filter(|stable| scene.new.is_none_or(|new| new.name != stable.name));
     if let Some(stable) = distinct_stable {
-        resize(scene, stable, wanted.stable, draft);
+        scale(stable, wanted.stable);
     }
     if let Some(new) = scene.new {
-        resize(scene, new, wanted.canary, draft);
+        scale(new, wanted.canary);
     }
-    shrink_older(scene, draft);
+    for (set, kept) in older(scene) {
+        scale(set, kept);
+    }
 }
 
-/// Older versions go as far as `maxUnavailable` allows: pods that are not available first, then the oldest version.
-fn shrink_older(scene: &Scene<'_>, draft: &mut Draft) {
+/// What older versions keep: they go as far as `maxUnavailable` allows, pods that are not available first, then the
+/// oldest version.
+fn older<'w>(scene: &Scene<'w>) -> Vec<(&'w ReplicaSet, i32)> {
     let limits = replicas::basic::Limits::of(scene.canary, scene.spec.replicas);
     let available: i32 = scene.all().map(|set| set.status.available.min(set.replicas)).sum();
     let mut spare = (available - (scene.spec.replicas - limits.unavailable)).max(0);
-    for set in scene.others.iter().rev().filter(|set| set.replicas > 0) {
+    let shrink = |set: &'w ReplicaSet| {
         let kept = (set.status.available.min(set.replicas) - spare).max(0);
         spare -= set.status.available.min(set.replicas) - kept;
-        resize(scene, set, kept, draft);
-    }
+        (set, kept)
+    };
+    scene.others.iter().copied().rev().filter(|set| set.replicas > 0).map(shrink).collect()
 }
