@@ -26,6 +26,8 @@ pub enum Kind {
     ReplicaFailure,
     /// The spec cannot be acted on.
     InvalidSpec,
+    /// Every proxy leads what comes for the active Service to the new version. Sluice's own.
+    ActiveServiceVerified,
 }
 
 impl Kind {
@@ -40,6 +42,7 @@ impl Kind {
             Self::Paused => "Paused",
             Self::ReplicaFailure => "ReplicaFailure",
             Self::InvalidSpec => "InvalidSpec",
+            Self::ActiveServiceVerified => "ActiveServiceVerified",
         }
     }
 }
@@ -123,7 +126,7 @@ pub fn set(
 }
 
 /// Removes a condition.
-fn remove(status: &mut RolloutStatus, kind: Kind) {
+pub fn remove(status: &mut RolloutStatus, kind: Kind) {
     status.conditions.retain(|condition| condition.kind != kind.as_str());
 }
 

@@ -11,19 +11,25 @@
 //! | `reset` | another template or other steps start an update |
 //! | `commands` | what users write into the status: abort, retry, full promotion |
 //! | `window` | a rollback to a recent version |
-//! | `canary` | the moves of the strategy `canary` |
-//! | `fleet` | what the proxies serve |
-//! | `scaling`, `quiesce`, `release`, `history` | sizes, pods and versions that go, clean-up |
+//! | `stage` | first deploy, update, abort, end of a promotion |
+//! | `canary`, `blue_green` | the moves of the strategies |
+//! | `pause`, `promotion` | what an update waits for, and its commit point |
+//! | `fleet`, `services` | what the proxies serve; selectors |
+//! | `scaling`, `quiesce`, `release`, `history`, `leftovers` | sizes, pods and versions that go, clean-up |
 //! | `rivals` | other Rollouts that name our objects |
 //! | `status` | counts, conditions, phase, events of transitions |
 
 mod accept;
+mod blue_green;
 mod canary;
 mod commands;
 mod draft;
 mod duration;
 mod fleet;
 mod history;
+mod leftovers;
+mod pause;
+mod promotion;
 mod quiesce;
 mod release;
 mod reset;
@@ -31,6 +37,8 @@ mod revision;
 mod rivals;
 mod scaling;
 mod scene;
+mod services;
+mod stage;
 mod status;
 mod window;
 
@@ -107,6 +115,10 @@ fn decide(scene: &Scene<'_>, draft: &mut Draft) {
 fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> Option<i32> {
     match &scene.spec.strategy {
         Strategy::Canary(canary) => canary::act(&canary::Scene::new(scene, canary), new, revision, draft),
+        Strategy::BlueGreen(strategy) => {
+            blue_green::act(&blue_green::Scene::new(scene, strategy), new, revision, draft);
+            None
+        }
     }
 }
 
@@ -114,6 +126,7 @@ fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) ->
 fn record(scene: &Scene<'_>, revision: i64, writing: Option<i32>, draft: &mut Draft) {
     match &scene.spec.strategy {
         Strategy::Canary(canary) => canary::record(&canary::Scene::new(scene, canary), writing, draft),
+        Strategy::BlueGreen(strategy) => blue_green::record(&blue_green::Scene::new(scene, strategy), draft),
     }
     status::record(scene, revision, draft);
 }

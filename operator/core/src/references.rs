@@ -9,29 +9,24 @@ use crds::contract::POD_TEMPLATE_HASH_LABEL;
 use serde_json::Value;
 
 use crate::mapping::{canary_name, service::ServiceAddress};
-use crate::spec::{Invalid, MappingRouting, Routing, Spec, Strategy};
+use crate::spec::{Canary, Invalid, MappingRouting, Routing, Spec, Strategy};
 use crate::world::{Claim, Mapping, Service, World};
 
 const MAPPINGS: &str = "spec.strategy.canary.trafficRouting.ambassador.mappings";
 
 /// The first reference that is wrong. Nothing moves while there is one.
 pub fn check(world: &World, spec: &Spec) -> Result<(), Invalid> {
-    let Strategy::Canary(canary) = &spec.strategy;
-    let routing = &canary.routing;
-    let named = [("stableService", routing.stable_service()), ("canaryService", routing.canary_service())];
     let mut services = Vec::new();
-    for (role, name) in named {
+    for (role, name) in named_services(spec) {
         let Some(name) = name else { continue };
-        let field = format!("spec.strategy.canary.{role}");
+        let field = format!("spec.strategy.{role}");
         match world.service(name) {
             Some(service) => services.push((field, name, service)),
             None => return Err(Invalid::value(field, name, format!("service \"{name}\" not found"))),
         }
     }
-    let mappings = match routing {
-        Routing::Replicas { .. } => Vec::new(),
-        Routing::Mappings(routing) => base_mappings(routing, world)?,
-    };
+    let routing = mapping_routing(spec);
+    let mappings = routing.map_or_else(|| Ok(Vec::new()), |routing| base_mappings(routing, world))?;
     let labels = world.template().map(crds::rollout::PodTemplate::labels).unwrap_or_default();
     for (field, name, service) in services {
         selects(&field, name, service, &labels)?;
@@ -40,11 +35,29 @@ pub fn check(world: &World, spec: &Spec) -> Result<(), Invalid> {
     for (name, mapping) in &mappings {
         has_no_weight(name, mapping)?;
     }
-    match routing {
-        Routing::Replicas { .. } => Ok(()),
-        Routing::Mappings(routing) => {
-            mappings.iter().try_for_each(|(name, mapping)| can_be_split(spec, routing, world, name, mapping))
-        }
+    let Some(routing) = routing else { return Ok(()) };
+    mappings.iter().try_for_each(|(name, mapping)| can_be_split(spec, routing, world, name, mapping))
+}
+
+/// The Services of the strategy: field and name, if it is set.
+fn named_services(spec: &Spec) -> [(&'static str, Option<&str>); 2] {
+    match &spec.strategy {
+        Strategy::Canary(Canary { routing, .. }) => [
+            ("canary.stableService", routing.stable_service()),
+            ("canary.canaryService", routing.canary_service()),
+        ],
+        Strategy::BlueGreen(blue_green) => [
+            ("blueGreen.activeService", Some(&blue_green.active_service)),
+            ("blueGreen.previewService", blue_green.preview_service.as_deref()),
+        ],
+    }
+}
+
+/// The Mappings of the strategy, if it has any.
+fn mapping_routing(spec: &Spec) -> Option<&MappingRouting> {
+    match &spec.strategy {
+        Strategy::Canary(Canary { routing: Routing::Mappings(routing), .. }) => Some(routing),
+        Strategy::Canary(Canary { routing: Routing::Replicas { .. }, .. }) | Strategy::BlueGreen(_) => None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! What needs other objects (Services, Mappings) is checked by [`crate::references`].
 
 mod amount;
+mod blue_green;
 mod canary;
 mod invalid;
 mod managed_route;
@@ -17,6 +18,7 @@ use chrono::TimeDelta;
 use crds::rollout::Rollout;
 
 pub use self::amount::Amount;
+pub use self::blue_green::{BlueGreen, Promotion};
 pub use self::canary::{Canary, Confirm, MappingRouting, Routing};
 pub use self::invalid::{Invalid, Problem};
 pub use self::managed_route::{Action, Condition, ManagedRoute, Text};
@@ -29,7 +31,7 @@ pub const DEFAULT_REPLICAS: i32 = 1;
 pub const DEFAULT_PROGRESS_DEADLINE_SECONDS: i32 = 600;
 /// `spec.revisionHistoryLimit` where it is not set.
 pub const DEFAULT_REVISION_HISTORY_LIMIT: i32 = 10;
-/// `scaleDownDelaySeconds` and `abortScaleDownDelaySeconds` where they are not set, with traffic routing.
+/// `scaleDownDelaySeconds` and `abortScaleDownDelaySeconds` where they are not set, with traffic routing or blue-green.
 pub const DEFAULT_SCALE_DOWN_DELAY_SECONDS: i32 = 30;
 /// `confirm.settleSeconds` where it is not set.
 pub const DEFAULT_SETTLE_SECONDS: i32 = 5;
@@ -71,6 +73,8 @@ pub struct Spec {
 pub enum Strategy {
     /// `canary`: step by step.
     Canary(Canary),
+    /// `blueGreen`: the new version in full beside the old one, then all requests at once.
+    BlueGreen(BlueGreen),
 }
 
 impl Spec {
@@ -80,7 +84,6 @@ impl Spec {
         validate::validate(rollout)?;
         unsupported::check(rollout)?;
         let spec = &rollout.spec;
-        let strategy = validate::canary(spec)?;
         let deadline = spec.progress_deadline_seconds.unwrap_or(DEFAULT_PROGRESS_DEADLINE_SECONDS);
         let history = spec.revision_history_limit.unwrap_or(DEFAULT_REVISION_HISTORY_LIMIT);
         Ok(Self {
@@ -96,7 +99,10 @@ impl Spec {
                 .as_ref()
                 .map(|window| usize::try_from(window.revisions).unwrap_or_default()),
             paused: spec.paused,
-            strategy: Strategy::Canary(Canary::read(strategy)?),
+            strategy: match &spec.strategy.blue_green {
+                Some(blue_green) => Strategy::BlueGreen(BlueGreen::read(blue_green)?),
+                None => Strategy::Canary(Canary::read(validate::canary(spec)?)?),
+            },
         })
     }
 
@@ -105,6 +111,7 @@ impl Spec {
     pub fn steps(&self) -> &[Step] {
         match &self.strategy {
             Strategy::Canary(canary) => &canary.steps,
+            Strategy::BlueGreen(_) => &[],
         }
     }
 }

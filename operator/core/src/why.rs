@@ -50,7 +50,7 @@ pub enum Why {
         /// `spec.replicas` to reach.
         to: i32,
     },
-    /// The canary Service or a canary Mapping was just written.
+    /// A Service or a canary Mapping was just written.
     RouteWritten,
     /// The canary arm does not yet hold exactly the new version on every proxy.
     WaitingForCanaryArm {
@@ -59,6 +59,11 @@ pub enum Why {
     },
     /// The stable arm does not yet hold exactly the new version on every proxy.
     WaitingForStableArm {
+        /// How far it is.
+        progress: String,
+    },
+    /// Some proxy may still send a request for the active Service elsewhere than to the new version.
+    WaitingForActiveService {
         /// How far it is.
         progress: String,
     },
@@ -170,6 +175,7 @@ impl Why {
             Self::RouteWritten => "route-written",
             Self::WaitingForCanaryArm { .. } => "waiting-for-canary-arm",
             Self::WaitingForStableArm { .. } => "waiting-for-stable-arm",
+            Self::WaitingForActiveService { .. } => "waiting-for-active-service",
             Self::Overwritten { .. } => "overwritten",
             Self::Weighting { .. } => "weighting",
             Self::WaitingForWeight { .. } => "waiting-for-weight",
@@ -212,6 +218,9 @@ impl fmt::Display for Why {
             }
             Self::WaitingForStableArm { progress } => {
                 write!(f, "waiting for the stable arm to hold the new pods: {progress}")
+            }
+            Self::WaitingForActiveService { progress } => {
+                write!(f, "waiting for the active Service to lead to the new pods: {progress}")
             }
             Self::Overwritten { mapping, until } => {
                 let until = rfc3339_seconds(*until);

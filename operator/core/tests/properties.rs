@@ -57,7 +57,8 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => (image(), 0..3_u64).prop_map(|(image, count)| Move::Requests(image, count)),
         1 => (image(), any::<bool>()).prop_map(|(image, fail)| Move::PodsFail(image, fail)),
         1 => prop::option::of(0..101).prop_map(Move::Mapping),
-        1 => prop::sample::select(vec!["shop-stable", "shop-canary"]).prop_map(Move::ServiceReplaced),
+        1 => prop::sample::select(vec!["shop-stable", "shop-canary", "shop-active", "shop-preview"])
+            .prop_map(Move::ServiceReplaced),
     ]
 }
 
@@ -74,9 +75,25 @@ fn hasty_moves() -> impl Strategy<Value = Move> {
     ]
 }
 
+/// What the stories are about.
+#[derive(Clone, Copy, Debug)]
+enum Manifest {
+    Basic,
+    Routed,
+    BlueGreen,
+}
+
+fn manifests() -> impl Strategy<Value = Manifest> {
+    prop::sample::select(vec![Manifest::Basic, Manifest::Routed, Manifest::BlueGreen])
+}
+
 impl Simulator {
-    fn shop(routed: bool) -> Self {
-        let file = if routed { "shop.yaml" } else { "basic.yaml" };
+    fn shop(manifest: Manifest) -> Self {
+        let file = match manifest {
+            Manifest::Basic => "basic.yaml",
+            Manifest::Routed => "shop.yaml",
+            Manifest::BlueGreen => "blue_green.yaml",
+        };
         let path = format!("{}/tests/scenarios/manifests/{file}", env!("CARGO_MANIFEST_DIR"));
         let mut simulator = Self::new();
         for proxy in ["p1", "p2"] {
@@ -191,8 +208,11 @@ proptest! {
     /// No invariant breaks, the engine settles after every move, and settled means: the next plan has no effects and
     /// the same status.
     #[test]
-    fn every_story_settles_and_keeps_the_promises(routed: bool, story in prop::collection::vec(moves(), 1..25)) {
-        let mut simulator = Simulator::shop(routed);
+    fn every_story_settles_and_keeps_the_promises(
+        manifest in manifests(),
+        story in prop::collection::vec(moves(), 1..25),
+    ) {
+        let mut simulator = Simulator::shop(manifest);
         simulator.play(&story);
         let pass = simulator.pass();
         prop_assert!(!pass.changed, "a second plan changes something: {:?}", pass.plan);
@@ -200,8 +220,11 @@ proptest! {
 
     /// The same where promotions, aborts and a lagging proxy meet.
     #[test]
-    fn hasty_stories_keep_the_promises(story in prop::collection::vec(hasty_moves(), 5..40)) {
-        let mut simulator = Simulator::shop(true);
+    fn hasty_stories_keep_the_promises(
+        manifest in prop::sample::select(vec![Manifest::Routed, Manifest::BlueGreen]),
+        story in prop::collection::vec(hasty_moves(), 5..40),
+    ) {
+        let mut simulator = Simulator::shop(manifest);
         simulator.tick(TimeDelta::seconds(10));
         simulator.play(&story);
         prop_assert!(!simulator.pass().changed);
@@ -210,8 +233,8 @@ proptest! {
     /// Once nothing is in the way, the newest template becomes stable, has all pods and all traffic, and nothing of the
     /// update is left.
     #[test]
-    fn every_story_can_end_well(routed: bool, story in prop::collection::vec(moves(), 1..20)) {
-        let mut simulator = Simulator::shop(routed);
+    fn every_story_can_end_well(manifest in manifests(), story in prop::collection::vec(moves(), 1..20)) {
+        let mut simulator = Simulator::shop(manifest);
         simulator.play(&story);
         simulator.calm_down();
         let cluster = &simulator.cluster;
@@ -228,12 +251,12 @@ proptest! {
     /// The operator is killed after any effect and started again: the story ends as if it had not been.
     #[test]
     fn a_crash_after_any_effect_changes_nothing_in_the_end(
-        routed: bool,
+        manifest in manifests(),
         story in prop::collection::vec(moves(), 1..12),
         crashes in prop::collection::vec(0..6_usize, 12),
     ) {
-        let mut calm = Simulator::shop(routed);
-        let mut killed = Simulator::shop(routed);
+        let mut calm = Simulator::shop(manifest);
+        let mut killed = Simulator::shop(manifest);
         calm.settle();
         killed.settle();
         for (it, crash) in story.iter().zip(&crashes) {
@@ -257,7 +280,7 @@ proptest! {
 /// Weights only grow while an update goes well, and each Service is switched once.
 #[test]
 fn weights_grow_until_the_promotion() {
-    let mut simulator = Simulator::shop(true);
+    let mut simulator = Simulator::shop(Manifest::Routed);
     simulator.tick(TimeDelta::seconds(10));
     simulator.set_image("v2");
     simulator.tick(TimeDelta::minutes(5));
@@ -303,7 +326,7 @@ fn assert_lasted(lasted: TimeDelta, seconds: i64) {
 #[test]
 fn pauses_settle_times_and_delays_last_their_time() {
     for mode in [Mode::NotConfigured, Mode::Ready] {
-        let mut simulator = Simulator::shop(true);
+        let mut simulator = Simulator::shop(Manifest::Routed);
         simulator.cluster.data_plane.mode = mode;
         simulator.tick(TimeDelta::milliseconds(30_750));
         simulator.set_image("v2");

@@ -5,7 +5,7 @@ use crds::rollout::{Rollout, RolloutStatus};
 
 use super::{Kind, Truth, get, reason, remove, set, stamp};
 use crate::progress;
-use crate::spec::{DEFAULT_REPLICAS, Spec, Step};
+use crate::spec::{Spec, Step};
 
 /// What conditions depend on besides the status.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,8 @@ pub struct Observed<'a> {
     pub failure: Option<&'a str>,
     /// The progress deadline does not count now: the Rollout waits on purpose (for a scale-down delay, for proxies).
     pub waiting: bool,
+    /// Where requests go, at least `spec.replicas` pods are available.
+    pub available: bool,
     /// Now, in whole seconds.
     pub now: DateTime<Utc>,
 }
@@ -171,8 +173,7 @@ fn deadline_counts(observed: &Observed<'_>, status: &RolloutStatus) -> bool {
 }
 
 fn available(observed: &Observed<'_>, status: &mut RolloutStatus) {
-    let replicas = observed.rollout.spec.replicas.unwrap_or(DEFAULT_REPLICAS);
-    let (truth, message) = if status.available_replicas >= replicas {
+    let (truth, message) = if observed.available {
         (Truth::True, "Rollout has minimum availability")
     } else {
         (Truth::False, "Rollout does not have minimum availability")
@@ -235,6 +236,7 @@ mod tests {
                 abort_reason: None,
                 failure: None,
                 waiting: false,
+                available: status.available_replicas >= 2,
                 now: self.now,
             };
             let transitions = update(&observed, &mut status);

@@ -18,8 +18,8 @@ pub(super) struct Accepted {
     pub(super) spec: Spec,
     /// Hash of the pod template.
     pub(super) hash: String,
-    /// Hash of the steps.
-    pub(super) step_hash: String,
+    /// Hash of the steps; `None` with a strategy that has no steps.
+    pub(super) step_hash: Option<String>,
 }
 
 /// Parses, validates, looks at the objects that the spec names, and hashes.
@@ -37,10 +37,9 @@ pub(super) fn spec(world: &World) -> Result<Accepted, String> {
         |field: &str, error: &HashError| Invalid::value(field, &"", error.to_string()).message(&name);
     let hash =
         template_hash(world, &template, collisions).map_err(|error| unreadable("spec.template", &error))?;
-    let steps = rollout.strategy.canary.as_ref().map(|canary| canary.steps.clone()).unwrap_or_default();
-    let step_hash =
-        crate::hash::step_hash(&steps).map_err(|error| unreadable("spec.strategy.canary.steps", &error))?;
-    Ok(Accepted { spec, hash, step_hash: step_hash.to_string() })
+    let steps = rollout.strategy.canary.as_ref().map(|canary| crate::hash::step_hash(&canary.steps));
+    let step_hash = steps.transpose().map_err(|error| unreadable("spec.strategy.canary.steps", &error))?;
+    Ok(Accepted { spec, hash, step_hash: step_hash.map(|hash| hash.to_string()) })
 }
 
 /// The hash of the template, or rather of the ReplicaSet that was made of it: a change of the hash function, in Argo or

@@ -25,7 +25,10 @@ mod watchdog;
 
 use std::ops::Deref;
 
+use crds::rollout::status::CanaryStatus;
+
 use self::routed::Routed;
+use super::blue_green;
 use super::draft::Draft;
 use super::scene;
 use crate::spec::{Canary, Routing};
@@ -64,8 +67,18 @@ pub(super) fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mu
     stage::act(scene, new, revision, draft)
 }
 
+/// Forgets what was recorded: the strategy is another one now.
+pub(super) fn forget(draft: &mut Draft) {
+    draft.status.canary = CanaryStatus::default();
+    draft
+        .status
+        .conditions
+        .retain(|it| ![verify::CONDITION, watchdog::CONDITION].contains(&it.kind.as_str()));
+}
+
 /// Records the weights, whether they are served, and whether the canary lives. `writing` is what [`act`] returned.
 pub(super) fn record(scene: &Scene<'_>, writing: Option<i32>, draft: &mut Draft) {
     verify::record_weights(scene, writing, draft);
     watchdog::record(scene, draft);
+    blue_green::forget(draft);
 }

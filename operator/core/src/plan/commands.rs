@@ -32,6 +32,7 @@ pub(super) fn abort(scene: &Scene<'_>, draft: &mut Draft) {
     status.abort = true;
     status.aborted_at = Some(scene.stamp());
     status.current_step_index = scene.first_step();
+    status.blue_green.scale_up_preview_check_point = false;
     status.pause_conditions.clear();
     status.controller_pause = false;
 }

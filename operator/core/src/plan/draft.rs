@@ -111,6 +111,14 @@ impl Draft {
         })
     }
 
+    /// The hash that the plan makes a Service select, if it switches it.
+    pub(super) fn switched(&self, service: &str) -> Option<&str> {
+        self.effects.iter().find_map(|effect| {
+            let Effect::SetServiceSelector { target, to, .. } = effect else { return None };
+            (target.name == service).then_some(to.as_str())
+        })
+    }
+
     pub(super) fn normal(&mut self, reason: &str, message: String) {
         self.events.push(Event { kind: EventKind::Normal, reason: reason.to_owned(), message });
     }

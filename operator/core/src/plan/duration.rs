@@ -6,7 +6,7 @@ use crds::rollout::{PauseReason, RolloutStatus};
 use super::draft::Draft;
 use super::scene::Scene;
 use super::window;
-use crate::spec::Step;
+use crate::spec::{Promotion, Step, Strategy};
 
 /// Keeps the times that belong to the transition from the recorded status to the one in the draft.
 pub(super) fn record(scene: &Scene<'_>, draft: &mut Draft) {
@@ -44,10 +44,18 @@ pub(super) fn record(scene: &Scene<'_>, draft: &mut Draft) {
 
 /// Counts the time of pauses that wait for the user.
 fn manual_pause(scene: &Scene<'_>, status: &RolloutStatus, duration: &mut RolloutDuration) {
-    let step = status.current_step_index.and_then(|index| usize::try_from(index).ok());
-    let indefinite = matches!(step.and_then(|step| scene.spec.steps().get(step)), Some(Step::Pause(None)));
-    let pause = status.pause_conditions.iter().find(|it| it.reason == PauseReason::CanaryPauseStep);
-    match (pause.filter(|_| indefinite), duration.manual_pause_started_at) {
+    let reason = match &scene.spec.strategy {
+        Strategy::Canary(canary) => {
+            let step = status.current_step_index.and_then(|index| usize::try_from(index).ok());
+            matches!(step.and_then(|step| canary.steps.get(step)), Some(Step::Pause(None)))
+                .then_some(PauseReason::CanaryPauseStep)
+        }
+        Strategy::BlueGreen(blue_green) => {
+            (blue_green.promotion == Promotion::ByUser).then_some(PauseReason::BlueGreenPause)
+        }
+    };
+    let pause = status.pause_conditions.iter().find(|it| Some(it.reason) == reason);
+    match (pause, duration.manual_pause_started_at) {
         (Some(pause), None) => duration.manual_pause_started_at = Some(pause.start_time),
         (None, Some(since)) => {
             duration.manual_pause_started_at = None;

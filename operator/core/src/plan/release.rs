@@ -32,6 +32,8 @@ pub(super) struct Ways<'a> {
 pub(super) struct Delay {
     /// `scaleDownDelaySeconds`.
     pub(super) time: TimeDelta,
+    /// The same for a version that does not wait for the delay.
+    pub(super) least: TimeDelta,
     /// `scaleDownDelayRevisionLimit`: how many may wait at the same time; `None`: any number.
     pub(super) limit: Option<usize>,
 }
@@ -47,7 +49,7 @@ pub(super) fn others(scene: &Scene<'_>, ways: &Ways<'_>, delay: Delay, draft: &m
             continue;
         }
         let waits = promoted || set.annotations.scale_down_deadline.is_some();
-        let time = if waits && index < limit { delay.time } else { TimeDelta::zero() };
+        let time = if waits && index < limit { delay.time.max(delay.least) } else { delay.least };
         release(scene, ways, set, time, draft);
     }
 }

@@ -15,14 +15,19 @@ pub(super) fn size_changed(scene: &Scene<'_>) -> bool {
 
 /// Scales, and keeps the annotations that belong to the size. A ReplicaSet in use has no scale-down deadline.
 pub(super) fn resize(scene: &Scene<'_>, set: &ReplicaSet, to: i32, draft: &mut Draft) {
+    resize_within_delay(scene, set, to, draft);
+    if set.annotations.scale_down_deadline.is_some() && to > 0 {
+        draft.annotate(set, SCALE_DOWN_DEADLINE_ANNOTATION, None);
+    }
+}
+
+/// The same for a ReplicaSet that keeps its scale-down deadline, if it has one.
+pub(super) fn resize_within_delay(scene: &Scene<'_>, set: &ReplicaSet, to: i32, draft: &mut Draft) {
     if set.replicas != to {
         draft.scale(set, to);
         draft.because(Why::Scaling { replica_set: set.name.clone(), to });
     }
     if set.annotations.desired_replicas != Some(scene.spec.replicas) && (to > 0 || set.replicas != to) {
         draft.annotate(set, DESIRED_REPLICAS_ANNOTATION, Some(scene.spec.replicas.to_string()));
-    }
-    if set.annotations.scale_down_deadline.is_some() && to > 0 {
-        draft.annotate(set, SCALE_DOWN_DEADLINE_ANNOTATION, None);
     }
 }

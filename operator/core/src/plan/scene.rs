@@ -17,8 +17,8 @@ pub(super) struct Scene<'w> {
     pub(super) spec: &'w Spec,
     /// Hash of the spec's pod template.
     pub(super) hash: String,
-    /// Hash of the spec's steps.
-    pub(super) step_hash: String,
+    /// Hash of the spec's steps; `None` with a strategy that has no steps.
+    pub(super) step_hash: Option<String>,
     /// The ReplicaSet of the spec's template.
     pub(super) new: Option<&'w ReplicaSet>,
     /// The ReplicaSet that was last promoted. Can be the new one.

@@ -1,6 +1,7 @@
 //! The status that goes with the plan: counts, weights, conditions, phase, and the events of its transitions.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use crds::contract::POD_TEMPLATE_HASH_LABEL;
 use crds::rollout::{PauseCondition, Rollout, RolloutPhase, RolloutStatus};
 
 use super::commands;
@@ -11,7 +12,8 @@ use super::scene::Scene;
 use crate::conditions::{self, Kind, Observed, Transition, Truth, reason};
 use crate::phase;
 use crate::progress;
-use crate::world::{ReplicaSetStatus, World};
+use crate::spec::Strategy;
+use crate::world::{ReplicaSet, ReplicaSetStatus, World};
 
 /// Reason of the event, and in the message, when the stable ReplicaSet is gone in the middle of an update.
 const STABLE_GONE: &str = "StableReplicaSetMissing";
@@ -54,6 +56,7 @@ fn derive_conditions(scene: &Scene<'_>, revision: i64, draft: &mut Draft) -> Vec
         abort_reason: draft.abort_reason.as_deref(),
         failure: draft.stable_gone.as_deref().or_else(|| scene.new?.status.failure.as_deref()),
         waiting: draft.waits_for_release(),
+        available: is_available(scene, &draft.status),
         now: scene.stamp(),
     };
     conditions::update(&observed, &mut draft.status)
@@ -111,14 +114,38 @@ fn summarise(rollout: &Rollout, status: &mut RolloutStatus) {
 }
 
 fn counts(scene: &Scene<'_>, status: &mut RolloutStatus) {
+    // With blue-green, users and autoscalers are told of the version that has the requests.
+    let active = active(scene, status);
     let sum = |count: fn(&ReplicaSetStatus) -> i32| scene.all().map(|set| count(&set.status)).sum();
+    let serving = |count: fn(&ReplicaSetStatus) -> i32| {
+        active.map_or_else(|| sum(count), |active| count(&active.status))
+    };
     status.replicas = sum(|it| it.replicas);
-    status.ready_replicas = sum(|it| it.ready);
-    status.available_replicas = sum(|it| it.available);
-    status.hpa_replicas = status.replicas;
     status.updated_replicas = scene.new.map_or(0, |new| new.status.replicas);
-    status.selector = Some(scene.spec.selector.to_string());
+    status.ready_replicas = serving(|it| it.ready);
+    status.available_replicas = serving(|it| it.available);
+    status.hpa_replicas = serving(|it| it.replicas);
+    let selector = &scene.spec.selector;
+    status.selector = Some(match active {
+        Some(active) => selector.and(POD_TEMPLATE_HASH_LABEL, &active.hash).to_string(),
+        None => selector.to_string(),
+    });
     status.observed_generation = scene.world.rollout.metadata.generation.map(|it| it.to_string());
+}
+
+/// Enough pods are available for the requests.
+fn is_available(scene: &Scene<'_>, status: &RolloutStatus) -> bool {
+    let serves = match &scene.spec.strategy {
+        Strategy::Canary(_) => true,
+        Strategy::BlueGreen(_) => active(scene, status).is_some(),
+    };
+    serves && status.available_replicas >= scene.spec.replicas
+}
+
+/// The version that the active Service selects; none with a canary.
+fn active<'w>(scene: &Scene<'w>, status: &RolloutStatus) -> Option<&'w ReplicaSet> {
+    let selector = status.blue_green.active_selector.as_deref();
+    selector.and_then(|hash| scene.by_hash().get(hash).copied())
 }
 
 /// Events that tell how the status changed.

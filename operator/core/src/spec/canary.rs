@@ -1,7 +1,7 @@
 //! `spec.strategy.canary`.
 
 use chrono::TimeDelta;
-use crds::rollout::{CanaryStrategy, ReplicaProgressThreshold, TrafficRouting};
+use crds::rollout::{CanaryStrategy, ReplicaProgressThreshold};
 
 use super::{
     Amount, DEFAULT_DRAIN_DEADLINE_SECONDS, DEFAULT_SCALE_DOWN_DELAY_SECONDS, DEFAULT_SETTLE_SECONDS,
@@ -139,7 +139,7 @@ impl Routing {
             names,
             stable_service: stable_service.ok_or_else(|| validate::service_missing("stableService"))?,
             canary_service: canary_service.ok_or_else(|| validate::service_missing("canaryService"))?,
-            confirm: Confirm::read(routing),
+            confirm: Confirm::read(routing.confirm),
         }))
     }
 
@@ -180,15 +180,16 @@ impl Routing {
     }
 }
 
+/// Where nothing is written.
 impl Default for Confirm {
     fn default() -> Self {
-        Self::read(&TrafficRouting::default())
+        Self::read(None)
     }
 }
 
 impl Confirm {
-    fn read(routing: &TrafficRouting) -> Self {
-        let confirm = routing.confirm.unwrap_or_default();
+    fn read(written: Option<crds::rollout::Confirm>) -> Self {
+        let confirm = written.unwrap_or_default();
         let or = |written: Option<i32>, default: i32| seconds(written.unwrap_or(default).max(0));
         Self {
             settle: or(confirm.settle_seconds, DEFAULT_SETTLE_SECONDS),

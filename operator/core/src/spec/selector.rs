@@ -66,6 +66,16 @@ impl Selector {
         Ok(Self { requirements, written: written.clone() })
     }
 
+    /// The same, and one label more.
+    #[must_use]
+    pub fn and(&self, key: &str, value: &str) -> Self {
+        let mut both = self.clone();
+        both.requirements.push(Requirement { key: key.to_owned(), test: Test::Equals(value.to_owned()) });
+        both.requirements.sort_by(|a, b| a.key.cmp(&b.key));
+        both.written.match_labels.get_or_insert_default().insert(key.to_owned(), value.to_owned());
+        both
+    }
+
     /// As it was written.
     #[must_use]
     pub fn written(&self) -> &LabelSelector {

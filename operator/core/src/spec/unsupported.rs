@@ -3,7 +3,7 @@
 //! Every such field makes the Rollout `InvalidSpec` with a sentence that names it: a field that is accepted and
 //! ignored would be worse. Whoever brings a feature deletes its line here.
 
-use crds::rollout::{CanaryStep, CanaryStrategy, Rollout, TrafficRouting};
+use crds::rollout::{BlueGreenStrategy, CanaryStep, CanaryStrategy, Rollout, TrafficRouting};
 
 use super::Invalid;
 
@@ -13,7 +13,6 @@ pub fn check(rollout: &Rollout) -> Result<(), Invalid> {
     let restarted = rollout.status.as_ref().and_then(|status| status.restarted_at);
     let found = first(&[
         (spec.workload_ref.is_some(), "spec.workloadRef", "write the pod template into spec.template"),
-        (spec.strategy.blue_green.is_some(), "spec.strategy.blueGreen", "use spec.strategy.canary"),
         (
             spec.restart_at.is_some() && spec.restart_at != restarted,
             "spec.restartAt",
@@ -21,12 +20,32 @@ pub fn check(rollout: &Rollout) -> Result<(), Invalid> {
         ),
     ]);
     found.map_or(Ok(()), Err)?;
+    spec.strategy.blue_green.as_ref().map_or(Ok(()), blue_green)?;
     spec.strategy.canary.as_ref().map_or(Ok(()), canary)
 }
 
 /// A step of a kind that this version does not act on.
 pub(super) fn step(index: usize) -> Invalid {
     Invalid::forbidden(format!("spec.strategy.canary.steps[{index}]"), why("remove the step"))
+}
+
+fn blue_green(blue_green: &BlueGreenStrategy) -> Result<(), Invalid> {
+    let found = first(&[
+        (
+            blue_green.pre_promotion_analysis.is_some(),
+            "prePromotionAnalysis",
+            "set autoPromotionEnabled: false and judge the preview before you promote",
+        ),
+        (
+            blue_green.post_promotion_analysis.is_some(),
+            "postPromotionAnalysis",
+            "remove it; undo within scaleDownDelaySeconds goes back at once",
+        ),
+        (blue_green.anti_affinity.is_some(), "antiAffinity", "write it into the pod template"),
+        (blue_green.preview_metadata.is_some(), "previewMetadata", "remove it"),
+        (blue_green.active_metadata.is_some(), "activeMetadata", "remove it"),
+    ]);
+    found.map_or(Ok(()), |invalid| Err(within("spec.strategy.blueGreen", invalid)))
 }
 
 fn canary(canary: &CanaryStrategy) -> Result<(), Invalid> {
@@ -162,6 +181,26 @@ mod tests {
             rollout.pointer_mut(parent).unwrap()[field] = value.clone();
             let refusal = refusal(rollout).unwrap_or_default();
             assert!(refusal.contains(field), "{field}: {value} gives {refusal:?}");
+        }
+    }
+
+    #[test]
+    fn no_field_of_blue_green_is_silently_ignored() {
+        let table = [
+            ("prePromotionAnalysis", json!({"templates": [{"templateName": "t"}]})),
+            ("postPromotionAnalysis", json!({"templates": [{"templateName": "t"}]})),
+            ("antiAffinity", json!({"requiredDuringSchedulingIgnoredDuringExecution": {}})),
+            ("previewMetadata", json!({"labels": {"a": "b"}})),
+            ("activeMetadata", json!({"labels": {"a": "b"}})),
+        ];
+        let mut plain = rollout();
+        plain["spec"]["strategy"] = json!({"blueGreen": {"activeService": "active"}});
+        assert_eq!(refusal(plain.clone()), None);
+        for (field, value) in table {
+            let mut rollout = plain.clone();
+            rollout["spec"]["strategy"]["blueGreen"][field] = value;
+            let refusal = refusal(rollout).unwrap_or_default();
+            assert!(refusal.contains(&format!("spec.strategy.blueGreen.{field}: Forbidden")), "{refusal:?}");
         }
     }
 

@@ -13,10 +13,8 @@ use super::{Arm, Facts, Load, ObjectName, Served, Split};
 pub struct Route {
     /// Namespace of the Rollout.
     pub namespace: String,
-    /// The Service of the stable arm.
-    pub stable_service: String,
-    /// The Service of the canary arm.
-    pub canary_service: String,
+    /// The Services that select the Rollout's pods.
+    pub services: BTreeSet<String>,
     /// Listed base Mapping → its canary Mapping.
     pub mappings: BTreeMap<String, String>,
     /// `resourceVersion` this World holds, by kind and name: Mappings and Services.
@@ -110,14 +108,14 @@ impl<'a> Fold<'a> {
         poll
     }
 
-    /// Whether every arm on the stable Service holds only pods of `hash`, at least `need` of them ready.
+    /// Whether every arm on one of the Rollout's Services holds only pods of `hash`, at least `need` of them ready.
     #[must_use]
-    pub fn stable_arm_holds(&self, hash: &str, need: i32) -> Poll {
+    pub fn service_holds(&self, service: &str, hash: &str, need: i32) -> Poll {
+        let service = self.route.name(service);
         self.poll(&self.reaching, |served| {
             let Some(served) = served else { return true };
-            let stable = self.route.name(&self.route.stable_service);
-            let mut on_stable = served.arms.iter().filter(|arm| arm.service == stable);
-            self.fresh(served) && on_stable.all(|arm| holds_exactly(arm, hash, need))
+            let mut arms = served.arms.iter().filter(|arm| arm.service == service);
+            self.fresh(served) && arms.all(|arm| holds_exactly(arm, hash, need))
         })
     }
 
@@ -291,8 +289,7 @@ impl Route {
     }
 
     fn reaches(&self, arm: &Arm) -> bool {
-        arm.service.namespace == self.namespace
-            && [&self.stable_service, &self.canary_service].contains(&&arm.service.name)
+        arm.service.namespace == self.namespace && self.services.contains(&arm.service.name)
     }
 }
 

@@ -62,14 +62,22 @@ pub(crate) fn validation_references(row: &Value) -> Verdict {
     let mut objects = BTreeMap::from([("shop".to_owned(), base("shop-stable"))]);
     let mut services = vec![json!({"name": "shop-stable"}), json!({"name": "shop-canary"})];
     for it in referenced {
-        let strategy = &mut rollout["spec"]["strategy"]["canary"];
+        let strategy = &mut rollout["spec"]["strategy"];
         match it["type"].as_str() {
             Some("StableService") => {
-                strategy["stableService"] = it["service"]["name"].clone();
+                strategy["canary"]["stableService"] = it["service"]["name"].clone();
                 objects = BTreeMap::from([("shop".to_owned(), base("s1"))]);
             }
-            Some("CanaryService") => strategy["canaryService"] = it["service"]["name"].clone(),
-            Some(_) => return Verdict::Skipped("ping-pong and blue-green come with later issues"),
+            Some("CanaryService") => strategy["canary"]["canaryService"] = it["service"]["name"].clone(),
+            Some(role @ ("ActiveService" | "PreviewService")) => {
+                let (named, other) = match role {
+                    "ActiveService" => ("activeService", "previewService"),
+                    _ => ("previewService", "activeService"),
+                };
+                let blue_green = json!({named: it["service"]["name"], other: "shop-stable"});
+                *strategy = json!({"blueGreen": blue_green});
+            }
+            Some(_) => return Verdict::Skipped("ping-pong comes with a later issue"),
             None => {
                 objects.insert("shop".to_owned(), it.clone());
                 continue;

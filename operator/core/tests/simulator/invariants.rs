@@ -2,6 +2,8 @@
 //!
 //! They hold for a data plane that answers; scenarios without one are read by people.
 
+mod blue_green;
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
@@ -31,9 +33,13 @@ impl Invariants {
     pub(crate) fn check(&mut self, cluster: &Cluster, effect: &Effect) {
         let canary = cluster.rollout().spec.strategy.canary.clone().unwrap_or_default();
         let routed = canary.traffic_routing.is_some();
+        let watched = routed || cluster.rollout().spec.strategy.blue_green.is_some();
         match effect {
-            Effect::ScaleReplicaSet { target, to: 0, from, .. } if routed && *from > 0 => {
-                self.nothing_reaches(cluster, &target.name);
+            Effect::ScaleReplicaSet { target, to, from, .. } if to < from => {
+                blue_green::complete_versions_stay(cluster, &target.name, *to);
+                if watched && *to == 0 {
+                    self.nothing_reaches(cluster, &target.name);
+                }
             }
             Effect::ScaleReplicaSet { target, to, from, .. } if to < from => {
                 Self::pods_are_done(cluster, &target.name, *to);
@@ -50,6 +56,7 @@ impl Invariants {
             Effect::SetServiceSelector { target, to, .. } => {
                 let first = self.switches.insert((target.name.clone(), to.clone()));
                 assert!(first, "Service {} is switched to {to} a second time", target.name);
+                blue_green::active_service_leads_to_pods(cluster, &target.name, to);
                 if routed && Some(&target.name) == canary.canary_service.as_ref() {
                     nothing_is_sent_to_the_canary(cluster, to);
                 }
@@ -150,6 +157,8 @@ pub(crate) fn check_plan(cluster: &Cluster, plan: &Plan) {
     if before.is_none() || before == plan.status.stable_rs.as_ref() {
         return;
     }
+    let new = plan.status.stable_rs.as_deref().expect("a stable version is never forgotten");
+    blue_green::the_new_version_has_all_requests(cluster, new);
     for effect in &plan.effects {
         match effect {
             Effect::Event(_)

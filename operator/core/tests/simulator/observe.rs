@@ -33,14 +33,16 @@ impl Cluster {
                 mapping.owned || base.is_some_and(|base| bases.contains(base))
             })
             .collect();
-        let services = [canary.stable_service, canary.canary_service];
+        let blue_green = rollout.spec.strategy.blue_green.clone();
+        let services = [canary.stable_service, canary.canary_service]
+            .into_iter()
+            .chain(blue_green.into_iter().flat_map(|it| [Some(it.active_service), it.preview_service]));
         World {
             now: self.now,
             replica_sets: self.replica_sets.values().map(|set| self.replica_set(set)).collect(),
             pods: self.replica_sets.values().flat_map(|set| self.pods(set)).collect(),
             workload: self.named_workload(),
             services: services
-                .into_iter()
                 .flatten()
                 .map(|name| (name.clone(), lookup(self.services.get(&name).map(service))))
                 .collect(),

@@ -138,6 +138,14 @@ fn summary(status: &RolloutStatus) -> String {
         };
         write!(text, " weight {}{verified}", weights.canary.weight).expect("a String takes text");
     }
+    let blue_green = &status.blue_green;
+    for (role, selector) in
+        [("preview", &blue_green.preview_selector), ("active", &blue_green.active_selector)]
+    {
+        if let Some(selector) = selector {
+            write!(text, " {role} {selector}").expect("a String takes text");
+        }
+    }
     if let Some(stable) = &status.stable_rs {
         write!(text, " stable {stable}").expect("a String takes text");
     }

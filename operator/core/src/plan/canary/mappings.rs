@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use super::super::draft::Draft;
+use super::super::leftovers::{self, target_of};
 use super::Scene;
 use super::routed::{Canary, Routed};
-use crate::effect::{Effect, Target};
+use crate::effect::Effect;
 use crate::mapping::{self, Part};
 use crate::weight::Weight;
-use crate::why::Why;
 use crate::world::Mapping;
 
 /// Reason of the event that tells a written weight; Argo's.
@@ -45,7 +45,7 @@ pub(super) fn sync(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) {
 pub(super) fn delete_all(routed: &Routed<'_>, draft: &mut Draft) {
     for Canary { name, existing } in routed.canaries.values() {
         if let Some(mapping) = existing {
-            delete(name, mapping, draft);
+            leftovers::delete(name, mapping, draft);
         }
     }
 }
@@ -53,25 +53,9 @@ pub(super) fn delete_all(routed: &Routed<'_>, draft: &mut Draft) {
 /// Deletes what this Rollout made and no longer wants: canary Mappings of base Mappings that the spec does not list any
 /// more, and Mappings of managed routes that no step sets.
 pub(super) fn delete_leftovers(scene: &Scene<'_>, draft: &mut Draft) {
-    let leftover = match &scene.routed {
-        Some(routed) => routed.leftover.clone(),
-        None => scene
-            .world
-            .canary_mappings
-            .iter()
-            .filter(|(_, mapping)| mapping.owned)
-            .map(|(name, mapping)| (name.as_str(), mapping))
-            .collect(),
-    };
-    for (name, mapping) in leftover {
-        delete(name, mapping, draft);
-    }
-}
-
-fn delete(name: &str, mapping: &Mapping, draft: &mut Draft) {
-    draft.because(Why::RemovingMapping { mapping: name.to_owned() });
-    if !mapping.deleting {
-        draft.effect(Effect::DeleteMapping { target: target_of(name, mapping) });
+    let Some(routed) = &scene.routed else { return leftovers::delete_all(scene.world, draft) };
+    for (name, mapping) in &routed.leftover {
+        leftovers::delete(name, mapping, draft);
     }
 }
 
@@ -124,12 +108,4 @@ fn wanted(
         part,
     };
     mapping::wanted(&base.object, existing.map(|existing| &existing.object), &canary)
-}
-
-fn target_of(name: &str, mapping: &Mapping) -> Target {
-    Target {
-        name: name.to_owned(),
-        uid: mapping.uid.clone(),
-        resource_version: mapping.resource_version.clone(),
-    }
 }

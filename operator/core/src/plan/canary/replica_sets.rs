@@ -1,5 +1,7 @@
 //! Sizes of the ReplicaSets of the update, by the strategy's arithmetic.
 
+use chrono::TimeDelta;
+
 use super::super::draft::Draft;
 use super::super::fleet::Fleet;
 use super::super::quiesce;
@@ -41,8 +43,11 @@ fn scale_routed(scene: &Scene<'_>, routed: &Routed<'_>, wanted: replicas::Counts
         services: [routed.stable_service, routed.canary_service],
         settled: routed.weight_confirmed(scene) == Confirmation::Confirmed && !draft.writes_route(),
     };
-    let delay =
-        Delay { time: scene.canary.scale_down_delay, limit: scene.canary.scale_down_delay_revision_limit };
+    let delay = Delay {
+        time: scene.canary.scale_down_delay,
+        least: TimeDelta::zero(),
+        limit: scene.canary.scale_down_delay_revision_limit,
+    };
     let replicas = scene.spec.replicas;
     let carried = routed.carried(scene, ways.settled);
     let Some((new, stable)) = scene.new.zip(scene.stable).filter(|(new, stable)| new.name != stable.name)

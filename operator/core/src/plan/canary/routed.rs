@@ -190,8 +190,7 @@ fn route(
     }
     Route {
         namespace: world.rollout.metadata.namespace.clone().unwrap_or_default(),
-        stable_service: routing.stable_service.clone(),
-        canary_service: routing.canary_service.clone(),
+        services: [&routing.stable_service, &routing.canary_service].map(String::clone).into(),
         mappings: canaries.iter().map(|(base, canary)| ((*base).to_owned(), canary.name.clone())).collect(),
         versions,
         existing,

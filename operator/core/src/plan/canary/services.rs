@@ -1,11 +1,11 @@
 //! Points the Services at their versions. A Service that is right is not written.
 
 use super::super::draft::Draft;
+use super::super::services::{may_adopt, point};
 use super::Scene;
 use super::routed::Routed;
-use crate::effect::{Effect, Target};
 use crate::spec::Routing;
-use crate::world::{ReplicaSet, Service};
+use crate::world::ReplicaSet;
 
 /// Points the stable Service at this ReplicaSet, as soon as it has a pod.
 pub(super) fn point_stable(scene: &Scene<'_>, routed: &Routed<'_>, set: &ReplicaSet, draft: &mut Draft) {
@@ -18,12 +18,6 @@ pub(super) fn point_stable(scene: &Scene<'_>, routed: &Routed<'_>, set: &Replica
 /// Points the canary Service at this ReplicaSet.
 pub(super) fn point_canary(scene: &Scene<'_>, routed: &Routed<'_>, set: &ReplicaSet, draft: &mut Draft) {
     point(scene, &routed.routing.canary_service, set, draft);
-}
-
-/// A Service that no Rollout has switched yet selects all pods; it is taken over only by a version that has all of
-/// its pods available (reference §2.12).
-pub(super) fn may_adopt(service: Option<&Service>, set: &ReplicaSet, wanted: i32) -> bool {
-    service.is_some_and(|service| service.hash().is_some() || set.status.available >= wanted)
 }
 
 /// Keeps the Services of a basic canary at their versions; after an abort both select the stable one.
@@ -44,31 +38,4 @@ pub(super) fn point_both(scene: &Scene<'_>, set: &ReplicaSet, draft: &mut Draft)
     for name in [routing.stable_service(), routing.canary_service()].into_iter().flatten() {
         point(scene, name, set, draft);
     }
-}
-
-fn point(scene: &Scene<'_>, name: &str, set: &ReplicaSet, draft: &mut Draft) {
-    let Some(service) = scene.world.service(name) else { return };
-    if service.hash() == Some(set.hash.as_str()) {
-        return;
-    }
-    let from = service.hash().map(str::to_owned);
-    draft.normal(
-        "SwitchService",
-        format!(
-            "Switched selector for service '{name}' from '{}' to '{}'",
-            from.as_deref().unwrap_or_default(),
-            set.hash
-        ),
-    );
-    draft.effect(Effect::SetServiceSelector {
-        target: Target {
-            name: name.to_owned(),
-            uid: service.uid.clone(),
-            resource_version: service.resource_version.clone(),
-        },
-        from,
-        to: set.hash.clone(),
-        managed_by: (service.managed_by.as_deref() != Some(scene.spec.name.as_str()))
-            .then(|| scene.spec.name.clone()),
-    });
 }

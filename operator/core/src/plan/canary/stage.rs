@@ -1,6 +1,8 @@
-//! Where a Rollout stands as a whole, and what that asks for.
+//! What the stage of a Rollout asks for.
 
 use super::super::draft::Draft;
+use super::super::promotion;
+use super::super::stage::{Stage, hold_without_stable};
 use super::Scene;
 use super::replica_sets;
 use super::services;
@@ -9,35 +11,6 @@ use super::traffic;
 use crate::weight::Position;
 use crate::why::Why;
 use crate::world::ReplicaSet;
-
-/// Where a Rollout stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage<'w> {
-    /// Nothing was ever promoted.
-    FirstDeploy,
-    /// The template is the promoted one: at rest, or at the end of a promotion, or on the way back.
-    Promoted,
-    /// The promoted ReplicaSet is gone in the middle of an update.
-    StableGone,
-    /// The update was aborted.
-    Aborted(&'w ReplicaSet),
-    /// The update goes through its steps.
-    Updating,
-}
-
-impl<'w> Stage<'w> {
-    fn of(scene: &Scene<'w>, draft: &Draft) -> Self {
-        let status = &draft.status;
-        match (status.stable_rs.as_deref(), scene.stable) {
-            (None, _) => Self::FirstDeploy,
-            (Some(stable), _) if stable == scene.hash => Self::Promoted,
-            (Some(_), _) if status.promote_full => Self::Updating,
-            (Some(_), None) => Self::StableGone,
-            (Some(_), Some(stable)) if status.abort => Self::Aborted(stable),
-            (Some(_), Some(_)) => Self::Updating,
-        }
-    }
-}
 
 /// Acts on the stage. Returns the weight that the plan writes, if it writes one.
 ///
@@ -54,9 +27,7 @@ pub(super) fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mu
         Stage::Aborted(stable) => aborted(scene, stable, draft),
         Stage::Updating => steps::advance(scene, new, revision, draft),
         Stage::StableGone => {
-            let why = Why::StableGone { hash: draft.status.stable_rs.clone().unwrap_or_default() };
-            draft.stable_gone = Some(why.to_string());
-            draft.because(why);
+            hold_without_stable(draft);
             return None;
         }
     };
@@ -85,18 +56,12 @@ fn first_deploy(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut 
         return;
     }
     services::point_both(scene, new, draft);
-    steps::promote(scene, revision, "Initial deploy", draft);
+    promotion::commit(scene, revision, "Initial deploy", draft);
 }
 
-/// The stable arm takes all traffic; then nothing is left to do. An abort has no meaning any more (as in Argo).
+/// The stable arm takes all traffic; then nothing is left to do.
 fn promoted(scene: &Scene<'_>, new: &ReplicaSet, draft: &mut Draft) -> Option<i32> {
-    let status = &mut draft.status;
-    status.abort = false;
-    status.aborted_at = None;
-    status.promote_full = false;
-    status.pause_conditions.clear();
-    status.controller_pause = false;
-    status.current_step_index = scene.all_done();
+    promotion::forget_update(scene, draft);
     let Some(routed) = &scene.routed else {
         services::follow(scene, draft);
         return None;

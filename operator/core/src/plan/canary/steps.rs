@@ -1,9 +1,11 @@
 //! One step after the other, then the promotion.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use crds::rollout::{PauseCondition, PauseReason};
+use chrono::TimeDelta;
+use crds::rollout::PauseReason;
 
 use super::super::draft::Draft;
+use super::super::pause::{self, Pause};
+use super::super::promotion;
 use super::super::window;
 use super::Scene;
 use super::managed;
@@ -32,7 +34,7 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
     }
     let step = weight::current_step(scene.canary, &position);
     if !matches!(step, Some(Step::Pause(_))) {
-        leave_pause(draft);
+        pause::leave(PauseReason::CanaryPauseStep, draft);
     }
     match step {
         Some(Step::SetWeight(_)) => {
@@ -53,7 +55,7 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
         Some(Step::Pause(duration)) => pause(scene, position.step, *duration, draft),
         None => {
             if full(scene, new, draft) && weighted(scene, target.percent(), draft) {
-                promote(scene, revision, &reason(scene, draft), draft);
+                promotion::commit(scene, revision, &reason(scene, draft), draft);
             }
         }
     }
@@ -69,21 +71,6 @@ fn reason(scene: &Scene<'_>, draft: &Draft) -> String {
     } else {
         format!("Completed all {} canary steps", scene.steps())
     }
-}
-
-/// The commit point: from here on the new version is the stable one and the way is only forward.
-pub(super) fn promote(scene: &Scene<'_>, revision: i64, reason: &str, draft: &mut Draft) {
-    let status = &mut draft.status;
-    status.stable_rs = Some(scene.hash.clone());
-    status.current_step_index = scene.all_done();
-    status.abort = false;
-    status.aborted_at = None;
-    leave_pause(draft);
-    draft.normal(
-        "RolloutCompleted",
-        format!("Rollout completed update to revision {revision} ({}): {reason}", scene.hash),
-    );
-    draft.because(Why::Promoted { hash: scene.hash.clone() });
 }
 
 /// The ReplicaSets have the sizes of the step, and enough of the canary is available.
@@ -155,33 +142,11 @@ fn wait_for_pods(scene: &Scene<'_>, wanted: i32, draft: &mut Draft) {
     }
 }
 
-/// Waits for the time, or for the user: the kubectl plugin clears the pause conditions, and `controllerPause` without
-/// one means "resumed" (reference §2.9).
 fn pause(scene: &Scene<'_>, step: usize, duration: Option<TimeDelta>, draft: &mut Draft) {
-    let reason = PauseReason::CanaryPauseStep;
-    let held = draft.status.pause_conditions.iter().find(|condition| condition.reason == reason);
-    let Some(since) = held.map(|condition| condition.start_time) else {
-        if draft.status.controller_pause {
-            complete(scene, step, draft);
-            return;
-        }
-        let start_time = scene.start();
-        draft.status.pause_conditions.push(PauseCondition { reason, start_time });
-        draft.status.controller_pause = true;
-        wait_until(duration.map(|duration| start_time + duration), draft);
-        return;
-    };
-    match duration.map(|duration| since + duration) {
-        Some(until) if until <= scene.now() => complete(scene, step, draft),
-        until => wait_until(until, draft),
+    match pause::hold(scene, PauseReason::CanaryPauseStep, duration, draft) {
+        Pause::Over => complete(scene, step, draft),
+        Pause::Holds => {}
     }
-}
-
-fn wait_until(until: Option<DateTime<Utc>>, draft: &mut Draft) {
-    if let Some(until) = until {
-        draft.wake_at(until);
-    }
-    draft.because(Why::Paused { until });
 }
 
 fn complete(scene: &Scene<'_>, step: usize, draft: &mut Draft) {
@@ -189,12 +154,7 @@ fn complete(scene: &Scene<'_>, step: usize, draft: &mut Draft) {
     let canary = scene.world.rollout.spec.strategy.canary.as_ref();
     let text = canary.and_then(|canary| canary.steps.get(step)).map(step_text).unwrap_or_default();
     draft.status.current_step_index = i32::try_from(step + 1).ok();
-    leave_pause(draft);
+    pause::leave(PauseReason::CanaryPauseStep, draft);
     draft.normal("RolloutStepCompleted", format!("Rollout step {}/{of} completed ({text})", step + 1));
     draft.because(Why::StepCompleted { step: step + 1, of });
-}
-
-fn leave_pause(draft: &mut Draft) {
-    draft.status.controller_pause = false;
-    draft.status.pause_conditions.retain(|condition| condition.reason != PauseReason::CanaryPauseStep);
 }

@@ -5,6 +5,7 @@
 //! must hold exactly the new version, with the pods that the new weight needs.
 
 use super::super::draft::Draft;
+use super::super::services::may_adopt;
 use super::Scene;
 use super::drift;
 use super::managed;
@@ -112,7 +113,7 @@ fn take_canary_service(
         return None;
     }
     let wanted = wanted_canary(scene, draft);
-    if new.status.available < wanted.min(1) || !services::may_adopt(routed.canary_service, new, wanted) {
+    if new.status.available < wanted.min(1) || !may_adopt(routed.canary_service, new, wanted) {
         draft.because(waiting_for_pods(new, wanted));
         return None;
     }

@@ -87,9 +87,8 @@ impl Routed<'_> {
     pub(super) fn stable_arm_confirmed(&self, scene: &Scene<'_>, hash: &str, need: i32) -> Confirmation {
         let what = format!("{need} or more pods of {hash} in the stable arm and no others");
         Confirmation::of(self.ask(scene, |fold| {
-            waiting(&fold.stable_arm_holds(hash, need), &what, |progress| Why::WaitingForStableArm {
-                progress,
-            })
+            let stable = fold.service_holds(&self.routing.stable_service, hash, need);
+            waiting(&stable, &what, |progress| Why::WaitingForStableArm { progress })
         }))
     }
 

@@ -17,7 +17,7 @@ use crate::replicas;
 use crate::weight::Position;
 
 /// Type of the condition. Only there while pods are missing.
-const CONDITION: &str = "CanaryAvailable";
+pub(super) const CONDITION: &str = "CanaryAvailable";
 /// Pods are missing, and may still come.
 const UNAVAILABLE: &str = "CanaryUnavailable";
 

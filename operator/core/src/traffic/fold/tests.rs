@@ -8,8 +8,7 @@ fn route() -> Route {
     let version = |kind: &'static str, name: &str| ((kind, name.to_owned()), "10".to_owned());
     Route {
         namespace: "web".to_owned(),
-        stable_service: "stable".to_owned(),
-        canary_service: "canary".to_owned(),
+        services: ["stable", "canary"].map(str::to_owned).into(),
         mappings: BTreeMap::from([("shop".to_owned(), "shop-canary".to_owned())]),
         versions: BTreeMap::from([version("Mapping", "shop-canary"), version("Service", "canary")]),
         existing: BTreeSet::from(["shop-canary".to_owned()]),

@@ -1,0 +1,28 @@
+//! The commit point of a promotion, and what is left to record after it.
+
+use super::draft::Draft;
+use super::pause;
+use super::scene::Scene;
+use crate::why::Why;
+
+/// The commit point: from here on the new version is the stable one and the way is only forward.
+pub(super) fn commit(scene: &Scene<'_>, revision: i64, reason: &str, draft: &mut Draft) {
+    draft.status.stable_rs = Some(scene.hash.clone());
+    forget_update(scene, draft);
+    draft.normal(
+        "RolloutCompleted",
+        format!("Rollout completed update to revision {revision} ({}): {reason}", scene.hash),
+    );
+    draft.because(Why::Promoted { hash: scene.hash.clone() });
+}
+
+/// The template is the stable one: an abort or a pause has no meaning any more (as in Argo).
+pub(super) fn forget_update(scene: &Scene<'_>, draft: &mut Draft) {
+    pause::leave_all(draft);
+    let status = &mut draft.status;
+    status.current_step_index = scene.all_done();
+    status.abort = false;
+    status.aborted_at = None;
+    status.promote_full = false;
+    status.blue_green.scale_up_preview_check_point = false;
+}
