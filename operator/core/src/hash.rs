@@ -8,8 +8,8 @@
 //! Fields that the table does not know are not in the hash. [`fingerprint`] sees them too.
 
 mod encode;
-mod number;
-mod quantity;
+pub(crate) mod number;
+pub(crate) mod quantity;
 mod text;
 
 use std::fmt;

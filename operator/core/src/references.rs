@@ -3,54 +3,28 @@
 //! Argo's rules and words (`validation_references.go`), in its order: what is missing first, then what is wrong. Added
 //! are: a base Mapping must send to the stable Service, and no two Rollouts share a Service or a Mapping.
 
-use std::collections::BTreeMap;
+pub mod analysis;
+pub mod services;
 
-use crds::contract::POD_TEMPLATE_HASH_LABEL;
 use serde_json::Value;
 
 use crate::mapping::{canary_name, service::ServiceAddress};
 use crate::spec::{Canary, Invalid, MappingRouting, Routing, Spec, Strategy};
-use crate::world::{Claim, Mapping, Service, World};
+use crate::world::{Claim, Mapping, World};
 
 const MAPPINGS: &str = "spec.strategy.canary.trafficRouting.ambassador.mappings";
 
 /// The first reference that is wrong. Nothing moves while there is one.
 pub fn check(world: &World, spec: &Spec) -> Result<(), Invalid> {
-    let mut services = Vec::new();
-    for (role, name) in named_services(spec) {
-        let Some(name) = name else { continue };
-        let field = format!("spec.strategy.{role}");
-        match world.service(name) {
-            Some(service) => services.push((field, name, service)),
-            None => return Err(Invalid::value(field, name, format!("service \"{name}\" not found"))),
-        }
-    }
+    let services = services::find(world)?;
     let routing = mapping_routing(spec);
     let mappings = routing.map_or_else(|| Ok(Vec::new()), |routing| base_mappings(routing, world))?;
-    let labels = world.template().map(crds::rollout::PodTemplate::labels).unwrap_or_default();
-    for (field, name, service) in services {
-        selects(&field, name, service, &labels)?;
-        belongs(spec, world, &field, name, service)?;
-    }
+    services.iter().try_for_each(|(role, name, service)| services::check(world, *role, name, service))?;
     for (name, mapping) in &mappings {
         has_no_weight(name, mapping)?;
     }
     let Some(routing) = routing else { return Ok(()) };
     mappings.iter().try_for_each(|(name, mapping)| can_be_split(spec, routing, world, name, mapping))
-}
-
-/// The Services of the strategy: field and name, if it is set.
-fn named_services(spec: &Spec) -> [(&'static str, Option<&str>); 2] {
-    match &spec.strategy {
-        Strategy::Canary(Canary { routing, .. }) => [
-            ("canary.stableService", routing.stable_service()),
-            ("canary.canaryService", routing.canary_service()),
-        ],
-        Strategy::BlueGreen(blue_green) => [
-            ("blueGreen.activeService", Some(&blue_green.active_service)),
-            ("blueGreen.previewService", blue_green.preview_service.as_deref()),
-        ],
-    }
 }
 
 /// The Mappings of the strategy, if it has any.
@@ -76,37 +50,6 @@ fn base_mappings<'w>(
         }
     };
     routing.names.iter().map(find).collect()
-}
-
-/// Every label the Service selects by is on the pods, apart from the hash that we add.
-fn selects(
-    field: &str,
-    name: &str,
-    service: &Service,
-    labels: &BTreeMap<String, String>,
-) -> Result<(), Invalid> {
-    let unmatched = service
-        .selector
-        .iter()
-        .find(|(key, value)| *key != POD_TEMPLATE_HASH_LABEL && labels.get(*key) != Some(*value));
-    match unmatched {
-        Some((key, _)) => Err(Invalid::value(
-            field,
-            name,
-            format!("Service \"{name}\" has unmatch label \"{key}\" in rollout"),
-        )),
-        None => Ok(()),
-    }
-}
-
-/// No other Rollout holds the Service. An annotation that names a Rollout which does not claim it (any more) counts
-/// for nothing.
-fn belongs(spec: &Spec, world: &World, field: &str, name: &str, service: &Service) -> Result<(), Invalid> {
-    let holder = holder(world, &Claim::Service(name.to_owned()), service.managed_by.as_deref());
-    if holder == spec.name {
-        return Ok(());
-    }
-    Err(Invalid::value(field, name, format!("Service \"{name}\" is managed by another Rollout")))
 }
 
 fn has_no_weight(name: &str, mapping: &Mapping) -> Result<(), Invalid> {
@@ -177,12 +120,15 @@ fn holder<'w>(world: &'w World, claim: &Claim, noted: Option<&str>) -> &'w str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use chrono::DateTime;
+    use crds::rollout::PodMetadata;
     use serde_json::json;
 
     use super::*;
     use crate::traffic::Traffic;
-    use crate::world::{Lookup, Rival};
+    use crate::world::{Lookup, Rival, Service};
 
     fn world() -> World {
         let rollout = json!({
@@ -191,7 +137,10 @@ mod tests {
             "metadata": {"name": "shop", "namespace": "prod", "creationTimestamp": "2030-01-02T00:00:00Z"},
             "spec": {
                 "selector": {"matchLabels": {"app": "shop"}},
-                "template": {"metadata": {"labels": {"app": "shop"}}},
+                "template": {
+                    "metadata": {"labels": {"app": "shop"}},
+                    "spec": {"containers": [{"name": "web", "image": "shop:1"}]},
+                },
                 "strategy": {"canary": {
                     "stableService": "stable",
                     "canaryService": "canary",
@@ -286,6 +235,32 @@ mod tests {
         assert_eq!(with(mapping("elsewhere", true)), "");
         assert_eq!(with(mapping("canary", false)), "");
         assert!(with(mapping("elsewhere", false)).contains("rename or delete it"));
+    }
+
+    #[test]
+    fn a_service_may_select_by_what_its_pods_carry_in_their_role() {
+        let by_role = |world: &mut World, name: &str| {
+            let metadata = PodMetadata {
+                labels: [("role".to_owned(), "stable".to_owned())].into(),
+                ..PodMetadata::default()
+            };
+            let canary = world.rollout.spec.strategy.canary.as_mut().unwrap();
+            canary.stable_metadata = Some(metadata);
+            if let Some(Lookup::Found(service)) = world.services.get_mut(name) {
+                service.selector.insert("role".to_owned(), "stable".to_owned());
+            }
+        };
+        let message = |name: &str| {
+            let mut world = world();
+            by_role(&mut world, name);
+            let (role, name, service) =
+                services::find(&world).unwrap().into_iter().find(|(_, found, _)| *found == name).unwrap();
+            services::check(&world, role, name, service).err().map(|invalid| invalid.to_string())
+        };
+        assert_eq!(message("stable"), None);
+        let refused = "spec.strategy.canary.canaryService: Invalid value: \"canary\": \
+                       Service \"canary\" has unmatch label \"role\" in rollout";
+        assert_eq!(message("canary").as_deref(), Some(refused));
     }
 
     #[test]

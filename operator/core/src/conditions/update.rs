@@ -206,7 +206,10 @@ mod tests {
                     "replicas": 2,
                     "progressDeadlineSeconds": 60,
                     "selector": {"matchLabels": {"app": "shop"}},
-                    "template": {"metadata": {"labels": {"app": "shop"}}},
+                    "template": {
+                    "metadata": {"labels": {"app": "shop"}},
+                    "spec": {"containers": [{"name": "web", "image": "shop:1"}]},
+                },
                     "strategy": {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}},
                 },
                 "status": {

@@ -3,7 +3,7 @@
 use serde_json::Number;
 
 /// The text of a number that was read without a type: a 64-bit integer if it is one, otherwise a float.
-pub(super) fn go_text(number: &Number) -> String {
+pub(crate) fn go_text(number: &Number) -> String {
     match (number.as_i64(), number.as_f64()) {
         (Some(integer), _) => integer.to_string(),
         (None, Some(float)) => float_text(float),

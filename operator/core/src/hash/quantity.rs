@@ -32,7 +32,7 @@ struct Written<'a> {
 }
 
 /// The canonical text, or none if the text is not a quantity. A unit without digits is 0, as Kubernetes has it.
-pub(super) fn canonical(text: &str) -> Option<String> {
+pub(crate) fn canonical(text: &str) -> Option<String> {
     let text = text.trim();
     if text == "0" {
         return Some(text.to_owned());
@@ -43,6 +43,18 @@ pub(super) fn canonical(text: &str) -> Option<String> {
     }
     let amount = amount(&written);
     Some(print(&amount, written.format))
+}
+
+/// The value in billionths; none if the text is not a quantity, or its value is too large for 128 bits.
+pub(crate) fn billionths(text: &str) -> Option<i128> {
+    let amount = amount(&parse(text.trim())?);
+    let digits = amount
+        .digits
+        .iter()
+        .try_fold(0_i128, |value, digit| value.checked_mul(10)?.checked_add(i128::from(*digit)))?;
+    // Nothing is left below a billionth.
+    let value = digits.checked_mul(10_i128.checked_pow(u32::try_from(amount.scale - NANO).ok()?)?)?;
+    Some(if amount.negative { -value } else { value })
 }
 
 fn parse(text: &str) -> Option<Written<'_>> {
@@ -288,6 +300,23 @@ mod tests {
         ] {
             assert_eq!(canonical(text).as_deref(), Some(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn quantities_of_every_unit_can_be_compared() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("1n", Some(1)),
+            ("-500m", Some(-500_000_000)),
+            ("1.5e3", Some(1_500_000_000_000)),
+            ("1Ki", Some(1_024_000_000_000)),
+            ("16Ei", Some(i128::from(i64::MAX) * 1_000_000_000)),
+            ("123456789012345678901234567890123", None),
+            ("abc", None),
+        ] {
+            assert_eq!(billionths(text), expected, "{text}");
+        }
+        assert!(billionths("1G") < billionths("1Gi"));
     }
 
     #[test]

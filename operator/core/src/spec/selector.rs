@@ -6,6 +6,7 @@ use std::fmt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::Invalid;
+use super::validate::names;
 
 const FIELD: &str = "spec.selector";
 
@@ -37,28 +38,7 @@ impl Selector {
         let Some(written) = written else {
             return Err(Invalid::required(FIELD, "Rollout has missing field '.spec.selector'"));
         };
-        let mut requirements = Vec::new();
-        for (key, value) in written.match_labels.iter().flatten() {
-            key_problem(key)
-                .map_or(Ok(()), |why| Err(Invalid::value(format!("{FIELD}.matchLabels"), key, why)))?;
-            value_problem(value)
-                .map_or(Ok(()), |why| Err(Invalid::value(format!("{FIELD}.matchLabels"), value, why)))?;
-            requirements.push(Requirement { key: key.clone(), test: Test::Equals(value.clone()) });
-        }
-        for (index, expression) in written.match_expressions.iter().flatten().enumerate() {
-            let field = format!("{FIELD}.matchExpressions[{index}]");
-            let values = expression.values.clone().unwrap_or_default();
-            let test = test(&field, &expression.operator, &values)?;
-            if let Some(why) = key_problem(&expression.key) {
-                return Err(Invalid::value(format!("{field}.key"), &expression.key, why));
-            }
-            for (index, value) in values.iter().enumerate() {
-                if let Some(why) = value_problem(value) {
-                    return Err(Invalid::value(format!("{field}.values[{index}]"), value, why));
-                }
-            }
-            requirements.push(Requirement { key: expression.key.clone(), test });
-        }
+        let mut requirements = requirements(FIELD, written)?;
         if requirements.is_empty() {
             return Err(Invalid::value(FIELD, written, "empty selector is invalid for deployment"));
         }
@@ -119,6 +99,40 @@ impl fmt::Display for Selector {
     }
 }
 
+/// Whether Kubernetes takes a selector that may be empty. `field` is its path.
+pub(super) fn check(field: &str, written: &LabelSelector) -> Result<(), Invalid> {
+    requirements(field, written).map(drop)
+}
+
+fn requirements(field: &str, written: &LabelSelector) -> Result<Vec<Requirement>, Invalid> {
+    let mut requirements = Vec::new();
+    for (key, value) in written.match_labels.iter().flatten() {
+        let field = format!("{field}.matchLabels");
+        if let Some(why) = names::label_key(key) {
+            return Err(Invalid::value(field, key, why));
+        }
+        if let Some(why) = names::label_value(value) {
+            return Err(Invalid::value(field, value, why));
+        }
+        requirements.push(Requirement { key: key.clone(), test: Test::Equals(value.clone()) });
+    }
+    for (index, expression) in written.match_expressions.iter().flatten().enumerate() {
+        let field = format!("{field}.matchExpressions[{index}]");
+        let values = expression.values.clone().unwrap_or_default();
+        let test = test(&field, &expression.operator, &values)?;
+        if let Some(why) = names::label_key(&expression.key) {
+            return Err(Invalid::value(format!("{field}.key"), &expression.key, why));
+        }
+        for (index, value) in values.iter().enumerate() {
+            if let Some(why) = names::label_value(value) {
+                return Err(Invalid::value(format!("{field}.values[{index}]"), value, why));
+            }
+        }
+        requirements.push(Requirement { key: expression.key.clone(), test });
+    }
+    Ok(requirements)
+}
+
 fn test(field: &str, operator: &str, values: &[String]) -> Result<Test, Invalid> {
     let set = || values.iter().cloned().collect();
     let field_of_values = || format!("{field}.values");
@@ -136,69 +150,6 @@ fn test(field: &str, operator: &str, values: &[String]) -> Result<Test, Invalid>
         "DoesNotExist" => Ok(Test::DoesNotExist),
         _ => Err(Invalid::value(format!("{field}.operator"), operator, "not a valid selector operator")),
     }
-}
-
-/// What is wrong with a label key: `[prefix/]name`, the prefix a DNS subdomain of at most 253 bytes, the name at most
-/// 63 bytes.
-fn key_problem(key: &str) -> Option<String> {
-    let (prefix, name) = match key.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, key),
-    };
-    if name.contains('/') {
-        return Some(format!(
-            "a qualified name {NAME_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        ));
-    }
-    if prefix == Some("") {
-        return Some("prefix part must be non-empty".to_owned());
-    }
-    if prefix.is_some_and(|prefix| !is_subdomain(prefix)) {
-        return Some(format!("prefix part {SUBDOMAIN_RULE}"));
-    }
-    if name.is_empty() {
-        return Some("name part must be non-empty".to_owned());
-    }
-    if name.len() > 63 {
-        return Some("name part must be no more than 63 characters".to_owned());
-    }
-    (!is_name(name)).then(|| format!("name part {NAME_RULE}"))
-}
-
-/// What is wrong with a label value: empty, or at most 63 bytes that look like a name.
-fn value_problem(value: &str) -> Option<String> {
-    if value.len() > 63 {
-        return Some("must be no more than 63 characters".to_owned());
-    }
-    (!value.is_empty() && !is_name(value)).then(|| VALUE_RULE.to_owned())
-}
-
-const NAME_RULE: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
-     alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
-     '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-const VALUE_RULE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', \
-     and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
-     validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or \
-     '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
-     '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-
-fn is_name(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-}
-
-fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253
-        && text.split('.').all(|label| {
-            let bytes = label.as_bytes();
-            let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-            bytes.first().is_some_and(inner)
-                && bytes.last().is_some_and(inner)
-                && bytes.iter().all(|byte| inner(byte) || *byte == b'-')
-        })
 }
 
 #[cfg(test)]

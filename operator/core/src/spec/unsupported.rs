@@ -142,11 +142,17 @@ mod tests {
             "metadata": {"name": "shop"},
             "spec": {
                 "selector": {"matchLabels": {"app": "shop"}},
-                "template": {"metadata": {"labels": {"app": "shop"}}},
+                "template": {
+                    "metadata": {"labels": {"app": "shop"}},
+                    "spec": {"containers": [{"name": "web", "image": "shop:1"}]},
+                },
                 "strategy": {"canary": {
                     "stableService": "stable",
                     "canaryService": "canary",
-                    "trafficRouting": {"ambassador": {"mappings": ["shop"]}},
+                    "trafficRouting": {
+                        "managedRoutes": [{"name": "h"}, {"name": "m"}],
+                        "ambassador": {"mappings": ["shop"]},
+                    },
                 }},
             },
         })
