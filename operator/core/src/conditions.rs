@@ -55,6 +55,8 @@ pub mod reason {
     pub const TIMED_OUT: &str = "ProgressDeadlineExceeded";
     /// Progressing: all pods of the newest ReplicaSet are there.
     pub const NEW_REPLICA_SET_AVAILABLE: &str = "NewReplicaSetAvailable";
+    /// Progressing: the API server refuses the newest ReplicaSet.
+    pub const REPLICA_SET_CREATE_ERROR: &str = "ReplicaSetCreateError";
     /// Progressing: pods changed.
     pub const REPLICA_SET_UPDATED: &str = "ReplicaSetUpdated";
     /// Progressing and Paused.

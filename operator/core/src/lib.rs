@@ -5,6 +5,7 @@ pub mod duration;
 pub mod effect;
 pub mod hash;
 pub mod mapping;
+pub mod measures;
 pub mod phase;
 pub mod plan;
 pub mod progress;

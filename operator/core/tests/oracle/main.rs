@@ -8,6 +8,7 @@
 mod arithmetic;
 mod hash;
 mod mapping;
+mod measures;
 mod spec;
 mod status;
 mod table;
@@ -27,6 +28,7 @@ macro_rules! tables {
 tables! {
     durations: spec::durations,
     mapping: mapping::mapping,
+    metrics_text: measures::metrics_text,
     phase: status::phase,
     pod_template_hash: hash::pod_template_hash,
     progress_timeout: status::progress_timeout,
