@@ -13,13 +13,16 @@ use kube::{
     Api, Client, Resource,
     api::{Patch, PatchParams, PostParams},
 };
-use operator_core::effect::{Event, EventKind};
-use prometheus::{IntCounterVec, Opts, Registry};
+use operator_core::{
+    effect::{Event, EventKind},
+    traffic::ObjectName,
+};
+use prometheus::{IntCounter, Registry};
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use self::book::{Book, Entry};
-use crate::{clock, errors::chain};
+use crate::{clock, errors::chain, telemetry::RolloutCounts};
 
 /// The source of all events, which users' filters and dashboards know.
 pub const COMPONENT: &str = "rollouts-controller";
@@ -31,8 +34,8 @@ const BACKLOG: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Recorder {
     queue: mpsc::Sender<(Subject, Event)>,
-    events: IntCounterVec,
-    dropped: prometheus::IntCounter,
+    counts: RolloutCounts,
+    dropped: IntCounter,
 }
 
 /// The Rollout that an event is about.
@@ -77,49 +80,33 @@ pub struct Writer {
     book: Book,
 }
 
-/// A recorder and its writer.
+/// A recorder and its writer. Events are counted in `counts`.
 ///
 /// # Errors
-/// If the metrics' names are taken.
-pub fn recorder(client: Client, registry: &Registry) -> prometheus::Result<(Recorder, Writer)> {
-    let options = Opts::new("rollout_events_total", "The count of rollout events");
-    let events = IntCounterVec::new(options, &["namespace", "name", "type", "reason"])?;
-    registry.register(Box::new(events.clone()))?;
-    let dropped = prometheus::IntCounter::new(
+/// If a metric's name is taken.
+pub fn recorder(
+    client: Client,
+    registry: &Registry,
+    counts: RolloutCounts,
+) -> prometheus::Result<(Recorder, Writer)> {
+    let dropped = IntCounter::new(
         "sluice_events_dropped_total",
         "Events that were not written because too many were waiting",
     )?;
     registry.register(Box::new(dropped.clone()))?;
     let (sender, queue) = mpsc::channel(BACKLOG);
-    Ok((Recorder { queue: sender, events, dropped }, Writer { client, queue, book: Book::default() }))
+    Ok((Recorder { queue: sender, counts, dropped }, Writer { client, queue, book: Book::default() }))
 }
 
 impl Recorder {
     /// Records an event.
     pub fn record(&self, subject: &Subject, event: &Event) {
         let kind = kind(event.kind);
-        let rollout = format!("{}/{}", subject.namespace, subject.name);
-        info!(rollout, kind, reason = event.reason, message = event.message, "event");
-        let labels = [subject.namespace.as_str(), subject.name.as_str(), kind, event.reason.as_str()];
-        self.events.with_label_values(&labels).inc();
+        let rollout = ObjectName::new(subject.namespace.as_str(), subject.name.as_str());
+        info!(%rollout, kind, reason = event.reason, message = event.message, "event");
+        self.counts.event(&rollout, kind, &event.reason);
         if self.queue.try_send((subject.clone(), event.clone())).is_err() {
             self.dropped.inc();
-        }
-    }
-
-    /// Forgets the metrics of a Rollout that is gone.
-    pub fn forget(&self, namespace: &str, name: &str) {
-        let mut families = prometheus::core::Collector::collect(&self.events);
-        let metrics = families.iter_mut().flat_map(prometheus::proto::MetricFamily::take_metric);
-        for metric in metrics {
-            let value = |label: &str| {
-                metric.get_label().iter().find(|it| it.name() == label).map_or("", |it| it.value())
-            };
-            if value("namespace") == namespace && value("name") == name {
-                let labels = [namespace, name, value("type"), value("reason")];
-                // It may be gone already: two passes over one Rollout's end.
-                let _ = self.events.remove_label_values(&labels);
-            }
         }
     }
 }

@@ -42,7 +42,6 @@ use operator_core::{
 };
 use tracing::warn;
 
-pub(crate) use self::objects::StoredRollout;
 use self::{
     execute::{Executed, Executor},
     objects::{Pod, ReplicaSet, Service, index_owned, index_pod, index_replica_set, index_rollout, key},
@@ -50,6 +49,7 @@ use self::{
     store::Store,
     workloads::Workloads,
 };
+pub(crate) use self::{objects::StoredRollout, queue::QueueMeasure};
 use crate::{
     events::{Recorder, Subject},
     telemetry::RolloutMetrics,
@@ -135,6 +135,7 @@ impl Controller {
         let recorded = patch.is_some();
         if let Some(patch) = patch {
             self.executor.write_status(name, patch).await?;
+            self.metrics.recorded(old.duration.as_ref(), plan.status.duration.as_ref());
         }
         // wake
         Ok(if recorded || changed { Pass::Moved } else { Pass::Settled(plan.wake) })
@@ -169,7 +170,6 @@ impl Controller {
 
     fn forget(&self, name: &ObjectName) -> Pass {
         self.metrics.forget(name);
-        self.recorder.forget(&name.namespace, &name.name);
         Pass::Gone
     }
 }

@@ -9,7 +9,6 @@ mod settings;
 use std::time::Duration;
 
 use kube::Client;
-use prometheus::Registry;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
@@ -20,7 +19,7 @@ use crate::{
     config_server, events,
     lease::Tenure,
     rollouts,
-    telemetry::{self, Readiness},
+    telemetry::{self, Metrics, Readiness, RolloutCounts},
 };
 
 /// How long work under way may go on after SIGTERM. Short of the 30 s that Kubernetes gives.
@@ -75,17 +74,17 @@ pub enum Error {
 pub async fn run(arguments: Arguments, stop: CancellationToken) -> Result<(), Error> {
     // Only fails if a provider is installed already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let registry = telemetry::registry().map_err(Error::Metrics)?;
-    let client = client::connect(&arguments.cluster, &registry).await?;
+    let metrics = Metrics::of_process().map_err(Error::Metrics)?;
+    let client = client::connect(&arguments.cluster, &metrics.registry).await?;
     let identity = Identity::of(&arguments.pod, client.default_namespace());
-    let leases = Leases::new(&arguments.leases, client.clone(), registry.clone(), identity.clone())?;
+    let leases = Leases::new(&arguments.leases, client.clone(), metrics.registry.clone(), identity.clone())?;
     info!(version = telemetry::VERSION, controllers = ?arguments.controllers(), identity = identity.name, "starting");
     if !arguments.ignored.given().is_empty() {
         warn!(flags = ?arguments.ignored.given(), "flags without an effect");
     }
     let readiness = Readiness::default();
-    let servers = Servers::start(&arguments.telemetry, &registry, &readiness).await?;
-    let parts = Parts { arguments, client, registry, readiness, identity, leases, stop };
+    let servers = Servers::start(&arguments.telemetry, &metrics, &readiness).await?;
+    let parts = Parts { arguments, client, metrics, readiness, identity, leases, stop };
 
     let result = parts.work().await;
     parts.leases.release().await;
@@ -98,7 +97,7 @@ pub async fn run(arguments: Arguments, stop: CancellationToken) -> Result<(), Er
 struct Parts {
     arguments: Arguments,
     client: Client,
-    registry: Registry,
+    metrics: Metrics,
     readiness: Readiness,
     identity: Identity,
     leases: Leases,
@@ -145,7 +144,7 @@ impl Parts {
             client: self.client.clone(),
             settings: self.route_settings()?,
             tenure: tenure.clone(),
-            registry: self.registry.clone(),
+            registry: self.metrics.registry.clone(),
             ready: self.readiness.gate("routes"),
             shutdown: self.stop.clone(),
         };
@@ -159,15 +158,18 @@ impl Parts {
         working: &TaskTracker,
         route_lease: Option<watch::Receiver<Tenure>>,
     ) -> Result<Part, Error> {
+        let counts = RolloutCounts::default();
         let (recorder, writer) =
-            events::recorder(self.client.clone(), &self.registry).map_err(Error::Metrics)?;
+            events::recorder(self.client.clone(), &self.metrics.registry, counts.clone())
+                .map_err(Error::Metrics)?;
         let context = rollouts::Context {
             client: self.client.clone(),
             settings: self.rollout_settings(),
             tenure: self.leases.of_rollouts(&self.arguments, self.watched())?,
             traffic: self.traffic(route_lease),
             recorder,
-            registry: self.registry.clone(),
+            metrics: self.metrics.clone(),
+            counts,
             ready: self.readiness.gate("rollouts"),
             stop: self.stop.clone(),
         };

@@ -6,7 +6,6 @@ use crds::contract;
 use futures::future::join_all;
 use kube::{Api, Client, Resource, core::NamespaceResourceScope, runtime::watcher};
 use operator_core::traffic::ObjectName;
-use prometheus::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -24,7 +23,7 @@ use super::{
 use crate::{
     events::Recorder,
     lease::Tenure,
-    telemetry::{Gate, RolloutMetrics},
+    telemetry::{Gate, Metrics, RolloutCounts, RolloutMetrics},
     traffic::{self, Connector, TrafficStore},
 };
 
@@ -57,7 +56,9 @@ pub struct Context {
     /// Where events go.
     pub recorder: Recorder,
     /// Where metrics go.
-    pub registry: Registry,
+    pub metrics: Metrics,
+    /// What is counted of each Rollout.
+    pub counts: RolloutCounts,
     /// Opened when all stores are complete.
     pub ready: Gate,
     /// The end.
@@ -69,7 +70,7 @@ pub struct Context {
 /// # Errors
 /// If the metrics' names are taken.
 pub async fn run(context: Context) -> prometheus::Result<()> {
-    let Context { client, settings, tenure, traffic, recorder, registry, ready, stop } = context;
+    let Context { client, settings, tenure, traffic, recorder, metrics, counts, ready, stop } = context;
     let stores = Arc::new(Stores::default());
     let store = match &traffic {
         Some(_) => TrafficStore::waiting(),
@@ -77,7 +78,7 @@ pub async fn run(context: Context) -> prometheus::Result<()> {
     };
     let store = Arc::new(store);
     let list = Arc::new(Worklist::default());
-    let metrics = RolloutMetrics::register(&registry, stores.clone(), list.clone())?;
+    let metrics = RolloutMetrics::register(&metrics, counts, tenure.clone(), stores.clone(), list.clone())?;
     let (served, mappings) = watch::channel(Served::default());
     let executor = Executor::new(client.clone(), stores.clone(), tenure.clone(), mappings, recorder.clone());
     let controller =

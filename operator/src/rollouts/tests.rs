@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use kube::runtime::watcher::Event;
-use prometheus::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
@@ -12,17 +11,19 @@ use super::*;
 use crate::{
     events,
     lease::{Epoch, Tenure},
+    telemetry::{Metrics, RolloutCounts},
     test_api::TestApi,
 };
 
 fn controller(api: &TestApi, object: Value) -> Controller {
     let stores = Arc::new(Stores::default());
     stores.rollouts.apply(Event::Apply(StoredRollout::deserialize(object).unwrap()));
-    let registry = Registry::new();
-    let (recorder, _) = events::recorder(api.client(), &registry).unwrap();
-    let metrics = RolloutMetrics::register(&registry, stores.clone(), Arc::default()).unwrap();
+    let (metrics, counts) = (Metrics::default(), RolloutCounts::default());
+    let (recorder, _) = events::recorder(api.client(), &metrics.registry, counts.clone()).unwrap();
     let until = Instant::now() + Duration::from_secs(10);
     let (_, tenure) = watch::channel(Tenure::Held { epoch: Epoch { created: 0, transitions: 0 }, until });
+    let metrics =
+        RolloutMetrics::register(&metrics, counts, tenure.clone(), stores.clone(), Arc::default()).unwrap();
     let (_, mappings) = watch::channel(mappings::Served::default());
     let executor = Executor::new(api.client(), stores.clone(), tenure, mappings, recorder.clone());
     Controller { stores, traffic: Arc::new(TrafficStore::not_configured()), executor, recorder, metrics }

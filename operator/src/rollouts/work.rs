@@ -16,8 +16,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::{Controller, Error, Pass, execute, objects::key, queue::Queue};
-use crate::{clock, errors::chain, lease::Tenure};
+use super::{
+    Controller, Error, Pass, execute,
+    objects::key,
+    queue::{Queue, QueueMeasure},
+};
+use crate::{clock, errors::chain, lease::Tenure, telemetry::PassOutcome};
 
 /// The shortest wait for a moment that a plan names: it may lie in the past by the digits that a time is cut to.
 const SHORTEST_WAKE: Duration = Duration::from_millis(50);
@@ -40,9 +44,9 @@ impl Worklist {
         self.news.notify_one();
     }
 
-    /// How many Rollouts are due or waiting for their time.
-    pub fn waiting(&self) -> usize {
-        self.with(|queue| queue.len())
+    /// How the queue does.
+    pub(crate) fn measure(&self, now: Instant) -> QueueMeasure {
+        self.with(|queue| queue.measure(now))
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
@@ -113,12 +117,12 @@ impl Workers {
             Ok(Ok(Pass::Settled(wake))) => {
                 let at = now + self.until(wake, clock::now());
                 self.list.with(|queue| {
-                    queue.finished(&name);
+                    queue.finished(&name, now);
                     queue.add(name, at);
                 });
             }
             Ok(Ok(Pass::Moved)) => self.list.with(|queue| queue.moved(&name, now)),
-            Ok(Ok(Pass::Gone)) => self.list.with(|queue| queue.finished(&name)),
+            Ok(Ok(Pass::Gone)) => self.list.with(|queue| queue.finished(&name, now)),
             Ok(Err(error)) => {
                 if error.is_stale() {
                     debug!(rollout = %name, error = %chain(&error), "planning again");
@@ -150,9 +154,13 @@ impl Controller {
         if let Err(Error::Execute(error)) = &result {
             self.refused(name, error, clock::now()).await;
         }
-        if !matches!(result, Ok(Pass::Gone)) {
-            self.metrics.reconciled(name, begun.elapsed());
-        }
+        let outcome = match &result {
+            Ok(Pass::Gone) => return result,
+            Ok(Pass::Settled(_)) => PassOutcome::Settled,
+            Ok(Pass::Moved) => PassOutcome::Moved,
+            Err(_) => PassOutcome::Failed,
+        };
+        self.metrics.reconciled(name, outcome, begun.elapsed());
         result
     }
 

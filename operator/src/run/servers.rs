@@ -1,12 +1,11 @@
 //! The HTTP servers of metrics and health.
 
-use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::Error;
 use crate::{
     arguments::TelemetryArguments,
-    telemetry::{self, Pages, Readiness},
+    telemetry::{self, Metrics, Pages, Readiness},
 };
 
 /// They run until the very end.
@@ -19,13 +18,13 @@ impl Servers {
     /// Opens the ports and answers.
     pub(super) async fn start(
         arguments: &TelemetryArguments,
-        registry: &Registry,
+        metrics: &Metrics,
         readiness: &Readiness,
     ) -> Result<Self, Error> {
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         for (port, what, pages) in [
-            (arguments.metrics_port, "metrics", Pages::Metrics(registry.clone())),
+            (arguments.metrics_port, "metrics", Pages::Metrics(metrics.clone())),
             (arguments.healthz_port, "health", Pages::Health(readiness.clone())),
         ] {
             let listener =

@@ -7,18 +7,17 @@ use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use prometheus::{Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-use super::Readiness;
+use super::{Metrics, Readiness};
 
 /// What a server answers.
 #[derive(Clone, Debug)]
 pub enum Pages {
     /// `/metrics`.
-    Metrics(Registry),
+    Metrics(Metrics),
     /// `/healthz`: 200 while the process runs. `/readyz`: 200 when every gate is open, else 503 and their names.
     Health(Readiness),
 }
@@ -75,7 +74,7 @@ impl Pages {
     #[must_use]
     pub fn page(&self, path: &str) -> Page {
         match (self, path) {
-            (Self::Metrics(registry), "/metrics") => metrics(registry),
+            (Self::Metrics(metrics), "/metrics") => show(metrics),
             (Self::Health(_), "/healthz") => Page::new(StatusCode::OK, "ok"),
             (Self::Health(readiness), "/readyz") => match readiness.closed().join(", ") {
                 waiting if waiting.is_empty() => Page::new(StatusCode::OK, "ok"),
@@ -100,8 +99,8 @@ impl Page {
     }
 }
 
-fn metrics(registry: &Registry) -> Page {
-    match TextEncoder::new().encode_to_string(&registry.gather()) {
+fn show(metrics: &Metrics) -> Page {
+    match metrics.text() {
         Ok(text) => Page::new(StatusCode::OK, text),
         Err(error) => {
             Page::new(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to write metrics: {error}"))
@@ -116,11 +115,12 @@ mod tests {
 
     #[test]
     fn metrics_name_the_build() {
-        let pages = Pages::Metrics(telemetry::registry().unwrap());
+        let pages = Pages::Metrics(Metrics::of_process().unwrap());
         let page = pages.page("/metrics");
         assert_eq!(page.status, StatusCode::OK);
         let line = format!("argo_rollouts_controller_info{{version=\"{}\"}} 1", telemetry::VERSION);
         assert!(page.text.contains(&line), "{}", page.text);
+        assert!(page.text.contains("\ngo_memstats_heap_alloc_bytes "), "{}", page.text);
         assert_eq!(pages.page("/").status, StatusCode::NOT_FOUND);
     }
 

@@ -13,6 +13,7 @@ use crate::{
     events,
     lease::Epoch,
     rollouts::objects::{Index, StoredRollout},
+    telemetry::RolloutCounts,
     test_api::TestApi,
 };
 
@@ -72,7 +73,8 @@ fn held() -> Tenure {
 }
 
 fn executor(api: &TestApi, tenure: Tenure) -> Executor {
-    let (recorder, _) = events::recorder(api.client(), &prometheus::Registry::new()).unwrap();
+    let (recorder, _) =
+        events::recorder(api.client(), &prometheus::Registry::new(), RolloutCounts::default()).unwrap();
     let (_, tenure) = watch::channel(tenure);
     let (_, mappings) = watch::channel(Served::default());
     Executor::new(api.client(), Arc::new(Stores::default()), tenure, mappings, recorder)
