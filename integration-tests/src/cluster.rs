@@ -61,8 +61,7 @@ impl Cluster {
         if namespaces.get_opt(name).await.context("failed to look for the namespace")?.is_some() {
             // One that is being deleted already cannot be deleted again, which is no failure.
             let _ = earlier.clone().remove().await;
-            let gone = || async { Ok(namespaces.get_opt(name).await?.is_none().then_some(())) };
-            earlier.until("what an earlier run left is gone", Duration::from_mins(3), gone).await?;
+            earlier.gone(Duration::from_mins(3)).await?;
         }
         Self::namespace(name).await
     }
@@ -109,6 +108,13 @@ impl Cluster {
         let rollout =
             self.get(Kind::Rollout, name).await?.with_context(|| format!("there is no Rollout {name}"))?;
         RolloutView::read(&rollout)
+    }
+
+    /// Makes an object.
+    pub async fn create(&self, kind: Kind, object: &Value) -> anyhow::Result<()> {
+        let object: DynamicObject = parse(object, "an object")?;
+        let made = self.dynamic(kind).create(&PostParams::default(), &object).await;
+        made.map(drop).with_context(|| format!("failed to make {kind:?} {:?}", object.metadata.name))
     }
 
     /// Merges a JSON patch into an object.
@@ -226,6 +232,18 @@ impl Cluster {
             .await
             .with_context(|| format!("failed to delete the namespace {}", self.namespace))?;
         Ok(())
+    }
+
+    /// Deletes the namespace and waits until nothing is left of it.
+    pub async fn removed(self, limit: Duration) -> anyhow::Result<()> {
+        self.clone().remove().await?;
+        self.gone(limit).await
+    }
+
+    async fn gone(&self, limit: Duration) -> anyhow::Result<()> {
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        let gone = || async { Ok(namespaces.get_opt(&self.namespace).await?.is_none().then_some(())) };
+        self.until("everything is gone", limit, gone).await
     }
 
     fn dynamic(&self, kind: Kind) -> Api<DynamicObject> {

@@ -2,12 +2,15 @@
 //!
 //! [`app`] and [`load`] run inside the cluster, in the image `sluice-demo`: the application that is rolled out,
 //! and the clients whose every request is counted in a [`tally`]. [`story`] plays a rollout as a user would and
-//! records what was seen; the demo shows it, the tests judge it.
+//! records what was seen; the demo shows it, the tests judge it. [`scale`], [`scrape`] and [`figures`] are for benches.
 
 pub mod app;
 pub mod cluster;
 mod connection;
+pub mod figures;
 pub mod load;
 pub mod probe;
+pub mod scale;
+pub mod scrape;
 pub mod story;
 pub mod tally;

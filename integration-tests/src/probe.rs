@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use http::{Request, Response, header::HOST};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
@@ -52,13 +52,25 @@ impl Probe {
 }
 
 /// The resident memory of the program behind `/metrics`, in bytes.
-pub async fn resident_bytes(metrics: SocketAddr) -> anyhow::Result<u64> {
-    let mut sender = connect(metrics).await?;
-    let body =
-        get(&mut sender, "/metrics").await?.into_body().collect().await.context("failed to read metrics")?;
-    let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+pub async fn resident_bytes(address: SocketAddr) -> anyhow::Result<u64> {
+    let text = metrics(address).await?;
     let value = text.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
-    value.and_then(|value| value.parse().ok()).with_context(|| format!("{metrics} does not tell its memory"))
+    value.and_then(|value| value.parse().ok()).with_context(|| format!("{address} does not tell its memory"))
+}
+
+/// What a program says at `/metrics`.
+pub(crate) async fn metrics(address: SocketAddr) -> anyhow::Result<String> {
+    let mut sender = connect(address).await?;
+    let answer = get(&mut sender, "/metrics").await?;
+    ensure!(answer.status().is_success(), "{address} answers {} to /metrics", answer.status());
+    let body = answer.into_body().collect().await.context("failed to read metrics")?;
+    String::from_utf8(body.to_bytes().into()).context("metrics are not UTF-8")
+}
+
+/// Whether a program is there and says that it is ready.
+pub(crate) async fn ready(address: SocketAddr) -> bool {
+    let Ok(mut sender) = connect(address).await else { return false };
+    get(&mut sender, "/readyz").await.is_ok_and(|answer| answer.status().is_success())
 }
 
 async fn get(sender: &mut connection::Sender, path: &str) -> anyhow::Result<Response<Incoming>> {

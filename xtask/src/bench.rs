@@ -1,24 +1,36 @@
 //! `cargo xtask bench`: what we claim about speed, measured.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context as _, ensure};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
-use crate::{demo::story, images::Profile, install, settings::Settings};
+use crate::{
+    cluster,
+    demo::story,
+    images::{self, Image, Profile},
+    install,
+    settings::Settings,
+};
 
 /// What is measured.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
     /// From a written Mapping to the proxies, the error of the split, and memory.
-    Rollouts {
-        /// A short run, for a look.
-        #[arg(long)]
-        quick: bool,
-        /// Write every figure into this file.
-        #[arg(long, value_name = "FILE")]
-        json: Option<PathBuf>,
-    },
+    Rollouts(Options),
+    /// An operator with 1 000 and 10 000 Rollouts: memory, processor time, API calls, passes.
+    Scale(Options),
+}
+
+/// Options of every bench.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// A short run, for a look.
+    #[arg(long)]
+    quick: bool,
+    /// Write every figure into this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 /// Three proxies: the figures are about all of them, not about the first.
@@ -27,18 +39,29 @@ const PROXIES: u32 = 3;
 /// Runs a bench.
 pub(crate) fn run(settings: &Settings, task: &Task) -> anyhow::Result<()> {
     match task {
-        Task::Rollouts { quick, json } => {
+        Task::Rollouts(options) => {
             let cluster = install::install(settings, Profile::Release, PROXIES)?;
-            let mut bench = story(&cluster, "bench-rollouts")?;
-            if *quick {
-                bench.arg("--quick");
-            }
-            if let Some(file) = json {
-                bench.arg("--json").arg(file);
-            }
-            let status = bench.status().context("failed to start the bench")?;
-            ensure!(status.success(), "the bench did not end well");
-            Ok(())
+            measure(story(&cluster, "bench-rollouts")?, options)
+        }
+        Task::Scale(options) => {
+            let cluster = cluster::ensure(settings)?;
+            install::crds(&cluster)?;
+            let operator = images::program(Image::Operator, Profile::Release)?;
+            let mut bench = story(&cluster, "bench-scale")?;
+            bench.arg("--operator").arg(operator);
+            measure(bench, options)
         }
     }
+}
+
+fn measure(mut bench: Command, options: &Options) -> anyhow::Result<()> {
+    if options.quick {
+        bench.arg("--quick");
+    }
+    if let Some(file) = &options.json {
+        bench.arg("--json").arg(file);
+    }
+    let status = bench.status().context("failed to start the bench")?;
+    ensure!(status.success(), "the bench did not end well");
+    Ok(())
 }

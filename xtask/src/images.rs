@@ -151,6 +151,15 @@ pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<
     Ok(())
 }
 
+/// Builds the program of an image and says where it lies.
+pub(crate) fn program(image: Image, profile: Profile) -> anyhow::Result<PathBuf> {
+    let binaries = stage("binaries", |stage| {
+        stage.at("building a static binary");
+        binaries::build(&[image], profile)
+    })?;
+    binaries.into_values().next().context("cargo does not say where the program lies")
+}
+
 /// Builds images into `target/images`; cargo rebuilds only what has changed.
 pub(crate) fn build(images: &[Image], profile: Profile) -> anyhow::Result<Vec<(Image, Built)>> {
     let binaries = stage("binaries", |stage| {

@@ -1,5 +1,7 @@
 //! `cargo xtask install`: this tree's Sluice in the cluster, as a user installs it: CRDs, then the chart by helm.
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 use clap::Args;
 
@@ -38,14 +40,7 @@ pub(crate) fn install(settings: &Settings, profile: Profile, proxies: u32) -> an
     let cluster = cluster::ensure(settings)?;
     let images = images::build(&Image::ALL, profile)?;
     images::load(&cluster, &images)?;
-    let chart = workspace().join("charts/sluice");
-    stage("CRDs", |_| {
-        // helm installs CRDs once and never upgrades them.
-        let crds = chart.join("crds");
-        cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &crds.to_string_lossy()])?;
-        let established = ["wait", "crd", "--all", "--for=condition=Established", "--timeout=30s"];
-        cluster.kubectl(&established)
-    })?;
+    crds(&cluster)?;
     let name = |image: Image| {
         let built = images.iter().find(|(built, _)| *built == image);
         built.map(|(_, built)| built.reference.name()).context("failed to find an image")
@@ -57,7 +52,7 @@ pub(crate) fn install(settings: &Settings, profile: Profile, proxies: u32) -> an
             "upgrade",
             "--install",
             "sluice",
-            &chart.to_string_lossy(),
+            &chart().to_string_lossy(),
             "--namespace",
             NAMESPACE,
             "--create-namespace",
@@ -71,4 +66,17 @@ pub(crate) fn install(settings: &Settings, profile: Profile, proxies: u32) -> an
         Ok(())
     })?;
     Ok(cluster)
+}
+
+/// Installs or upgrades the kinds that Sluice reads: helm installs CRDs once and never upgrades them.
+pub(crate) fn crds(cluster: &Cluster) -> anyhow::Result<()> {
+    stage("CRDs", |_| {
+        let crds = chart().join("crds");
+        cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &crds.to_string_lossy()])?;
+        cluster.kubectl(&["wait", "crd", "--all", "--for=condition=Established", "--timeout=30s"]).map(drop)
+    })
+}
+
+fn chart() -> PathBuf {
+    workspace().join("charts/sluice")
 }

@@ -1,12 +1,12 @@
 //! Figures of rollouts on a real cluster: `cargo xtask bench rollouts` prepares the cluster and runs this.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
 use integration_tests::{
     cluster::{Cluster, Kind},
+    figures::{Figures, percentile, progress, rounded},
     probe::{Probe, resident_bytes},
 };
 use k8s_openapi::api::core::v1::Pod;
@@ -41,7 +41,7 @@ async fn main() -> anyhow::Result<()> {
     let system = cluster.elsewhere(&arguments.system);
     cluster.apply(MANIFESTS).await?;
     let proxies = addresses(&system.pods("app.kubernetes.io/component=proxy").await?)?;
-    let mut figures = BTreeMap::new();
+    let mut figures = Figures::default();
 
     let mut probes = Vec::new();
     for address in &proxies {
@@ -64,9 +64,9 @@ async fn main() -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     delays.sort();
-    figures.insert("proxies".to_owned(), json!(proxies.len()));
-    figures.insert("mapping_to_served_p50_ms".to_owned(), milliseconds(&delays, 50));
-    figures.insert("mapping_to_served_p99_ms".to_owned(), milliseconds(&delays, 99));
+    figures.add("proxies", json!(proxies.len()));
+    figures.add("mapping_to_served_p50_ms", percentile(&delays, 50));
+    figures.add("mapping_to_served_p99_ms", percentile(&delays, 99));
 
     let bar = progress(WEIGHTS.len() as u64, "split error");
     for weight in WEIGHTS {
@@ -74,11 +74,11 @@ async fn main() -> anyhow::Result<()> {
         let probe = probes.first_mut().context("there is no proxy")?;
         split_is(probe, weight).await?;
         let error = split_error(probe, weight, draws).await?;
-        figures.insert(format!("split_error_at_{weight}_requests"), json!(error));
+        figures.add(format!("split_error_at_{weight}_requests"), json!(error));
         bar.inc(1);
     }
     bar.finish_and_clear();
-    figures.insert("split_requests".to_owned(), json!(draws));
+    figures.add("split_requests", json!(draws));
 
     for (component, port) in [("operator", 8090), ("proxy", 8877)] {
         let pods = addresses(&system.pods(&format!("app.kubernetes.io/component={component}")).await?)?;
@@ -86,26 +86,10 @@ async fn main() -> anyhow::Result<()> {
         for address in pods {
             largest = largest.max(resident_bytes((address, port).into()).await?);
         }
-        figures.insert(format!("{component}_rss_mib"), json!(largest / 1024 / 1024));
+        figures.add(format!("{component}_rss_mib"), json!(largest / 1024 / 1024));
     }
-    report(&figures, arguments.json.as_deref())?;
+    figures.report(arguments.json.as_deref())?;
     cluster.remove().await
-}
-
-#[expect(clippy::print_stdout, reason = "the figures are what the bench is for")]
-fn report(figures: &BTreeMap<String, Value>, file: Option<&std::path::Path>) -> anyhow::Result<()> {
-    for (name, figure) in figures {
-        println!("{name:<28} {figure}");
-    }
-    let Some(file) = file else { return Ok(()) };
-    let text = serde_json::to_string_pretty(figures).context("failed to write figures as JSON")?;
-    fs::write(file, text + "\n").with_context(|| format!("failed to write {}", file.display()))
-}
-
-fn progress(length: u64, what: &'static str) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len}").expect("the template is valid");
-    ProgressBar::new(length).with_style(style).with_prefix(what)
 }
 
 fn addresses(pods: &[Pod]) -> anyhow::Result<Vec<std::net::IpAddr>> {
@@ -152,7 +136,7 @@ async fn split_is(probe: &mut Probe, weight: u32) -> anyhow::Result<()> {
 }
 
 /// How many requests any window of the next `draws` is off the exact share at most.
-async fn split_error(probe: &mut Probe, weight: u32, draws: u64) -> anyhow::Result<f64> {
+async fn split_error(probe: &mut Probe, weight: u32, draws: u64) -> anyhow::Result<Value> {
     let share = f64::from(weight) / 100.0;
     let (mut off, mut lowest, mut highest) = (0.0_f64, 0.0_f64, 0.0_f64);
     for _ in 0..draws {
@@ -162,10 +146,5 @@ async fn split_error(probe: &mut Probe, weight: u32, draws: u64) -> anyhow::Resu
         highest = highest.max(off);
     }
     // The worst window runs from the lowest to the highest sum, or back.
-    Ok(((highest - lowest) * 1_000.0).round() / 1_000.0)
-}
-
-fn milliseconds(sorted: &[Duration], percent: usize) -> Value {
-    let index = (sorted.len() * percent).div_ceil(100).clamp(1, sorted.len()) - 1;
-    json!((sorted[index].as_secs_f64() * 10_000.0).round() / 10.0)
+    Ok(rounded(highest - lowest, 3))
 }
