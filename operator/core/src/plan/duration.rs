@@ -1,5 +1,6 @@
 //! `status.duration`: when the update began and ended, and how (Argo 1.9).
 
+use chrono::{DateTime, Utc};
 use crds::rollout::status::{CompletionStatus, RolloutDuration};
 use crds::rollout::{PauseReason, RolloutStatus};
 
@@ -13,33 +14,40 @@ pub(super) fn record(scene: &Scene<'_>, draft: &mut Draft) {
     let before = &scene.before;
     let stamp = scene.stamp();
     let mut duration = draft.status.duration.clone().unwrap_or_default();
-    let new_template = draft.status.current_pod_hash != before.current_pod_hash;
-    let retried = before.aborted_at.is_some() && draft.status.aborted_at.is_none() && !draft.status.abort;
-    let promoted_now = draft.status.stable_rs != before.stable_rs;
-    let back_to_stable = draft.status.stable_rs == draft.status.current_pod_hash;
-    let after_abort = back_to_stable && before.aborted_at.is_some();
-    if (new_template && !after_abort) || (retried && !promoted_now && !back_to_stable) {
+    let status = &draft.status;
+    let new_template = status.current_pod_hash != before.current_pod_hash;
+    let new_steps = status.current_step_hash != before.current_step_hash;
+    let retried = before.aborted_at.is_some() && status.aborted_at.is_none() && !status.abort;
+    let promoted_now = status.stable_rs != before.stable_rs;
+    let at_stable = status.stable_rs == status.current_pod_hash;
+    let after_abort = at_stable && before.aborted_at.is_some();
+    if !at_stable && (new_template || new_steps || retried) {
         duration = RolloutDuration { rollout_started_at: Some(stamp), ..RolloutDuration::default() };
     }
-    manual_pause(scene, &draft.status, &mut duration);
-    let ended = if promoted_now && before.promote_full {
-        Some(CompletionStatus::FastPromoted)
+    manual_pause(scene, status, &mut duration);
+    if promoted_now && before.promote_full {
+        end(&mut duration, CompletionStatus::FastPromoted, stamp);
     } else if promoted_now && window::is_rollback(scene) {
-        Some(CompletionStatus::RolledBack)
+        end(&mut duration, CompletionStatus::RolledBack, stamp);
     } else if promoted_now {
-        Some(CompletionStatus::Promoted)
-    } else if new_template && back_to_stable && !after_abort {
-        Some(CompletionStatus::FastRolledBack)
-    } else if draft.status.abort && before.aborted_at.is_none() {
-        Some(CompletionStatus::Aborted)
-    } else {
-        None
-    };
-    if ended.is_some() {
-        duration.completion_status = ended;
+        end(&mut duration, CompletionStatus::Promoted, stamp);
+    } else if new_template && at_stable && !after_abort {
+        duration.completion_status = Some(CompletionStatus::FastRolledBack);
+        duration.finished_at = None;
+    } else if status.abort && before.aborted_at.is_none() {
+        end(&mut duration, CompletionStatus::Aborted, stamp);
+    }
+    // A rollback is over when the stable version has all its pods again.
+    let whole = scene.new.is_some_and(|new| new.status.available >= scene.spec.replicas);
+    if duration.completion_status.is_some() && duration.finished_at.is_none() && whole {
         duration.finished_at = Some(stamp);
     }
     draft.status.duration = (duration != RolloutDuration::default()).then_some(duration);
+}
+
+fn end(duration: &mut RolloutDuration, status: CompletionStatus, at: DateTime<Utc>) {
+    duration.completion_status = Some(status);
+    duration.finished_at = Some(at);
 }
 
 /// Counts the time of pauses that wait for the user.

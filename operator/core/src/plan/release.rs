@@ -39,7 +39,7 @@ pub(super) struct Delay {
 }
 
 /// All ReplicaSets that are neither new nor stable. Those of before the last promotion wait for their delay; one that
-/// an update superseded does not.
+/// an update superseded does not, nor one without an available pod: there is nothing to go back to.
 pub(super) fn others(scene: &Scene<'_>, ways: &Ways<'_>, delay: Delay, draft: &mut Draft) {
     let promoted = draft.status.stable_rs.as_deref() == Some(scene.hash.as_str());
     let limit = delay.limit.unwrap_or(usize::MAX);
@@ -49,7 +49,9 @@ pub(super) fn others(scene: &Scene<'_>, ways: &Ways<'_>, delay: Delay, draft: &m
             continue;
         }
         let waits = promoted || set.annotations.scale_down_deadline.is_some();
-        let time = if waits && index < limit { delay.time.max(delay.least) } else { delay.least };
+        let works = set.status.available > 0;
+        let kept = waits && works && index < limit;
+        let time = if kept { delay.time.max(delay.least) } else { delay.least };
         release(scene, ways, set, time, draft);
     }
 }

@@ -21,6 +21,7 @@ const STABLE_GONE: &str = "StableReplicaSetMissing";
 /// Completes the status of a Rollout whose spec is valid.
 pub(super) fn record(scene: &Scene<'_>, revision: i64, draft: &mut Draft) {
     counts(scene, &mut draft.status);
+    weight_moved(scene, draft);
     for transition in derive_conditions(scene, revision, draft) {
         match transition {
             Transition::NotCompleted => not_completed(scene, revision, draft),
@@ -33,7 +34,7 @@ pub(super) fn record(scene: &Scene<'_>, revision: i64, draft: &mut Draft) {
     duration::record(scene, draft);
     summarise(&scene.world.rollout, &mut draft.status);
     report_stable_gone(scene, draft);
-    transitions(scene, draft);
+    pauses(scene, draft);
 }
 
 /// Completes the status of a Rollout that cannot be acted on. One Warning a message.
@@ -148,19 +149,22 @@ fn active<'w>(scene: &Scene<'w>, status: &RolloutStatus) -> Option<&'w ReplicaSe
     selector.and_then(|hash| scene.by_hash().get(hash).copied())
 }
 
-/// Events that tell how the status changed.
-fn transitions(scene: &Scene<'_>, draft: &mut Draft) {
-    let before = &scene.before;
+/// The event of another weight. It comes before what the weight leads to.
+fn weight_moved(scene: &Scene<'_>, draft: &mut Draft) {
     let weight = |status: &RolloutStatus| status.canary.weights.as_ref().map(|weights| weights.canary.weight);
-    match (weight(before), weight(&draft.status)) {
+    match (weight(&scene.before), weight(&draft.status)) {
         (Some(from), Some(to)) if from != to => {
             draft.normal("TrafficWeightUpdated", format!("Traffic weight updated from {from} to {to}"));
         }
         (None, Some(to)) => draft.normal("TrafficWeightUpdated", format!("Traffic weight updated to {to}")),
         (Some(_) | None, Some(_) | None) => {}
     }
+}
+
+/// Events of pauses that began or ended.
+fn pauses(scene: &Scene<'_>, draft: &mut Draft) {
     let reasons = |pauses: &[PauseCondition]| pauses.iter().map(|it| it.reason).collect::<Vec<_>>();
-    let (was, is) = (reasons(&before.pause_conditions), reasons(&draft.status.pause_conditions));
+    let (was, is) = (reasons(&scene.before.pause_conditions), reasons(&draft.status.pause_conditions));
     for reason in is.iter().filter(|reason| !was.contains(reason)) {
         draft.normal("RolloutPaused", format!("Rollout is paused ({})", reason.as_str()));
     }

@@ -12,6 +12,7 @@ mod measures;
 mod spec;
 mod status;
 mod table;
+mod trace;
 
 pub(crate) use table::Verdict;
 
@@ -26,6 +27,7 @@ macro_rules! tables {
 }
 
 tables! {
+    controller_trace: trace::controller_trace,
     durations: spec::durations,
     mapping: mapping::mapping,
     metrics_text: measures::metrics_text,

@@ -28,6 +28,8 @@ pub(crate) struct Cluster {
     pub(crate) bad_images: BTreeSet<String>,
     /// How long a pod takes to become ready.
     pub(crate) pod_start: TimeDelta,
+    /// The least time between the starts of two pods of a ReplicaSet.
+    pub(crate) pod_interval: TimeDelta,
     /// The hash each image got, for transcripts.
     pub(crate) images: BTreeMap<String, String>,
     version: u64,
@@ -47,6 +49,7 @@ impl Cluster {
             data_plane: DataPlane::new(),
             bad_images: BTreeSet::from(["bad".to_owned()]),
             pod_start: TimeDelta::seconds(5),
+            pod_interval: TimeDelta::zero(),
             images: BTreeMap::new(),
             version: 100,
         }

@@ -25,7 +25,7 @@ pub(crate) struct ReplicaSet {
     pub(crate) metadata: Metadata,
     /// How many pods it ever created: each has a name of its own.
     pub(crate) created_pods: usize,
-    /// Oldest first.
+    /// Oldest first. With `Cluster::pod_interval` some are yet to be.
     pub(crate) pods: Vec<Pod>,
 }
 
@@ -84,7 +84,7 @@ impl ReplicaSet {
 impl Cluster {
     /// Makes pods match `spec.replicas`.
     pub(crate) fn run_replica_sets(&mut self) {
-        let now = self.now;
+        let (now, interval) = (self.now, self.pod_interval);
         let leaving: BTreeSet<String> = self
             .replica_sets
             .values()
@@ -97,7 +97,8 @@ impl Cluster {
                 set.created_pods += 1;
                 let name = format!("{}-{}", set.name, set.created_pods);
                 let uid = format!("pod-{name}");
-                set.pods.push(Pod { name, uid, created: now, metadata: set.metadata.clone() });
+                let created = set.pods.last().map_or(now, |last| now.max(last.created + interval));
+                set.pods.push(Pod { name, uid, created, metadata: set.metadata.clone() });
             }
         }
     }

@@ -93,7 +93,7 @@ pub(super) fn to_canary(
     writing
 }
 
-/// The canary Service leaves the version it selects, once nothing is sent there.
+/// The canary Service leaves the version it selects, once nothing is sent there and the new one has a pod.
 fn take_canary_service(
     scene: &Scene<'_>,
     routed: &Routed<'_>,
@@ -112,9 +112,13 @@ fn take_canary_service(
         draft.because(Why::RouteWritten);
         return None;
     }
+    // A Service that selects no pod answers nobody: it stays where it is until there is one.
+    let least = scene.spec.replicas.min(1);
     let wanted = wanted_canary(scene, draft);
-    if new.status.available < wanted.min(1) || !may_adopt(routed.canary_service, new, wanted) {
-        draft.because(waiting_for_pods(new, wanted));
+    if new.status.available < least || !may_adopt(routed.canary_service, new, wanted) {
+        if target.max(wanted) > 0 {
+            draft.because(waiting_for_pods(new, wanted.max(least)));
+        }
         return None;
     }
     services::point_canary(scene, routed, new, draft);
