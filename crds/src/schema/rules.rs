@@ -215,7 +215,8 @@ pub fn add_to_rollout(spec: &mut Value) {
     let duration = at(steps, "/items/properties/pause/properties/duration");
     duration["minimum"] = 0.into();
     duration["pattern"] = PAUSE.into();
-    let selector = json!({ "rule": "self == oldSelf", "message": "the selector of a Rollout cannot be changed" });
+    let selector =
+        json!({ "rule": "self == oldSelf", "message": "the selector of a Rollout cannot be changed" });
     at(spec, "/properties/selector")["x-kubernetes-validations"] = json!([selector]);
     for rule in &RULES {
         let rules = &mut at(spec, rule.place)["x-kubernetes-validations"];

@@ -16,10 +16,13 @@
 //! | `pause`, `promotion` | what an update waits for, and its commit point |
 //! | `fleet`, `services` | what the proxies serve; selectors |
 //! | `scaling`, `quiesce`, `release`, `history`, `leftovers` | sizes, pods and versions that go, clean-up |
+//! | `workload` | the template that another object holds, and that object's pods |
+//! | `metadata`, `restart`, `affinity` | labels, age and placement of pods |
 //! | `rivals` | other Rollouts that name our objects |
 //! | `status` | counts, conditions, phase, events of transitions |
 
 mod accept;
+mod affinity;
 mod blue_green;
 mod canary;
 mod commands;
@@ -28,11 +31,13 @@ mod duration;
 mod fleet;
 mod history;
 mod leftovers;
+mod metadata;
 mod pause;
 mod promotion;
 mod quiesce;
 mod release;
 mod reset;
+mod restart;
 mod revision;
 mod rivals;
 mod scaling;
@@ -41,6 +46,7 @@ mod services;
 mod stage;
 mod status;
 mod window;
+mod workload;
 
 use chrono::{DateTime, Utc};
 use crds::rollout::RolloutStatus;
@@ -93,6 +99,7 @@ pub fn plan(world: &World) -> Plan {
 
 fn decide(scene: &Scene<'_>, draft: &mut Draft) {
     revision::default_replicas(scene, draft);
+    workload::observe(scene, draft);
     let Some(new) = revision::new_replica_set(scene, draft) else { return };
     let revision = revision::number(scene, new, draft);
     if reset::on_change(scene, draft) {
@@ -101,6 +108,9 @@ fn decide(scene: &Scene<'_>, draft: &mut Draft) {
     }
     commands::obey(scene, draft);
     let writing = act(scene, new, revision, draft);
+    metadata::act(scene, draft);
+    restart::act(scene, draft);
+    workload::scale_down(scene, draft);
     history::clean(scene, draft);
     record(scene, revision, writing, draft);
     if draft.out_of_time {

@@ -9,12 +9,13 @@ mod blue_green;
 mod canary;
 mod invalid;
 mod managed_route;
+mod pods;
 mod selector;
 mod step;
 pub mod unsupported;
 pub mod validate;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use crds::rollout::Rollout;
 
 pub use self::amount::Amount;
@@ -22,8 +23,10 @@ pub use self::blue_green::{BlueGreen, Promotion};
 pub use self::canary::{Canary, Confirm, MappingRouting, Routing};
 pub use self::invalid::{Invalid, Problem};
 pub use self::managed_route::{Action, Condition, ManagedRoute, Text};
+pub use self::pods::{AntiAffinity, Roles, ScaleDown};
 pub use self::selector::Selector;
 pub use self::step::{CanaryScale, Step};
+use crate::replicas::basic::Limits;
 
 /// `spec.replicas` where it is not set.
 pub const DEFAULT_REPLICAS: i32 = 1;
@@ -64,6 +67,8 @@ pub struct Spec {
     pub rollback_window: Option<usize>,
     /// The user's pause.
     pub paused: bool,
+    /// Pods that were created before this moment are restarted in place.
+    pub restart_at: Option<DateTime<Utc>>,
     /// How one version follows another.
     pub strategy: Strategy,
 }
@@ -99,6 +104,7 @@ impl Spec {
                 .as_ref()
                 .map(|window| usize::try_from(window.revisions).unwrap_or_default()),
             paused: spec.paused,
+            restart_at: spec.restart_at,
             strategy: match &spec.strategy.blue_green {
                 Some(blue_green) => Strategy::BlueGreen(BlueGreen::read(blue_green)?),
                 None => Strategy::Canary(Canary::read(validate::canary(spec)?)?),
@@ -112,6 +118,40 @@ impl Spec {
         match &self.strategy {
             Strategy::Canary(canary) => &canary.steps,
             Strategy::BlueGreen(_) => &[],
+        }
+    }
+}
+
+impl Strategy {
+    /// How many of the pods may be missing while nothing is wrong.
+    #[must_use]
+    pub fn max_unavailable(&self, replicas: i32) -> i32 {
+        match self {
+            Self::Canary(canary) => Limits::of(canary, replicas).unavailable,
+            Self::BlueGreen(blue_green) => blue_green.max_unavailable.rounded_down(replicas).min(replicas),
+        }
+    }
+
+    /// What pods carry for the role they play.
+    #[must_use]
+    pub fn pod_metadata(&self) -> Roles<'_> {
+        match self {
+            Self::Canary(canary) => {
+                Roles { new: canary.canary_metadata.as_ref(), stable: canary.stable_metadata.as_ref() }
+            }
+            Self::BlueGreen(blue_green) => Roles {
+                new: blue_green.preview_metadata.as_ref(),
+                stable: blue_green.active_metadata.as_ref(),
+            },
+        }
+    }
+
+    /// How strictly a new version stays off the nodes of the stable one.
+    #[must_use]
+    pub fn anti_affinity(&self) -> Option<AntiAffinity> {
+        match self {
+            Self::Canary(canary) => canary.anti_affinity,
+            Self::BlueGreen(blue_green) => blue_green.anti_affinity,
         }
     }
 }

@@ -105,6 +105,11 @@ pub enum Why {
         /// The weight that the canary keeps for now.
         weight: i32,
     },
+    /// Pods are older than `spec.restartAt` and are being replaced.
+    ReplacingPods {
+        /// How many there are.
+        left: usize,
+    },
     /// A step is complete.
     StepCompleted {
         /// Its number, from 1.
@@ -183,6 +188,7 @@ impl Why {
             Self::NoProxy => "no-proxy",
             Self::DataPlaneUnknown { .. } => "data-plane-unknown",
             Self::StableShort { .. } => "stable-short",
+            Self::ReplacingPods { .. } => "replacing-pods",
             Self::StepCompleted { .. } => "step-completed",
             Self::Paused { .. } => "paused",
             Self::UserPaused => "user-paused",
@@ -237,6 +243,12 @@ impl fmt::Display for Why {
                 f,
                 "the stable version has {available} of {wanted} pods, so the canary keeps weight {weight} for now"
             ),
+            Self::ReplacingPods { left: 1 } => {
+                f.write_str("1 pod is older than spec.restartAt and is being replaced")
+            }
+            Self::ReplacingPods { left } => {
+                write!(f, "{left} pods are older than spec.restartAt and are being replaced")
+            }
             Self::StepCompleted { step, of } => write!(f, "step {step}/{of} is complete"),
             Self::Paused { until: Some(until) } => write!(f, "paused until {}", rfc3339_seconds(*until)),
             Self::Paused { until: None } => f.write_str("paused until promoted"),

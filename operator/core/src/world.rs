@@ -18,6 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
 pub use self::pod::Pod;
+pub(crate) use self::workload::group_of;
 pub use self::workload::{Workload, WorkloadKind};
 use crate::traffic::Traffic;
 

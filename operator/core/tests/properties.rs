@@ -25,6 +25,8 @@ enum Move {
     Promote,
     PromoteFull,
     Pause(bool),
+    Restart,
+    Evictions(bool),
     ProxyJoins,
     ProxyLeaves,
     ProxyLate(bool),
@@ -49,6 +51,8 @@ fn moves() -> impl Strategy<Value = Move> {
         2 => Just(Move::Promote),
         1 => Just(Move::PromoteFull),
         1 => any::<bool>().prop_map(Move::Pause),
+        1 => Just(Move::Restart),
+        1 => any::<bool>().prop_map(Move::Evictions),
         1 => Just(Move::ProxyJoins),
         1 => Just(Move::ProxyLeaves),
         1 => any::<bool>().prop_map(Move::ProxyLate),
@@ -89,11 +93,14 @@ fn manifests() -> impl Strategy<Value = Manifest> {
 
 impl Simulator {
     fn shop(manifest: Manifest) -> Self {
-        let file = match manifest {
+        Self::with(match manifest {
             Manifest::Basic => "basic.yaml",
             Manifest::Routed => "shop.yaml",
             Manifest::BlueGreen => "blue_green.yaml",
-        };
+        })
+    }
+
+    fn with(file: &str) -> Self {
         let path = format!("{}/tests/scenarios/manifests/{file}", env!("CARGO_MANIFEST_DIR"));
         let mut simulator = Self::new();
         for proxy in ["p1", "p2"] {
@@ -117,6 +124,8 @@ impl Simulator {
             Move::Promote => self.promote(),
             Move::PromoteFull => self.cluster.patch_status(&json!({"promoteFull": true})),
             Move::Pause(paused) => self.patch_spec(&json!({"paused": paused})),
+            Move::Restart => self.restart(TimeDelta::zero()),
+            Move::Evictions(allowed) => self.cluster.evictions_refused = !allowed,
             Move::ProxyJoins => data_plane.add("p3", false),
             Move::ProxyLeaves => drop(data_plane.proxies.remove("p3")),
             Move::ProxyLate(late) => {
@@ -165,6 +174,7 @@ impl Simulator {
     /// Everything that was in the way goes away, and the user promotes: the newest template wins.
     fn calm_down(&mut self) {
         self.cluster.bad_images.clear();
+        self.cluster.evictions_refused = false;
         self.cluster.data_plane.mode = Mode::Ready;
         self.cluster.data_plane.in_flight.clear();
         for proxy in self.cluster.data_plane.proxies.values_mut() {
@@ -246,6 +256,7 @@ proptest! {
             prop_assert_eq!(set.replicas, if stable { wanted } else { 0 }, "{}", simulator.transcript.text());
         }
         prop_assert!(cluster.mappings.keys().all(|name| !name.ends_with("-canary")));
+        prop_assert_eq!(status.restarted_at, cluster.rollout().spec.restart_at, "{}", simulator.transcript.text());
     }
 
     /// The operator is killed after any effect and started again: the story ends as if it had not been.
@@ -292,6 +303,34 @@ fn weights_grow_until_the_promotion() {
     assert_eq!(weights, ["30", "60", "100", "0"]);
     let switches = lines.iter().filter(|line| line.contains("switch  Service")).count();
     assert_eq!(switches, 4, "two at the first deploy, two at the update");
+}
+
+/// The operator is killed after any effect of a change of roles: no pod keeps the label of its old role.
+#[test]
+fn a_crash_leaves_no_label_of_an_old_role() {
+    for crash in 0..6 {
+        let mut simulator = Simulator::with("metadata.yaml");
+        simulator.tick(TimeDelta::seconds(10));
+        let metadata = json!({"labels": {"role": null, "team": "web"}});
+        simulator.patch_spec(&json!({"strategy": {"canary": {"stableMetadata": metadata}}}));
+        simulator.crash_after = Some(crash);
+        simulator.settle();
+        simulator.crash_after = None;
+        simulator.settle();
+        for set in simulator.cluster.replica_sets.values() {
+            for pod in &set.pods {
+                let labels = &pod.metadata.labels;
+                assert!(
+                    labels.contains_key("team") && !labels.contains_key("role"),
+                    "crash after {crash}: {labels:?}"
+                );
+            }
+            assert_eq!(
+                set.annotations["rollout.argoproj.io/ephemeral-metadata"], r#"{"labels":{"team":"web"}}"#,
+                "crash after {crash}"
+            );
+        }
+    }
 }
 
 /// Lets time pass in small ticks until something is so; how long that took.

@@ -5,7 +5,7 @@ use crds::rollout::RolloutStatus;
 use serde_json::Value;
 
 use super::draft::Draft;
-use super::status;
+use super::{status, workload};
 use crate::hash::HashError;
 use crate::references;
 use crate::spec::{Invalid, Spec};
@@ -28,10 +28,11 @@ pub(super) struct Accepted {
 pub(super) fn spec(world: &World) -> Result<Accepted, String> {
     let name = world.rollout.metadata.name.clone().unwrap_or_default();
     let message = |invalid: Invalid| invalid.message(&name);
-    let spec = Spec::parse(&world.rollout).map_err(message)?;
+    let unresolved = |why: String| format!("The Rollout \"{name}\" is invalid: {why}");
+    let spec = Spec::parse(&*workload::resolve(world).map_err(unresolved)?).map_err(message)?;
     references::check(world, &spec).map_err(message)?;
     let rollout = &world.rollout.spec;
-    let template = rollout.template.clone().unwrap_or_default().0;
+    let template = world.template().cloned().unwrap_or_default().0;
     let collisions = world.rollout.status.as_ref().and_then(|status| status.collision_count);
     let unreadable =
         |field: &str, error: &HashError| Invalid::value(field, &"", error.to_string()).message(&name);

@@ -88,6 +88,11 @@ impl Draft {
         self.pods.push(effect);
     }
 
+    /// Whether a ReplicaSet gets another size.
+    pub(super) fn scales(&self) -> bool {
+        self.replica_sets.values().any(|change| change.from != change.to)
+    }
+
     /// Whether a Service or a Mapping is written.
     pub(super) fn writes_route(&self) -> bool {
         self.effects.iter().any(|effect| match effect {

@@ -1,13 +1,15 @@
 //! The ReplicaSet of the spec's template: found, adopted or created; and the revision it is (reference §2.3).
 
 use crds::contract::{
-    DESIRED_REPLICAS_ANNOTATION, LAST_APPLIED_ANNOTATION, NOTIFIED_ANNOTATION, POD_TEMPLATE_HASH_LABEL,
-    REVISION_ANNOTATION, REVISION_HISTORY_ANNOTATION, TEMPLATE_FINGERPRINT_ANNOTATION,
+    DESIRED_REPLICAS_ANNOTATION, EPHEMERAL_METADATA_ANNOTATION, LAST_APPLIED_ANNOTATION, NOTIFIED_ANNOTATION,
+    POD_TEMPLATE_HASH_LABEL, REVISION_ANNOTATION, REVISION_HISTORY_ANNOTATION,
+    TEMPLATE_FINGERPRINT_ANNOTATION,
 };
 use serde_json::{Map, Value, json};
 
 use super::draft::{Draft, target_of};
 use super::scene::{Scene, rollout_of};
+use super::{affinity, metadata};
 use crate::effect::Effect;
 use crate::why::Why;
 use crate::world::{Owner, ReplicaSet, World};
@@ -109,14 +111,22 @@ fn create(scene: &Scene<'_>, name: String, draft: &mut Draft) {
 /// The ReplicaSet as Argo creates it: no pods yet, the hash in labels, selector and template.
 fn manifest(scene: &Scene<'_>, name: &str, revision: i64) -> Value {
     let mut template = raw_template(scene.world);
-    insert(&mut template, &["metadata", "labels"], POD_TEMPLATE_HASH_LABEL, &scene.hash);
+    let (pod_labels, pod_annotations) = (["metadata", "labels"], ["metadata", "annotations"]);
+    insert(&mut template, &pod_labels, POD_TEMPLATE_HASH_LABEL, &scene.hash);
+    let labels = template.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
+    for (key, value) in metadata::of_new(scene).iter().flat_map(|it| &it.labels) {
+        insert(&mut template, &pod_labels, key, value);
+    }
+    for (key, value) in metadata::of_new(scene).iter().flat_map(|it| &it.annotations) {
+        insert(&mut template, &pod_annotations, key, value);
+    }
+    affinity::inject(scene, &mut template);
     let mut selector = serde_json::to_value(scene.spec.selector.written()).unwrap_or_else(|_| json!({}));
     insert(&mut selector, &["matchLabels"], POD_TEMPLATE_HASH_LABEL, &scene.hash);
     let mut spec = json!({"replicas": 0, "selector": selector});
     if scene.spec.min_ready_seconds > 0 {
         spec["minReadySeconds"] = json!(scene.spec.min_ready_seconds);
     }
-    let labels = template.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
     spec["template"] = template;
     json!({
         "apiVersion": "apps/v1",
@@ -148,6 +158,9 @@ fn annotations(scene: &Scene<'_>, revision: i64) -> Map<String, Value> {
         .collect();
     annotations.insert(REVISION_ANNOTATION.to_owned(), json!(revision.to_string()));
     annotations.insert(DESIRED_REPLICAS_ANNOTATION.to_owned(), json!(scene.spec.replicas.to_string()));
+    if let Some(applied) = metadata::of_new(scene).and_then(metadata::applied) {
+        annotations.insert(EPHEMERAL_METADATA_ANNOTATION.to_owned(), json!(applied));
+    }
     if let Some(fingerprint) = fingerprint(scene) {
         annotations.insert(TEMPLATE_FINGERPRINT_ANNOTATION.to_owned(), json!(fingerprint));
     }
@@ -172,7 +185,7 @@ fn fingerprint(scene: &Scene<'_>) -> Option<String> {
 }
 
 fn raw_template(world: &World) -> Value {
-    world.rollout.spec.template.clone().unwrap_or_default().0
+    world.template().cloned().unwrap_or_default().0
 }
 
 /// Puts a text at a path of objects, making those that are missing.

@@ -1,9 +1,9 @@
 //! `spec.strategy.blueGreen`.
 
 use chrono::TimeDelta;
-use crds::rollout::BlueGreenStrategy;
+use crds::rollout::{BlueGreenStrategy, PodMetadata};
 
-use super::{Amount, Confirm, DEFAULT_SCALE_DOWN_DELAY_SECONDS, Invalid, seconds};
+use super::{Amount, AntiAffinity, Confirm, DEFAULT_SCALE_DOWN_DELAY_SECONDS, Invalid, seconds};
 
 /// `spec.strategy.blueGreen`.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,12 @@ pub struct BlueGreen {
     pub promotion: Promotion,
     /// `maxUnavailable`: pods that may be missing where the stable version is restarted, or takes the requests back.
     pub max_unavailable: Amount,
+    /// `previewMetadata`: what the pods of a new version carry.
+    pub preview_metadata: Option<PodMetadata>,
+    /// `activeMetadata`: what the pods of the stable version carry.
+    pub active_metadata: Option<PodMetadata>,
+    /// `antiAffinity`: how strictly a new version stays off the nodes of the stable one.
+    pub anti_affinity: Option<AntiAffinity>,
     /// How long the old version keeps running after promotion, at least.
     pub scale_down_delay: TimeDelta,
     /// How many old ReplicaSets may wait for their scale-down at the same time; `None`: any number.
@@ -49,6 +55,9 @@ impl BlueGreen {
             preview_replicas: blue_green.preview_replica_count,
             promotion: Promotion::read(blue_green),
             max_unavailable: Amount::read("blueGreen.maxUnavailable", blue_green.max_unavailable.as_ref())?,
+            preview_metadata: blue_green.preview_metadata.clone(),
+            active_metadata: blue_green.active_metadata.clone(),
+            anti_affinity: blue_green.anti_affinity.as_ref().and_then(AntiAffinity::read),
             scale_down_delay: delay(blue_green.scale_down_delay_seconds),
             scale_down_delay_revision_limit: blue_green
                 .scale_down_delay_revision_limit

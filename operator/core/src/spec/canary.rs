@@ -1,11 +1,11 @@
 //! `spec.strategy.canary`.
 
 use chrono::TimeDelta;
-use crds::rollout::{CanaryStrategy, ReplicaProgressThreshold};
+use crds::rollout::{CanaryStrategy, PodMetadata, ReplicaProgressThreshold};
 
 use super::{
-    Amount, DEFAULT_DRAIN_DEADLINE_SECONDS, DEFAULT_SCALE_DOWN_DELAY_SECONDS, DEFAULT_SETTLE_SECONDS,
-    DEFAULT_WARN_AFTER_SECONDS, Invalid, ManagedRoute, Step, seconds, validate,
+    Amount, AntiAffinity, DEFAULT_DRAIN_DEADLINE_SECONDS, DEFAULT_SCALE_DOWN_DELAY_SECONDS,
+    DEFAULT_SETTLE_SECONDS, DEFAULT_WARN_AFTER_SECONDS, Invalid, ManagedRoute, Step, seconds, validate,
 };
 
 /// `spec.strategy.canary`.
@@ -25,6 +25,12 @@ pub struct Canary {
     pub dynamic_stable_scale: bool,
     /// `replicaProgressThreshold`: how many of the wanted pods are enough for a step.
     pub threshold: Option<ReplicaProgressThreshold>,
+    /// `canaryMetadata`: what the pods of a new version carry.
+    pub canary_metadata: Option<PodMetadata>,
+    /// `stableMetadata`: what the pods of the stable version carry.
+    pub stable_metadata: Option<PodMetadata>,
+    /// `antiAffinity`: how strictly a new version stays off the nodes of the stable one.
+    pub anti_affinity: Option<AntiAffinity>,
     /// How long the old version keeps running after promotion, at least. Zero with a basic canary, and with
     /// `dynamicStableScale`.
     pub scale_down_delay: TimeDelta,
@@ -56,6 +62,9 @@ impl Canary {
             min_pods: if routed { canary.min_pods_per_replica_set.unwrap_or_default().max(0) } else { 0 },
             dynamic_stable_scale: dynamic,
             threshold: canary.replica_progress_threshold,
+            canary_metadata: canary.canary_metadata.clone(),
+            stable_metadata: canary.stable_metadata.clone(),
+            anti_affinity: canary.anti_affinity.as_ref().and_then(AntiAffinity::read),
             scale_down_delay: if dynamic {
                 TimeDelta::zero()
             } else {

@@ -10,16 +10,6 @@ use super::Invalid;
 /// The first field that this version does not act on.
 pub fn check(rollout: &Rollout) -> Result<(), Invalid> {
     let spec = &rollout.spec;
-    let restarted = rollout.status.as_ref().and_then(|status| status.restarted_at);
-    let found = first(&[
-        (spec.workload_ref.is_some(), "spec.workloadRef", "write the pod template into spec.template"),
-        (
-            spec.restart_at.is_some() && spec.restart_at != restarted,
-            "spec.restartAt",
-            "remove it and change an annotation of the pod template",
-        ),
-    ]);
-    found.map_or(Ok(()), Err)?;
     spec.strategy.blue_green.as_ref().map_or(Ok(()), blue_green)?;
     spec.strategy.canary.as_ref().map_or(Ok(()), canary)
 }
@@ -41,9 +31,6 @@ fn blue_green(blue_green: &BlueGreenStrategy) -> Result<(), Invalid> {
             "postPromotionAnalysis",
             "remove it; undo within scaleDownDelaySeconds goes back at once",
         ),
-        (blue_green.anti_affinity.is_some(), "antiAffinity", "write it into the pod template"),
-        (blue_green.preview_metadata.is_some(), "previewMetadata", "remove it"),
-        (blue_green.active_metadata.is_some(), "activeMetadata", "remove it"),
     ]);
     found.map_or(Ok(()), |invalid| Err(within("spec.strategy.blueGreen", invalid)))
 }
@@ -52,9 +39,6 @@ fn canary(canary: &CanaryStrategy) -> Result<(), Invalid> {
     const STRATEGY: &str = "spec.strategy.canary";
     let found = first(&[
         (canary.analysis.is_some(), "analysis", "remove it and judge the canary during a pause step"),
-        (canary.anti_affinity.is_some(), "antiAffinity", "write it into the pod template"),
-        (canary.canary_metadata.is_some(), "canaryMetadata", "remove it"),
-        (canary.stable_metadata.is_some(), "stableMetadata", "remove it"),
         (canary.ping_pong.is_some(), "pingPong", "use stableService and canaryService"),
     ]);
     found.map_or(Ok(()), |invalid| Err(within(STRATEGY, invalid)))?;
@@ -166,11 +150,7 @@ mod tests {
     fn no_field_is_silently_ignored() {
         let canary = "/spec/strategy/canary";
         let table = [
-            ("/spec", "restartAt", json!("2030-01-01T00:00:00Z")),
             (canary, "analysis", json!({"templates": [{"templateName": "t"}]})),
-            (canary, "antiAffinity", json!({"requiredDuringSchedulingIgnoredDuringExecution": {}})),
-            (canary, "canaryMetadata", json!({"labels": {"a": "b"}})),
-            (canary, "stableMetadata", json!({"labels": {"a": "b"}})),
             (canary, "steps", json!([{"analysis": {"templates": []}}])),
             (canary, "steps", json!([{"experiment": {"templates": []}}])),
             (canary, "steps", json!([{"plugin": {"name": "a/b"}}])),
@@ -195,9 +175,6 @@ mod tests {
         let table = [
             ("prePromotionAnalysis", json!({"templates": [{"templateName": "t"}]})),
             ("postPromotionAnalysis", json!({"templates": [{"templateName": "t"}]})),
-            ("antiAffinity", json!({"requiredDuringSchedulingIgnoredDuringExecution": {}})),
-            ("previewMetadata", json!({"labels": {"a": "b"}})),
-            ("activeMetadata", json!({"labels": {"a": "b"}})),
         ];
         let mut plain = rollout();
         plain["spec"]["strategy"] = json!({"blueGreen": {"activeService": "active"}});
@@ -208,13 +185,5 @@ mod tests {
             let refusal = refusal(rollout).unwrap_or_default();
             assert!(refusal.contains(&format!("spec.strategy.blueGreen.{field}: Forbidden")), "{refusal:?}");
         }
-    }
-
-    #[test]
-    fn a_restart_that_was_carried_out_is_past() {
-        let mut rollout = rollout();
-        rollout["spec"]["restartAt"] = json!("2030-01-01T00:00:00Z");
-        rollout["status"] = json!({"restartedAt": "2030-01-01T00:00:00Z"});
-        assert_eq!(refusal(rollout), None);
     }
 }

@@ -18,7 +18,7 @@ impl WorkloadKind {
     /// The kind that a reference names; `None` if it is none of these. The version does not matter.
     #[must_use]
     pub fn of(reference: &WorkloadRef) -> Option<Self> {
-        match (group(reference), reference.kind.as_deref().unwrap_or_default()) {
+        match (group_of(reference), reference.kind.as_deref().unwrap_or_default()) {
             ("apps", "Deployment") => Some(Self::Deployment),
             ("apps", "ReplicaSet") => Some(Self::ReplicaSet),
             ("", "PodTemplate") => Some(Self::PodTemplate),
@@ -67,7 +67,7 @@ impl WorkloadKind {
 }
 
 /// The API group that a reference names.
-pub(crate) fn group(reference: &WorkloadRef) -> &str {
+pub(crate) fn group_of(reference: &WorkloadRef) -> &str {
     let version = reference.api_version.as_deref().unwrap_or_default();
     version.split_once('/').map_or("", |(group, _)| group)
 }

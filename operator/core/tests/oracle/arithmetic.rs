@@ -137,6 +137,9 @@ impl Row {
             min_pods: number(&written["minPodsPerReplicaSet"]).unwrap_or(0),
             dynamic_stable_scale: written["dynamicStableScale"] == json!(true),
             threshold: serde_json::from_value(written["replicaProgressThreshold"].clone()).unwrap_or(None),
+            canary_metadata: None,
+            stable_metadata: None,
+            anti_affinity: None,
             scale_down_delay: TimeDelta::zero(),
             scale_down_delay_revision_limit: None,
             abort_scale_down_delay: match number(&written["abortScaleDownDelaySeconds"]) {

@@ -74,6 +74,7 @@ pub(crate) fn validation_references(row: &Value) -> Verdict {
     Verdict::equal(&row["errors"].get(0).cloned().unwrap_or_default(), &json!(got))
 }
 
+#[expect(clippy::panic, reason = "a row that cannot be read ends the test")]
 fn services<'r>(rollout: &Value, mut services: impl Iterator<Item = &'r Value>) -> Result<(), Invalid> {
     services.try_for_each(|it| {
         let role = match it["type"].as_str() {
@@ -98,10 +99,11 @@ fn mappings<'r>(rollout: &Value, mappings: impl Iterator<Item = &'r Value>) -> R
     check(rollout, &objects, &[json!({"name": "shop-stable"}), json!({"name": "shop-canary"})])
 }
 
+#[expect(clippy::panic, reason = "a row that cannot be read ends the test")]
 fn analyses<'r>(rollout: &Value, mut analyses: impl Iterator<Item = &'r Value>) -> Result<(), Invalid> {
     let rollout: Rollout = read(rollout);
     analyses.try_for_each(|it| {
-        let analysis = match it["type"].as_str() {
+        let part = match it["type"].as_str() {
             Some("PrePromotionAnalysis") => Analysis::PrePromotion,
             Some("PostPromotionAnalysis") => Analysis::PostPromotion,
             Some("InlineAnalysis") => {
@@ -116,7 +118,7 @@ fn analyses<'r>(rollout: &Value, mut analyses: impl Iterator<Item = &'r Value>) 
         let templates: Vec<Template<'_>> =
             templates.iter().map(|(name, spec)| Template { name, spec }).collect();
         let arguments: Vec<AnalysisRunArgument> = read::<Option<_>>(&it["args"]).unwrap_or_default();
-        references::analysis::check(&rollout.spec.strategy, analysis, &templates, &arguments)
+        references::analysis::check(&rollout.spec.strategy, part, &templates, &arguments)
     })
 }
 

@@ -36,7 +36,9 @@ pub(crate) fn metrics_text(row: &Value) -> Verdict {
     let mut text = String::new();
     for (gauge, lines) in families {
         writeln!(text, "# TYPE {} gauge", gauge.name()).expect("a String takes everything");
-        lines.into_iter().for_each(|(_, line)| text.extend([line.as_str(), "\n"]));
+        for (_, line) in lines {
+            text.extend([line.as_str(), "\n"]);
+        }
     }
     Verdict::equal(&row["text"], &json!(text))
 }

@@ -134,7 +134,6 @@ impl Cluster {
             "pods carry the label"
         );
         assert_eq!(manifest["spec"]["replicas"], 0, "created with no pods");
-        let annotations = manifest["metadata"]["annotations"].as_object().into_iter().flatten();
         let image = text("/spec/template/spec/containers/0/image");
         self.images.insert(hash.clone(), image.clone());
         let set = ReplicaSet {
@@ -145,12 +144,13 @@ impl Cluster {
             hash,
             image,
             owned: manifest.pointer("/metadata/ownerReferences/0/controller") == Some(&json!(true)),
-            annotations: annotations
-                .map(|(key, value)| (key.clone(), value.as_str().expect("an annotation").to_owned()))
-                .collect(),
+            annotations: texts(&manifest["metadata"]["annotations"]),
             replicas: 0,
             min_ready: manifest["spec"]["minReadySeconds"].as_i64().unwrap_or(0).try_into().expect("seconds"),
-            metadata: Metadata::default(),
+            metadata: Metadata {
+                labels: texts(&manifest["spec"]["template"]["metadata"]["labels"]),
+                annotations: texts(&manifest["spec"]["template"]["metadata"]["annotations"]),
+            },
             created_pods: 0,
             pods: Vec::new(),
         };
@@ -204,6 +204,11 @@ fn object<'a>(objects: &'a mut BTreeMap<String, Value>, target: &Target) -> Resu
     let object = objects.get_mut(&target.name).ok_or_else(|| Refused("NotFound".to_owned()))?;
     check(object["metadata"]["uid"] == target.uid.as_str(), "another uid")?;
     Ok(object)
+}
+
+fn texts(map: &Value) -> BTreeMap<String, String> {
+    let entries = map.as_object().into_iter().flatten();
+    entries.map(|(key, value)| (key.clone(), value.as_str().expect("a text").to_owned())).collect()
 }
 
 fn one(key: &str, value: Option<String>) -> Changes {

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use operator_core::effect::Effect;
 use operator_core::plan::Plan;
+use operator_core::spec::Spec;
 use operator_core::traffic::{Arm, Served, Traffic};
 use serde_json::Value;
 
@@ -47,6 +48,7 @@ impl Invariants {
                     keeps_what_it_is_sent(cluster, &target.name, *to);
                 }
             }
+            Effect::EvictPod { target } => may_be_evicted(cluster, &target.uid),
             Effect::DeleteReplicaSet { target } => {
                 assert!(
                     cluster.replica_sets[&target.name].pods.is_empty(),
@@ -82,7 +84,6 @@ impl Invariants {
             | Effect::AnnotateReplicaSet { .. }
             | Effect::SetEphemeralMetadata { .. }
             | Effect::ChangePod { .. }
-            | Effect::EvictPod { .. }
             | Effect::ScaleWorkload { .. }
             | Effect::DeleteMapping { .. }
             | Effect::SetRolloutRevision { .. }
@@ -148,6 +149,22 @@ fn keeps_what_it_is_sent(cluster: &Cluster, name: &str, to: i32) {
             "{name} shrinks to {to} while {proxy} may send it what {need} pods carry"
         );
     }
+}
+
+/// A restart evicts only pods that are older than it, and leaves as many available ones as there have to be.
+fn may_be_evicted(cluster: &Cluster, uid: &str) {
+    let spec = Spec::parse(cluster.rollout()).expect("a valid spec");
+    let pods = || cluster.replica_sets.values().flat_map(|set| &set.pods);
+    let pod = pods().find(|pod| pod.uid == uid).expect("a pod that exists");
+    assert!(spec.restart_at.is_some_and(|moment| pod.created < moment), "{} is young enough", pod.name);
+    let sum = |count: fn(&ReplicaSet, &Cluster) -> i32| -> i32 {
+        cluster.replica_sets.values().map(|set| count(set, cluster)).sum()
+    };
+    let total = sum(|set, _| set.replicas).max(spec.replicas);
+    let available = sum(|set, cluster| set.status(cluster).available);
+    let missing = total - (available - 1);
+    let most = spec.strategy.max_unavailable(spec.replicas).max(1);
+    assert!(missing <= most, "{missing} of {total} pods are missing, at most {most} may be");
 }
 
 /// The commit point: a plan that makes another version the stable one does nothing else that matters, so that what

@@ -5,8 +5,8 @@
 //! | `apply FILE` | applies a manifest of `tests/scenarios/manifests` |
 //! | `set image IMAGE` | changes the image; pods of image `bad` never become ready |
 //! | `scale N` | changes `spec.replicas` |
-//! | `patch KIND NAME JSON` | merge-patches `rollout`, `mapping` or `service` |
-//! | `delete KIND NAME` | deletes `mapping`, `service` or `replicaset` (by image) |
+//! | `patch KIND NAME JSON` | merge-patches `rollout`, `mapping`, `service` or `deployment` |
+//! | `delete KIND NAME` | deletes `mapping`, `service`, `replicaset` (by image) or `deployment` (without a name) |
 //! | `rehash IMAGE HASH` | everything is as if another hash function had named the version, without marks of ours |
 //! | `resteps HASH` | the status holds this hash of the steps, of another hash function |
 //! | `abort`, `retry`, `promote`, `promote --full`, `pause`, `unpause` | what the kubectl plugin patches |
@@ -14,12 +14,15 @@
 //! | `proxy NAME late`, `proxy NAME prompt`, `ack NAME` | when a proxy acknowledges |
 //! | `dataplane ready|unreachable|none` | what the operator knows of the proxies |
 //! | `requests IMAGE N` | sets the requests under way to the pods of an image |
+//! | `restart`, `restart in 30s` | asks for younger pods |
+//! | `evictions refused|allowed` | what a disruption budget says |
 //! | `fail pods IMAGE`, `heal pods IMAGE` | pods become unready, or ready again |
 //! | `rival NAME service|mapping NAME [younger]` | another Rollout, older or younger, claims an object |
 //! | `tick 30s` | lets time pass; everything else happens at one moment |
-//! | `show` | prints pods, Services, Mappings and status |
+//! | `show` | prints ReplicaSets, Services, Mappings and status |
+//! | `show pods` | prints every pod with its age and metadata |
 
-use chrono::TimeDelta;
+use chrono::{SubsecRound as _, TimeDelta};
 use crds::rollout::PauseCondition;
 use operator_core::world::{Claim, Rival};
 use serde_json::{Value, json};
@@ -49,6 +52,10 @@ impl Simulator {
         }
         if words == ["show"] {
             self.show();
+            return;
+        }
+        if words == ["show", "pods"] {
+            self.show_pods();
             return;
         }
         self.invariants.user_acted();
@@ -94,6 +101,12 @@ impl Simulator {
                     .in_flight
                     .insert(hash, u64::try_from(number(count)).expect("a count"));
             }
+            ["restart"] => self.restart(TimeDelta::zero()),
+            ["restart", "in", time] => self.restart(duration(time)),
+            ["evictions", verdict @ ("refused" | "allowed")] => {
+                self.cluster.evictions_refused = verdict == "refused";
+            }
+            ["delete", "deployment"] => self.cluster.workload = None,
             ["fail", "pods", image] => drop(self.cluster.bad_images.insert(image.to_owned())),
             ["heal", "pods", image] => {
                 assert!(self.cluster.bad_images.remove(image), "{image} was not failing");
@@ -151,6 +164,22 @@ impl Simulator {
         }
     }
 
+    /// What `kubectl argo rollouts restart` patches.
+    pub(crate) fn restart(&mut self, later: TimeDelta) {
+        self.patch_spec(&json!({"restartAt": self.cluster.now.trunc_subsecs(0) + later}));
+    }
+
+    fn show_pods(&mut self) {
+        let cluster = self.cluster.clone();
+        for pod in cluster.replica_sets.values().flat_map(|set| &set.pods) {
+            let entries = pod.metadata.labels.iter().chain(&pod.metadata.annotations);
+            let metadata: Vec<String> = entries.map(|(key, value)| format!(" {key}={value}")).collect();
+            let metadata = metadata.concat();
+            let age = (cluster.now - pod.created).num_seconds();
+            self.transcript.line(&cluster, &format!("        {} {age} s old:{metadata}", pod.name));
+        }
+    }
+
     fn show(&mut self) {
         let cluster = self.cluster.clone();
         for set in cluster.replica_sets.values() {
@@ -171,6 +200,10 @@ impl Simulator {
             let spec = &mapping["spec"];
             let line = format!("        Mapping {name}: {} weight {}", spec["service"], spec["weight"]);
             self.transcript.line(&cluster, &line);
+        }
+        if let Some(workload) = &cluster.workload {
+            let (name, replicas) = (&workload["metadata"]["name"], &workload["spec"]["replicas"]);
+            self.transcript.line(&cluster, &format!("        Deployment {name}: {replicas} wanted"));
         }
         let status = cluster.rollout().status.clone().unwrap_or_default();
         for condition in &status.conditions {

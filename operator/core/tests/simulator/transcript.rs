@@ -64,7 +64,11 @@ impl Transcript {
 
 fn describe(effect: &Effect) -> String {
     match effect {
-        Effect::CreateReplicaSet { name, .. } => format!("create  ReplicaSet {name}"),
+        Effect::CreateReplicaSet { name, manifest } => {
+            let affinity = manifest.pointer("/spec/template/spec/affinity");
+            let affinity = affinity.map(|it| format!(" with affinity {it}")).unwrap_or_default();
+            format!("create  ReplicaSet {name}{affinity}")
+        }
         Effect::AdoptReplicaSet { target, .. } => format!("adopt   ReplicaSet {}", target.name),
         Effect::ScaleReplicaSet { target, from, to, .. } => format!("scale   {} {from} -> {to}", target.name),
         Effect::AnnotateReplicaSet { target, annotations } => {
