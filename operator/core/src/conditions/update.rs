@@ -86,6 +86,8 @@ fn pauses(observed: &Observed<'_>, before: &RolloutStatus, paused: bool, status:
         return;
     }
     match (paused, held == Some(reason::PAUSED)) {
+        // There is no deadline to stop, and `progressing` would take it back in every pass.
+        (true, false) if progress::is_healthy(observed.rollout, status) => {}
         (true, false) => progressing(status, reason::PAUSED, "Rollout is paused"),
         (false, true) => progressing(status, reason::RESUMED, "Rollout is resumed"),
         (true, true) | (false, false) => {}
@@ -281,6 +283,22 @@ mod tests {
         assert_eq!(story.shows(Kind::Progressing), done);
         let recorded = story.rollout.status.clone();
         assert_eq!(story.then(1000, |_| {}), []);
+        assert_eq!(story.rollout.status, recorded);
+    }
+
+    #[test]
+    fn a_healthy_rollout_that_is_paused_is_recorded_once() {
+        let mut story = Story::new();
+        story.then(0, |status| {
+            (status.stable_rs, status.current_step_index) = (Some("new".to_owned()), Some(2));
+            status.updated_replicas = 2;
+        });
+        story.rollout.spec.paused = true;
+        story.spec.paused = true;
+        story.then(10, |_| {});
+        assert_eq!(story.shows(Kind::Paused), "True RolloutPaused: Rollout is paused");
+        let recorded = story.rollout.status.clone();
+        assert_eq!(story.then(1, |_| {}), []);
         assert_eq!(story.rollout.status, recorded);
     }
 

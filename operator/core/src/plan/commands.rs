@@ -10,14 +10,16 @@ pub(super) fn obey(scene: &Scene<'_>, draft: &mut Draft) {
         return;
     }
     let status = &mut draft.status;
-    if status.promote_full {
+    if status.abort && status.aborted_at.is_none() {
+        // The newer command counts; of two that came at once, the one that is safe.
+        status.promote_full = false;
+        abort(scene, draft);
+    } else if status.promote_full {
         status.abort = false;
         status.aborted_at = None;
         status.current_step_index = scene.all_done();
         status.pause_conditions.clear();
         status.controller_pause = false;
-    } else if status.abort && status.aborted_at.is_none() {
-        abort(scene, draft);
     } else if !status.abort {
         status.aborted_at = None;
         if window::is_rollback(scene) {

@@ -100,7 +100,8 @@ fn timed_out(scene: &Scene<'_>, revision: i64, message: String, draft: &mut Draf
 
 fn wake_at_deadline(scene: &Scene<'_>, draft: &mut Draft) {
     let held = conditions::get(&draft.status, Kind::Progressing).map(|held| held.reason.as_str());
-    if [Some(reason::TIMED_OUT), Some(reason::NEW_REPLICA_SET_AVAILABLE)].contains(&held) {
+    // It also counts for a version that was available once and has lost pods since.
+    if held == Some(reason::TIMED_OUT) || progress::is_healthy(&scene.world.rollout, &draft.status) {
         return;
     }
     if let Some(deadline) = progress::deadline(&scene.world.rollout, &draft.status) {
