@@ -4,6 +4,7 @@
 //! core accepts, routes and forwards, and shares nothing with the other workers but counters. See [`run`].
 
 pub mod args;
+mod clock;
 mod control;
 mod random;
 mod run;

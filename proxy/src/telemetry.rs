@@ -10,7 +10,10 @@ use prometheus::{
     process_collector::ProcessCollector,
 };
 use proxy_config::model::Position;
-use proxy_core::{counters::CLASSES, snapshot::Builder};
+use proxy_core::{
+    counters::CLASSES,
+    snapshot::{Builder, Copied},
+};
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 use crate::{args::LogFormat, shared::Shared};
@@ -78,6 +81,18 @@ impl Page<'_> {
                     let [split, arm, hash] = labels;
                     answers.with_label_values(&[split, arm, hash, class]).inc_by(count);
                 }
+            }
+        }
+        let copies = counter(
+            registry,
+            "sluice_proxy_mirrored_requests_total",
+            "Copies of requests for mirrors, by what became of them.",
+            &["split", "mirror", "outcome"],
+        )?;
+        for counters in self.builder.mirrors() {
+            for outcome in Copied::ALL {
+                let labels = [counters.split.as_str(), counters.mirror.as_str(), outcome.as_str()];
+                copies.with_label_values(&labels).inc_by(counters.of(outcome));
             }
         }
         let own = counter(

@@ -6,12 +6,15 @@
 mod attempt;
 mod body;
 mod connection;
+mod copy;
 mod downstream;
 mod exchange;
 mod listener;
+mod mirror;
 mod pin;
 mod pool;
 mod tunnel;
+mod tunnels;
 
 use std::{
     cell::{Cell, RefCell},
@@ -33,14 +36,19 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     pin::{Pin, Pins},
     pool::Pool,
+    tunnels::Tunnels,
 };
 use crate::{
+    clock,
     random::Random,
     shared::{Phase, Shared},
 };
 
 /// How often idle upstream connections are looked at.
 const SWEEP: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether the time of a draining endpoint is over.
+const DEADLINES: Duration = Duration::from_secs(1);
 
 /// The control thread's end of a worker.
 #[derive(Debug)]
@@ -67,6 +75,9 @@ struct Worker {
     current: RefCell<Rc<Pin>>,
     pool: RefCell<Pool>,
     random: Random,
+    /// How many copies of requests are under way to mirrors.
+    copies: Cell<u32>,
+    tunnels: RefCell<Tunnels>,
     phase: Cell<Phase>,
     phases: watch::Receiver<Phase>,
     /// Connections of clients and tunnels: what a drain waits for.
@@ -126,6 +137,8 @@ impl Worker {
             pins,
             pool: RefCell::default(),
             random: Random::new(),
+            copies: Cell::new(0),
+            tunnels: RefCell::default(),
             phase: Cell::new(Phase::Serving),
             phases,
             tasks: TaskTracker::new(),
@@ -137,6 +150,7 @@ impl Worker {
         let mut listeners = HashMap::<ListenerId, CancellationToken>::new();
         let mut phases = self.phases.clone();
         let mut sweep = tokio::time::interval(SWEEP);
+        let mut deadlines = tokio::time::interval(DEADLINES);
         while self.phase.get() < Phase::Draining {
             tokio::select! {
                 command = inbox.recv() => match command {
@@ -148,6 +162,7 @@ impl Worker {
                     Err(_) => return,
                 },
                 _ = sweep.tick() => self.pool.borrow_mut().sweep(),
+                _ = deadlines.tick() => self.tunnels.borrow_mut().end_overdue(clock::now()),
             }
         }
         for close in listeners.into_values() {

@@ -63,6 +63,8 @@ pub struct SplitReport {
 pub struct Served {
     /// In order of their Mappings.
     pub arms: Vec<ServedArm>,
+    /// Who gets copies of the requests, in order of their Mappings; the share is of those that are copied.
+    pub mirrors: Vec<ServedArm>,
     /// Every object that the content was compiled from.
     pub versions: Vec<ObjectVersion>,
 }

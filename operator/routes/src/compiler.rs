@@ -6,6 +6,7 @@
 
 mod backend;
 mod group;
+mod mirror;
 mod pending;
 mod stores;
 mod verdict;
@@ -49,6 +50,8 @@ pub struct Compiler {
     stores: Stores,
     /// The Mappings of each match.
     groups: BTreeMap<Arc<MatchKey>, BTreeSet<ObjectName>>,
+    /// The Mappings with `shadow`, which are in no group, and the groups whose requests each copies.
+    shadows: BTreeMap<ObjectName, BTreeSet<Arc<MatchKey>>>,
     /// The backends that each group uses.
     uses: BTreeMap<Arc<MatchKey>, BTreeSet<BackendKey>>,
     /// The groups that use each backend.
@@ -65,6 +68,7 @@ pub struct Compiler {
 struct Touched {
     listener: bool,
     mappings: BTreeSet<ObjectName>,
+    shadows: bool,
     groups: BTreeSet<Arc<MatchKey>>,
     services: BTreeSet<ObjectName>,
     revisions: BTreeSet<Version>,
@@ -79,6 +83,7 @@ impl Compiler {
             settings,
             stores: Stores::default(),
             groups: BTreeMap::new(),
+            shadows: BTreeMap::new(),
             uses: BTreeMap::new(),
             users: BTreeMap::new(),
             service_backends: BTreeMap::new(),
@@ -128,7 +133,7 @@ impl Compiler {
 
     /// Computes what the changes since the last call touch.
     pub fn compile(&mut self) -> Delta {
-        let Touched { listener, mappings, mut groups, services, revisions, pods } =
+        let Touched { listener, mappings, shadows, mut groups, services, revisions, pods } =
             mem::take(&mut self.touched);
         let mut pending = Pending::default();
         if listener {
@@ -141,8 +146,14 @@ impl Compiler {
         for service in &services {
             self.refresh_backends(service, &mut groups, &mut pending);
         }
+        // A shadow may take the place of another, or give it up.
+        let mut judged: BTreeSet<ObjectName> =
+            if shadows { self.shadows.keys().cloned().collect() } else { BTreeSet::new() };
         for key in &groups {
-            self.compile_group(key, &mut pending);
+            self.compile_group(key, &mut judged, &mut pending);
+        }
+        for name in &judged {
+            self.judge_shadow(name, &mut pending);
         }
         for version in revisions {
             let there = self.stores.has_pods(&version);
@@ -162,31 +173,50 @@ impl Compiler {
             Some(mapping) => {
                 let parsed = self.read(&name, &mapping);
                 if let Parsed::Valid(mapping) = &parsed {
-                    let key = Arc::new(mapping.key.clone());
-                    self.groups.entry(Arc::clone(&key)).or_default().insert(name.clone());
-                    self.touched.groups.insert(key);
+                    if mapping.shadow {
+                        self.shadows.entry(name.clone()).or_default();
+                        self.touch_copied(&mapping.key);
+                    } else {
+                        let key = Arc::new(mapping.key.clone());
+                        self.groups.entry(Arc::clone(&key)).or_default().insert(name.clone());
+                        self.touched.groups.insert(key);
+                    }
                 }
                 let MappingObject { resource_version, owned_by_rollout: owned, spec: _ } = mapping;
                 self.stores.mappings.insert(name.clone(), StoredMapping { resource_version, owned, parsed })
             }
         };
         if let Some(StoredMapping { parsed: Parsed::Valid(before), .. }) = before {
-            let same = match self.stores.mappings.get(&name).map(|stored| &stored.parsed) {
-                Some(Parsed::Valid(now)) => now.key == before.key,
-                Some(Parsed::Foreign | Parsed::Invalid(_)) | None => false,
-            };
-            if !same && let Some((key, _)) = self.groups.get_key_value(&before.key) {
-                let key = Arc::clone(key);
-                if let Some(members) = self.groups.get_mut(&key) {
-                    members.remove(&name);
-                    if members.is_empty() {
-                        self.groups.remove(&key);
-                    }
+            let now = self.stores.valid(&name).map(|(_, now)| (now.shadow, now.key == before.key));
+            if before.shadow {
+                if now.is_none_or(|(shadow, _)| !shadow) {
+                    self.touched.groups.extend(self.shadows.remove(&name).unwrap_or_default());
                 }
-                self.touched.groups.insert(key);
+                self.touch_copied(&before.key);
+            } else if now != Some((false, true)) {
+                self.leave_group(&name, &before.key);
             }
         }
         self.touched.mappings.insert(name);
+    }
+
+    fn leave_group(&mut self, name: &ObjectName, key: &MatchKey) {
+        let Some((key, _)) = self.groups.get_key_value(key) else { return };
+        let key = Arc::clone(key);
+        if let Some(members) = self.groups.get_mut(&key) {
+            members.remove(name);
+            if members.is_empty() {
+                self.groups.remove(&key);
+            }
+        }
+        self.touched.groups.insert(key);
+    }
+
+    /// Marks the groups whose requests a shadow with this match may copy.
+    fn touch_copied(&mut self, shadow: &MatchKey) {
+        self.touched.shadows = true;
+        let copied = self.groups.keys().filter(|group| mirror::may_copy(group, shadow));
+        self.touched.groups.extend(copied.cloned());
     }
 
     /// Reads a Mapping and tries it as a route of its own: what the proxy would refuse is refused here, alone.
@@ -201,13 +231,20 @@ impl Compiler {
     }
 
     fn touch_resolver(&mut self, resolver: &str) {
-        for stored in self.stores.mappings.values() {
+        let mut copied = Vec::new();
+        for (name, stored) in &self.stores.mappings {
             if let Parsed::Valid(mapping) = &stored.parsed
                 && mapping.resolver.as_deref() == Some(resolver)
             {
-                self.touched.groups.insert(Arc::new(mapping.key.clone()));
+                if mapping.shadow {
+                    self.touched.mappings.insert(name.clone());
+                    copied.push(mapping.key.clone());
+                } else {
+                    self.touched.groups.insert(Arc::new(mapping.key.clone()));
+                }
             }
         }
+        copied.iter().for_each(|key| self.touch_copied(key));
     }
 
     /// The verdict on a Mapping that is in no group; that of others comes from their group.
@@ -253,19 +290,45 @@ impl Compiler {
         Some(Leaving { hash, needed })
     }
 
-    fn compile_group(&mut self, key: &Arc<MatchKey>, pending: &mut Pending) {
+    /// The verdict on a shadow, once it is known whose requests it copies.
+    fn judge_shadow(&self, name: &ObjectName, pending: &mut Pending) {
+        let Some((stored, mapping)) = self.stores.valid(name) else { return };
+        let copies = self.shadows.get(name).is_some_and(|groups| !groups.is_empty());
+        let backend = mirror::backend(&self.stores, mapping);
+        let compiled = backend.as_ref().ok().and_then(|backend| self.backends.get(backend));
+        let reason = match &backend {
+            Err(reason) => Some(reason.clone()),
+            Ok(_) if !copies => Some(match mirror::rival(&self.stores, self.shadows.keys(), name) {
+                Some(rival) => format!("Mapping `{rival}` copies the same requests already"),
+                None => "there is no other Mapping whose requests it could copy".to_owned(),
+            }),
+            Ok(_) => {
+                let problem = compiled.and_then(|backend| backend.problem.as_ref());
+                problem.map(|problem| format!("no request is copied: {}", problem.text))
+            }
+        };
+        let report = reason.as_ref().map(|reason| group::rejected_report(name, stored, reason));
+        pending.splits.insert(rejected_split(name), report);
+        let remark = compiled.and_then(|backend| backend.remark.as_ref());
+        let remarks: Vec<&str> = remark.into_iter().chain(&mapping.remarks).map(String::as_str).collect();
+        let status = reason.map_or_else(|| verdict::running(remarks.join("; ")), verdict::inactive);
+        pending.statuses.insert(name.clone(), Some(status));
+    }
+
+    fn compile_group(
+        &mut self,
+        key: &Arc<MatchKey>,
+        judged: &mut BTreeSet<ObjectName>,
+        pending: &mut Pending,
+    ) {
         let id = order::id(key);
         let names = self.groups.get(key).into_iter().flatten();
-        let members = names.filter_map(|name| {
-            let (name, stored) = self.stores.mappings.get_key_value(name)?;
-            match &stored.parsed {
-                Parsed::Valid(mapping) => Some((name, stored, &**mapping)),
-                Parsed::Foreign | Parsed::Invalid(_) => None,
-            }
-        });
-        let (admitted, rejected) = group::admit(&self.stores, members);
-
+        let valid = |name| self.stores.valid(name).map(|(stored, mapping)| (name, stored, mapping));
+        let (admitted, rejected) = group::admit(&self.stores, names.filter_map(valid));
+        let shadows = self.shadows.keys().filter_map(valid);
+        let shadows = mirror::of_group(&self.stores, key, &admitted, shadows);
         let mut wanted: BTreeSet<BackendKey> = admitted.iter().map(|member| member.backend.clone()).collect();
+        wanted.extend(shadows.iter().map(|shadow| shadow.backend.clone()));
         if !admitted.is_empty() {
             wanted.insert(BackendKey::nobody());
         }
@@ -279,7 +342,7 @@ impl Compiler {
                 }
             }
         }
-        let output = group::compile(key, &admitted, &rejected, &self.backends);
+        let output = group::compile(key, &admitted, &rejected, &shadows, &self.backends);
         for name in rejected.iter().map(|it| it.name) {
             pending.splits.insert(rejected_split(name), None);
         }
@@ -293,7 +356,28 @@ impl Compiler {
         }
         pending.splits.extend(output.splits.into_iter().map(|(id, report)| (id, Some(report))));
         pending.statuses.extend(output.statuses.into_iter().map(|(name, status)| (name, Some(status))));
+        let copying: BTreeSet<ObjectName> = shadows.iter().map(|shadow| shadow.name.clone()).collect();
+        self.set_copying(key, &copying, judged);
         self.set_uses(key, &wanted, pending);
+    }
+
+    /// Records which shadows copy requests of a group. Those that do or did are judged again.
+    fn set_copying(
+        &mut self,
+        key: &Arc<MatchKey>,
+        copying: &BTreeSet<ObjectName>,
+        judged: &mut BTreeSet<ObjectName>,
+    ) {
+        for (name, copied) in &mut self.shadows {
+            let did = copied.remove(key);
+            let does = copying.contains(name);
+            if does {
+                copied.insert(Arc::clone(key));
+            }
+            if did || does {
+                judged.insert(name.clone());
+            }
+        }
     }
 
     /// Records which backends a group uses and drops those that nobody uses any more.
@@ -341,6 +425,6 @@ fn alone(name: &ObjectName, mapping: &Mapping, backend: &Backend) -> Route {
         method: mapping.key.method.clone(),
         headers: mapping.key.headers.clone(),
         query: mapping.key.query.clone(),
-        action: Action::Split(Split { id: SplitId::new(id), arms }),
+        action: Action::Split(Split { id: SplitId::new(id), arms, mirrors: Vec::new() }),
     }
 }

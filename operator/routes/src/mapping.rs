@@ -23,8 +23,10 @@ pub struct Mapping {
     pub path: PathKind,
     /// `case_sensitive`, if written.
     pub case: Option<Case>,
-    /// `weight`.
+    /// `weight`: of a shadow, the part of the requests that is copied.
     pub weight: Written,
+    /// `shadow`: it gets copies of the requests of others and no request of its own.
+    pub shadow: bool,
     /// `service`.
     pub service: ServiceReference,
     /// `resolver`, if written.

@@ -72,6 +72,9 @@ pub struct Service {
     pub address: ServiceAddress,
     /// The first of `spec.ipFamilies`.
     pub family: Family,
+    /// Whether it says itself that a Rollout moves it: by the annotation
+    /// `argo-rollouts.argoproj.io/managed-by-rollouts`, or by a revision's hash in its selector.
+    pub managed: bool,
 }
 
 /// One port of a Service.

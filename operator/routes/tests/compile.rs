@@ -11,7 +11,7 @@ use operator_routes::{
         ServicePort, SliceEndpoint,
     },
 };
-use proxy_config::model::{Action, Address, Draining, UnixMillis};
+use proxy_config::model::{Action, Address, Draining, Mirror, UnixMillis};
 use serde_json::{Value, json};
 
 fn name(text: &str) -> ObjectName {
@@ -32,6 +32,7 @@ fn service(service: &str, address: ServiceAddress) -> ObjectChange {
         selector: BTreeMap::from([("app".to_owned(), service.to_owned())]),
         address,
         family: Family::V4,
+        managed: service.starts_with("managed"),
     };
     ObjectChange::Service(name(service), Some(object))
 }
@@ -86,6 +87,14 @@ fn show(compiled: &Compiled) -> String {
                 for arm in &split.arms {
                     let _ = writeln!(text, "  {} {} -> {}", arm.share.parts(), arm.id, arm.cluster);
                 }
+                for mirror in &split.mirrors {
+                    let Mirror { id, share, cluster, path, case: _, method, headers, query } = mirror;
+                    let _ = write!(text, "  copies {} to {id} -> {cluster}", share.parts());
+                    if (path, method) != (&None, &None) || headers.len() + query.len() > 0 {
+                        let _ = write!(text, " if {path:?} {method:?} {headers:?} {query:?}");
+                    }
+                    text.push('\n');
+                }
             }
         }
     }
@@ -106,13 +115,14 @@ fn show(compiled: &Compiled) -> String {
         }
     }
     for (id, report) in &compiled.splits {
+        let mirrors = report.served.mirrors.iter().map(|arm| ("copies to ", arm));
         let problem = report.problem.as_ref().map_or_else(String::new, |problem| format!(": {problem}"));
         let _ = writeln!(text, "split {id}{problem}");
-        for arm in &report.served.arms {
+        for (kind, arm) in report.served.arms.iter().map(|arm| ("", arm)).chain(mirrors) {
             let service = arm.service.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
             let _ = writeln!(
                 text,
-                "  {} written {:?} share {} to {service} {:?}",
+                "  {kind}{} written {:?} share {} to {service} {:?}",
                 arm.mapping,
                 arm.written,
                 arm.share.parts(),
@@ -237,18 +247,89 @@ fn a_service_goes_to_its_address_unless_a_rollout_moves_it() {
     insta::assert_snapshot!(compile(vec![
         mapping("plain", json!({"prefix": "/plain", "service": "plain"})),
         mapping("moved", json!({"prefix": "/moved", "service": "moved:80"})),
+        mapping(
+            "managed",
+            json!({"prefix": "/managed", "service": "managed", "resolver": "kubernetes-service"})
+        ),
         mapping("headless", json!({"prefix": "/headless", "service": "headless:8080"})),
         mapping("external", json!({"prefix": "/external", "service": "external:81"})),
         service("plain", cluster_ip()),
         service("moved", cluster_ip()),
+        service("managed", cluster_ip()),
         service("headless", ServiceAddress::Headless),
         service("external", ServiceAddress::External("one.example.org".to_owned())),
         slice("plain", 1, &[(1, Ready, "p")]),
         slice("moved", 1, &[(2, Ready, "q")]),
+        slice("managed", 1, &[(4, Ready, "q")]),
         slice("headless", 1, &[(3, Ready, "r")]),
         pod("q", "old"),
         ObjectChange::Rollout(name("echo"), Some(managed)),
     ]));
+}
+
+#[test]
+fn a_shadow_gets_copies_of_the_requests_of_others() {
+    let shadow = |prefix: &str, more: Value| {
+        let mut spec = json!({"prefix": prefix, "service": "198.18.0.9", "shadow": true});
+        more.as_object().into_iter().flatten().for_each(|(field, value)| spec[field] = value.clone());
+        spec
+    };
+    insta::assert_snapshot!(compile(vec![
+        mapping("a", json!({"prefix": "/a/", "service": "198.18.0.1"})),
+        mapping("a-second", json!({"prefix": "/a/", "service": "198.18.0.2", "weight": 10})),
+        mapping("a-header", json!({"prefix": "/a/", "headers": {"x": "1"}, "service": "198.18.0.3"})),
+        mapping("shadow-a", shadow("/a/", json!({"weight": 25}))),
+        mapping("shadow-b", shadow("/a/", json!({}))),
+        mapping(
+            "shadow-canary",
+            json!({
+                "prefix": "/a/v1", "service": "pods", "resolver": "endpoint", "shadow": true, "method": "GET", "weight": 0
+            })
+        ),
+        mapping("shadow-alone", shadow("/b/", json!({}))),
+        mapping("shadow-wide", shadow("/", json!({}))),
+        mapping("shadow-tls", shadow("/a/", json!({"service": "https://echo", "method": "PUT"}))),
+        mapping("shadow-nowhere", shadow("/a/", json!({"service": "nowhere", "method": "PUT"}))),
+        service("pods", cluster_ip()),
+        slice("pods", 1, &[(4, Ready, "q")]),
+        pod("q", "new"),
+    ]));
+}
+
+#[test]
+fn a_header_route_of_a_rollout_is_asked_first_and_goes_to_the_canary_whole() {
+    insta::assert_snapshot!(compile(vec![
+        mapping("echo", json!({"prefix": "/echo", "service": "stable", "resolver": "endpoint"})),
+        mapping(
+            "echo-canary",
+            json!({"prefix": "/echo", "service": "canary", "resolver": "endpoint", "weight": 0})
+        ),
+        mapping(
+            "beta-canary",
+            json!({
+                "prefix": "/echo", "service": "canary", "resolver": "endpoint", "headers": {"x-beta": "1"},
+                "regex_headers": {"x-user": "a.*"}
+            })
+        ),
+        service("stable", cluster_ip()),
+        service("canary", cluster_ip()),
+        slice("stable", 1, &[(1, Ready, "p")]),
+        slice("canary", 1, &[(2, Ready, "q")]),
+        pod("p", "old"),
+        pod("q", "new"),
+    ]));
+    let mut compiler = Compiler::new(Settings { ambassador_id: "default".to_owned(), listener_port: 8080 });
+    for (name, headers) in
+        [("base", json!({})), ("one", json!({"x": "1"})), ("two", json!({"x": "1", "y": "1"}))]
+    {
+        let spec = json!({"prefix": "/echo", "service": "198.18.0.1", "headers": headers});
+        compiler.apply(mapping(name, spec));
+    }
+    compiler.compile();
+    let mut routes: Vec<_> = compiler.compiled().config.routes.values().collect();
+    routes.sort_by(|a, b| a.rank.cmp(&b.rank));
+    let headers: Vec<usize> = routes.iter().map(|route| route.headers.len()).collect();
+    assert_eq!(headers, [2, 1, 0], "who asks for more headers is asked first");
 }
 
 #[test]

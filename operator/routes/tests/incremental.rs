@@ -50,6 +50,9 @@ fn spec() -> impl Strategy<Value = Value> {
         json!({"headers": {"x-a": true}, "method": "GET"}),
         json!({"case_sensitive": false, "rewrite": ""}),
         json!({"ambassador_id": "other"}),
+        json!({"shadow": true}),
+        json!({"shadow": true, "method": "GET", "weight": 20}),
+        json!({"shadow": true, "prefix": "/echo/v1", "headers": {"x-a": true}}),
         json!({"connect_timeout_ms": 7, "weight": "x"}),
     ]);
     let more = prop_oneof![3 => Just(json!({})), 1 => more];
@@ -88,6 +91,7 @@ fn service() -> impl Strategy<Value = Service> {
         selector: BTreeMap::from([("hash".to_owned(), hash.to_string())]),
         address,
         family: Family::V4,
+        managed: hash == 1,
     })
 }
 

@@ -344,7 +344,10 @@ impl State {
 /// The clusters that a route sends to.
 fn arm_clusters(config: &Config, route: &RouteId) -> Vec<ClusterId> {
     match config.routes.get(route).map(|route| &route.action) {
-        Some(Action::Split(split)) => split.arms.iter().map(|arm| arm.cluster.clone()).collect(),
+        Some(Action::Split(split)) => {
+            let arms = split.arms.iter().map(|arm| &arm.cluster);
+            arms.chain(split.mirrors.iter().map(|mirror| &mirror.cluster)).cloned().collect()
+        }
         Some(Action::Refuse(_)) | None => Vec::new(),
     }
 }

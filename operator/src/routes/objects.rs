@@ -7,10 +7,12 @@ use std::{
 };
 
 use chrono::DateTime;
-use crds::contract::{DRAIN_UNTIL_ANNOTATION, DRAINING_LABEL, POD_TEMPLATE_HASH_LABEL};
+use crds::contract::{
+    DRAIN_UNTIL_ANNOTATION, DRAINING_LABEL, MANAGED_BY_ANNOTATION, POD_TEMPLATE_HASH_LABEL,
+};
 use k8s_openapi::{
     api::{
-        core::v1::Service,
+        core::v1::{Service, ServiceSpec},
         discovery::v1::{Endpoint, EndpointSlice},
     },
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
@@ -74,11 +76,19 @@ pub(super) fn service(service: &Service) -> object::Service {
         ports: ports.collect(),
         selector: spec.selector.clone().unwrap_or_default(),
         address,
+        managed: is_managed(&service.metadata, spec),
         family: match spec.ip_families.iter().flatten().next().map(String::as_str) {
             Some("IPv6") => Family::V6,
             Some(_) | None => Family::V4,
         },
     }
+}
+
+/// Whether a Rollout moves it between revisions, also one that is not known here.
+fn is_managed(metadata: &ObjectMeta, spec: &ServiceSpec) -> bool {
+    let has =
+        |map: &Option<BTreeMap<String, String>>, key| map.as_ref().is_some_and(|it| it.contains_key(key));
+    has(&metadata.annotations, MANAGED_BY_ANNOTATION) || has(&spec.selector, POD_TEMPLATE_HASH_LABEL)
 }
 
 /// The Service that a slice belongs to.

@@ -224,7 +224,7 @@ mod tests {
             share: 10_000,
             endpoints: vec![wire::VersionEndpoints { hash: "abc".to_owned(), ready: 2 }],
         };
-        let served = wire::Served { arms: vec![arm], versions: vec![] };
+        let served = wire::Served { arms: vec![arm], ..wire::Served::default() };
         wire::SplitState {
             id: id.to_owned(),
             views: vec![wire::View { served: Some(served), proxies: vec!["p".to_owned()] }],

@@ -6,8 +6,8 @@ use proptest::{collection::vec, option, prelude::*};
 
 use crate::model::{
     Action, Address, Arm, ArmId, Case, Change, Cluster, ClusterId, Config, Draining, Endpoint, HostMatch,
-    Key, Listener, ListenerId, NamedMatch, PathMatch, Rank, Refusal, Rewrite, Route, RouteId, Share, Split,
-    SplitId, TextMatch, UnixMillis, Version,
+    Key, Listener, ListenerId, Mirror, MirrorId, NamedMatch, PathMatch, Rank, Refusal, Rewrite, Route,
+    RouteId, Share, Split, SplitId, TextMatch, UnixMillis, Version,
 };
 
 pub(crate) fn config() -> impl Strategy<Value = Config> {
@@ -103,9 +103,31 @@ fn named() -> impl Strategy<Value = NamedMatch> {
 
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        (name(), vec(arm(), 0..4)).prop_map(|(id, arms)| Action::Split(Split { id: SplitId::new(id), arms })),
+        (name(), vec(arm(), 0..4), vec(mirror(), 0..3))
+            .prop_map(|(id, arms, mirrors)| Action::Split(Split { id: SplitId::new(id), arms, mirrors })),
         (any::<u16>(), name()).prop_map(|(status, reason)| Action::Refuse(Refusal { status, reason })),
     ]
+}
+
+fn mirror() -> impl Strategy<Value = Mirror> {
+    // Without a path its case has no meaning, and none on the wire.
+    let path = prop_oneof![
+        Just((None, Case::Counts)),
+        (path(), case()).prop_map(|(path, case)| (Some(path), case)),
+    ];
+    let conditions = (path, option::of(text()), vec(named(), 0..3), vec(named(), 0..3));
+    (name(), 0..=10_000_u32, name(), conditions).prop_map(
+        |(id, share, cluster, ((path, case), method, headers, query))| Mirror {
+            id: MirrorId::new(id),
+            share: Share::of_10000(share).unwrap(),
+            cluster: ClusterId::new(cluster),
+            path,
+            case,
+            method,
+            headers,
+            query,
+        },
+    )
 }
 
 fn arm() -> impl Strategy<Value = Arm> {

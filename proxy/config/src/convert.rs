@@ -88,7 +88,7 @@ mod tests {
             rewrite: Some(wire::config::Rewrite { rewrite }),
             ..Default::default()
         };
-        let split = wire::config::Split { id: "s".into(), arms: vec![arm] };
+        let split = wire::config::Split { id: "s".into(), arms: vec![arm], mirrors: Vec::new() };
         let route = wire::config::Route {
             id: "r".into(),
             host: Some(wire::config::HostMatch { r#match: Some(wire::config::host_match::Match::Any(true)) }),

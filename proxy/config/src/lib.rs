@@ -22,8 +22,11 @@ pub mod features {
     /// none any more.
     pub const POD_LOADS: &str = "pod_loads";
 
+    /// It sends copies of requests to mirrors.
+    pub const MIRRORS: &str = "mirrors";
+
     /// All that this version of the project knows.
-    pub const ALL: &[&str] = &[POD_LOADS];
+    pub const ALL: &[&str] = &[POD_LOADS, MIRRORS];
 }
 
 /// The audience of the token that a proxy presents to the config server.

@@ -83,6 +83,8 @@ id!(/// Names a [`Split`]: the key of its route. Counters and draws live as long
     SplitId);
 id!(/// Names an [`Arm`] within its split: the object that gives it.
     ArmId);
+id!(/// Names a [`Mirror`] within its split: the object that asks for it.
+    MirrorId);
 
 /// A port that the proxy accepts HTTP on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,6 +196,29 @@ pub struct Split {
     pub id: SplitId,
     /// In order of their ids; at least one; the shares sum to [`Share::WHOLE`].
     pub arms: Vec<Arm>,
+    /// Who gets copies of its requests, in order of their ids.
+    pub mirrors: Vec<Mirror>,
+}
+
+/// A receiver of copies. What it answers is thrown away, and it is in no arm's counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// Its name within the split.
+    pub id: MirrorId,
+    /// Which part of the requests for which the conditions hold.
+    pub share: Share,
+    /// Where the copies go.
+    pub cluster: ClusterId,
+    /// Conditions beyond those of the route: its path, `None` for any,
+    pub path: Option<PathMatch>,
+    /// whether letter case counts in that,
+    pub case: Case,
+    /// its method,
+    pub method: Option<TextMatch>,
+    /// headers that must all match, by lower-case name,
+    pub headers: Vec<NamedMatch>,
+    /// and query parameters that must.
+    pub query: Vec<NamedMatch>,
 }
 
 /// One receiver of a split.

@@ -53,6 +53,17 @@ pub enum Fault {
         /// What it names.
         cluster: ClusterId,
     },
+    /// The same for a mirror.
+    #[error("mirror {mirror} names cluster {cluster}, which does not exist")]
+    NoMirrorCluster {
+        /// The mirror.
+        mirror: String,
+        /// What it names.
+        cluster: ClusterId,
+    },
+    /// Draws and counters of mirrors are kept by their id.
+    #[error("the mirrors of split {0} are not in order of their ids, each once")]
+    MirrorOrder(String),
     /// Two routes with one split id would share draws and counters.
     #[error("split {0} belongs to another route as well")]
     SplitTaken(String),
@@ -142,6 +153,11 @@ pub fn validate_references(config: &Config) -> Vec<Problem> {
         }
         for arm in split.arms.iter().filter(|arm| !config.clusters.contains_key(&arm.cluster)) {
             let fault = Fault::NoCluster { arm: arm.id.to_string(), cluster: arm.cluster.clone() };
+            problems.push(Problem { key: Key::Route(id.clone()), fault });
+        }
+        for mirror in split.mirrors.iter().filter(|mirror| !config.clusters.contains_key(&mirror.cluster)) {
+            let (mirror, cluster) = (mirror.id.to_string(), mirror.cluster.clone());
+            let fault = Fault::NoMirrorCluster { mirror, cluster };
             problems.push(Problem { key: Key::Route(id.clone()), fault });
         }
     }

@@ -2,10 +2,10 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
 };
 
-use proxy_config::model::{Address, Version};
+use proxy_config::model::{Address, Draining, UnixMillis, Version};
 
 use crate::padded::Padded;
 
@@ -26,7 +26,11 @@ pub struct Endpoint {
     pub pod: Arc<str>,
     in_flight: Padded<AtomicU32>,
     routable: AtomicBool,
+    /// In milliseconds since 1970; [`NEVER`] if there is no such time.
+    ends: AtomicI64,
 }
+
+const NEVER: i64 = i64::MAX;
 
 /// What a request leaves behind when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +45,8 @@ impl Endpoint {
     /// An endpoint that no snapshot routes to yet.
     #[must_use]
     pub fn new(id: EndpointId, address: Address, version: Version, pod: Arc<str>) -> Self {
-        Self { id, address, version, pod, in_flight: Padded::default(), routable: AtomicBool::new(false) }
+        let (in_flight, routable, ends) = (Padded::default(), AtomicBool::new(false), AtomicI64::new(NEVER));
+        Self { id, address, version, pod, in_flight, routable, ends }
     }
 
     /// Counts a request that will be sent to it. Each is ended by one [`leave`](Self::leave).
@@ -65,6 +70,18 @@ impl Endpoint {
     #[must_use]
     pub fn is_routable(&self) -> bool {
         self.routable.load(Ordering::Acquire)
+    }
+
+    /// Whether it drains and the time for that is over: what it still has is to be ended. `now` is asked for only if
+    /// there is such a time.
+    pub fn is_overdue(&self, now: impl FnOnce() -> UnixMillis) -> bool {
+        let ends = self.ends.load(Ordering::Relaxed);
+        ends != NEVER && ends <= now().0
+    }
+
+    pub(crate) fn set_draining(&self, draining: Option<Draining>) {
+        let ends = draining.and_then(|it| it.until).map_or(NEVER, |until| until.0);
+        self.ends.store(ends, Ordering::Relaxed);
     }
 
     pub(crate) fn set_routable(&self, routable: bool) {

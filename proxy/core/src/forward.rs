@@ -53,6 +53,16 @@ pub fn is_host(text: &[u8]) -> bool {
     text.iter().all(|it| it.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=[]:".contains(it))
 }
 
+/// The host of a copy of a request, as Envoy writes it: `-shadow` after the name, before the port.
+#[must_use]
+pub fn shadow_host(host: &HeaderValue) -> Option<HeaderValue> {
+    let host = host.to_str().ok()?;
+    // The colons of a bracketed IPv6 address are none.
+    let colon = host.rfind(':').filter(|colon| !host[*colon..].contains(']'));
+    let (name, port) = host.split_at(colon.unwrap_or(host.len()));
+    HeaderValue::from_str(&format!("{name}-shadow{port}")).ok()
+}
+
 /// The protocol that the sender offers to switch to, for example `websocket`.
 ///
 /// An offer of HTTP itself or of TLS is as if it was not made, which RFC 9110 §7.8 allows: in such a tunnel requests
@@ -154,6 +164,18 @@ mod tests {
             headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         lines.sort();
         lines
+    }
+
+    #[test]
+    fn a_copy_is_for_the_shadow_of_its_host() {
+        for (host, shadow) in [
+            ("example.org", "example.org-shadow"),
+            ("example.org:8080", "example.org-shadow:8080"),
+            ("[2001:db8::1]", "[2001:db8::1]-shadow"),
+            ("[2001:db8::1]:80", "[2001:db8::1]-shadow:80"),
+        ] {
+            assert_eq!(shadow_host(&HeaderValue::from_static(host)).unwrap(), shadow);
+        }
     }
 
     fn prepared(given: &[&str]) -> Vec<String> {

@@ -17,3 +17,4 @@ pub mod retry;
 pub mod router;
 pub mod snapshot;
 pub mod split;
+pub mod websocket;

@@ -12,7 +12,11 @@ mod trie;
 
 use http::{HeaderMap, Method};
 
-pub(crate) use self::{hosts::Hosts, matcher::Matcher, paths::Paths};
+pub(crate) use self::{
+    hosts::Hosts,
+    matcher::{Condition, Matcher},
+    paths::Paths,
+};
 
 /// Where a rule is in its snapshot. A rule keeps its slot for as long as it exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,7 @@
 //! One configuration, ready to route by.
 
 mod builder;
+mod mirror;
 mod registry;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -10,6 +11,7 @@ use proxy_config::model::{self, ArmId, ClusterId, Rewrite};
 
 pub use self::{
     builder::Builder,
+    mirror::{Copied, Mirror, MirrorCounters},
     registry::{PodLoad, Refused, VersionLoad},
 };
 use crate::{
@@ -51,6 +53,8 @@ pub enum Action {
 pub struct Split {
     draw: Draw,
     arms: Box<[Arm]>,
+    /// Who gets copies of its requests.
+    pub mirrors: Box<[Mirror]>,
 }
 
 /// One receiver of a split.

@@ -221,7 +221,7 @@ pub(super) fn request(parts: Parts, incoming: Incoming, progress: &Rc<Progress>)
 }
 
 /// HTTP/1.0 clients may leave the host out; the upstream wants one.
-fn set_host(request: &mut Request<Upload>, address: &Address) {
+pub(super) fn set_host(request: &mut Request<Upload>, address: &Address) {
     let host = match address {
         Address::Socket(address) => address.to_string(),
         Address::Name { host, port } => format!("{host}:{port}"),
@@ -231,7 +231,7 @@ fn set_host(request: &mut Request<Upload>, address: &Address) {
     }
 }
 
-async fn connect(worker: &Rc<Worker>, cluster: &Cluster, address: &Address) -> io::Result<Sender> {
+pub(super) async fn connect(worker: &Rc<Worker>, cluster: &Cluster, address: &Address) -> io::Result<Sender> {
     let stream = within(cluster.connect_timeout, dial(address)).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;

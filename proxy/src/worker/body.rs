@@ -14,6 +14,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::{
+    copy::{self, Follower, Tee},
     downstream::UnderWay,
     pool::{InFlight, Sender},
 };
@@ -27,16 +28,25 @@ pub(super) struct Progress {
     pub(super) client_failed: Cell<bool>,
     /// When something last moved. Kept only if the arm has an idle timeout.
     pub(super) last: Cell<Instant>,
-    /// Until both directions are over, the client's connection carries this request.
-    pub(super) _under_way: UnderWay,
+    /// Until both directions are over, the client's connection carries this request. A copy has no client.
+    pub(super) _under_way: Option<UnderWay>,
 }
 
 /// A request body from the client to the upstream.
 #[derive(Debug)]
 pub(super) struct Upload {
-    /// `None` for a request that is sent again, which has none.
-    incoming: Option<Incoming>,
+    source: Source,
     progress: Rc<Progress>,
+    /// Where else it goes.
+    tees: Vec<Tee>,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// A request that is sent again, or a copy of one, that has no body.
+    Nothing,
+    Client(Incoming),
+    Copy(Follower),
 }
 
 /// A response body from the upstream to the client, or our own.
@@ -70,15 +80,41 @@ pub(super) enum BodyError {
     Read(#[source] hyper::Error),
     #[error("nothing moved for too long")]
     Idle,
+    #[error("failed to copy the whole body")]
+    Copy,
 }
 
 // === impl Upload ===
 
 impl Upload {
     pub(super) fn new(incoming: Option<Incoming>, progress: &Rc<Progress>) -> Self {
-        let upload = Self { incoming, progress: Rc::clone(progress) };
+        Self::from(incoming.map_or(Source::Nothing, Source::Client), progress)
+    }
+
+    /// A copy of a body of which nothing has been read. It is fed as this one is read.
+    pub(super) fn copy(&mut self, progress: &Rc<Progress>) -> Self {
+        if self.is_end_stream() {
+            return Self::from(Source::Nothing, progress);
+        }
+        let (tee, copy) = copy::pipe(self.size_hint());
+        self.tees.push(tee);
+        Self::from(Source::Copy(copy), progress)
+    }
+
+    /// What is known of its exchange.
+    pub(super) fn progress(&self) -> Rc<Progress> {
+        Rc::clone(&self.progress)
+    }
+
+    fn from(source: Source, progress: &Rc<Progress>) -> Self {
+        let upload = Self { source, progress: Rc::clone(progress), tees: Vec::new() };
         progress.uploaded.set(upload.is_end_stream());
         upload
+    }
+
+    fn uploaded(&self) {
+        self.progress.uploaded.set(true);
+        self.tees.iter().for_each(Tee::finish);
     }
 }
 
@@ -90,31 +126,44 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(incoming).poll_frame(context));
+        let frame = match &mut self.source {
+            Source::Nothing => None,
+            Source::Client(incoming) => {
+                ready!(Pin::new(incoming).poll_frame(context)).map(|it| it.map_err(BodyError::Read))
+            }
+            Source::Copy(copy) => ready!(copy.poll_frame(context)),
+        };
         self.progress.last.set(Instant::now());
-        match frame {
-            None => {
-                self.progress.uploaded.set(true);
-                Poll::Ready(None)
-            }
+        match &frame {
+            None => self.uploaded(),
             Some(Ok(frame)) => {
-                self.progress.uploaded.set(self.is_end_stream());
-                Poll::Ready(Some(Ok(frame)))
+                self.tees.iter().for_each(|tee| tee.push(frame));
+                if self.is_end_stream() {
+                    self.uploaded();
+                }
             }
-            Some(Err(error)) => {
+            Some(Err(_)) => {
                 self.progress.client_failed.set(true);
-                Poll::Ready(Some(Err(BodyError::Read(error))))
+                self.tees.clear();
             }
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        match &self.source {
+            Source::Nothing => true,
+            Source::Client(incoming) => incoming.is_end_stream(),
+            Source::Copy(copy) => copy.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        match &self.source {
+            Source::Nothing => SizeHint::with_exact(0),
+            Source::Client(incoming) => incoming.size_hint(),
+            Source::Copy(copy) => copy.size_hint(),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use proxy_core::{
     counters::FirstTry,
     forward, path,
     router::RequestHead,
-    snapshot::{Action, Arm, Refusal, Rule},
+    snapshot::{Action, Arm, Mirror, Refusal, Rule},
 };
 use tokio::time::Instant;
 
@@ -23,10 +23,11 @@ use super::{
     attempt::{self, Answered, Tries, Unanswered},
     body::{Download, Progress},
     downstream::{Turn, UnderWay},
+    mirror,
     pin::Pin,
-    tunnel,
+    tunnel::{self, Ends, Protocol},
 };
-use crate::shared::Phase;
+use crate::{clock, shared::Phase};
 
 /// Answers a request: from an endpoint of the arm that it is drawn for, or by ourselves with the reason.
 pub(super) async fn answer(
@@ -38,9 +39,12 @@ pub(super) async fn answer(
     let under_way = turn.begin();
     let pin = worker.pin();
     let mut response = match place(&pin, &request) {
-        Ok(Placed { rule, path }) => match &rule.action {
+        Ok(Placed { rule, path, mirrors }) => match &rule.action {
             Action::Split(split) => match split.draw() {
-                Some(arm) => forward_to(worker, Target { rule, arm, path }, client, request, under_way).await,
+                Some(arm) => {
+                    let target = Target { rule, arm, path, mirrors };
+                    forward_to(worker, target, client, request, under_way).await
+                }
                 None => refuse(worker, Reason::NoEndpoints),
             },
             Action::Refuse(refusal) => refuse_as_configured(refusal),
@@ -57,6 +61,8 @@ pub(super) async fn answer(
 struct Placed<'a> {
     rule: &'a Rule,
     path: Option<String>,
+    /// Who gets a copy.
+    mirrors: Vec<&'a Mirror>,
 }
 
 /// Where a request goes.
@@ -64,6 +70,7 @@ struct Target<'a> {
     rule: &'a Rule,
     arm: &'a Arm,
     path: Option<String>,
+    mirrors: Vec<&'a Mirror>,
 }
 
 fn place<'a>(pin: &'a Pin, request: &Request<Incoming>) -> Result<Placed<'a>, Reason> {
@@ -91,11 +98,16 @@ fn place<'a>(pin: &'a Pin, request: &Request<Incoming>) -> Result<Placed<'a>, Re
         headers: request.headers(),
     };
     let rule = pin.snapshot.find(&head).ok_or(Reason::NoRoute)?;
+    let mirrors = match &rule.action {
+        // Without mirrors this allocates nothing.
+        Action::Split(split) => split.mirrors.iter().filter(|mirror| mirror.takes(&head)).collect(),
+        Action::Refuse(_) => Vec::new(),
+    };
     let path = match path {
         Cow::Borrowed(_) => None,
         Cow::Owned(path) => Some(path),
     };
-    Ok(Placed { rule, path })
+    Ok(Placed { rule, path, mirrors })
 }
 
 async fn forward_to(
@@ -118,9 +130,13 @@ async fn forward_to(
         uploaded: Cell::new(false),
         client_failed: Cell::new(false),
         last: Cell::new(start),
-        _under_way: under_way,
+        _under_way: Some(under_way),
     });
-    let request = attempt::request(parts, incoming, &progress);
+    let mut request = attempt::request(parts, incoming, &progress);
+    // What an upgrade leads to cannot be copied, and its head alone would mean another request.
+    if offered.is_none() {
+        mirror::start(worker, &target.mirrors, &mut request, arm.timeout);
+    }
     let mut tries = Tries::new(worker, arm);
     let deadline = arm.timeout.map(|it| start + it);
     let outcome = tokio::select! {
@@ -215,6 +231,9 @@ fn pass_on(answered: Answered, progress: Rc<Progress>, idle: Option<Duration>) -
     let Answered { response, in_flight, connection } = answered;
     let (mut parts, incoming) = response.into_parts();
     forward::prepare_response(&mut parts.headers);
+    if in_flight.endpoint.is_overdue(clock::now) {
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     parts.version = Version::HTTP_11;
     Response::from_parts(parts, Download::upstream(incoming, progress, in_flight, connection, idle))
 }
@@ -228,11 +247,16 @@ fn switch_protocols(
 ) -> Response<Download> {
     let Answered { mut response, in_flight, connection: _ } = answered;
     let upstream_side = hyper::upgrade::on(&mut response);
-    worker.tasks.spawn_local(tunnel::run(client_side, upstream_side, in_flight, progress, idle));
+    let offered = response.headers().get(UPGRADE).cloned();
+    let protocol = match &offered {
+        Some(protocol) if protocol.as_bytes().eq_ignore_ascii_case(b"websocket") => Protocol::WebSocket,
+        Some(_) | None => Protocol::Other,
+    };
+    let ends = Ends { protocol, client: client_side, upstream: upstream_side };
+    worker.tasks.spawn_local(tunnel::run(Rc::clone(worker), ends, in_flight, progress, idle));
     let (mut parts, _) = response.into_parts();
-    let protocol = parts.headers.get(UPGRADE).cloned();
     forward::remove_hop_by_hop(&mut parts.headers);
-    offer_upgrade(&mut parts.headers, protocol.as_ref());
+    offer_upgrade(&mut parts.headers, offered.as_ref());
     Response::from_parts(parts, Download::Text(None))
 }
 

@@ -8,9 +8,11 @@
 )]
 
 mod config_stream;
+mod deadlines;
 mod drain;
 mod failures;
 mod forwarding;
+mod mirrors;
 mod rarities;
 mod splitting;
 mod support;

@@ -197,10 +197,8 @@ impl<'a> Fold<'a> {
     /// where an arm without other pods, and without a share, goes on holding it.
     #[must_use]
     pub fn pod_load(&self, pod: &str, hash: &str) -> Option<Load> {
-        match self.load(hash)? {
-            Load::NONE => Some(Load::NONE),
-            Load { .. } => self.facts.draining.get(pod).copied(),
-        }
+        let whole = self.load(hash)?;
+        if whole == Load::NONE { Some(whole) } else { self.facts.draining.get(pod).copied() }
     }
 
     /// Why a listed Mapping is not served as written, if one is not.

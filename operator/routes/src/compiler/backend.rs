@@ -172,7 +172,7 @@ impl BackendKey {
             return self.broken(id, name, "no_port", text);
         };
         match &service.address {
-            ServiceAddress::ClusterIp(address) if !pods && !stores.is_managed(name) => {
+            ServiceAddress::ClusterIp(address) if !(pods || service.managed || stores.is_managed(name)) => {
                 // With another selector it is another pool, so that connections to the old pods are not reused.
                 let selector: Vec<String> =
                     service.selector.iter().map(|(k, v)| format!("{k}={v}")).collect();

@@ -9,6 +9,7 @@ use proxy_config::model::{Action, Arm, ArmId, PathMatch, Refusal, Route, RouteId
 
 use super::{
     backend::{Backend, BackendKey, Problem},
+    mirror::{self, Shadow},
     stores::{StoredMapping, Stores},
     verdict,
 };
@@ -22,6 +23,8 @@ use crate::{
 
 /// The id of the arm that gets what nobody may take. No Mapping's: those have a slash.
 const NOBODY: &str = "nobody";
+
+pub(super) const TLS_NOT_SERVED: &str = "TLS to the upstream is not served yet: use `http://`, without `tls`";
 
 /// One member of a group that has passed.
 pub(super) struct Member<'a> {
@@ -57,13 +60,7 @@ pub(super) fn admit<'a>(
         .sort_by_cached_key(|(name, stored, _)| (stored.owned, format!("{}.{}", name.name, name.namespace)));
     let (mut admitted, mut rejected) = (Vec::<Member<'_>>::new(), Vec::new());
     for (name, stored, mapping) in sorted {
-        let resolver = stores.resolver(mapping.resolver.as_deref());
-        let pods = match (resolver, mapping.resolver.as_deref()) {
-            (Some(ResolverKind::Service), _) => Ok(false),
-            (Some(ResolverKind::Endpoint), _) => Ok(true),
-            (Some(ResolverKind::Consul), _) => Err("a Consul resolver is not served yet".to_owned()),
-            (None, name) => Err(format!("resolver `{}` does not exist", name.unwrap_or_default())),
-        };
+        let pods = asks_for_pods(stores, mapping);
         let agrees = match admitted.first() {
             Some(first) if first.mapping.path != mapping.path => Err(format!(
                 "it is a `{}` and Mapping `{}` with the same match is a `{}`",
@@ -87,11 +84,22 @@ pub(super) fn admit<'a>(
     (admitted, rejected)
 }
 
+/// Whether the Mapping's resolver asks for pods, or why it asks for nothing that is there.
+pub(super) fn asks_for_pods(stores: &Stores, mapping: &Mapping) -> Result<bool, String> {
+    match (stores.resolver(mapping.resolver.as_deref()), mapping.resolver.as_deref()) {
+        (Some(ResolverKind::Service), _) => Ok(false),
+        (Some(ResolverKind::Endpoint), _) => Ok(true),
+        (Some(ResolverKind::Consul), _) => Err("a Consul resolver is not served yet".to_owned()),
+        (None, name) => Err(format!("resolver `{}` does not exist", name.unwrap_or_default())),
+    }
+}
+
 /// The route of the group, with `backends` compiled for every member and for [`BackendKey::nobody`].
 pub(super) fn compile(
     key: &MatchKey,
     members: &[Member<'_>],
     rejected: &[Rejected<'_>],
+    shadows: &[Shadow<'_>],
     backends: &BTreeMap<BackendKey, Backend>,
 ) -> Output {
     let mut output = Output { route: None, splits: BTreeMap::new(), statuses: BTreeMap::new() };
@@ -112,7 +120,11 @@ pub(super) fn compile(
         Some(problem) if problems.iter().all(Option::is_some) => {
             Action::Refuse(Refusal { status: 503, reason: problem.code.to_owned() })
         }
-        _ => Action::Split(Split { id: split.clone(), arms: arms(members, &shares, backends) }),
+        _ => Action::Split(Split {
+            id: split.clone(),
+            arms: arms(members, &shares, backends),
+            mirrors: mirror::mirrors(shadows, backends),
+        }),
     };
     output.route = Some(Route {
         id: RouteId::new(id),
@@ -131,7 +143,7 @@ pub(super) fn compile(
         sentences.insert(verdict::unclaimed(shares.unclaimed));
     }
     let problem = (!sentences.is_empty()).then(|| sentences.into_iter().collect::<Vec<_>>().join("; "));
-    output.splits.insert(split, SplitReport { served: served(members, &shares, backends), problem });
+    output.splits.insert(split, SplitReport { served: served(members, &shares, shadows, backends), problem });
     for (member, problem) in members.iter().zip(&problems) {
         let remark = backends[&member.backend].remark.as_deref();
         let status = verdict::of_member(member, problem.as_ref(), remark, &shares, case, members);
@@ -149,7 +161,7 @@ pub(super) fn rejected_report(name: &ObjectName, stored: &StoredMapping, reason:
         share: Share::ZERO,
         endpoints: BTreeMap::new(),
     };
-    let served = Served { arms: vec![arm], versions: vec![version(name, stored)] };
+    let served = Served { arms: vec![arm], mirrors: Vec::new(), versions: vec![version(name, stored)] };
     SplitReport { served, problem: Some(reason.to_owned()) }
 }
 
@@ -196,32 +208,46 @@ fn arms(members: &[Member<'_>], shares: &Shares, backends: &BTreeMap<BackendKey,
     arms
 }
 
-fn served(members: &[Member<'_>], shares: &Shares, backends: &BTreeMap<BackendKey, Backend>) -> Served {
+fn served(
+    members: &[Member<'_>],
+    shares: &Shares,
+    shadows: &[Shadow<'_>],
+    backends: &BTreeMap<BackendKey, Backend>,
+) -> Served {
     let mut arms = Vec::with_capacity(members.len());
     let mut versions = BTreeSet::new();
     for (member, share) in members.iter().zip(&shares.shares) {
         let backend = &backends[&member.backend];
         versions.insert(version(member.name, member.stored));
         versions.extend(backend.versions.iter().cloned());
-        arms.push(ServedArm {
-            mapping: member.name.clone(),
-            service: backend.service.clone(),
-            written: match member.mapping.weight {
-                Written::Nothing => None,
-                Written::Parts(parts) => Some(u8::try_from((parts + 50) / 100).unwrap_or(100)),
-            },
-            share: *share,
-            endpoints: backend.ready.clone(),
-        });
+        arms.push(served_arm(member.name, member.mapping, *share, backend));
+    }
+    for shadow in shadows.iter().filter(|shadow| shadow.arrives(backends)) {
+        versions.insert(version(shadow.name, shadow.stored));
+        versions.extend(backends[&shadow.backend].versions.iter().cloned());
     }
     arms.sort_by(|a, b| a.mapping.cmp(&b.mapping));
-    Served { arms, versions: versions.into_iter().collect() }
+    let mirrors = mirror::served(shadows, backends);
+    Served { arms, mirrors, versions: versions.into_iter().collect() }
+}
+
+/// What is said of a Mapping with this share.
+pub(super) fn served_arm(name: &ObjectName, mapping: &Mapping, share: Share, backend: &Backend) -> ServedArm {
+    ServedArm {
+        mapping: name.clone(),
+        service: backend.service.clone(),
+        written: match mapping.weight {
+            Written::Nothing => None,
+            Written::Parts(parts) => Some(u8::try_from((parts + 50) / 100).unwrap_or(100)),
+        },
+        share,
+        endpoints: backend.ready.clone(),
+    }
 }
 
 fn problem(member: &Member<'_>, backends: &BTreeMap<BackendKey, Backend>) -> Option<Problem> {
     if member.mapping.service.tls {
-        let text = "TLS to the upstream is not served yet: use `http://`, without `tls`".to_owned();
-        return Some(Problem { code: "upstream_tls_not_served", text });
+        return Some(Problem { code: "upstream_tls_not_served", text: TLS_NOT_SERVED.to_owned() });
     }
     backends[&member.backend].problem.clone()
 }

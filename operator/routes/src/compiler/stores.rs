@@ -8,7 +8,7 @@ use std::{
 use proxy_config::model::{Draining, Version};
 
 use crate::{
-    mapping::Parsed,
+    mapping::{Mapping, Parsed},
     object::{EndpointSlice, ObjectName, Pod, ResolverKind, RolloutServices, Service},
 };
 
@@ -50,6 +50,15 @@ impl Stores {
             Some(name) => {
                 (self.resolvers.iter()).find(|(resolver, _)| *resolver.name == *name).map(|(_, kind)| *kind)
             }
+        }
+    }
+
+    /// A Mapping that can be served.
+    pub(super) fn valid(&self, name: &ObjectName) -> Option<(&StoredMapping, &Mapping)> {
+        let stored = self.mappings.get(name)?;
+        match &stored.parsed {
+            Parsed::Valid(mapping) => Some((stored, &**mapping)),
+            Parsed::Foreign | Parsed::Invalid(_) => None,
         }
     }
 

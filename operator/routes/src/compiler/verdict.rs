@@ -16,6 +16,11 @@ pub(super) fn inactive(reason: String) -> Status {
     Status { state: State::Inactive, reason }
 }
 
+/// The verdict on a Mapping that has one, with what the user should know.
+pub(super) fn running(reason: String) -> Status {
+    Status { state: State::Running, reason }
+}
+
 /// The verdict on a Mapping in the route of `members`.
 pub(super) fn of_member(
     member: &Member<'_>,

@@ -99,10 +99,8 @@ fn is_ours(fields: &Fields<'_>, ambassador_id: &str) -> Result<bool, String> {
 }
 
 fn read(fields: &Fields<'_>, namespace: &str) -> Result<Mapping, String> {
-    for field in ["shadow", "host_redirect"] {
-        if fields.flag(field)? == Some(true) {
-            return Err(format!("`{field}` is not served yet"));
-        }
+    if fields.flag("host_redirect")? == Some(true) {
+        return Err("`host_redirect` is not served yet".to_owned());
     }
     let mut remarks = Vec::new();
     let path = path_kind(fields)?;
@@ -135,6 +133,7 @@ fn read(fields: &Fields<'_>, namespace: &str) -> Result<Mapping, String> {
         path,
         case,
         weight: weight(fields, &mut remarks)?,
+        shadow: fields.flag("shadow")?.unwrap_or(false),
         service,
         resolver: fields.text("resolver")?.filter(|name| !name.is_empty()),
         rewrite: rewrite(fields, path, &mut remarks)?,

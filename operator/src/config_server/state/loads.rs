@@ -123,7 +123,9 @@ impl Routability {
 /// The versions that a split sends new requests to.
 fn targets(report: Option<&SplitReport>) -> BTreeSet<Version> {
     let mut targets = BTreeSet::new();
-    for arm in report.into_iter().flat_map(|report| &report.served.arms) {
+    let served = report.into_iter().map(|report| &report.served);
+    // A copy is work for its pod as well.
+    for arm in served.flat_map(|served| served.arms.iter().chain(&served.mirrors)) {
         let Some(service) = arm.service.as_ref().filter(|_| arm.share > Share::ZERO) else { continue };
         for (hash, _) in arm.endpoints.iter().filter(|(_, ready)| **ready > 0) {
             targets.insert(Version { namespace: service.namespace.clone(), hash: hash.clone() });

@@ -397,6 +397,45 @@ fn a_chosen_pod_that_is_needed_or_that_somebody_may_serve_is_routable() {
 }
 
 #[test]
+fn a_version_that_only_gets_copies_is_routable_until_they_end() {
+    let mut world = World::new();
+    let mut peer = world.served("a");
+    let watcher = world.state.watch();
+    let mut known = Known::default();
+    let mut load = |world: &mut World| known.update(world.state.next_updates(watcher)).loads["new"];
+    world.report(&peer, peer.last.unwrap(), &[]);
+    assert_eq!(load(&mut world), (0, false, true), "its arm has no share");
+    let shadow = |world: &mut World, there: bool| {
+        let spec =
+            json!({"prefix": "/", "service": "canary", "resolver": "endpoint", "shadow": true, "weight": 5});
+        let resource_version = world.next_version();
+        let shadow = MappingObject { resource_version, owned_by_rollout: true, spec };
+        world.change(ObjectChange::Mapping(name("shadow"), there.then_some(shadow)));
+    };
+    shadow(&mut world, true);
+    assert!(world.send(&mut peer).is_some());
+    world.acknowledge(&peer);
+    world.report(&peer, peer.last.unwrap(), &[("new", 1)]);
+    assert_eq!(load(&mut world), (1, true, false));
+    let updates = {
+        let watch = world.state.watch();
+        world.state.next_updates(watch)
+    };
+    let mirrors: Vec<_> = updates
+        .iter()
+        .flat_map(|it| &it.splits)
+        .flat_map(|it| &it.compiled)
+        .flat_map(|it| &it.mirrors)
+        .collect();
+    assert_eq!((mirrors[0].mapping.as_str(), mirrors[0].share), ("shop/shadow", 500));
+    shadow(&mut world, false);
+    world.send(&mut peer);
+    world.acknowledge(&peer);
+    world.report(&peer, peer.last.unwrap(), &[]);
+    assert_eq!(load(&mut world), (0, false, true));
+}
+
+#[test]
 fn after_a_change_of_the_holder_nothing_is_settled_before_the_proxies_say_so() {
     let mut world = World::new();
     let endpoints = BTreeMap::from([("uid".to_owned(), name("proxy"))]);

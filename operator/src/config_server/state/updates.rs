@@ -139,6 +139,7 @@ fn served_message(served: &Served) -> wire::Served {
     };
     wire::Served {
         arms: served.arms.iter().map(arm_message).collect(),
+        mirrors: served.mirrors.iter().map(arm_message).collect(),
         versions: served.versions.iter().map(version).collect(),
     }
 }

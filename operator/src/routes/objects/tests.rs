@@ -43,6 +43,20 @@ fn a_slice_keeps_addresses_ports_and_pods() {
 }
 
 #[test]
+fn a_service_says_whether_a_rollout_moves_it() {
+    let managed = |annotations: Value, selector: Value| {
+        let metadata = json!({"namespace": "shop", "name": "echo", "annotations": annotations});
+        service(&object(json!({"metadata": metadata, "spec": {"selector": selector}}))).managed
+    };
+    assert!(!managed(json!({"a": "b"}), json!({"app": "echo"})));
+    assert!(managed(
+        json!({"argo-rollouts.argoproj.io/managed-by-rollouts": "echo"}),
+        json!({"app": "echo"})
+    ));
+    assert!(managed(json!(null), json!({"app": "echo", "rollouts-pod-template-hash": "abc"})));
+}
+
+#[test]
 fn a_pod_keeps_its_hash_and_whether_it_was_chosen_to_go() {
     let read = |labels: Value, annotations: Value| {
         pod(&object(json!({"namespace": "shop", "name": "a", "labels": labels, "annotations": annotations})))

@@ -6,8 +6,8 @@ use super::ConvertError;
 use crate::{
     model::{
         Action, Address, Arm, ArmId, Case, Change, Cluster, ClusterId, Draining, Endpoint, Epoch, HostMatch,
-        Key, Listener, ListenerId, NamedMatch, PathMatch, Position, Refusal, Rewrite, Route, RouteId, Share,
-        Split, SplitId, TextMatch, UnixMillis, Version,
+        Key, Listener, ListenerId, Mirror, MirrorId, NamedMatch, PathMatch, Position, Refusal, Rewrite,
+        Route, RouteId, Share, Split, SplitId, TextMatch, UnixMillis, Version,
     },
     wire::config as wire,
 };
@@ -110,9 +110,31 @@ impl TryFrom<wire::Split> for Split {
     type Error = ConvertError;
 
     fn try_from(split: wire::Split) -> Result<Self, ConvertError> {
-        let wire::Split { id, arms } = split;
+        let wire::Split { id, arms, mirrors } = split;
         let arms = arms.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
-        Ok(Self { id: SplitId::new(id), arms })
+        let mirrors = mirrors.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+        Ok(Self { id: SplitId::new(id), arms, mirrors })
+    }
+}
+
+impl TryFrom<wire::Mirror> for Mirror {
+    type Error = ConvertError;
+
+    fn try_from(mirror: wire::Mirror) -> Result<Self, ConvertError> {
+        let wire::Mirror { id, share, cluster, path, method, headers, query } = mirror;
+        let message = || format!("mirror {id}");
+        let ignores_case = path.as_ref().is_some_and(|path| path.ignore_case);
+        let path = path.map(|path| required(path.r#match, message, "path")).transpose()?;
+        Ok(Self {
+            share: Share::of_10000(share).ok_or_else(|| out_of_range(message(), "share", &share))?,
+            cluster: ClusterId::new(cluster),
+            path: path.map(Into::into),
+            case: if ignores_case { Case::Ignored } else { Case::Counts },
+            method: method.map(|it| text_match(it, message)).transpose()?,
+            headers: headers.into_iter().map(|it| named_match(it, message)).collect::<Result<_, _>>()?,
+            query: query.into_iter().map(|it| named_match(it, message)).collect::<Result<_, _>>()?,
+            id: MirrorId::new(id),
+        })
     }
 }
 

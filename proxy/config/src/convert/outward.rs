@@ -2,8 +2,8 @@
 
 use crate::{
     model::{
-        Action, Address, Arm, Case, Change, Cluster, Endpoint, Epoch, HostMatch, Key, Listener, NamedMatch,
-        PathMatch, Position, Refusal, Rewrite, Route, Split, TextMatch,
+        Action, Address, Arm, Case, Change, Cluster, Endpoint, Epoch, HostMatch, Key, Listener, Mirror,
+        NamedMatch, PathMatch, Position, Refusal, Rewrite, Route, Split, TextMatch,
     },
     wire::config as wire,
 };
@@ -46,14 +46,7 @@ impl From<&Route> for wire::Route {
             id: id.to_string(),
             rank: rank.0.clone(),
             host: Some(host.into()),
-            path: Some(wire::PathMatch {
-                r#match: Some(match path {
-                    PathMatch::Prefix(text) => wire::path_match::Match::Prefix(text.clone()),
-                    PathMatch::Exact(text) => wire::path_match::Match::Exact(text.clone()),
-                    PathMatch::Regex(text) => wire::path_match::Match::Regex(text.clone()),
-                }),
-                ignore_case: *case == Case::Ignored,
-            }),
+            path: Some(path_match(path, *case)),
             method: method.as_ref().map(Into::into),
             headers: headers.iter().map(Into::into).collect(),
             query: query.iter().map(Into::into).collect(),
@@ -62,6 +55,17 @@ impl From<&Route> for wire::Route {
                 Action::Refuse(refusal) => wire::route::Action::Refusal(refusal.into()),
             }),
         }
+    }
+}
+
+fn path_match(path: &PathMatch, case: Case) -> wire::PathMatch {
+    wire::PathMatch {
+        r#match: Some(match path {
+            PathMatch::Prefix(text) => wire::path_match::Match::Prefix(text.clone()),
+            PathMatch::Exact(text) => wire::path_match::Match::Exact(text.clone()),
+            PathMatch::Regex(text) => wire::path_match::Match::Regex(text.clone()),
+        }),
+        ignore_case: case == Case::Ignored,
     }
 }
 
@@ -103,8 +107,27 @@ impl From<&NamedMatch> for wire::NamedMatch {
 
 impl From<&Split> for wire::Split {
     fn from(split: &Split) -> Self {
-        let Split { id, arms } = split;
-        Self { id: id.to_string(), arms: arms.iter().map(Into::into).collect() }
+        let Split { id, arms, mirrors } = split;
+        Self {
+            id: id.to_string(),
+            arms: arms.iter().map(Into::into).collect(),
+            mirrors: mirrors.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&Mirror> for wire::Mirror {
+    fn from(mirror: &Mirror) -> Self {
+        let Mirror { id, share, cluster, path, case, method, headers, query } = mirror;
+        Self {
+            id: id.to_string(),
+            share: u32::from(share.parts()),
+            cluster: cluster.to_string(),
+            path: path.as_ref().map(|path| path_match(path, *case)),
+            method: method.as_ref().map(Into::into),
+            headers: headers.iter().map(Into::into).collect(),
+            query: query.iter().map(Into::into).collect(),
+        }
     }
 }
 

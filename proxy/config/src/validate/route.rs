@@ -11,31 +11,39 @@ use crate::{
 pub(super) fn faults(route: &Route) -> Vec<Fault> {
     let mut faults = Vec::new();
     host(&route.host, &mut faults);
-    match &route.path {
-        PathMatch::Prefix(text) | PathMatch::Exact(text) => {
-            if !text.starts_with('/') {
-                faults.push(Fault::Path(text.clone()));
-            }
-        }
-        PathMatch::Regex(text) => regex(text, &mut faults),
-    }
-    if let Some(method) = &route.method {
-        value(method, &mut faults);
-    }
-    for NamedMatch { name, value: text } in &route.headers {
-        if !is_header_name(name) {
-            faults.push(Fault::HeaderName(name.clone()));
-        }
-        value(text, &mut faults);
-    }
-    for parameter in &route.query {
-        value(&parameter.value, &mut faults);
-    }
+    path(&route.path, &mut faults);
+    values(route.method.as_ref(), &route.headers, &route.query, &mut faults);
     match &route.action {
         Action::Split(split) => split_faults(split, &mut faults),
         Action::Refuse(refusal) => refusal_faults(refusal, &mut faults),
     }
     faults
+}
+
+fn path(path: &PathMatch, faults: &mut Vec<Fault>) {
+    match path {
+        PathMatch::Prefix(text) | PathMatch::Exact(text) => {
+            if !text.starts_with('/') {
+                faults.push(Fault::Path(text.clone()));
+            }
+        }
+        PathMatch::Regex(text) => regex(text, faults),
+    }
+}
+
+fn values(method: Option<&TextMatch>, headers: &[NamedMatch], query: &[NamedMatch], faults: &mut Vec<Fault>) {
+    if let Some(method) = method {
+        value(method, faults);
+    }
+    for NamedMatch { name, value: text } in headers {
+        if !is_header_name(name) {
+            faults.push(Fault::HeaderName(name.clone()));
+        }
+        value(text, faults);
+    }
+    for parameter in query {
+        value(&parameter.value, faults);
+    }
 }
 
 fn host(host: &HostMatch, faults: &mut Vec<Fault>) {
@@ -74,6 +82,15 @@ fn split_faults(split: &Split, faults: &mut Vec<Fault>) {
         if let Some(host) = host_rewrite.as_ref().filter(|host| !is_host(host)) {
             faults.push(Fault::HostRewrite(host.clone()));
         }
+    }
+    if !split.mirrors.is_sorted_by(|a, b| a.id < b.id) {
+        faults.push(Fault::MirrorOrder(split.id.to_string()));
+    }
+    for mirror in &split.mirrors {
+        if let Some(text) = &mirror.path {
+            path(text, faults);
+        }
+        values(mirror.method.as_ref(), &mirror.headers, &mirror.query, faults);
     }
 }
 

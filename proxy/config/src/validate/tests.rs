@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    Address, Arm, ArmId, Case, Endpoint, HostMatch, ListenerId, NamedMatch, PathMatch, Rank, Refusal,
-    Rewrite, Route, RouteId, Share, Split, SplitId, TextMatch, Version,
+    Address, Arm, ArmId, Case, Endpoint, HostMatch, ListenerId, Mirror, MirrorId, NamedMatch, PathMatch,
+    Rank, Refusal, Rewrite, Route, RouteId, Share, Split, SplitId, TextMatch, Version,
 };
 
 /// One listener, one route with two arms, one cluster: nothing wrong with it.
@@ -53,7 +53,24 @@ fn split(arms: &[(&str, u32)]) -> Action {
         timeout_ms: Some(3_000),
         idle_timeout_ms: None,
     };
-    Action::Split(Split { id: SplitId::new("echo"), arms: arms.iter().map(arm).collect() })
+    Action::Split(Split {
+        id: SplitId::new("echo"),
+        arms: arms.iter().map(arm).collect(),
+        mirrors: vec![mirror("a"), mirror("b")],
+    })
+}
+
+fn mirror(id: &str) -> Mirror {
+    Mirror {
+        id: MirrorId::new(id),
+        share: Share::WHOLE,
+        cluster: ClusterId::new("echo"),
+        path: Some(PathMatch::Prefix("/echo/v1".into())),
+        case: Case::Counts,
+        method: None,
+        headers: Vec::new(),
+        query: Vec::new(),
+    }
 }
 
 #[track_caller]
@@ -111,6 +128,31 @@ fn arms_are_in_order_and_each_once() {
 }
 
 #[test]
+fn mirrors_are_in_order_and_what_they_ask_can_be_asked() {
+    let with = |edit: &dyn Fn(&mut Vec<Mirror>), expected| {
+        assert_route_problem(
+            |route| {
+                let Action::Split(split) = &mut route.action else { unreachable!("the fixture is a split") };
+                edit(&mut split.mirrors);
+            },
+            expected,
+        );
+    };
+    with(
+        &|it| it.reverse(),
+        "route echo: the mirrors of split echo are not in order of their ids, each once",
+    );
+    with(
+        &|it| it[0].path = Some(PathMatch::Prefix("v1".into())),
+        "route echo: path `v1` does not begin with `/`",
+    );
+    with(
+        &|it| it[1].method = Some(TextMatch::Regex("(".into())),
+        "route echo: failed to compile regex `(`: unclosed group",
+    );
+}
+
+#[test]
 fn clusters_of_arms_exist() {
     let mut config = good();
     config.apply(Change::Removed(Key::Cluster(ClusterId::new("echo"))));
@@ -119,7 +161,9 @@ fn clusters_of_arms_exist() {
         problems,
         [
             "route echo: arm canary names cluster echo, which does not exist",
-            "route echo: arm stable names cluster echo, which does not exist"
+            "route echo: arm stable names cluster echo, which does not exist",
+            "route echo: mirror a names cluster echo, which does not exist",
+            "route echo: mirror b names cluster echo, which does not exist"
         ]
     );
 }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, cmp::Ordering};
 
 use http::HeaderName;
 use proxy_config::{
-    model::{NamedMatch, PathMatch, Route, RouteId, TextMatch},
+    model::{Case, Mirror, NamedMatch, PathMatch, Route, RouteId, TextMatch},
     pattern::{self, PatternError},
 };
 use regex::Regex;
@@ -19,10 +19,23 @@ pub(crate) struct Matcher {
     rank: Box<[u8]>,
     /// Decides between equal ranks, so that the order never depends on history.
     id: RouteId,
-    path: Option<Regex>,
+    condition: Condition,
+}
+
+/// What a request must be, beyond what an index has found out about it.
+#[derive(Debug)]
+pub(crate) struct Condition {
+    path: Option<Path>,
     method: Option<Text>,
     headers: Box<[(HeaderName, Text)]>,
     query: Box<[(Box<str>, Text)]>,
+}
+
+#[derive(Debug)]
+enum Path {
+    Prefix(Box<str>, Case),
+    Exact(Box<str>, Case),
+    Regex(Regex),
 }
 
 #[derive(Debug)]
@@ -35,23 +48,14 @@ enum Text {
 impl Matcher {
     pub(crate) fn new(route: &Route, slot: Slot) -> Result<Self, PatternError> {
         let path = match &route.path {
-            PathMatch::Regex(text) => Some(pattern::compile(text)?),
+            PathMatch::Regex(_) => Some((&route.path, route.case)),
             PathMatch::Prefix(_) | PathMatch::Exact(_) => None,
         };
-        let header = |it: &NamedMatch| {
-            // A validated name is a header name; a rule with any other could match nothing, so it may go.
-            let name = HeaderName::from_bytes(it.name.as_bytes()).ok()?;
-            Some(Text::new(&it.value).map(|text| (name, text)))
-        };
-        let parameter = |it: &NamedMatch| Ok((it.name.as_str().into(), Text::new(&it.value)?));
         Ok(Self {
             slot,
             rank: route.rank.0.as_slice().into(),
             id: route.id.clone(),
-            path,
-            method: route.method.as_ref().map(Text::new).transpose()?,
-            headers: route.headers.iter().filter_map(header).collect::<Result<_, _>>()?,
-            query: route.query.iter().map(parameter).collect::<Result<_, _>>()?,
+            condition: Condition::new(path, route.method.as_ref(), &route.headers, &route.query)?,
         })
     }
 
@@ -69,10 +73,67 @@ impl Matcher {
 
     /// Whether everything holds that the indexes do not know.
     pub(crate) fn matches(&self, request: &RequestHead<'_>) -> bool {
-        self.path.as_ref().is_none_or(|it| it.is_match(request.path))
+        self.condition.holds(request)
+    }
+}
+
+impl Condition {
+    /// That of a mirror, beyond the match of its route.
+    pub(crate) fn of_mirror(mirror: &Mirror) -> Result<Self, PatternError> {
+        let path = mirror.path.as_ref().map(|path| (path, mirror.case));
+        Self::new(path, mirror.method.as_ref(), &mirror.headers, &mirror.query)
+    }
+
+    fn new(
+        path: Option<(&PathMatch, Case)>,
+        method: Option<&TextMatch>,
+        headers: &[NamedMatch],
+        query: &[NamedMatch],
+    ) -> Result<Self, PatternError> {
+        let header = |it: &NamedMatch| {
+            // A validated name is a header name; a rule with any other could match nothing, so it may go.
+            let name = HeaderName::from_bytes(it.name.as_bytes()).ok()?;
+            Some(Text::new(&it.value).map(|text| (name, text)))
+        };
+        let parameter = |it: &NamedMatch| Ok((it.name.as_str().into(), Text::new(&it.value)?));
+        Ok(Self {
+            path: path.map(|(path, case)| Path::new(path, case)).transpose()?,
+            method: method.map(Text::new).transpose()?,
+            headers: headers.iter().filter_map(header).collect::<Result<_, _>>()?,
+            query: query.iter().map(parameter).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Whether all of it holds.
+    pub(crate) fn holds(&self, request: &RequestHead<'_>) -> bool {
+        self.path.as_ref().is_none_or(|it| it.matches(request.path))
             && self.method.as_ref().is_none_or(|it| it.matches(request.method.as_str()))
             && self.headers.iter().all(|(name, text)| header_matches(request, name, text))
             && self.query.iter().all(|(name, text)| parameter_matches(request, name, text))
+    }
+}
+
+impl Path {
+    fn new(path: &PathMatch, case: Case) -> Result<Self, PatternError> {
+        Ok(match path {
+            PathMatch::Prefix(text) => Self::Prefix(text.as_str().into(), case),
+            PathMatch::Exact(text) => Self::Exact(text.as_str().into(), case),
+            PathMatch::Regex(text) => Self::Regex(pattern::compile(text)?),
+        })
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        let same = |a: &[u8], b: &[u8], case| match case {
+            Case::Counts => a == b,
+            Case::Ignored => a.eq_ignore_ascii_case(b),
+        };
+        match self {
+            Self::Prefix(text, case) => {
+                path.as_bytes().get(..text.len()).is_some_and(|it| same(it, text.as_bytes(), *case))
+            }
+            Self::Exact(text, case) => same(path.as_bytes(), text.as_bytes(), *case),
+            Self::Regex(regex) => regex.is_match(path),
+        }
     }
 }
 

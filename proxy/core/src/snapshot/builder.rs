@@ -8,18 +8,19 @@ use std::{
 
 use http::{HeaderValue, StatusCode};
 use proxy_config::{
-    model::{self, ClusterId, Config, HostMatch, Route, RouteId, SplitId, Version},
+    model::{self, ClusterId, Config, HostMatch, Route, RouteId, Share, SplitId, Version},
     pattern::{self, PatternError},
 };
 use regex::Regex;
 
 use super::{
-    Action, Arm, Cluster, PodLoad, Refusal, Refused, Rule, Snapshot, Split, VersionLoad, registry::Registry,
+    Action, Arm, Cluster, Mirror, MirrorCounters, PodLoad, Refusal, Refused, Rule, Snapshot, Split,
+    VersionLoad, registry::Registry,
 };
 use crate::{
     counters::ArmCounters,
     endpoint::EndpointId,
-    router::{Hosts, Matcher, Paths, Slot},
+    router::{Condition, Hosts, Matcher, Paths, Slot},
     split::Draw,
 };
 
@@ -49,8 +50,10 @@ struct Difference {
 }
 
 /// What of a difference may fail, done before anything is changed.
+#[derive(Default)]
 struct Compiled {
     matchers: BTreeMap<RouteId, Matcher>,
+    mirrors: BTreeMap<RouteId, Vec<Condition>>,
     hosts: HashMap<HostMatch, Regex>,
 }
 
@@ -67,9 +70,10 @@ impl Builder {
         let difference = Difference::between(&self.config, &config);
         let compiled = self.compile(&config, &difference)?;
         let past = std::mem::replace(&mut self.config, config);
+        let Compiled { matchers, mirrors, hosts } = compiled;
         self.update_clusters(&difference);
-        self.update_matchers(&past, &difference, compiled);
-        self.update_rules(&past, &difference, random);
+        self.update_matchers(&past, &difference, matchers, hosts);
+        self.update_rules(&past, &difference, mirrors, random);
         self.mark_endpoints();
         Ok(Arc::new(Snapshot {
             hosts: Arc::clone(&self.hosts),
@@ -95,13 +99,18 @@ impl Builder {
         self.registry.all_counters()
     }
 
+    /// All counters of mirrors.
+    pub fn mirrors(&self) -> impl Iterator<Item = &Arc<MirrorCounters>> {
+        self.registry.all_mirrors()
+    }
+
     /// All counters of refusals that configurations asked for.
     pub fn refused(&self) -> impl Iterator<Item = &Refused> {
         self.registry.all_refused()
     }
 
     fn compile(&self, config: &Config, difference: &Difference) -> Result<Compiled, PatternError> {
-        let mut compiled = Compiled { matchers: BTreeMap::new(), hosts: HashMap::new() };
+        let mut compiled = Compiled::default();
         let mut unused = self.free.iter().copied().chain((self.matchers.len()..).map(Slot));
         for id in &difference.matches {
             let Some(route) = config.routes.get(id) else { continue };
@@ -110,6 +119,15 @@ impl Builder {
             compiled.matchers.insert(id.clone(), Matcher::new(route, slot)?);
             if let HostMatch::Regex(text) = &route.host {
                 compiled.hosts.insert(route.host.clone(), pattern::compile(text)?);
+            }
+        }
+        for id in &difference.routes {
+            let Some(model::Action::Split(split)) = config.routes.get(id).map(|it| &it.action) else {
+                continue;
+            };
+            if !split.mirrors.is_empty() {
+                let conditions = split.mirrors.iter().map(Condition::of_mirror);
+                compiled.mirrors.insert(id.clone(), conditions.collect::<Result<_, _>>()?);
             }
         }
         Ok(compiled)
@@ -128,8 +146,13 @@ impl Builder {
         }
     }
 
-    fn update_matchers(&mut self, past: &Config, difference: &Difference, compiled: Compiled) {
-        let Compiled { matchers, mut hosts } = compiled;
+    fn update_matchers(
+        &mut self,
+        past: &Config,
+        difference: &Difference,
+        matchers: BTreeMap<RouteId, Matcher>,
+        mut hosts: HashMap<HostMatch, Regex>,
+    ) {
         let mut touched = BTreeSet::new();
         for id in &difference.matches {
             let Some(route) = past.routes.get(id) else { continue };
@@ -180,10 +203,21 @@ impl Builder {
         Arc::make_mut(&mut self.hosts).set(host, regex, paths);
     }
 
-    fn update_rules(&mut self, past: &Config, difference: &Difference, mut random: impl FnMut() -> u64) {
+    fn update_rules(
+        &mut self,
+        past: &Config,
+        difference: &Difference,
+        mut mirrors: BTreeMap<RouteId, Vec<Condition>>,
+        mut random: impl FnMut() -> u64,
+    ) {
         for id in &difference.routes {
             if let Some((route, slot)) = self.config.routes.get(id).zip(self.slots.get(id)) {
-                let action = self.registry.action(route, &self.clusters, &mut random);
+                let action = self.registry.action(
+                    route,
+                    &self.clusters,
+                    mirrors.remove(id).unwrap_or_default(),
+                    &mut random,
+                );
                 self.rules[slot.0] = Some(Arc::new(Rule { route: Arc::clone(route), action }));
             }
         }
@@ -236,7 +270,11 @@ impl Difference {
 
     fn touches(&self, route: &Route) -> bool {
         match &route.action {
-            model::Action::Split(split) => split.arms.iter().any(|arm| self.clusters.contains(&arm.cluster)),
+            model::Action::Split(split) => {
+                let arms = split.arms.iter().map(|arm| &arm.cluster);
+                arms.chain(split.mirrors.iter().map(|mirror| &mirror.cluster))
+                    .any(|cluster| self.clusters.contains(cluster))
+            }
             model::Action::Refuse(_) => false,
         }
     }
@@ -260,10 +298,11 @@ impl Registry {
         &mut self,
         route: &Route,
         clusters: &HashMap<ClusterId, Arc<Cluster>>,
+        conditions: Vec<Condition>,
         random: impl FnMut() -> u64,
     ) -> Action {
         match &route.action {
-            model::Action::Split(split) => Action::Split(self.split(split, clusters, random)),
+            model::Action::Split(split) => Action::Split(self.split(split, clusters, conditions, random)),
             model::Action::Refuse(refusal) => Action::Refuse(Refusal {
                 status: StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
                 refused: self.refused(&refusal.reason),
@@ -275,13 +314,26 @@ impl Registry {
         &mut self,
         split: &model::Split,
         clusters: &HashMap<ClusterId, Arc<Cluster>>,
+        conditions: Vec<Condition>,
         mut random: impl FnMut() -> u64,
     ) -> Split {
         let shares: Vec<_> = split.arms.iter().map(|it| it.share).collect();
         let draw = Draw::new(&shares, |arm| self.line(&split.id, &split.arms[arm].id, &mut random));
         let arms = split.arms.iter().map(|arm| self.arm(split, arm, clusters)).collect();
         self.tidy(&split.id, |id| split.arms.iter().any(|arm| arm.id == *id));
-        Split { draw, arms }
+        let with_conditions = split.mirrors.iter().zip(conditions);
+        let mirrors = with_conditions.map(|(mirror, condition)| {
+            let (line, counters) = self.mirror(&split.id, &mirror.id, &mut random);
+            let others = u32::from(Share::WHOLE.parts() - mirror.share.parts());
+            let shares = [mirror.share, Share::of_10000(others).unwrap_or_default()];
+            let cluster = clusters
+                .get(&mirror.cluster)
+                .map_or_else(|| Arc::new(Cluster::missing(&mirror.cluster)), Arc::clone);
+            Mirror { cluster, counters, condition, draw: Draw::new(&shares, |_| Arc::clone(&line)) }
+        });
+        let mirrors = mirrors.collect();
+        self.tidy_mirrors(split);
+        Split { draw, arms, mirrors }
     }
 
     fn arm(
@@ -290,7 +342,8 @@ impl Registry {
         arm: &model::Arm,
         clusters: &HashMap<ClusterId, Arc<Cluster>>,
     ) -> Arm {
-        let cluster = clusters.get(&arm.cluster).map_or_else(|| Arc::new(Cluster::missing(arm)), Arc::clone);
+        let cluster =
+            clusters.get(&arm.cluster).map_or_else(|| Arc::new(Cluster::missing(&arm.cluster)), Arc::clone);
         let members = cluster.endpoints.iter().chain(&cluster.draining);
         let versions: BTreeSet<&Version> = members.map(|it| &it.version).collect();
         let counters = versions.iter().map(|it| self.counters(&split.id, &arm.id, &it.hash)).collect();
@@ -310,9 +363,9 @@ impl Registry {
 
 impl Cluster {
     /// Stands in for a cluster that does not exist, which no validated configuration has: it has no endpoints.
-    fn missing(arm: &model::Arm) -> Self {
+    fn missing(id: &ClusterId) -> Self {
         Self {
-            id: arm.cluster.clone(),
+            id: id.clone(),
             connect_timeout: Duration::ZERO,
             endpoints: Box::default(),
             draining: Box::default(),

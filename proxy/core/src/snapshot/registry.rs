@@ -8,8 +8,9 @@ use std::{
     },
 };
 
-use proxy_config::model::{self, ArmId, ClusterId, SplitId, Version};
+use proxy_config::model::{self, ArmId, ClusterId, MirrorId, SplitId, Version};
 
+use super::mirror::MirrorCounters;
 use crate::{
     counters::ArmCounters,
     endpoint::{Endpoint, EndpointId},
@@ -40,6 +41,7 @@ type EndpointKey = (ClusterId, model::Address, Version, Arc<str>);
 struct Kept {
     lines: BTreeMap<ArmId, Arc<Line>>,
     counters: BTreeMap<(ArmId, Arc<str>), (u64, Arc<ArmCounters>)>,
+    mirrors: BTreeMap<MirrorId, (Arc<Line>, Arc<MirrorCounters>)>,
 }
 
 /// How often a refusal that the configuration asks for was answered.
@@ -86,6 +88,27 @@ impl Registry {
         Arc::clone(counters)
     }
 
+    pub(super) fn mirror(
+        &mut self,
+        split: &SplitId,
+        mirror: &MirrorId,
+        random: impl FnOnce() -> u64,
+    ) -> (Arc<Line>, Arc<MirrorCounters>) {
+        let mirrors = &mut self.splits.entry(split.clone()).or_default().mirrors;
+        let made = || {
+            let counters = MirrorCounters::new(split.clone(), mirror.clone());
+            (Arc::new(Line::new(random())), Arc::new(counters))
+        };
+        mirrors.entry(mirror.clone()).or_insert_with(made).clone()
+    }
+
+    /// Forgets the mirrors that the split does not have any more.
+    pub(super) fn tidy_mirrors(&mut self, split: &model::Split) {
+        if let Some(kept) = self.splits.get_mut(&split.id) {
+            kept.mirrors.retain(|id, _| split.mirrors.iter().any(|mirror| mirror.id == *id));
+        }
+    }
+
     /// Forgets arms that the split does not have any more and the oldest of the unused counters.
     pub(super) fn tidy(&mut self, split: &SplitId, has: impl Fn(&ArmId) -> bool) {
         let Some(kept) = self.splits.get_mut(split) else { return };
@@ -105,14 +128,16 @@ impl Registry {
     }
 
     pub(super) fn endpoint(&mut self, cluster: &ClusterId, endpoint: &model::Endpoint) -> Arc<Endpoint> {
-        let model::Endpoint { address, version, pod, draining: _ } = endpoint;
+        let model::Endpoint { address, version, pod, draining } = endpoint;
         let key = (cluster.clone(), address.clone(), version.clone(), Arc::clone(pod));
         if let Some(known) = self.endpoints.get(&key).and_then(Weak::upgrade) {
+            known.set_draining(*draining);
             return known;
         }
         self.next_endpoint += 1;
         let id = EndpointId(self.next_endpoint);
         let made = Arc::new(Endpoint::new(id, address.clone(), version.clone(), Arc::clone(pod)));
+        made.set_draining(*draining);
         self.endpoints.insert(key, Arc::downgrade(&made));
         made
     }
@@ -158,6 +183,10 @@ impl Registry {
 
     pub(super) fn all_counters(&self) -> impl Iterator<Item = &Arc<ArmCounters>> {
         self.splits.values().flat_map(|it| it.counters.values().map(|(_, counters)| counters))
+    }
+
+    pub(super) fn all_mirrors(&self) -> impl Iterator<Item = &Arc<MirrorCounters>> {
+        self.splits.values().flat_map(|it| it.mirrors.values().map(|(_, counters)| counters))
     }
 
     pub(super) fn all_refused(&self) -> impl Iterator<Item = &Refused> {

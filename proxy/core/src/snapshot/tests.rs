@@ -1,7 +1,7 @@
 use http::{HeaderMap, Method};
 use proxy_config::model::{
-    Address, Case, Change, Config, Draining, Endpoint as Server, HostMatch, Key, PathMatch, Rank, RouteId,
-    Share, SplitId, Version,
+    Address, Case, Change, Config, Draining, Endpoint as Server, HostMatch, Key, MirrorId, PathMatch, Rank,
+    RouteId, Share, SplitId, UnixMillis, Version,
 };
 
 use super::*;
@@ -42,6 +42,7 @@ fn route(path: &str, arms: &[(&str, u32)]) -> Change {
         headers: Vec::new(),
         query: Vec::new(),
         action: model::Action::Split(model::Split {
+            mirrors: Vec::new(),
             id: SplitId::new(path),
             arms: arms.iter().map(arm).collect(),
         }),
@@ -208,6 +209,64 @@ fn draining_endpoints_get_nothing_new_and_are_seen_until_they_are_idle() {
     assert_eq!(old.leave(), crate::endpoint::Left::Routine);
     assert_eq!(old.leave(), crate::endpoint::Left::Drained);
     assert_eq!((fixture.builder.loads(), fixture.builder.draining()), (vec![], vec![]));
+}
+
+#[test]
+fn a_draining_endpoint_is_overdue_from_its_deadline_on_and_not_when_it_is_wanted_again() {
+    let mut fixture = Fixture::default();
+    let draining = |draining| {
+        let Change::Cluster(cluster) = cluster("a", &[("198.18.0.1:80", "h1", false)]) else {
+            unreachable!("it is a cluster")
+        };
+        let mut cluster = (*cluster).clone();
+        cluster.endpoints[0].draining = draining;
+        vec![Change::Cluster(Arc::new(cluster)), route("/", &[("a", 10_000)])]
+    };
+    let snapshot = fixture.apply(draining(None));
+    let endpoint = Arc::clone(&split(&snapshot, "/").arms[0].cluster.endpoints[0]);
+    let at = |now| endpoint.is_overdue(|| UnixMillis(now));
+    assert!(!endpoint.is_overdue(|| unreachable!("there is no deadline to compare with")));
+    fixture.apply(draining(Some(Draining { until: Some(UnixMillis(500)) })));
+    assert!(!at(499) && at(500));
+    fixture.apply(draining(None));
+    assert!(!at(500));
+}
+
+#[test]
+fn mirrors_copy_their_share_of_the_requests_they_ask_for() {
+    let mut fixture = Fixture::default();
+    let with = |share| {
+        let Change::Route(whole) = route("/", &[("a", 10_000)]) else { unreachable!("it is a route") };
+        let mut whole = (*whole).clone();
+        let model::Action::Split(split) = &mut whole.action else { unreachable!("it is a split") };
+        split.mirrors = vec![model::Mirror {
+            id: MirrorId::new("m"),
+            share: Share::of_10000(share).unwrap(),
+            cluster: ClusterId::new("a"),
+            path: Some(PathMatch::Prefix("/Copied".into())),
+            case: Case::Ignored,
+            method: None,
+            headers: Vec::new(),
+            query: Vec::new(),
+        }];
+        vec![cluster("a", &[]), Change::Route(Arc::new(whole))]
+    };
+    let copies = |snapshot: &Snapshot, path: &str, requests: u32| {
+        let headers = HeaderMap::new();
+        let head = RequestHead { authority: "", path, query: None, method: &Method::GET, headers: &headers };
+        let mirror = &split(snapshot, "/").mirrors[0];
+        u32::try_from((0..requests).filter(|_| mirror.takes(&head)).count()).unwrap()
+    };
+    for (share, expected) in [(0, 0), (1, 1), (2_500, 2_500), (9_000, 9_000), (10_000, 10_000)] {
+        let snapshot = fixture.apply(with(share));
+        assert!(copies(&snapshot, "/copied/1", 10_000).abs_diff(expected) < 2, "share {share}");
+        assert_eq!(copies(&snapshot, "/other", 1_000), 0, "share {share}");
+    }
+    let names =
+        |fixture: &Fixture| fixture.builder.mirrors().map(|it| it.mirror.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&fixture), ["m"]);
+    fixture.apply(vec![route("/", &[("a", 10_000)])]);
+    assert_eq!(names(&fixture), Vec::<String>::new(), "what no mirror has is forgotten");
 }
 
 #[test]

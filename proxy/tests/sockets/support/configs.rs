@@ -4,7 +4,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 use proxy_config::model::{
     Action, Address, Arm, ArmId, Case, Change, Cluster, ClusterId, Draining, Endpoint, HostMatch, Key,
-    Listener, ListenerId, PathMatch, Rank, Refusal, Rewrite, Route, RouteId, Share, Split, SplitId, Version,
+    Listener, ListenerId, Mirror, MirrorId, PathMatch, Rank, Refusal, Rewrite, Route, RouteId, Share, Split,
+    SplitId, Version,
 };
 
 /// The listener on this port.
@@ -20,6 +21,13 @@ pub(crate) fn cluster(id: &str, pods: &[(SocketAddr, &str)]) -> Change {
 
 /// A cluster of which some pods get no new requests.
 pub(crate) fn cluster_with_draining(id: &str, pods: &[(SocketAddr, &str, bool)]) -> Change {
+    let draining = |draining: bool| draining.then(Draining::default);
+    let pods: Vec<_> = pods.iter().map(|(address, hash, it)| (*address, *hash, draining(*it))).collect();
+    cluster_with(id, &pods)
+}
+
+/// A cluster of pods, each draining or not.
+pub(crate) fn cluster_with(id: &str, pods: &[(SocketAddr, &str, Option<Draining>)]) -> Change {
     let mut endpoints: Vec<_> = pods
         .iter()
         .map(|(address, hash, draining)| Endpoint {
@@ -27,7 +35,7 @@ pub(crate) fn cluster_with_draining(id: &str, pods: &[(SocketAddr, &str, bool)])
             version: Version { namespace: "default".into(), hash: (*hash).into() },
             // One pod an address, as in a cluster.
             pod: format!("pod-{}", address.port()).into(),
-            draining: draining.then(Draining::default),
+            draining: *draining,
         })
         .collect();
     endpoints.sort();
@@ -44,6 +52,31 @@ pub(crate) fn route_with(path: &str, arms: &[(&str, u32)], change: impl Fn(&mut 
     let mut route = route_value(path, arms);
     if let Action::Split(split) = &mut route.action {
         split.arms.iter_mut().for_each(change);
+    }
+    Change::Route(Arc::new(route))
+}
+
+/// A route for everything whose requests are copied to the cluster of the mirror's name.
+pub(crate) fn mirrored(
+    arms: &[(&str, u32)],
+    mirror: &str,
+    share: u32,
+    change: impl Fn(&mut Mirror),
+) -> Change {
+    let mut route = route_value("/", arms);
+    let mut mirror = Mirror {
+        id: MirrorId::new(mirror),
+        share: Share::of_10000(share).unwrap(),
+        cluster: ClusterId::new(mirror),
+        path: None,
+        case: Case::Counts,
+        method: None,
+        headers: Vec::new(),
+        query: Vec::new(),
+    };
+    change(&mut mirror);
+    if let Action::Split(split) = &mut route.action {
+        split.mirrors.push(mirror);
     }
     Change::Route(Arc::new(route))
 }
@@ -86,6 +119,10 @@ fn route_value(path: &str, arms: &[(&str, u32)]) -> Route {
         method: None,
         headers: Vec::new(),
         query: Vec::new(),
-        action: Action::Split(Split { id: SplitId::new(path), arms: arms.iter().map(arm).collect() }),
+        action: Action::Split(Split {
+            id: SplitId::new(path),
+            arms: arms.iter().map(arm).collect(),
+            mirrors: Vec::new(),
+        }),
     }
 }

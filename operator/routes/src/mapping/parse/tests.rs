@@ -67,7 +67,11 @@ fn a_bad_field_is_named_with_what_it_should_be() {
             json!({"prefix": "/", "service": "echo", "timeout_ms": -1}),
             "`timeout_ms` is -1, not 0 to 4294967295",
         ),
-        (json!({"prefix": "/", "service": "echo", "shadow": true}), "`shadow` is not served yet"),
+        (
+            json!({"prefix": "/", "service": "echo", "host_redirect": true}),
+            "`host_redirect` is not served yet",
+        ),
+        (json!({"prefix": "/", "service": "echo", "shadow": "yes"}), "`shadow` is a text, not true or false"),
         (
             json!({"prefix": "/", "service": "echo", "headers": {"x": 1}}),
             "`headers.x` is a number, not a text or true",

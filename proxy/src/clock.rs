@@ -1,0 +1,12 @@
+//! The clock, for the deadlines that the operator sets.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use proxy_config::model::UnixMillis;
+
+/// Now. Before 1970 it is 1970.
+pub(crate) fn now() -> UnixMillis {
+    #[expect(clippy::disallowed_methods, reason = "the one place where this shell reads the clock")]
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
