@@ -194,11 +194,13 @@ async fn watched(
             bar.finish_and_clear();
             return Ok(scrape);
         }
-        if done != news.0 {
-            news = (done, Instant::now());
+        // Every Rollout gets its first pass before any gets its second: for long none may be done.
+        let passes = whole(scrape.sum("sluice_rollout_pass_seconds_count", &[]));
+        if passes != news.0 {
+            news = (passes, Instant::now());
         }
         let stuck = news.1.elapsed() > Duration::from_mins(1);
-        ensure!(!stuck, "{what}: {done} of {size}, and no more for a minute");
+        ensure!(!stuck, "{what}: {done} of {size}, and not one pass for a minute");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

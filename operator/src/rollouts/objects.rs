@@ -2,6 +2,7 @@
 //! long.
 
 mod pod;
+mod template;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use operator_core::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 
+use self::template::Template;
 pub(crate) use self::{
     pod::{Pod, UNFINISHED, WatchedPod, index_pod},
     workload::{WatchedWorkload, Workload, reference},
@@ -36,8 +38,18 @@ pub(crate) struct StoredRollout {
     pub metadata: ObjectMeta,
     /// When Argo Rollouts' controller last wrote it, as far as managed fields tell.
     pub argo_wrote: Option<DateTime<Utc>>,
-    /// The rest.
+    /// The rest, but for its pod template: [`StoredRollout::rollout`] has it.
     pub decoded: Result<Box<Rollout>, Malformed>,
+    template: Option<Template>,
+}
+
+impl StoredRollout {
+    /// The whole Rollout.
+    pub(crate) fn rollout(&self) -> Result<Rollout, &Malformed> {
+        let mut rollout = self.decoded.as_ref()?.as_ref().clone();
+        rollout.spec.template = self.template.as_ref().map(Template::read);
+        Ok(rollout)
+    }
 }
 
 /// The field manager of Argo Rollouts' controller: the name of its program.
@@ -58,15 +70,17 @@ impl<'de> Deserialize<'de> for StoredRollout {
         let managed = object.pointer_mut("/metadata/managedFields").map(Value::take).unwrap_or_default();
         let argo_wrote = last_write(&managed, ARGO_MANAGER);
         match crds::read::read::<Rollout>(&object) {
-            Ok(rollout) => {
-                Ok(Self { metadata: rollout.metadata.clone(), argo_wrote, decoded: Ok(Box::new(rollout)) })
+            Ok(mut rollout) => {
+                let template = rollout.spec.template.take().map(Template::of);
+                let metadata = rollout.metadata.clone();
+                Ok(Self { metadata, argo_wrote, decoded: Ok(Box::new(rollout)), template })
             }
             Err(error) => {
                 let metadata = object.get("metadata").cloned().unwrap_or_default();
                 let metadata = ObjectMeta::deserialize(metadata).map_err(D::Error::custom)?;
                 let status = object.get("status").cloned().unwrap_or_default();
                 let malformed = Malformed { error: error.to_string(), status };
-                Ok(Self { metadata, argo_wrote, decoded: Err(malformed) })
+                Ok(Self { metadata, argo_wrote, decoded: Err(malformed), template: None })
             }
         }
     }
@@ -302,6 +316,19 @@ mod tests {
         let malformed = stored.decoded.unwrap_err();
         assert_eq!(malformed.error, "spec.replicas: \"three\" is not of type integer");
         assert_eq!(malformed.status, json!({"phase": "Healthy"}));
+    }
+
+    #[test]
+    fn a_pod_template_comes_back_as_it_was() {
+        for template in [
+            json!({"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": 0.1}}}]}}),
+            json!({"metadata": {"creationTimestamp": null}, "spec": {"x": [1e300, -0.0, 5e-324, u64::MAX, i64::MIN]}}),
+            json!(null),
+        ] {
+            let object = json!({"metadata": {"name": "app"}, "spec": {"replicas": 1, "template": template}});
+            let rollout = StoredRollout::deserialize(object.clone()).unwrap().rollout().unwrap();
+            assert_eq!(rollout, crds::read::<Rollout>(&object).unwrap());
+        }
     }
 
     #[test]

@@ -64,8 +64,8 @@ pub(super) fn observe(
     if let Some(until) = found.argo_wrote.map(|it| it + CONTESTED).filter(|it| now < *it) {
         return Observed::Contested { until };
     }
-    let rollout = match &found.decoded {
-        Ok(rollout) => rollout.as_ref().clone(),
+    let rollout = match found.rollout() {
+        Ok(rollout) => rollout,
         Err(malformed) => {
             let metadata = Box::new(found.metadata.clone());
             return Observed::Malformed { metadata, malformed: malformed.clone() };
