@@ -51,9 +51,15 @@ impl Tenure {
     /// Whether this process may act at `now`.
     #[must_use]
     pub fn holds(&self, now: Instant) -> bool {
+        self.until(now).is_some()
+    }
+
+    /// Until when this process may act without another renewal; `None` if it may not act at `now`.
+    #[must_use]
+    pub fn until(&self, now: Instant) -> Option<Instant> {
         match self {
-            Self::Held { until, .. } => now < *until,
-            Self::Unknown | Self::Foreign { .. } => false,
+            Self::Held { until, .. } => Some(*until).filter(|until| now < *until),
+            Self::Unknown | Self::Foreign { .. } => None,
         }
     }
 }

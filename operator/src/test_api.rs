@@ -15,7 +15,7 @@ use tower::service_fn;
 /// Answers in the order of its script; every request beyond it is answered with 500.
 #[derive(Clone, Default)]
 pub(crate) struct TestApi {
-    script: Arc<Mutex<VecDeque<(StatusCode, Value)>>>,
+    script: Arc<Mutex<VecDeque<Option<(StatusCode, Value)>>>>,
     seen: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
@@ -23,7 +23,7 @@ impl TestApi {
     /// The next answer.
     pub(crate) fn answer(self, status: u16, body: Value) -> Self {
         let status = StatusCode::from_u16(status).unwrap();
-        self.script.lock().unwrap().push_back((status, body));
+        self.script.lock().unwrap().push_back(Some((status, body)));
         self
     }
 
@@ -34,6 +34,12 @@ impl TestApi {
             "code": code, "reason": reason, "message": message,
         });
         self.answer(code, status)
+    }
+
+    /// The next answer never comes.
+    pub(crate) fn silence(self) -> Self {
+        self.script.lock().unwrap().push_back(None);
+        self
     }
 
     /// `METHOD path?query` and body of every request so far.
@@ -56,7 +62,8 @@ impl TestApi {
                 let body = serde_json::from_slice(&body).unwrap_or_default();
                 api.seen.lock().unwrap().push((line, body));
                 let next = api.script.lock().unwrap().pop_front();
-                let (status, body) = next.unwrap_or_else(|| (StatusCode::INTERNAL_SERVER_ERROR, json!({})));
+                let answer = next.unwrap_or_else(|| Some((StatusCode::INTERNAL_SERVER_ERROR, json!({}))));
+                let Some((status, body)) = answer else { return std::future::pending().await };
                 let body = Body::from(serde_json::to_vec(&body).unwrap());
                 Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap())
             }

@@ -24,8 +24,9 @@ use crate::{
     lease::Tenure,
 };
 
-/// How long one request may take. After that its outcome is unknown; the watch tells, and preconditions keep the next
-/// plan from doing harm.
+/// How long one request may take, and never longer than the lease is held: the time between the end of our tenure and
+/// the beginning of another one's is for what the API server has received by then. After that its outcome is unknown;
+/// the watch tells, and preconditions keep the next plan from doing harm.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a plan was not carried out to its end.
@@ -53,7 +54,7 @@ pub(super) enum Error {
         source: kube::Error,
     },
     /// No answer in time.
-    #[error("failed to {effect}: no answer within {} s", PATIENCE.as_secs())]
+    #[error("failed to {effect}: no answer within {} s, or before the lease had to be renewed", PATIENCE.as_secs())]
     Timeout {
         /// What was tried.
         effect: Attempt,
@@ -215,9 +216,6 @@ impl Executor {
     /// Sends one request and puts the answer into the stores. The result is the Rollout's new version if it is the
     /// Rollout that was written.
     async fn call(&self, rollout: &ObjectName, call: Call, effect: Attempt) -> Result<Option<String>, Error> {
-        if !self.tenure.borrow().holds(Instant::now()) {
-            return Err(Error::NotHolder);
-        }
         let Call { request, subject, verb } = call;
         match self.send::<Value>(request, &effect).await {
             Ok(answer) => Ok(self.note(&rollout.namespace, &subject, &verb, answer)),
@@ -248,7 +246,9 @@ impl Executor {
         effect: &Attempt,
     ) -> Result<T, Error> {
         let effect = || effect.clone();
-        match tokio::time::timeout(PATIENCE, self.client.request(request)).await {
+        let now = Instant::now();
+        let Some(until) = self.tenure.borrow().until(now) else { return Err(Error::NotHolder) };
+        match tokio::time::timeout_at(until.min(now + PATIENCE), self.client.request(request)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(source)) if is_stale(&source) => Err(Error::Precondition { effect: effect(), source }),
             Ok(Err(source)) => Err(Error::Api { effect: effect(), source }),

@@ -178,6 +178,19 @@ async fn who_does_not_hold_the_lease_writes_nothing() {
     }
 }
 
+/// Others wait for some seconds after this process has stopped: long enough for what has been sent, and for no more.
+#[tokio::test(start_paused = true)]
+async fn no_request_outlives_the_lease() {
+    let begun = Instant::now();
+    let until = begun + Duration::from_secs(3);
+    let tenure = Tenure::Held { epoch: Epoch { created: 0, transitions: 0 }, until };
+    let api = TestApi::default().silence();
+    let error = executor(&api, tenure).execute(&world(), &[scale(3), revision()]).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    assert_eq!(begun.elapsed(), Duration::from_secs(3));
+    assert_eq!(api.lines(), [format!("PATCH {SET}")]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_event_does_not_hold_the_plan_up() {
     let api = TestApi::default().answer(200, set(9, 3));
