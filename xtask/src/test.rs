@@ -3,6 +3,8 @@
 mod outcome;
 
 use std::{
+    ffi::OsStr,
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -15,7 +17,7 @@ use crate::{
     cluster::Cluster,
     command::find,
     demo::cargo,
-    images::Profile,
+    images::{self, Image, Profile},
     install, manifest,
     settings::{Settings, workspace},
     terminal,
@@ -27,6 +29,11 @@ pub(crate) struct Arguments {
     /// Leave out everything that needs a cluster.
     #[arg(long)]
     fast: bool,
+
+    /// Only the tests on a cluster that have this in their name, or all of a target with this name, such as
+    /// `takeover` in `integration-tests/tests`.
+    #[arg(long, value_name = "NAME", conflicts_with = "fast")]
+    only: Option<String>,
 }
 
 /// Crates whose borders keep decisions apart from input and output: each must build from its own manifest.
@@ -35,9 +42,27 @@ const ALONE: [&str; 5] = ["crds", "proxy-config", "proxy-core", "operator-routes
 /// Tests of rollouts that may run beside one another: each has a namespace of its own, the machine has few cores.
 const BESIDE_ONE_ANOTHER: &str = "2";
 
+/// The tests on a cluster, and how many of each target run at the same time. Those that stop operators and proxies run
+/// after all others.
+const ON_CLUSTER: [(&str, &str); 8] = [
+    ("rollouts", BESIDE_ONE_ANOTHER),
+    ("admission", "1"),
+    ("migration", "1"),
+    ("examples", "1"),
+    ("takeover", "1"),
+    ("out_of_cluster", BESIDE_ONE_ANOTHER),
+    ("disturbances", "1"),
+    ("documentation", "1"),
+];
+
 /// Runs `cargo xtask test`.
 pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<()> {
     let mut report = Report::default();
+    if let Some(name) = &arguments.only {
+        let cluster = install::install(settings, Profile::Release, 2)?;
+        tests(&mut report, &cluster, Some(name))?;
+        return report.end();
+    }
     report.run("format", &mut cargo(["fmt", "--all", "--check"]));
     let mut lints = cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]);
     report.run("lints", &mut lints);
@@ -61,19 +86,44 @@ pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<
     report.end()
 }
 
-/// Tests against the real thing. Those that stop operators and proxies run after all others.
+/// Tests against the real thing.
 fn on_cluster(report: &mut Report, cluster: &Cluster) {
     match manifest::check(cluster) {
         Ok(()) => report.pass("plain manifest"),
         Err(error) => report.fail("plain manifest", format!("{error:#}")),
     }
-    let targets =
-        [("rollouts", BESIDE_ONE_ANOTHER), ("admission", "1"), ("migration", "1"), ("disturbances", "1")];
-    for (target, threads) in targets {
+    if let Err(error) = tests(report, cluster, None) {
+        report.fail("programs", format!("{error:#}"));
+    }
+}
+
+/// Runs the tests on a cluster, or those with `only` in their name.
+fn tests(report: &mut Report, cluster: &Cluster, only: Option<&str>) -> anyhow::Result<()> {
+    // Built for its image already: the tests run the same program outside of the cluster.
+    let operator = images::program(Image::Operator, Profile::Release)?;
+    crate::command::run(&mut cargo(["build", "--quiet", "--package", "kubectl-sluice"]))?;
+    let whole = only.is_some_and(|only| ON_CLUSTER.iter().any(|(target, _)| *target == only));
+    for (target, threads) in ON_CLUSTER {
+        if whole && only != Some(target) {
+            continue;
+        }
         let arguments = ["test", "--package", "integration-tests", "--test", target, "--no-fail-fast", "--"];
         let options = ["--ignored", "--test-threads", threads];
         let mut tests = cluster.reaching(env!("CARGO").as_ref());
-        report.run(target, tests.args(arguments).args(options).current_dir(workspace()));
+        tests.args(arguments).args(options).args(only.filter(|_| !whole)).current_dir(workspace());
+        report.run(target, with_program(&mut tests, &operator));
+    }
+    Ok(())
+}
+
+/// The same command, which finds `program` by its name.
+fn with_program<'a>(command: &'a mut Command, program: &Path) -> &'a mut Command {
+    let set = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, value)| value);
+    let path = set.map(OsStr::to_owned).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+    let folder = program.parent().map(Path::to_owned);
+    match std::env::join_paths(folder.into_iter().chain(std::env::split_paths(&path))) {
+        Ok(path) => command.env("PATH", path),
+        Err(_) => command,
     }
 }
 

@@ -100,13 +100,14 @@ impl Cluster {
 
     /// Any program of this machine, in a network from which the cluster can be reached and with `KUBECONFIG` set:
     /// pods, Services, load balancers and the API server have the same addresses for it as for this task. It finds
-    /// this cluster's kubectl in `PATH`, and the plugin as it was built last.
+    /// this cluster's kubectl and helm in `PATH`, and the plugin as it was built last.
     pub(crate) fn reaching(&self, program: &Path) -> Command {
         let mut command = match &self.kind {
             Kind::Local { node, rootless: true } => node.networked(program),
             Kind::Local { .. } | Kind::Existing { .. } => Command::new(program),
         };
-        let own = [self.kubectl.parent().map(Path::to_owned), Some(settings::programs())];
+        let folder = |program: &Path| program.parent().map(Path::to_owned);
+        let own = [folder(&self.kubectl), folder(&self.helm), Some(settings::programs())];
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = own.into_iter().flatten().chain(std::env::split_paths(&path));
         if let Ok(path) = std::env::join_paths(path) {
