@@ -149,14 +149,19 @@ impl Cluster {
 
     /// Changes the image of the first container of a Rollout: a new version.
     pub async fn set_image(&self, rollout: &str, tag: &str) -> anyhow::Result<()> {
+        self.set_image_of(Kind::Rollout, rollout, tag).await
+    }
+
+    /// Changes the image of the first container of an object with a pod template.
+    pub async fn set_image_of(&self, kind: Kind, name: &str, tag: &str) -> anyhow::Result<()> {
         let patch: json_patch::Patch = serde_json::from_value(json!([{
             "op": "replace", "path": "/spec/template/spec/containers/0/image", "value": format!("{DEMO_IMAGE}:{tag}"),
         }]))
         .context("failed to make the patch")?;
-        self.dynamic(Kind::Rollout)
-            .patch(rollout, &PatchParams::default(), &Patch::<()>::Json(patch))
+        self.dynamic(kind)
+            .patch(name, &PatchParams::default(), &Patch::<()>::Json(patch))
             .await
-            .with_context(|| format!("failed to change the image of {rollout}"))?;
+            .with_context(|| format!("failed to change the image of {name}"))?;
         Ok(())
     }
 
@@ -246,7 +251,9 @@ impl Cluster {
         self.until("everything is gone", limit, gone).await
     }
 
-    fn dynamic(&self, kind: Kind) -> Api<DynamicObject> {
+    /// A view of one kind without its type: what is read keeps fields that no type here knows.
+    #[must_use]
+    pub fn dynamic(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource())
     }
 
@@ -277,6 +284,8 @@ pub enum Kind {
     Service,
     /// `v1`
     Pod,
+    /// `coordination.k8s.io/v1`
+    Lease,
 }
 
 impl Kind {
@@ -288,6 +297,7 @@ impl Kind {
             Self::ReplicaSet => ("apps", "v1", "ReplicaSet", "replicasets"),
             Self::Service => ("", "v1", "Service", "services"),
             Self::Pod => ("", "v1", "Pod", "pods"),
+            Self::Lease => ("coordination.k8s.io", "v1", "Lease", "leases"),
         };
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
     }

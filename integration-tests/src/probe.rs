@@ -60,11 +60,18 @@ pub async fn resident_bytes(address: SocketAddr) -> anyhow::Result<u64> {
 
 /// What a program says at `/metrics`.
 pub(crate) async fn metrics(address: SocketAddr) -> anyhow::Result<String> {
+    page(address, "/metrics").await
+}
+
+/// What a program says at a path; an answer that is not a success is an error.
+pub(crate) async fn page(address: SocketAddr, path: &str) -> anyhow::Result<String> {
     let mut sender = connect(address).await?;
-    let answer = get(&mut sender, "/metrics").await?;
-    ensure!(answer.status().is_success(), "{address} answers {} to /metrics", answer.status());
-    let body = answer.into_body().collect().await.context("failed to read metrics")?;
-    String::from_utf8(body.to_bytes().into()).context("metrics are not UTF-8")
+    let answer = get(&mut sender, path).await?;
+    let status = answer.status();
+    let body = answer.into_body().collect().await.with_context(|| format!("failed to read {path}"))?;
+    let text = String::from_utf8(body.to_bytes().into()).with_context(|| format!("{path} is not UTF-8"))?;
+    ensure!(status.is_success(), "{address} answers {status} to {path}: {text}");
+    Ok(text)
 }
 
 /// Whether a program is there and says that it is ready.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use integration_tests::{
-    cluster::{Cluster, Kind},
-    story::{Settings, Story},
+    cluster::{Cluster, Kind, RolloutView},
+    story::{ROLLOUT, Settings, Story},
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
@@ -16,6 +16,10 @@ const LIMIT: Duration = Duration::from_mins(2);
 /// What Sluice consists of; each is a Deployment of that name behind `sluice-`.
 const PROXY: &str = "proxy";
 const OPERATOR: &str = "operator";
+/// The lease of Rollouts: Argo's name.
+const ROLLOUT_LEASE: &str = "argo-rollouts-controller-lock";
+/// What a pod of the new version may take until it is available, on a machine with few cores.
+const POD_START: Duration = Duration::from_secs(10);
 
 /// Waits until `replicas` ready pods of the newest template are all that is left of a part.
 async fn rolled_out(system: &Cluster, part: &str, replicas: i64) -> anyhow::Result<()> {
@@ -75,6 +79,56 @@ async fn an_operator_killed_in_mid_step_goes_on_where_it_was() -> anyhow::Result
     }
     story.complete().await?;
 
+    end_flawless(story).await
+}
+
+/// The operator's pod that holds a lease of Sluice's namespace, and nobody else's.
+async fn holder(system: &Cluster, lease: &str) -> anyhow::Result<Option<String>> {
+    let pods = system.pods(&format!("app.kubernetes.io/component={OPERATOR}")).await?;
+    let lease = system.get(Kind::Lease, lease).await?.context("there is no lease")?;
+    let identity = lease.data["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
+    let holds = |pod: &String| identity.starts_with(&format!("{pod}_"));
+    Ok(pods.into_iter().filter_map(|pod| pod.metadata.name).find(holds))
+}
+
+/// Kills the pod that looks after Rollouts while a step waits for the user, and promotes. Gives the time until the
+/// next step shows.
+async fn kill_leader(system: &Cluster, story: &mut Story) -> anyhow::Result<Duration> {
+    scale(system, OPERATOR, 2).await?;
+    story.update().await?;
+    story.reach(30).await?;
+    let paused = |view: &RolloutView| view.phase == "Paused";
+    story.cluster().until_rollout(ROLLOUT, "paused", LIMIT, paused).await?;
+    let leader = holder(system, ROLLOUT_LEASE).await?.context("no pod holds the lease")?;
+    let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+    system.api::<Pod>().delete(&leader, &at_once).await?;
+    let killed = tokio::time::Instant::now();
+    story.promote().await?;
+    story.reach(60).await?;
+    let took = killed.elapsed();
+    let next = holder(system, ROLLOUT_LEASE).await?;
+    anyhow::ensure!(next.as_ref() != Some(&leader), "{leader} holds the lease and is gone");
+    Ok(took)
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Sluice: cargo xtask test"]
+async fn a_standby_goes_on_within_20_seconds_and_proxies_serve_throughout() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh_namespace("it-standby").await?;
+    let system = cluster.elsewhere(SYSTEM);
+    let settings = Settings::quickstart(60).at("/it-standby").with("{duration: 60s}", "{}");
+    let mut story = Story::begin(cluster.clone(), settings).await?;
+    let replicas = system.pods(&format!("app.kubernetes.io/component={OPERATOR}")).await?.len();
+
+    let took = kill_leader(&system, &mut story).await;
+    // Whatever came of it: other tests count on so many.
+    scale(&system, OPERATOR, i64::try_from(replicas)?).await?;
+    let took = took?;
+    story.promote().await?;
+    story.complete().await?;
+
+    // A pod of the new version has to start, too.
+    anyhow::ensure!(took < Duration::from_secs(20) + POD_START, "it took {took:?}");
     end_flawless(story).await
 }
 
