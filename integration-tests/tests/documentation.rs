@@ -19,7 +19,7 @@ const SYSTEM: &str = "sluice-system";
 const ARGO: &str = "argo-rollouts";
 const LEASE: &str = "argo-rollouts-controller-lock";
 
-/// The blocks of a page that a test runs: those that begin with "```sh {test}".
+/// The blocks of a page that a test runs: fenced blocks of `sh` that are marked with `{test}`.
 fn blocks(page: &str) -> Vec<&str> {
     let begun = page.split("```sh {test}\n").skip(1);
     begun.filter_map(|rest| rest.split("```").next()).collect()

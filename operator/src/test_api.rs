@@ -12,10 +12,13 @@ use kube::{Client, client::Body};
 use serde_json::{Value, json};
 use tower::service_fn;
 
+/// One answer; `None`: it never comes.
+type Answer = Option<(StatusCode, Value)>;
+
 /// Answers in the order of its script; every request beyond it is answered with 500.
 #[derive(Clone, Default)]
 pub(crate) struct TestApi {
-    script: Arc<Mutex<VecDeque<Option<(StatusCode, Value)>>>>,
+    script: Arc<Mutex<VecDeque<Answer>>>,
     seen: Arc<Mutex<Vec<(String, Value)>>>,
 }
 

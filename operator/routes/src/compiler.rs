@@ -244,7 +244,9 @@ impl Compiler {
                 }
             }
         }
-        copied.iter().for_each(|key| self.touch_copied(key));
+        for key in &copied {
+            self.touch_copied(key);
+        }
     }
 
     /// The verdict on a Mapping that is in no group; that of others comes from their group.

@@ -223,7 +223,9 @@ fn a_pod_that_is_wanted_again_comes_back() {
         pod("p", "old"),
         leaving("q", "old", None),
     ];
-    changes.into_iter().for_each(|change| compiler.apply(change));
+    for change in changes {
+        compiler.apply(change);
+    }
     compiler.compile();
     let text = show(compiler.compiled());
     assert!(text.contains("198.18.0.2:8080 old draining\n") && text.contains("{\"old\": 1}"), "{text}");

@@ -101,16 +101,16 @@ mod tests {
 
     /// A frame of this payload's length, masked or not.
     fn frame(opcode: u8, length: usize, masked: bool) -> Vec<u8> {
-        let mask = if masked { 0x80 } else { 0 };
+        let (mask, two_bytes, eight_bytes) = (if masked { 0x80 } else { 0 }, 0x7e, 0x7f);
         let mut frame = vec![0x80 | opcode];
         match length {
             0..126 => frame.push(mask | u8::try_from(length).unwrap()),
             126..65_536 => {
-                frame.push(mask | 126);
+                frame.push(mask | two_bytes);
                 frame.extend(u16::try_from(length).unwrap().to_be_bytes());
             }
             _ => {
-                frame.push(mask | 127);
+                frame.push(mask | eight_bytes);
                 frame.extend((length as u64).to_be_bytes());
             }
         }

@@ -120,7 +120,7 @@ impl Follower {
 
     /// Of the whole body: it is asked for before anything is read.
     pub(super) fn size_hint(&self) -> SizeHint {
-        self.size.clone()
+        self.size
     }
 }
 

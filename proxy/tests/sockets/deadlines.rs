@@ -31,18 +31,18 @@ enum Do {
 async fn socket(
     protocol: &'static str,
 ) -> (RawPod, mpsc::UnboundedSender<Do>, mpsc::UnboundedReceiver<Vec<u8>>) {
-    let (make, made) = mpsc::unbounded_channel();
+    let (make, orders) = mpsc::unbounded_channel();
     let (tell, told) = mpsc::unbounded_channel();
-    let made = std::sync::Arc::new(tokio::sync::Mutex::new(made));
+    let orders = std::sync::Arc::new(tokio::sync::Mutex::new(orders));
     let pod = RawPod::start(move |mut stream, _| {
-        let (made, tell) = (std::sync::Arc::clone(&made), tell.clone());
+        let (orders, tell) = (std::sync::Arc::clone(&orders), tell.clone());
         async move {
             read_head(&mut stream).await.unwrap();
             let switch = format!(
                 "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: {protocol}\r\n\r\n"
             );
             stream.write_all(switch.as_bytes()).await.unwrap();
-            while let Some(what) = made.lock().await.recv().await {
+            while let Some(what) = orders.lock().await.recv().await {
                 match what {
                     Do::Send(bytes) => stream.write_all(bytes).await.unwrap(),
                     Do::Hear => {

@@ -25,7 +25,7 @@ use crate::support::{
 
 /// A pod that tells each request that it got, head and body, and then answers.
 async fn listener() -> (RawPod, mpsc::UnboundedReceiver<(String, Vec<u8>)>) {
-    let (told, heard) = mpsc::unbounded_channel();
+    let (told, copied) = mpsc::unbounded_channel();
     let pod = RawPod::start(move |mut stream, _| {
         let told = told.clone();
         async move {
@@ -37,7 +37,7 @@ async fn listener() -> (RawPod, mpsc::UnboundedReceiver<(String, Vec<u8>)>) {
         }
     })
     .await;
-    (pod, heard)
+    (pod, copied)
 }
 
 async fn read_body(stream: &mut TcpStream, head: &str) -> Vec<u8> {
@@ -79,7 +79,7 @@ async fn copies(proxy: &Proxy, outcome: &str) -> f64 {
 #[tokio::test]
 async fn a_mirror_gets_its_exact_share_and_nobody_hears_its_answers() {
     let (mut operator, directory) = (Operator::start().await, Directory::new());
-    let (pod, (mirror, mut heard)) = (Pod::start("a").await, listener().await);
+    let (pod, (mirror, mut copied)) = (Pod::start("a").await, listener().await);
     let proxy = Proxy::start(&operator, &directory);
     let changes = vec![
         cluster("a", &[(pod.address, "h1")]),
@@ -99,7 +99,7 @@ async fn a_mirror_gets_its_exact_share_and_nobody_hears_its_answers() {
     eventually("all copies are answered", async || copies(&proxy, "answered").await > 248.5).await;
     assert!((copies(&proxy, "answered").await - 250.0).abs() < 1.5);
     assert_eq!(pod.seen(), 1_000);
-    let (head, _) = within(heard.recv()).await.unwrap();
+    let (head, _) = within(copied.recv()).await.unwrap();
     assert!(
         head.starts_with("GET /x?y HTTP/1.1\r\n") && head.contains("host: example.org-shadow\r\n"),
         "{head}"
@@ -112,7 +112,7 @@ async fn a_mirror_gets_its_exact_share_and_nobody_hears_its_answers() {
 #[tokio::test]
 async fn only_requests_that_a_mirror_asks_for_are_copied() {
     let (mut operator, directory) = (Operator::start().await, Directory::new());
-    let (pod, (mirror, mut heard)) = (Pod::start("a").await, listener().await);
+    let (pod, (mirror, mut copied)) = (Pod::start("a").await, listener().await);
     let proxy = Proxy::start(&operator, &directory);
     let changes = vec![
         cluster("a", &[(pod.address, "h1")]),
@@ -126,16 +126,16 @@ async fn only_requests_that_a_mirror_asks_for_are_copied() {
         let reply = client.send(request.body(Full::default()).unwrap()).await.unwrap();
         assert_eq!(Reply::read(reply).await.unwrap().status, 200);
     }
-    let (head, _) = within(heard.recv()).await.unwrap();
+    let (head, _) = within(copied.recv()).await.unwrap();
     assert!(head.starts_with("PUT / "), "{head}");
     eventually("the copy is answered", async || copies(&proxy, "answered").await > 0.5).await;
-    assert!(heard.try_recv().is_err(), "there is no other");
+    assert!(copied.try_recv().is_err(), "there is no other");
 }
 
 #[tokio::test]
 async fn a_body_arrives_whole_at_both() {
     let (mut operator, directory) = (Operator::start().await, Directory::new());
-    let ((pod, mut received), (mirror, mut heard)) = (listener().await, listener().await);
+    let ((pod, mut received), (mirror, mut copied)) = (listener().await, listener().await);
     let proxy = Proxy::start(&operator, &directory);
     let changes = vec![
         cluster("a", &[(pod.address, "h1")]),
@@ -149,15 +149,15 @@ async fn a_body_arrives_whole_at_both() {
     let request = Request::post("/").header("host", "h").body(Full::new(whole.clone())).unwrap();
     Reply::read(client.send(request).await.unwrap()).await.unwrap();
     assert_eq!(within(received.recv()).await.unwrap().1, whole);
-    assert_eq!(within(heard.recv()).await.unwrap().1, whole);
+    assert_eq!(within(copied.recv()).await.unwrap().1, whole);
 
     let (parts, stream) = mpsc::channel::<Result<Frame<Bytes>, std::convert::Infallible>>(1);
     let part = whole.slice(..50_000);
-    let sent = part.clone();
+    let piece = part.clone();
     let body = StreamBody::new(tokio_stream::wrappers::ReceiverStream::new(stream));
     let send = async move {
         for _ in 0..40 {
-            parts.send(Ok(Frame::data(sent.clone()))).await.unwrap();
+            parts.send(Ok(Frame::data(piece.clone()))).await.unwrap();
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
@@ -167,7 +167,7 @@ async fn a_body_arrives_whole_at_both() {
     Reply::read(response.unwrap()).await.unwrap();
     let expected = part.repeat(40);
     assert_eq!(within(received.recv()).await.unwrap().1, expected);
-    let (head, body) = within(heard.recv()).await.unwrap();
+    let (head, body) = within(copied.recv()).await.unwrap();
     assert!(head.contains("transfer-encoding: chunked\r\n"), "{head}");
     assert_eq!(body, expected);
 }

@@ -120,9 +120,14 @@ impl<'a> Fold<'a> {
     }
 
     /// Whether the Mappings of managed routes are served as they are: those that send, by an arm that holds only pods
-    /// of `hash`, one of them ready; mirrors, in that every listed split is compiled with them.
+    /// of `hash`, one of them ready; mirrors (with their bases), in that every split of the base is compiled with them.
     #[must_use]
-    pub fn routes_served(&self, sending: &BTreeSet<&str>, mirrors: &BTreeSet<&str>, hash: &str) -> Poll {
+    pub fn routes_served(
+        &self,
+        sending: &BTreeSet<&str>,
+        mirrors: &BTreeMap<&str, &str>,
+        hash: &str,
+    ) -> Poll {
         let sends = |served: &Served, name: &ObjectName| {
             let mut own = served.arms.iter().filter(|arm| arm.mapping == *name);
             own.any(|arm| arm.share > 0 && holds_exactly(arm, hash, 1))
@@ -136,14 +141,15 @@ impl<'a> Fold<'a> {
         };
         let sending: Vec<_> =
             sending.iter().map(|name| self.route.name(name)).map(|it| (of(&it), it)).collect();
-        let mirrors: Vec<_> = mirrors.iter().map(|name| self.route.name(name)).collect();
+        let mirrors: Vec<_> =
+            mirrors.iter().map(|(name, base)| (of(&self.route.name(base)), self.route.name(name))).collect();
         self.count(|id| {
             let every = |splits: &[&Split], holds: &dyn Fn(&Served) -> bool| {
                 let fresh = |served: Option<&Served>| served.is_some_and(|it| self.fresh(it) && holds(it));
                 !splits.is_empty() && splits.iter().all(|split| split.every_content(id, fresh))
             };
             sending.iter().all(|(splits, name)| every(splits, &|served| sends(served, name)))
-                && mirrors.iter().all(|name| every(&self.listed, &|served| compiled(served, name)))
+                && mirrors.iter().all(|(splits, name)| every(splits, &|served| compiled(served, name)))
         })
     }
 

@@ -52,10 +52,12 @@ fn raises_early(world: &World) -> Plan {
 
 fn drops_the_canary_at_once(world: &World) -> Plan {
     let mut plan = plan(world);
-    let canary = world.replica_sets.iter().find(|set| Some(&set.hash) == plan.status.current_pod_hash.as_ref());
+    let canary =
+        world.replica_sets.iter().find(|set| Some(&set.hash) == plan.status.current_pod_hash.as_ref());
     if let Some(set) = canary.filter(|set| plan.status.abort && set.replicas > 0) {
         let target = target(&set.name, &set.uid, &set.resource_version);
-        let gone = Effect::ScaleReplicaSet { target, from: set.replicas, to: 0, annotations: BTreeMap::new() };
+        let gone =
+            Effect::ScaleReplicaSet { target, from: set.replicas, to: 0, annotations: BTreeMap::new() };
         plan.effects.retain(|effect| !matches!(effect, Effect::AnnotateReplicaSet { .. }));
         plan.effects.push(gone);
     }

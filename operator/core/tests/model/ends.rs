@@ -124,7 +124,7 @@ fn fair(scene: &Scene, state: &State) -> Move {
     let obstacle = |it: &Move| matches!(it, Move::CatchUp | Move::Server(Server::Up) | Move::Unstuck(_));
     // A second operator that lost its lease never acts.
     let moves: Vec<Move> = scene.free(state).into_iter().filter(|it| *it != Move::OtherActs).collect();
-    let first = moves.iter().find(|it| obstacle(it)).or(moves.first());
+    let first = moves.iter().find(|it| obstacle(it)).or_else(|| moves.first());
     first.copied().unwrap_or(Move::Tick)
 }
 
@@ -149,7 +149,9 @@ impl End {
     /// I11.
     fn check(&self) -> Result<(), Violation> {
         let allowed = match self.phase {
-            Some(RolloutPhase::Healthy) => self.stable == Some(self.image) && self.weight == 0 && !self.mapping,
+            Some(RolloutPhase::Healthy) => {
+                self.stable == Some(self.image) && self.weight == 0 && !self.mapping
+            }
             Some(RolloutPhase::Degraded) => self.weight == 0 || self.stable_gone(),
             // Only users end a pause of theirs.
             Some(RolloutPhase::Paused) => self.paused,
@@ -178,7 +180,12 @@ impl fmt::Display for End {
         let name = |image: Option<Image>| image.map_or_else(|| "-".to_owned(), |image| image.to_string());
         write!(f, "{phase} with weight {}, wants {}, stable {}", self.weight, self.image, name(self.stable))?;
         let [one, two, three] = self.sizes;
-        write!(f, ", pods {one} {two} {three}, Services {} {}", name(self.selected.0), name(self.selected.1))?;
+        write!(
+            f,
+            ", pods {one} {two} {three}, Services {} {}",
+            name(self.selected.0),
+            name(self.selected.1)
+        )?;
         let flags = [(self.mapping, "a canary Mapping"), (self.aborted, "aborted"), (self.paused, "paused")];
         flags.into_iter().filter(|(set, _)| *set).try_for_each(|(_, word)| write!(f, ", {word}"))?;
         self.step.map_or(Ok(()), |step| write!(f, ", step {step}"))

@@ -116,8 +116,8 @@ fn object(effect: &Effect) -> Option<(&'static str, &str)> {
         // Each writes a field of its own, with the version that the one before returned.
         Effect::SetRolloutRevision { .. }
         | Effect::DefaultReplicas { .. }
-        | Effect::SetWorkloadGeneration { .. } => None,
-        Effect::Event(_) => None,
+        | Effect::SetWorkloadGeneration { .. }
+        | Effect::Event(_) => None,
     }
 }
 
@@ -192,7 +192,10 @@ fn gone(model: &Model, before: &State, seen: &Objects, target: &Target) -> Resul
     // `drainDeadlineSeconds` is a tick longer than the delay.
     let drained = set.deadline.is_some_and(|deadline| deadline < 0);
     if before.fleet.requests[image.index()] && !drained {
-        return Err(Violation::new("I2", format!("{image} is scaled to 0 while requests are under way to it")));
+        return Err(Violation::new(
+            "I2",
+            format!("{image} is scaled to 0 while requests are under way to it"),
+        ));
     }
     Ok(())
 }
@@ -200,7 +203,9 @@ fn gone(model: &Model, before: &State, seen: &Objects, target: &Target) -> Resul
 fn deleted(model: &Model, before: &State, target: &Target) -> Result<(), Violation> {
     let image = model.image_of_set(&target.name).ok_or_else(|| Violation::unknown(&target.name))?;
     match before.objects.sets[image.index()] {
-        Some(set) if set.replicas > 0 => Err(Violation::new("I2", format!("{image} is deleted with its pods"))),
+        Some(set) if set.replicas > 0 => {
+            Err(Violation::new("I2", format!("{image} is deleted with its pods")))
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -275,11 +280,7 @@ fn lowered(before: &State, weight: u8) -> Result<(), Violation> {
 }
 
 /// What must hold of a status that was written; `before` are the objects that it changed.
-pub(crate) fn check_status(
-    before: &Objects,
-    after: &State,
-    decision: &Decision,
-) -> Result<(), Violation> {
+pub(crate) fn check_status(before: &Objects, after: &State, decision: &Decision) -> Result<(), Violation> {
     let Decision { world, plan, .. } = decision;
     let of = |objects: &Objects| (objects.rollout.status, objects.rollout.observed);
     if of(&decision.seen) != of(before) {

@@ -153,7 +153,10 @@ impl Model {
         World {
             now: now(),
             rollout: self.rollout(objects),
-            replica_sets: Image::ALL.into_iter().filter_map(|image| self.replica_set(objects, image)).collect(),
+            replica_sets: Image::ALL
+                .into_iter()
+                .filter_map(|image| self.replica_set(objects, image))
+                .collect(),
             services: BTreeMap::from([
                 (STABLE_SERVICE.to_owned(), Lookup::Found(self.service("1", objects.stable))),
                 (CANARY_SERVICE.to_owned(), Lookup::Found(self.service("2", objects.canary))),
@@ -264,15 +267,14 @@ impl Model {
             .flat_map(|(id, proxy)| proxy.contents().map(move |content| (id, content)))
             .map(|(id, content)| View { served: Some(self.served(content)), proxies: vec![id.clone()] });
         let compiled = self.served(&objects.compile());
-        let split = Split {
-            id: SPLIT.to_owned(),
-            views: views.collect(),
-            compiled: Some(compiled),
-            problem: None,
-        };
+        let split =
+            Split { id: SPLIT.to_owned(), views: views.collect(), compiled: Some(compiled), problem: None };
         let loads = Image::ALL.into_iter().map(|image| {
             let routable = fleet.routes_to(image);
-            (self.hash(image).to_owned(), Load { in_flight: fleet.requests[image.index()].into(), routable, settled: !routable })
+            (
+                self.hash(image).to_owned(),
+                Load { in_flight: fleet.requests[image.index()].into(), routable, settled: !routable },
+            )
         });
         Facts {
             loads: loads.collect(),

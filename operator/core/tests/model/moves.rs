@@ -65,7 +65,8 @@ pub(crate) fn users(moves: &mut Vec<Move>, objects: &Objects, status: &RolloutSt
     moves.extend([Move::Promote, Move::PromoteFull]);
     if let Some(mapping) = objects.mapping {
         moves.push(Move::DeleteMapping);
-        moves.extend([0, 50, 100].into_iter().filter(|weight| *weight != mapping.weight).map(Move::SetWeight));
+        moves
+            .extend([0, 50, 100].into_iter().filter(|weight| *weight != mapping.weight).map(Move::SetWeight));
     }
     if objects.canary.image.is_some() {
         moves.push(Move::ResetService);
@@ -104,8 +105,12 @@ pub(crate) fn world_moves(state: &mut State, it: Move) {
         }
     };
     match it {
-        Move::Lag(store) => *view = Some(Box::new(View { whose: Whose::Cache(store), objects: *objects, fleet: *fleet })),
-        Move::OtherPlans => *view = Some(Box::new(View { whose: Whose::Other, objects: *objects, fleet: *fleet })),
+        Move::Lag(store) => {
+            *view = Some(Box::new(View { whose: Whose::Cache(store), objects: *objects, fleet: *fleet }));
+        }
+        Move::OtherPlans => {
+            *view = Some(Box::new(View { whose: Whose::Other, objects: *objects, fleet: *fleet }));
+        }
         Move::CatchUp => *view = None,
         Move::PodUp(image) => set(objects, image, 1),
         Move::PodDown(image) => set(objects, image, -1),
@@ -130,7 +135,9 @@ pub(crate) fn world_moves(state: &mut State, it: Move) {
                 (mapping.weight, mapping.version) = (weight, bump(mapping.version));
             }
         }
-        Move::ResetService => (objects.canary.image, objects.canary.version) = (None, bump(objects.canary.version)),
+        Move::ResetService => {
+            (objects.canary.image, objects.canary.version) = (None, bump(objects.canary.version));
+        }
         other => unreachable!("{other:?} is not a move of the world"),
     }
 }

@@ -218,7 +218,7 @@ fn difference(before: &RolloutStatus, after: &RolloutStatus) -> String {
     let lines = |text: &str, of: &str, sign: &str| -> String {
         let other: Vec<&str> = of.lines().collect();
         let only = text.lines().filter(|line| !other.contains(line));
-        only.map(|line| format!("\n    {sign} {}", line.trim())).collect()
+        only.map(|line| format!("\n    {sign} {}", line.trim())).collect::<Vec<_>>().concat()
     };
     lines(&before, &after, "-") + &lines(&after, &before, "+")
 }

@@ -115,9 +115,8 @@ fn canonical(mut status: RolloutStatus) -> RolloutStatus {
 /// Every time of a status that a decision reads.
 fn times(status: &mut RolloutStatus) -> impl Iterator<Item = &mut DateTime<Utc>> {
     let pauses = status.pause_conditions.iter_mut().map(|pause| &mut pause.start_time);
-    let conditions = status
-        .conditions
-        .iter_mut()
-        .flat_map(|condition| condition.last_update_time.iter_mut().chain(&mut condition.last_transition_time));
+    let conditions = status.conditions.iter_mut().flat_map(|condition| {
+        condition.last_update_time.iter_mut().chain(&mut condition.last_transition_time)
+    });
     pauses.chain(conditions)
 }

@@ -21,7 +21,8 @@ impl Trace {
             let stable = model.stable(&state.objects).map_or_else(|| "-".to_owned(), |it| it.to_string());
             let flags = [(status.abort, " aborted"), (status.promote_full, " promoted in full")];
             let flags: String = flags.into_iter().filter(|(set, _)| *set).map(|(_, word)| word).collect();
-            writeln!(text, "  {it:<34} {phase} step {step} stable {stable}{flags} | {state}").expect("a String takes text");
+            writeln!(text, "  {it:<34} {phase} step {step} stable {stable}{flags} | {state}")
+                .expect("a String takes text");
         };
         line(&mut text, &format!("{:?}", self.start), &state, &model);
         for it in &self.moves {
@@ -45,7 +46,9 @@ impl Trace {
 
 /// Images instead of hashes.
 fn shortened(model: &Model, text: &str) -> String {
-    Image::ALL.into_iter().fold(text.to_owned(), |text, image| text.replace(model.hash(image), &image.to_string()))
+    Image::ALL
+        .into_iter()
+        .fold(text.to_owned(), |text, image| text.replace(model.hash(image), &image.to_string()))
 }
 
 impl fmt::Display for Image {
@@ -78,7 +81,8 @@ impl fmt::Display for State {
                 write!(f, " ({image} has requests)")?;
             }
         }
-        let selected = |image: Option<Image>| image.map_or_else(|| "all".to_owned(), |image| image.to_string());
+        let selected =
+            |image: Option<Image>| image.map_or_else(|| "all".to_owned(), |image| image.to_string());
         write!(f, " | Services {} {}", selected(objects.stable.image), selected(objects.canary.image))?;
         match objects.mapping {
             Some(mapping) => write!(f, " weight {}", mapping.weight)?,

@@ -41,8 +41,6 @@ impl Invariants {
                 if watched && *to == 0 {
                     self.nothing_reaches(cluster, &target.name);
                 }
-            }
-            Effect::ScaleReplicaSet { target, to, from, .. } if to < from => {
                 Self::pods_are_done(cluster, &target.name, *to);
                 if routed {
                     keeps_what_it_is_sent(cluster, &target.name, *to);

@@ -64,11 +64,14 @@ pub(super) fn confirmed(scene: &Scene<'_>, routed: &Routed<'_>) -> Confirmation 
     if !routed.leftover.is_empty() || routed.routes.values().any(|route| route.existing.is_none()) {
         return Confirmation::Pending(Why::RouteWritten);
     }
-    let names = |mirrors: bool| -> BTreeSet<&str> {
-        let of_kind = routed.routes.iter().filter(|(_, route)| route.is_mirror() == mirrors);
-        of_kind.map(|(name, _)| name.as_str()).collect()
-    };
-    let (sending, mirrors) = (names(false), names(true));
+    let (mut sending, mut mirrors) = (BTreeSet::new(), BTreeMap::new());
+    for (name, route) in &routed.routes {
+        if route.is_mirror() {
+            mirrors.insert(name.as_str(), route.base);
+        } else {
+            sending.insert(name.as_str());
+        }
+    }
     let mut removed = all_names(scene.canary, routed.routing);
     removed.retain(|name| !routed.routes.contains_key(name));
     Confirmation::of(routed.ask(scene, |fold| {
