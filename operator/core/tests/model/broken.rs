@@ -86,7 +86,10 @@ fn supersedes_at_once(world: &World) -> Plan {
     let Some(service) = world.service(CANARY_SERVICE) else { return plan };
     let new = status.current_pod_hash.clone().unwrap_or_default();
     let others = [status.stable_rs.as_deref(), Some(new.as_str())];
-    if status.stable_rs.is_some() && !others.contains(&service.hash()) {
+    let before = world.rollout.status.as_ref().and_then(|status| status.stable_rs.as_ref());
+    let switches = |effect: &Effect| matches!(effect, Effect::SetServiceSelector { target, .. } if target.name == CANARY_SERVICE);
+    let written = plan.effects.iter().any(switches);
+    if before.is_some() && !written && !others.contains(&service.hash()) {
         plan.effects.push(Effect::SetServiceSelector {
             target: target(CANARY_SERVICE, &service.uid, &service.resource_version),
             from: service.hash().map(str::to_owned),

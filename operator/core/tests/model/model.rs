@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crds::contract;
 use crds::rollout::Rollout;
 use operator_core::effect::Effect;
+use operator_core::hash::fingerprint;
 use operator_core::plan::Plan;
 use operator_core::traffic::{Arm, Facts, Load, ObjectName, Proxy, Served, Split, Traffic, Version, View};
 use operator_core::world::{
@@ -29,6 +30,8 @@ pub(crate) struct Model {
     pub(crate) statuses: Statuses,
     rollouts: [Rollout; 3],
     hashes: [String; 3],
+    /// What the engine writes on a ReplicaSet of each template.
+    fingerprints: [String; 3],
     base: Value,
     /// The canary Mapping as it was first created; only its weight may ever change.
     canary: Option<Value>,
@@ -44,10 +47,16 @@ impl Model {
             rollout["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image.to_string());
             serde_json::from_value::<Rollout>(rollout).expect("a readable Rollout")
         };
+        let rollouts = Image::ALL.map(of_image);
+        let fingerprints = rollouts.each_ref().map(|rollout| {
+            let template = rollout.spec.template.as_ref().expect("a template");
+            fingerprint(&template.0).expect("a template that can be hashed").as_str().to_owned()
+        });
         let mut model = Self {
             planner,
+            fingerprints,
             statuses: Statuses::default(),
-            rollouts: Image::ALL.map(of_image),
+            rollouts,
             hashes: Image::ALL.map(|image| image.to_string()),
             base,
             canary: None,
@@ -227,7 +236,7 @@ impl Model {
                 revision_history: None,
                 desired_replicas: set.desired.map(i32::from),
                 scale_down_deadline: set.deadline.map(time),
-                fingerprint: None,
+                fingerprint: Some(self.fingerprints[image.index()].clone()),
                 ephemeral: None,
             },
             replicas: set.replicas.into(),
