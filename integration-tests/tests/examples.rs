@@ -37,7 +37,8 @@ struct Play {
 const USUAL: Play = Play { versions: &["v2"], end: ("Healthy", ""), pods: None };
 
 /// Examples that show something else than the way to v2.
-const UNUSUAL: [(&str, Play); 3] = [
+const UNUSUAL: [(&str, Play); 4] = [
+    ("ping-pong", Play { versions: &["v2", "v1"], ..USUAL }),
     ("rollback-window", Play { versions: &["v2", "v1"], ..USUAL }),
     ("progress-deadline-abort", Play { versions: &["tpyo"], end: ("Degraded", "RolloutAborted: "), ..USUAL }),
     ("hpa", Play { pods: Some(3), ..USUAL }),

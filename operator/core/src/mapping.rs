@@ -29,9 +29,9 @@ pub struct Canary<'a> {
     /// Namespace of the Rollout, its Services and the Mappings.
     pub namespace: &'a str,
     /// The Service that the base sends to.
-    pub stable_service: &'a str,
+    pub base_service: &'a str,
     /// The Service that the copy sends to.
-    pub canary_service: &'a str,
+    pub copy_service: &'a str,
     /// What the copy is for.
     pub part: Part<'a>,
 }
@@ -75,7 +75,7 @@ fn cut(name: &str, length: usize) -> &str {
 /// The object to POST, or with `existing` to PUT: then everything of it that is not ours stays as it is, and the
 /// result equals it if nothing is to be written.
 ///
-/// `None` if the base does not send to the stable Service ([`crate::references::check`] says so to the user).
+/// `None` if the base does not send to its Service ([`crate::references::check`] says so to the user).
 #[must_use]
 pub fn wanted(base: &Value, existing: Option<&Value>, canary: &Canary<'_>) -> Option<Value> {
     let mut object = existing.cloned().unwrap_or_else(|| {
@@ -101,12 +101,12 @@ pub fn wanted(base: &Value, existing: Option<&Value>, canary: &Canary<'_>) -> Op
 fn spec(base: &Value, canary: &Canary<'_>) -> Option<Value> {
     let service = base["spec"]["service"].as_str()?;
     let address = ServiceAddress::parse(service)?;
-    if !address.names(canary.stable_service, canary.namespace) {
+    if !address.names(canary.base_service, canary.namespace) {
         return None;
     }
     let mut spec = base["spec"].clone();
     let fields = spec.as_object_mut()?;
-    fields.insert("service".to_owned(), json!(address.with_name(canary.canary_service)));
+    fields.insert("service".to_owned(), json!(address.with_name(canary.copy_service)));
     match canary.part {
         Part::Share(weight) => {
             fields.insert("weight".to_owned(), json!(weight.percent()));
@@ -144,8 +144,8 @@ mod tests {
         rollout: "shop",
         uid: "u1",
         namespace: "prod",
-        stable_service: "shop-stable",
-        canary_service: "shop-canary",
+        base_service: "shop-stable",
+        copy_service: "shop-canary",
         part: Part::Share(Weight::ZERO),
     };
 

@@ -6,6 +6,7 @@
 pub mod analysis;
 pub mod services;
 
+use crds::rollout::status::PingPongRole;
 use serde_json::Value;
 
 use crate::mapping::{canary_name, service::ServiceAddress};
@@ -16,6 +17,7 @@ const MAPPINGS: &str = "spec.strategy.canary.trafficRouting.ambassador.mappings"
 
 /// The first reference that is wrong. Nothing moves while there is one.
 pub fn check(world: &World, spec: &Spec) -> Result<(), Invalid> {
+    ping_pong_can_end(world, spec)?;
     let services = services::find(world)?;
     let routing = mapping_routing(spec);
     let mappings = routing.map_or_else(|| Ok(Vec::new()), |routing| base_mappings(routing, world))?;
@@ -25,6 +27,22 @@ pub fn check(world: &World, spec: &Spec) -> Result<(), Invalid> {
     }
     let Some(routing) = routing else { return Ok(()) };
     mappings.iter().try_for_each(|(name, mapping)| can_be_split(spec, routing, world, name, mapping))
+}
+
+/// While the stable version has `pongService`, its requests go by the canary Mapping: without `pingPong` that would be
+/// deleted, and the base Mapping sends to the old version.
+fn ping_pong_can_end(world: &World, spec: &Spec) -> Result<(), Invalid> {
+    let recorded = world.rollout.status.as_ref().and_then(|status| status.canary.stable_ping_pong);
+    if spec.ping_pong().is_some() || recorded != Some(PingPongRole::Pong) {
+        return Ok(());
+    }
+    let carries = |mapping: &Mapping| mapping.owned && mapping.weight().is_some_and(|weight| weight > 0);
+    if world.canary_mappings.values().any(carries) {
+        let why =
+            "pongService has the stable version: put pingPong back and roll out once more, then remove it";
+        return Err(Invalid::forbidden("spec.strategy.canary.pingPong", why));
+    }
+    Ok(())
 }
 
 /// The Mappings of the strategy, if it has any.
@@ -77,10 +95,14 @@ fn can_be_split(
             mapping.object.pointer("/spec/service").and_then(Value::as_str).and_then(ServiceAddress::parse);
         address.is_some_and(|address| address.names(service, namespace))
     };
-    let stable = &routing.stable_service;
-    if !sends_to(mapping, stable) {
+    let (base, copy) = (routing.base_service(), routing.copy_service());
+    let (base_field, copy_field) = match routing.ping_pong {
+        None => ("stableService", "canaryService"),
+        Some(_) => ("pingService", "pongService"),
+    };
+    if !sends_to(mapping, base) {
         let why = format!(
-            "Ambassador mapping \"{name}\" must send to the stableService \"{stable}\" of its namespace"
+            "Ambassador mapping \"{name}\" must send to the {base_field} \"{base}\" of its namespace"
         );
         let service = mapping.object.pointer("/spec/service").unwrap_or(&Value::Null);
         return Err(Invalid::value("spec.service", service, why));
@@ -92,13 +114,13 @@ fn can_be_split(
         );
         return Err(Invalid::value(MAPPINGS, name, why));
     }
-    let copy = canary_name(name);
-    match world.canary_mappings.get(&copy) {
+    let canary = canary_name(name);
+    match world.canary_mappings.get(&canary) {
         // Argo's own canary Mapping, at a take-over, has no owner but sends to the canary Service.
-        Some(existing) if !existing.owned && !sends_to(existing, &routing.canary_service) => {
+        Some(existing) if !existing.owned && !sends_to(existing, copy) => {
             let why = format!(
-                "Ambassador mapping \"{copy}\" exists, does not belong to this Rollout and does not send to the \
-                 canaryService; rename or delete it"
+                "Ambassador mapping \"{canary}\" exists, does not belong to this Rollout and does not send to the \
+                 {copy_field}; rename or delete it"
             );
             Err(Invalid::value(MAPPINGS, name, why))
         }

@@ -17,6 +17,7 @@ pub mod validate;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use crds::rollout::Rollout;
+use crds::rollout::status::PingPongRole;
 
 pub use self::amount::Amount;
 pub use self::blue_green::{BlueGreen, Promotion};
@@ -107,9 +108,20 @@ impl Spec {
             restart_at: spec.restart_at,
             strategy: match &spec.strategy.blue_green {
                 Some(blue_green) => Strategy::BlueGreen(BlueGreen::read(blue_green)?),
-                None => Strategy::Canary(Canary::read(validate::canary(spec)?)?),
+                None => Strategy::Canary(Canary::read(validate::canary(spec)?, stable_ping_pong(rollout))?),
             },
         })
+    }
+
+    /// With `pingPong`, which of its Services is the stable one.
+    #[must_use]
+    pub fn ping_pong(&self) -> Option<PingPongRole> {
+        match &self.strategy {
+            Strategy::Canary(Canary { routing: Routing::Mappings(routing), .. }) => routing.ping_pong,
+            Strategy::Canary(Canary { routing: Routing::Replicas { .. }, .. }) | Strategy::BlueGreen(_) => {
+                None
+            }
+        }
     }
 
     /// The steps of an update; none with a strategy that has no steps.
@@ -154,6 +166,11 @@ impl Strategy {
             Self::BlueGreen(blue_green) => blue_green.anti_affinity,
         }
     }
+}
+
+/// The Service of `pingPong` that is the stable one, as recorded.
+fn stable_ping_pong(rollout: &Rollout) -> Option<PingPongRole> {
+    rollout.status.as_ref()?.canary.stable_ping_pong
 }
 
 fn seconds(seconds: i32) -> TimeDelta {

@@ -194,6 +194,7 @@ mod tests {
                 names: vec!["shop".to_owned()],
                 stable_service: "stable".to_owned(),
                 canary_service: "canary".to_owned(),
+                ping_pong: None,
                 confirm: Confirm { settle: second, warn_after: second, drain_deadline: second },
             }),
             max_surge: Amount::DEFAULT,

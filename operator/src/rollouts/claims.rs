@@ -2,7 +2,7 @@
 //! object concerns the Rollout.
 
 use crds::{contract::CANARY_MAPPING_SUFFIX, rollout::RolloutSpec};
-use operator_core::world::Claim;
+use operator_core::{references::services::named, world::Claim};
 
 /// Every Service and base Mapping that the spec names, without repetitions.
 pub(super) fn claims(spec: &RolloutSpec) -> Vec<Claim> {
@@ -15,20 +15,7 @@ pub(super) fn claims(spec: &RolloutSpec) -> Vec<Claim> {
 
 /// The names of the Services in the spec.
 pub(super) fn services(spec: &RolloutSpec) -> Vec<&str> {
-    let mut names = Vec::new();
-    if let Some(canary) = &spec.strategy.canary {
-        names.extend(canary.stable_service.as_deref());
-        names.extend(canary.canary_service.as_deref());
-        if let Some(roles) = &canary.ping_pong {
-            names.extend([roles.ping_service.as_str(), roles.pong_service.as_str()]);
-        }
-    }
-    if let Some(blue_green) = &spec.strategy.blue_green {
-        names.push(blue_green.active_service.as_str());
-        names.extend(blue_green.preview_service.as_deref());
-    }
-    names.retain(|it| !it.is_empty());
-    names
+    named(&spec.strategy).into_iter().map(|(_, name)| name).collect()
 }
 
 /// The names of the base Mappings in the spec.

@@ -22,7 +22,9 @@ pub struct Observed<'a> {
     pub abort_reason: Option<&'a str>,
     /// Why pods cannot be created.
     pub failure: Option<&'a str>,
-    /// The progress deadline does not count now: the Rollout waits on purpose (for a scale-down delay, for proxies).
+    /// The progress deadline does not count now: old versions are being released, which takes the time it takes (a
+    /// scale-down delay, requests that end). One that passes meanwhile starts anew, so that what comes afterwards has
+    /// time as well.
     pub waiting: bool,
     /// Where requests go, at least `spec.replicas` pods are available.
     pub available: bool,
@@ -156,7 +158,10 @@ fn progressing(
         set(status, Kind::Progressing, Truth::True, reason::NEW_REPLICA_SET_AVAILABLE, message, now);
     } else if paused {
         // The reason stays RolloutPaused, and the deadline does not count.
-    } else if started || progress::has_progressed(rollout, before, status) {
+    } else if started
+        || progress::has_progressed(rollout, before, status)
+        || observed.waiting && progress::deadline_passed(rollout, status, now)
+    {
         let message = format!("{subject} is progressing.");
         stamp(status, Kind::Progressing, Truth::True, reason::REPLICA_SET_UPDATED, message, now);
     } else if deadline_counts(observed, status) && progress::has_timed_out(rollout, status, now) {
@@ -195,6 +200,7 @@ mod tests {
     struct Story {
         rollout: Rollout,
         spec: Spec,
+        waiting: bool,
         now: DateTime<Utc>,
     }
 
@@ -225,7 +231,7 @@ mod tests {
             }))
             .unwrap();
             let spec = Spec::parse(&rollout).unwrap();
-            Self { rollout, spec, now: DateTime::from_timestamp(1_000_000_000, 0).unwrap() }
+            Self { rollout, spec, waiting: false, now: DateTime::from_timestamp(1_000_000_000, 0).unwrap() }
         }
 
         /// Changes the status, derives the conditions and records both.
@@ -240,7 +246,7 @@ mod tests {
                 revision: 7,
                 abort_reason: None,
                 failure: None,
-                waiting: false,
+                waiting: self.waiting,
                 available: status.available_replicas >= 2,
                 now: self.now,
             };
@@ -315,6 +321,21 @@ mod tests {
             story.shows(Kind::Progressing),
             "True ReplicaSetUpdated: ReplicaSet \"shop-new\" is progressing."
         );
+    }
+
+    #[test]
+    fn a_deadline_that_passes_while_an_old_version_is_released_starts_anew() {
+        let mut story = Story::new();
+        story.then(0, |_| {});
+        story.waiting = true;
+        assert_eq!(story.then(61, |_| {}), []);
+        story.waiting = false;
+        assert_eq!(story.then(60, |_| {}), []);
+        assert_eq!(story.then(1, |_| {}).len(), 1);
+        story.waiting = true;
+        story.then(1, |_| {});
+        let told = "False ProgressDeadlineExceeded: ReplicaSet \"shop-new\" has timed out progressing.";
+        assert_eq!(story.shows(Kind::Progressing), told);
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod stage;
 mod update;
 mod verify;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Deref;
 
 use crds::rollout::status::BlueGreenStatus;
@@ -98,7 +98,6 @@ fn route(scene: &scene::Scene<'_>, blue_green: &BlueGreen) -> Route {
         namespace: scene.world.rollout.metadata.namespace.clone().unwrap_or_default(),
         versions: services.iter().filter_map(version).collect(),
         services,
-        mappings: BTreeMap::new(),
-        existing: BTreeSet::new(),
+        ..Route::default()
     }
 }

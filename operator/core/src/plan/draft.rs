@@ -93,6 +93,11 @@ impl Draft {
         self.replica_sets.values().any(|change| change.from != change.to)
     }
 
+    /// Whether pods of a ReplicaSet go.
+    pub(super) fn shrinks(&self) -> bool {
+        self.replica_sets.values().any(|change| change.to < change.from)
+    }
+
     /// Whether a Service or a Mapping is written.
     pub(super) fn writes_route(&self) -> bool {
         self.effects.iter().any(|effect| match effect {

@@ -56,7 +56,7 @@ fn derive_conditions(scene: &Scene<'_>, revision: i64, draft: &mut Draft) -> Vec
         revision,
         abort_reason: draft.abort_reason.as_deref(),
         failure: draft.stable_gone.as_deref().or_else(|| scene.new?.status.failure.as_deref()),
-        waiting: draft.waits_for_release(),
+        waiting: draft.waits_for_release() || draft.shrinks(),
         available: is_available(scene, &draft.status),
         now: scene.stamp(),
     };

@@ -1,6 +1,7 @@
 //! `spec.strategy.canary`.
 
 use chrono::TimeDelta;
+use crds::rollout::status::PingPongRole;
 use crds::rollout::{CanaryStrategy, PodMetadata, ReplicaProgressThreshold};
 
 use super::{
@@ -42,8 +43,9 @@ pub struct Canary {
 }
 
 impl Canary {
-    pub(super) fn read(canary: &CanaryStrategy) -> Result<Self, Invalid> {
-        let routing = Routing::read(canary)?;
+    /// `stable`: which of the Services of `pingPong` has the stable version, as recorded in the status.
+    pub(super) fn read(canary: &CanaryStrategy, stable: Option<PingPongRole>) -> Result<Self, Invalid> {
+        let routing = Routing::read(canary, stable)?;
         let routed = routing.is_routed();
         let dynamic = routed && canary.dynamic_stable_scale;
         let delay = |written: Option<i32>| match written {
@@ -112,10 +114,12 @@ pub struct MappingRouting {
     /// Names of the base Mappings, without repetition, in the order written. An empty list is refused by
     /// [`crate::references::check`], as in Argo.
     pub names: Vec<String>,
-    /// The Service the base Mappings send to.
+    /// The Service of the stable version.
     pub stable_service: String,
-    /// The Service the canary Mappings send to.
+    /// The Service of the canary.
     pub canary_service: String,
+    /// `pingPong`, and which of its Services is the stable one now. The roles above follow from it.
+    pub ping_pong: Option<PingPongRole>,
     /// When a weight counts as served.
     pub confirm: Confirm,
 }
@@ -131,10 +135,30 @@ pub struct Confirm {
     pub drain_deadline: TimeDelta,
 }
 
+impl MappingRouting {
+    /// The base Mappings send to the canary, and their copies to the stable version: with `pingPong`, every other
+    /// revision. A base always sends to `pingService`, and its copy to `pongService`.
+    #[must_use]
+    pub fn base_is_canary(&self) -> bool {
+        self.ping_pong == Some(PingPongRole::Pong)
+    }
+
+    /// The Service that the base Mappings send to.
+    #[must_use]
+    pub fn base_service(&self) -> &str {
+        if self.base_is_canary() { &self.canary_service } else { &self.stable_service }
+    }
+
+    /// The Service that the canary Mappings, their copies, send to.
+    #[must_use]
+    pub fn copy_service(&self) -> &str {
+        if self.base_is_canary() { &self.stable_service } else { &self.canary_service }
+    }
+}
+
 impl Routing {
-    fn read(canary: &CanaryStrategy) -> Result<Self, Invalid> {
-        let stable_service = canary.stable_service.clone();
-        let canary_service = canary.canary_service.clone();
+    fn read(canary: &CanaryStrategy, stable: Option<PingPongRole>) -> Result<Self, Invalid> {
+        let (stable_service, canary_service, ping_pong) = services(canary, stable);
         let Some(routing) = &canary.traffic_routing else {
             return Ok(Self::Replicas { stable_service, canary_service });
         };
@@ -148,6 +172,7 @@ impl Routing {
             names,
             stable_service: stable_service.ok_or_else(|| validate::service_missing("stableService"))?,
             canary_service: canary_service.ok_or_else(|| validate::service_missing("canaryService"))?,
+            ping_pong,
             confirm: Confirm::read(routing.confirm),
         }))
     }
@@ -186,6 +211,22 @@ impl Routing {
             Self::Replicas { .. } => &[],
             Self::Mappings(routing) => &routing.names,
         }
+    }
+}
+
+/// The stable and the canary Service. Until a role is recorded, `pingService` is the stable one.
+fn services(
+    canary: &CanaryStrategy,
+    stable: Option<PingPongRole>,
+) -> (Option<String>, Option<String>, Option<PingPongRole>) {
+    let routed = canary.traffic_routing.is_some();
+    let Some(roles) = canary.ping_pong.as_ref().filter(|_| routed) else {
+        return (canary.stable_service.clone(), canary.canary_service.clone(), None);
+    };
+    let (ping, pong) = (Some(roles.ping_service.clone()), Some(roles.pong_service.clone()));
+    match stable.unwrap_or(PingPongRole::Ping) {
+        PingPongRole::Ping => (ping, pong, Some(PingPongRole::Ping)),
+        PingPongRole::Pong => (pong, ping, Some(PingPongRole::Pong)),
     }
 }
 

@@ -37,10 +37,11 @@ fn blue_green(blue_green: &BlueGreenStrategy) -> Result<(), Invalid> {
 
 fn canary(canary: &CanaryStrategy) -> Result<(), Invalid> {
     const STRATEGY: &str = "spec.strategy.canary";
-    let found = first(&[
-        (canary.analysis.is_some(), "analysis", "remove it and judge the canary during a pause step"),
-        (canary.ping_pong.is_some(), "pingPong", "use stableService and canaryService"),
-    ]);
+    let found = first(&[(
+        canary.analysis.is_some(),
+        "analysis",
+        "remove it and judge the canary during a pause step",
+    )]);
     found.map_or(Ok(()), |invalid| Err(within(STRATEGY, invalid)))?;
     for (index, it) in canary.steps.iter().enumerate() {
         steps(it).map_or(Ok(()), |invalid| Err(within(&format!("{STRATEGY}.steps[{index}]"), invalid)))?;

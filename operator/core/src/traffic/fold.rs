@@ -17,6 +17,8 @@ pub struct Route {
     pub services: BTreeSet<String>,
     /// Listed base Mapping → its canary Mapping.
     pub mappings: BTreeMap<String, String>,
+    /// The base Mappings send to the canary, and their canary Mappings to the stable version (`pingPong`).
+    pub base_is_canary: bool,
     /// `resourceVersion` this World holds, by kind and name: Mappings and Services.
     pub versions: BTreeMap<(&'static str, String), String>,
     /// The canary Mappings that exist in this World.
@@ -250,14 +252,15 @@ impl<'a> Fold<'a> {
         })
     }
 
-    /// Each base Mapping's canary arm has this written weight; one whose canary Mapping does not exist has none.
+    /// The canary has this weight by each base Mapping; without a canary Mapping all requests are the base's.
     fn canary_arms_are(&self, served: &Served, weight: i32) -> bool {
+        let written = if self.route.base_is_canary { 100 - weight } else { weight };
         self.route.mappings.iter().filter(|(base, _)| served.gives(&self.route.name(base))).all(
             |(_, canary)| {
                 let arm = served.arms.iter().find(|arm| arm.mapping == self.route.name(canary));
                 match arm {
-                    Some(arm) => arm.written == Some(weight),
-                    None => weight == 0 && !self.route.existing.contains(canary),
+                    Some(arm) => arm.written == Some(written),
+                    None => written == 0 && !self.route.existing.contains(canary),
                 }
             },
         )
@@ -274,7 +277,8 @@ impl<'a> Fold<'a> {
             .mappings
             .iter()
             .filter(|(base, _)| served.gives(&route.name(base)))
-            .map(|(_, canary)| served.arms.iter().find(|arm| arm.mapping == route.name(canary)))
+            .map(|(base, copy)| if route.base_is_canary { base } else { copy })
+            .map(|canary| served.arms.iter().find(|arm| arm.mapping == route.name(canary)))
     }
 }
 

@@ -288,7 +288,9 @@ pub(crate) fn check_status(before: &Objects, after: &State, decision: &Decision)
     }
     let seen = world.rollout.status.clone().unwrap_or_default();
     let serve = |weight: u8| after.fleet.contents().all(|content| content.weight() == weight);
-    let reachable = after.fleet.server != Server::Unreachable || after.view.is_some();
+    // Whoever acts on an older view may have asked when the server could still be reached.
+    let fresh = decision.actor == Actor::Operator && after.view.is_none();
+    let reachable = after.fleet.server != Server::Unreachable || !fresh;
     let step = |status: &crds::rollout::RolloutStatus| status.current_step_index;
     // The one step with a weight is the first.
     if (step(&seen), step(&plan.status)) == (Some(0), Some(1)) && !(serve(50) && reachable) {

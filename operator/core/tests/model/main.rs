@@ -4,7 +4,7 @@
 //! can happen, [`invariants`] and [`ends`] what must hold all the same. The engine is used as the operator uses it:
 //! `World` in, `Plan` out.
 //!
-//! `SLUICE_MODEL_STATES` sets how many states are searched, a hundred thousand if it is not set. Where a violation is found, the
+//! `SLUICE_MODEL_STATES` sets how many states are searched, a million if it is not set. Where a violation is found, the
 //! test fails with the shortest trace.
 
 #![expect(clippy::panic, reason = "a fixture that does not fit and a broken promise end the test")]
@@ -51,7 +51,7 @@ fn search(start: Start, states: usize) {
 
 #[expect(clippy::disallowed_methods, reason = "how long a test runs is the choice of whoever runs it")]
 fn states() -> usize {
-    std::env::var("SLUICE_MODEL_STATES").ok().and_then(|it| it.parse().ok()).unwrap_or(100_000)
+    std::env::var("SLUICE_MODEL_STATES").ok().and_then(|it| it.parse().ok()).unwrap_or(1_000_000)
 }
 
 /// Writes past the test harness, which shows what a test prints only if it fails.

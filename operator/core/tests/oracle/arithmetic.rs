@@ -205,6 +205,7 @@ fn routing_of(written: &Value) -> Routing {
         names: vec!["m".to_owned()],
         stable_service: "stab".to_owned(),
         canary_service: "can".to_owned(),
+        ping_pong: None,
         confirm,
     })
 }

@@ -132,8 +132,8 @@ fn set_weight(row: &Value, weight: Weight, objects: &mut BTreeMap<String, Value>
             rollout: "shop",
             uid: "u",
             namespace: "prod",
-            stable_service: row["stable_service"].as_str().unwrap_or_default(),
-            canary_service: row["canary_service"].as_str().unwrap_or_default(),
+            base_service: row["stable_service"].as_str().unwrap_or_default(),
+            copy_service: row["canary_service"].as_str().unwrap_or_default(),
             part: Part::Share(weight),
         };
         let copy = canary_name(name);

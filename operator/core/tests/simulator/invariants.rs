@@ -7,6 +7,7 @@ mod blue_green;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use crds::rollout::status::PingPongRole;
 use operator_core::effect::Effect;
 use operator_core::plan::Plan;
 use operator_core::spec::Spec;
@@ -57,13 +58,13 @@ impl Invariants {
                 let first = self.switches.insert((target.name.clone(), to.clone()));
                 assert!(first, "Service {} is switched to {to} a second time", target.name);
                 blue_green::active_service_leads_to_pods(cluster, &target.name, to);
-                if routed && Some(&target.name) == canary.canary_service.as_ref() {
+                if routed && target.name == service(cluster, false) {
                     nothing_is_sent_to_the_canary(cluster, to);
                 }
             }
             Effect::UpdateMapping { target, manifest } => {
-                let held = weight(&cluster.mappings[&target.name]);
-                let wanted = weight(manifest);
+                let held = canary_weight(cluster, &cluster.mappings[&target.name]);
+                let wanted = canary_weight(cluster, manifest);
                 assert_ne!(cluster.mappings[&target.name], *manifest, "no write when nothing differs");
                 if wanted > held {
                     canary_carries(cluster, wanted);
@@ -72,8 +73,10 @@ impl Invariants {
                 }
             }
             Effect::CreateMapping { manifest, .. } => {
-                if weight(manifest) > 0 && manifest["spec"]["shadow"] != true {
-                    canary_carries(cluster, weight(manifest));
+                let splits = !manifest["spec"]["weight"].is_null() && manifest["spec"]["shadow"] != true;
+                let weight = canary_weight(cluster, manifest);
+                if splits && weight > 0 {
+                    canary_carries(cluster, weight);
                 }
             }
             Effect::ScaleReplicaSet { .. }
@@ -268,7 +271,14 @@ fn stable_carries(cluster: &Cluster, weight: i64) {
 
 fn service(cluster: &Cluster, stable: bool) -> String {
     let canary = cluster.rollout().spec.strategy.canary.clone().unwrap_or_default();
-    if stable { canary.stable_service } else { canary.canary_service }.expect("a Service")
+    let fixed = if stable { canary.stable_service } else { canary.canary_service };
+    let Some(roles) = canary.ping_pong else { return fixed.expect("a Service") };
+    if stable == pong_is_stable(cluster) { roles.pong_service } else { roles.ping_service }
+}
+
+fn pong_is_stable(cluster: &Cluster) -> bool {
+    let status = cluster.rollout().status.as_ref();
+    status.is_some_and(|status| status.canary.stable_ping_pong == Some(PingPongRole::Pong))
 }
 
 fn selected<'c>(cluster: &'c Cluster, service: &str) -> Option<&'c ReplicaSet> {
@@ -292,6 +302,8 @@ fn holds_only(arm: &Arm, hash: &str) -> bool {
     arm.endpoints.iter().all(|(held, ready)| held == hash || *ready == 0)
 }
 
-fn weight(mapping: &Value) -> i64 {
-    mapping["spec"]["weight"].as_i64().unwrap_or(0)
+/// The canary's weight by a canary Mapping, which sends to pong: to the canary, or to the stable version.
+fn canary_weight(cluster: &Cluster, mapping: &Value) -> i64 {
+    let own = mapping["spec"]["weight"].as_i64().unwrap_or(0);
+    if pong_is_stable(cluster) { 100 - own } else { own }
 }

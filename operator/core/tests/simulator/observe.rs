@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::SubsecRound as _;
 use crds::contract;
 use crds::rollout::PodTemplate;
+use operator_core::references::services::named;
 use operator_core::world::{
     Lookup, Mapping, Owner, Pod, ReplicaSet, ReplicaSetAnnotations, Service, Workload, WorkloadKind, World,
 };
@@ -33,19 +34,14 @@ impl Cluster {
                 mapping.owned || base.is_some_and(|base| bases.contains(base))
             })
             .collect();
-        let blue_green = rollout.spec.strategy.blue_green.clone();
-        let services = [canary.stable_service, canary.canary_service]
-            .into_iter()
-            .chain(blue_green.into_iter().flat_map(|it| [Some(it.active_service), it.preview_service]));
+        let services = named(&rollout.spec.strategy);
+        let service = |(_, name): (_, &str)| (name.to_owned(), lookup(self.services.get(name).map(service)));
         World {
             now: self.now,
             replica_sets: self.replica_sets.values().map(|set| self.replica_set(set)).collect(),
             pods: self.replica_sets.values().flat_map(|set| self.pods(set)).collect(),
             workload: self.named_workload(),
-            services: services
-                .flatten()
-                .map(|name| (name.clone(), lookup(self.services.get(&name).map(service))))
-                .collect(),
+            services: services.into_iter().map(service).collect(),
             mappings: bases
                 .iter()
                 .map(|name| (name.clone(), lookup(self.mappings.get(name).map(|it| mapping(it, &uid)))))

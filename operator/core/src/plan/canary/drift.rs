@@ -9,6 +9,7 @@ use super::super::draft::Draft;
 use super::Scene;
 use super::routed::Routed;
 use super::verify;
+use crate::weight::Weight;
 use crate::why::Why;
 use crate::world::Mapping;
 
@@ -23,6 +24,7 @@ pub(super) fn rests(scene: &Scene<'_>, routed: &Routed<'_>, target: i32, draft: 
     let Some((name, mapping)) = changed(scene, routed, target) else { return false };
     let Some(held) = verify::held(scene) else { return false };
     let has = mapping.weight().map_or_else(|| "no weight".to_owned(), |weight| format!("weight {weight}"));
+    let target = routed.copy_weight(Weight::clamped(target)).percent();
     let by = mapping.changed_by.as_ref().map(|manager| format!(", set by {manager}")).unwrap_or_default();
     let message = format!("canary Mapping {name} has {has} instead of {target}{by}");
     if held.reason != CHANGED {
@@ -48,6 +50,7 @@ fn changed<'r>(scene: &Scene<'_>, routed: &'r Routed<'_>, target: i32) -> Option
         return None;
     }
     let existing: Option<Vec<_>> =
-        routed.canaries.values().map(|canary| Some((canary.name.as_str(), canary.existing?))).collect();
-    existing?.into_iter().find(|(_, mapping)| mapping.weight() != Some(target))
+        routed.canaries.values().map(|canary| Some((canary, canary.existing?))).collect();
+    let (canary, mapping) = existing?.into_iter().find(|(canary, _)| canary.share() != Some(target))?;
+    Some((canary.name.as_str(), mapping))
 }

@@ -1,4 +1,7 @@
 //! Creates, updates and deletes the canary Mappings. One that is right is not written.
+//!
+//! Weights here are the canary's. Where `pingPong` has made the base Mapping the canary's, its copy has the rest, and
+//! exists for as long as that lasts.
 
 use serde_json::Value;
 
@@ -18,7 +21,8 @@ const WEIGHT_UPDATE: &str = "CanaryMappingWeightUpdate";
 pub(super) fn create(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) {
     for (base, canary) in &routed.canaries {
         let (None, Some(base)) = (canary.existing, scene.world.mapping(base)) else { continue };
-        if let Some(manifest) = wanted(scene, routed, base, None, Part::Share(Weight::ZERO)) {
+        let part = Part::Share(routed.copy_weight(Weight::ZERO));
+        if let Some(manifest) = wanted(scene, routed, base, None, part) {
             draft.effect(Effect::CreateMapping { name: canary.name.clone(), manifest });
         }
     }
@@ -27,13 +31,18 @@ pub(super) fn create(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) 
 /// Raises every canary Mapping that has less to this weight.
 pub(super) fn raise(scene: &Scene<'_>, routed: &Routed<'_>, to: i32, draft: &mut Draft) {
     write(scene, routed, draft, |held| held.max(to));
-    draft.normal(WEIGHT_UPDATE, format!("Set canary mapping weight to {to}"));
+    tell(routed, to, draft);
 }
 
 /// Lowers every canary Mapping that has more to this weight.
 pub(super) fn lower(scene: &Scene<'_>, routed: &Routed<'_>, to: i32, draft: &mut Draft) {
     write(scene, routed, draft, |held| held.min(to));
-    draft.normal(WEIGHT_UPDATE, format!("Set canary mapping weight to {to}"));
+    tell(routed, to, draft);
+}
+
+fn tell(routed: &Routed<'_>, to: i32, draft: &mut Draft) {
+    let weight = routed.copy_weight(Weight::clamped(to)).percent();
+    draft.normal(WEIGHT_UPDATE, format!("Set canary mapping weight to {weight}"));
 }
 
 /// Copies what changed in the base Mappings, weights as they are.
@@ -43,7 +52,7 @@ pub(super) fn sync(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) {
 
 /// Deletes the canary Mappings.
 pub(super) fn delete_all(routed: &Routed<'_>, draft: &mut Draft) {
-    for Canary { name, existing } in routed.canaries.values() {
+    for Canary { name, existing, .. } in routed.canaries.values() {
         if let Some(mapping) = existing {
             leftovers::delete(name, mapping, draft);
         }
@@ -61,8 +70,8 @@ pub(super) fn delete_leftovers(scene: &Scene<'_>, draft: &mut Draft) {
 
 fn write(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft, weight: impl Fn(i32) -> i32) {
     for (base, canary) in &routed.canaries {
-        if canary.existing.is_some() {
-            let part = Part::Share(Weight::clamped(weight(canary.weight())));
+        if canary.existing.is_some() || routed.routing.base_is_canary() {
+            let part = Part::Share(routed.copy_weight(Weight::clamped(weight(canary.weight()))));
             put(scene, routed, (base, &canary.name, canary.existing), part, draft);
         }
     }
@@ -90,7 +99,7 @@ pub(super) fn put(
     true
 }
 
-/// The object to write; `None` if the base does not send to the stable Service, which is an invalid spec.
+/// The object to write; `None` if the base does not send to its Service, which is an invalid spec.
 fn wanted(
     scene: &Scene<'_>,
     routed: &Routed<'_>,
@@ -103,8 +112,11 @@ fn wanted(
         rollout: &rollout.name,
         uid: &rollout.uid,
         namespace: scene.world.rollout.metadata.namespace.as_deref().unwrap_or_default(),
-        stable_service: &routed.routing.stable_service,
-        canary_service: &routed.routing.canary_service,
+        base_service: routed.routing.base_service(),
+        copy_service: match part {
+            Part::Share(_) => routed.routing.copy_service(),
+            Part::Route { .. } => &routed.routing.canary_service,
+        },
         part,
     };
     mapping::wanted(&base.object, existing.map(|existing| &existing.object), &canary)

@@ -36,12 +36,20 @@ pub(super) struct Canary<'w> {
     pub(super) name: String,
     /// The object, if it exists.
     pub(super) existing: Option<&'w Mapping>,
+    /// `MappingRouting::base_is_canary`.
+    has_rest: bool,
 }
 
 impl Canary<'_> {
-    /// The weight it has; 0 if it does not exist.
+    /// The canary's weight by it; `None` if it has none.
+    pub(super) fn share(&self) -> Option<i32> {
+        let own = self.existing.map_or(Some(0), Mapping::weight)?;
+        Some(if self.has_rest { 100 - own } else { own })
+    }
+
+    /// The canary's weight by it; 0 if it has none.
     pub(super) fn weight(&self) -> i32 {
-        self.existing.and_then(Mapping::weight).unwrap_or(0)
+        self.share().unwrap_or(0)
     }
 }
 
@@ -64,7 +72,7 @@ impl<'w> Routed<'w> {
         let canary = |base: &String| {
             let name = mapping::canary_name(base);
             let existing = world.canary_mappings.get(&name);
-            Canary { name, existing }
+            Canary { name, existing, has_rest: routing.base_is_canary() }
         };
         let canaries: BTreeMap<&str, Canary<'_>> =
             routing.names.iter().map(|base| (base.as_str(), canary(base))).collect();
@@ -99,17 +107,19 @@ impl<'w> Routed<'w> {
         self.canary_service.and_then(Service::hash)
     }
 
-    /// The largest weight that a canary Mapping has.
+    /// The largest weight that the canary has by a Mapping.
     pub(super) fn written(&self) -> i32 {
         self.canaries.values().map(Canary::weight).max().unwrap_or(0)
     }
 
-    /// Every listed Mapping has a canary Mapping with this weight. Weight 0 needs no canary Mapping.
+    /// The canary has this weight by every listed Mapping. Weight 0 needs no canary Mapping.
     pub(super) fn all_have(&self, weight: i32) -> bool {
-        self.canaries.values().all(|canary| match canary.existing {
-            Some(existing) => existing.weight() == Some(weight),
-            None => weight == 0,
-        })
+        self.canaries.values().all(|canary| canary.share() == Some(weight))
+    }
+
+    /// The weight of a canary Mapping while the canary has this one.
+    pub(super) fn copy_weight(&self, canary: Weight) -> Weight {
+        if self.routing.base_is_canary() { canary.rest() } else { canary }
     }
 
     /// Some canary Mapping exists.
@@ -192,6 +202,7 @@ fn route(
         namespace: world.rollout.metadata.namespace.clone().unwrap_or_default(),
         services: [&routing.stable_service, &routing.canary_service].map(String::clone).into(),
         mappings: canaries.iter().map(|(base, canary)| ((*base).to_owned(), canary.name.clone())).collect(),
+        base_is_canary: routing.base_is_canary(),
         versions,
         existing,
     }

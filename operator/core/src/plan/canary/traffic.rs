@@ -51,7 +51,11 @@ pub(super) fn to_stable(
         }
     }
     services::point_canary(scene, routed, stable, draft);
-    if writing.is_none() {
+    if routed.routing.base_is_canary() {
+        if writing.is_none() {
+            mappings::sync(scene, routed, draft);
+        }
+    } else if writing.is_none() {
         remove_canaries(scene, routed, draft);
     }
     writing

@@ -38,7 +38,10 @@ fn ping_pong(
 ) -> Checked {
     const PING: &str = "spec.strategy.pingPong.pingService";
     const PONG: &str = "spec.strategy.pingPong.pongService";
-    if routing.is_some_and(|it| it.alb.is_none() && it.istio.is_none() && it.plugins.is_empty()) {
+    let swaps = |it: &TrafficRouting| {
+        it.ambassador.is_some() || it.alb.is_some() || it.istio.is_some() || !it.plugins.is_empty()
+    };
+    if routing.is_some_and(|it| !swaps(it)) {
         let why = "Ping-pong feature works with the ALB, Istio, and plugin-based traffic routers only";
         return Err(Invalid::value(format!("{TRAFFIC_ROUTING}.alb"), &Value::Null, why));
     }
@@ -62,13 +65,12 @@ fn ping_pong(
     Ok(())
 }
 
-/// Routers that send to two Services. ALB and Istio can do with others: ping and pong, or the subsets of a
+/// Routers that send to two Services. Mappings, ALB and Istio can do with others: ping and pong, or the subsets of a
 /// `DestinationRule`. Plugins know for themselves.
 fn needs_services(canary: &CanaryStrategy, routing: &TrafficRouting) -> bool {
     let by_host =
         routing.istio.as_ref().is_some_and(|istio| istio.get("destinationRule").is_none_or(Value::is_null));
-    (by_host || routing.alb.is_some()) && canary.ping_pong.is_none()
-        || routing.ambassador.is_some()
+    (by_host || routing.alb.is_some() || routing.ambassador.is_some()) && canary.ping_pong.is_none()
         || routing.nginx.is_some()
         || [&routing.smi, &routing.app_mesh, &routing.traefik, &routing.apisix].iter().any(|it| it.is_some())
 }

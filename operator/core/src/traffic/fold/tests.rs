@@ -12,6 +12,7 @@ fn route() -> Route {
         mappings: BTreeMap::from([("shop".to_owned(), "shop-canary".to_owned())]),
         versions: BTreeMap::from([version("Mapping", "shop-canary"), version("Service", "canary")]),
         existing: BTreeSet::from(["shop-canary".to_owned()]),
+        base_is_canary: false,
     }
 }
 
