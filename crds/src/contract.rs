@@ -69,6 +69,10 @@ pub const CANARY_MAPPING_SUFFIX: &str = "-canary";
 /// ReplicaSet annotation: fingerprint of the whole pod template as the user wrote it, unknown fields included.
 pub const TEMPLATE_FINGERPRINT_ANNOTATION: &str = "sluice.dev/template-fingerprint";
 
+/// `AnalysisRun` annotation: fingerprint of the spec that it was created with, to tell it from one that was made of other
+/// templates.
+pub const RUN_FINGERPRINT_ANNOTATION: &str = "sluice.dev/run-fingerprint";
+
 /// Pod label: the pod was chosen to go and takes no new requests.
 pub const DRAINING_LABEL: &str = "sluice.dev/draining";
 
