@@ -11,6 +11,8 @@
 //! The names, the JSON and the meaning of every field are those of Argo Rollouts and Emissary, so that manifests
 //! move over unchanged. [`contract`] holds the labels and annotations that are part of that promise.
 //!
+//! [`duration`] reads durations as they are written in all of them.
+//!
 //! The definitions for the API server come from these types: [`definition`]. [`read()`] reads an object and, if that
 //! fails, says where it is wrong.
 //!
@@ -19,6 +21,7 @@
 pub mod analysis;
 pub mod contract;
 pub mod definition;
+pub mod duration;
 pub mod experiment;
 pub mod go_json;
 pub mod host;

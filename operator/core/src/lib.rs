@@ -1,7 +1,6 @@
 //! The rollout engine: `World -> Plan`, pure.
 
 pub mod conditions;
-pub mod duration;
 pub mod effect;
 pub mod hash;
 pub mod mapping;
@@ -17,3 +16,5 @@ pub mod traffic;
 pub mod weight;
 pub mod why;
 pub mod world;
+
+pub use crds::duration;
