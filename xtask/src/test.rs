@@ -37,8 +37,15 @@ pub(crate) struct Arguments {
 }
 
 /// Crates whose borders keep decisions apart from input and output: each must build from its own manifest.
-const ALONE: [&str; 6] =
-    ["crds", "proxy-config", "proxy-core", "operator-analysis", "operator-routes", "operator-core"];
+const ALONE: [&str; 7] = [
+    "crds",
+    "proxy-config",
+    "proxy-core",
+    "proxy-http1",
+    "operator-analysis",
+    "operator-routes",
+    "operator-core",
+];
 
 /// Tests of rollouts that may run beside one another: each has a namespace of its own, the machine has few cores.
 const BESIDE_ONE_ANOTHER: &str = "2";

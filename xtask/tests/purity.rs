@@ -7,8 +7,15 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 /// Crates that must be pure.
-const PURE: [&str; 6] =
-    ["crds", "operator-analysis", "operator-core", "operator-routes", "proxy-config", "proxy-core"];
+const PURE: [&str; 7] = [
+    "crds",
+    "operator-analysis",
+    "operator-core",
+    "operator-routes",
+    "proxy-config",
+    "proxy-core",
+    "proxy-http1",
+];
 
 /// Packages that do what a pure crate must not: runtimes, sockets, clients, randomness.
 const IMPURE: [&str; 20] = [
