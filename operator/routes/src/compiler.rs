@@ -18,7 +18,7 @@ use std::{
 };
 
 use proxy_config::{
-    model::{Action, Change, Listener, ListenerId, Route, RouteId, Share, Split, SplitId, Version},
+    model::{Action, Change, Filters, Listener, ListenerId, Route, RouteId, Share, Split, SplitId, Version},
     validate::validate_change,
 };
 
@@ -138,7 +138,7 @@ impl Compiler {
         let mut pending = Pending::default();
         if listener {
             let id = ListenerId::new("http");
-            pending.listener = Some(Arc::new(Listener { id, port: self.settings.listener_port }));
+            pending.listener = Some(Arc::new(Listener::http(id, self.settings.listener_port)));
         }
         for name in &mappings {
             self.compile_alone(name, &mut pending);
@@ -427,6 +427,8 @@ fn alone(name: &ObjectName, mapping: &Mapping, backend: &Backend) -> Route {
         method: mapping.key.method.clone(),
         headers: mapping.key.headers.clone(),
         query: mapping.key.query.clone(),
+        listeners: Vec::new(),
+        filters: Filters::default(),
         action: Action::Split(Split { id: SplitId::new(id), arms, mirrors: Vec::new() }),
     }
 }

@@ -83,6 +83,7 @@ fn show(compiled: &Compiled) -> String {
         let _ = writeln!(text, "route {}", route.id);
         match &route.action {
             Action::Refuse(refusal) => drop(writeln!(text, "  {} {}", refusal.status, refusal.reason)),
+            Action::Redirect(redirect) => drop(writeln!(text, "  {redirect:?}")),
             Action::Split(split) => {
                 for arm in &split.arms {
                     let _ = writeln!(text, "  {} {} -> {}", arm.share.parts(), arm.id, arm.cluster);

@@ -6,7 +6,6 @@ use operator_routes::ObjectName;
 use proxy_config::{
     CONFIG_AUDIENCE, CONTRACT,
     convert::ConvertError,
-    features,
     model::{Position, Version},
     wire::config::{
         Commit, FromProxy, PodLoad, Redirect, ToProxy, config_server::Config, from_proxy, to_proxy,
@@ -106,8 +105,8 @@ async fn greet(caller: &Caller, inbound: &mut Streaming<FromProxy>) -> Result<(P
         return Err(Status::permission_denied("the token is bound to no pod"));
     };
     let last = hello.last.map(Position::try_from).transpose().map_err(invalid)?;
-    let counts_pods = hello.features.iter().any(|feature| feature == features::POD_LOADS);
-    Ok((ProxyId { pod, boot: hello.boot_id }, Hello { last, digest: hello.digest, counts_pods }))
+    let features = hello.features.into_iter().collect();
+    Ok((ProxyId { pod, boot: hello.boot_id }, Hello { last, digest: hello.digest, features }))
 }
 
 /// Waits until this process serves, and registers the stream. `None`: the proxy was sent elsewhere or has gone.

@@ -51,8 +51,9 @@ impl Journal {
         for change in changes {
             self.config.apply(change.clone());
         }
-        let Config { listeners, routes, clusters } = &self.config;
+        let Config { listeners, routes, clusters, certificates, hosts, tcp_routes } = &self.config;
         let resources = listeners.len() + routes.len() + clusters.len();
+        let resources = resources + certificates.len() + hosts.len() + tcp_routes.len();
         while self.kept > KEPT_AT_LEAST.max(KEPT_PER_RESOURCE * resources)
             && let Some((revision, keys)) = self.changed.pop_first()
         {
@@ -82,6 +83,9 @@ impl Journal {
             Key::Listener(id) => self.config.listeners.get(id).cloned().map(Change::Listener),
             Key::Route(id) => self.config.routes.get(id).cloned().map(Change::Route),
             Key::Cluster(id) => self.config.clusters.get(id).cloned().map(Change::Cluster),
+            Key::Certificate(id) => self.config.certificates.get(id).cloned().map(Change::Certificate),
+            Key::Host(id) => self.config.hosts.get(id).cloned().map(Change::Host),
+            Key::TcpRoute(id) => self.config.tcp_routes.get(id).cloned().map(Change::TcpRoute),
         };
         current.unwrap_or_else(|| Change::Removed(key.clone()))
     }
@@ -93,6 +97,9 @@ pub(super) fn key(change: &Change) -> Key {
         Change::Listener(listener) => Key::Listener(listener.id.clone()),
         Change::Route(route) => Key::Route(route.id.clone()),
         Change::Cluster(cluster) => Key::Cluster(cluster.id.clone()),
+        Change::Certificate(certificate) => Key::Certificate(certificate.id.clone()),
+        Change::Host(host) => Key::Host(host.id.clone()),
+        Change::TcpRoute(route) => Key::TcpRoute(route.id.clone()),
         Change::Removed(key) => key.clone(),
     }
 }
@@ -106,11 +113,7 @@ mod tests {
     use super::*;
 
     fn cluster(id: &str, connect_timeout_ms: u32) -> Change {
-        Change::Cluster(Arc::new(Cluster {
-            id: ClusterId::new(id),
-            connect_timeout_ms,
-            endpoints: Vec::new(),
-        }))
+        Change::Cluster(Arc::new(Cluster::plain(ClusterId::new(id), connect_timeout_ms, Vec::new())))
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::{
 
 use operator_routes::{Compiled, Delta, ObjectName};
 use proxy_config::{
+    features,
     model::{Epoch, Position},
     wire::traffic::Update,
 };
@@ -127,7 +128,12 @@ impl Shared {
             Role::Preparing => return Err(NotServing::Preparing),
             Role::Serving { term, state } => {
                 let connection = state.connect(id, name.clone(), hello);
-                Session { id: id.clone(), counts_pods: hello.counts_pods, term: *term, connection }
+                Session {
+                    id: id.clone(),
+                    counts_pods: hello.features.has(features::POD_LOADS),
+                    term: *term,
+                    connection,
+                }
             }
         };
         self.ring();

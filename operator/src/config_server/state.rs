@@ -13,6 +13,7 @@ use std::{
 
 use operator_routes::{Compiled, Delta, ObjectName, SplitReport};
 use proxy_config::{
+    features::Features,
     model::{Action, Change, ClusterId, Config, Epoch, Key, Position, RouteId, SplitId, Version},
     wire::traffic::Update,
 };
@@ -40,6 +41,8 @@ pub(crate) struct State {
     /// As of the last change; what differs from it is news for the watchers.
     counted: Vec<Counted>,
     streams: BTreeMap<ProxyId, Stream>,
+    /// What those can do that have connected, for as long as they count.
+    features: BTreeMap<ProxyId, Features>,
     watchers: BTreeMap<WatcherId, Watcher>,
     next_watcher: u64,
 }
@@ -51,8 +54,8 @@ pub(crate) struct Hello {
     pub(crate) last: Option<Position>,
     /// That snapshot's content.
     pub(crate) digest: String,
-    /// Whether its reports name the pods that drain.
-    pub(crate) counts_pods: bool,
+    /// What it can do.
+    pub(crate) features: Features,
 }
 
 /// A commit to send: the changes, then the position that closes them.
@@ -108,6 +111,7 @@ impl State {
             fleet: Fleet::default(),
             counted: Vec::new(),
             streams: BTreeMap::new(),
+            features: BTreeMap::new(),
             watchers: BTreeMap::new(),
             next_watcher: 0,
         };
@@ -173,6 +177,7 @@ impl State {
         } else {
             of_this_epoch.map(|last| last.seq)
         };
+        self.features.insert(id.clone(), hello.features.clone());
         self.streams.insert(id.clone(), Stream { connection, base, greeted: false, pending: None });
         self.recount();
         connection
@@ -256,7 +261,10 @@ impl State {
         }
         let known = stream.base.and_then(|base| self.journal.since(base));
         let full = known.is_none();
-        let changes = known.unwrap_or_else(|| self.journal.config().changes().collect());
+        let mut changes = known.unwrap_or_else(|| self.journal.config().changes().collect());
+        if let Some(features) = self.features.get(id).filter(|it| !it.is_complete()) {
+            changes = features.adapt(changes, self.journal.config());
+        }
         stream.greeted = true;
         stream.pending = Some((newest, now));
         self.fleet.sent(id, connection, newest);
@@ -309,10 +317,19 @@ impl State {
         Some(since)
     }
 
+    /// The feature without which this proxy answers the requests of a split with 500, if there is one.
+    fn missing(&self, proxy: &ProxyId, split: &SplitId) -> Option<&'static str> {
+        let config = self.journal.config();
+        let route = config.routes.get(&RouteId::new(split.as_str()))?;
+        self.features.get(proxy)?.missing(route, config)
+    }
+
     /// Compares who counts and what they serve with what the watchers know, and forgets what nobody serves.
     fn recount(&mut self) {
         let now = self.fleet.counted();
         let before = std::mem::replace(&mut self.counted, now);
+        let (counted, streams) = (&self.counted, &self.streams);
+        self.features.retain(|id, _| streams.contains_key(id) || counted.iter().any(|it| it.id == *id));
         let outline = |counted: &[Counted]| -> Vec<(ProxyId, ObjectName, bool)> {
             counted.iter().map(|it| (it.id.clone(), it.name.clone(), it.members.is_some())).collect()
         };
@@ -348,7 +365,7 @@ fn arm_clusters(config: &Config, route: &RouteId) -> Vec<ClusterId> {
             let arms = split.arms.iter().map(|arm| &arm.cluster);
             arms.chain(split.mirrors.iter().map(|mirror| &mirror.cluster)).cloned().collect()
         }
-        Some(Action::Refuse(_)) | None => Vec::new(),
+        Some(Action::Refuse(_) | Action::Redirect(_)) | None => Vec::new(),
     }
 }
 

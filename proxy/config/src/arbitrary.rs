@@ -1,13 +1,18 @@
 //! Configurations as proptest makes them: every variant, not necessarily acceptable.
 
+mod cluster;
+mod filters;
+mod listener;
+
 use std::sync::Arc;
 
 use proptest::{collection::vec, option, prelude::*};
 
 use crate::model::{
-    Action, Address, Arm, ArmId, Case, Change, Cluster, ClusterId, Config, Draining, Endpoint, HostMatch,
-    Key, Listener, ListenerId, Mirror, MirrorId, NamedMatch, PathMatch, Rank, Refusal, Rewrite, Route,
-    RouteId, Share, Split, SplitId, TextMatch, UnixMillis, Version,
+    Action, Address, Arm, ArmId, Case, Certificate, CertificateId, Change, Cluster, ClusterId, Config,
+    Draining, Endpoint, HostId, HostMatch, HostRewrite, Key, ListenerId, Mirror, MirrorId, NamedMatch,
+    PathMatch, Rank, RedirectTo, Refusal, RegexRewrite, Rewrite, Route, RouteId, Scheme, Secret, Share,
+    Split, SplitId, TcpRoute, TcpRouteId, TextMatch, UnixMillis, Version,
 };
 
 pub(crate) fn config() -> impl Strategy<Value = Config> {
@@ -22,19 +27,55 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
 
 pub(crate) fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
-        listener().prop_map(|it| Change::Listener(Arc::new(it))),
+        listener::listener().prop_map(|it| Change::Listener(Arc::new(it))),
         route().prop_map(|it| Change::Route(Arc::new(it))),
         cluster().prop_map(|it| Change::Cluster(Arc::new(it))),
+        certificate().prop_map(|it| Change::Certificate(Arc::new(it))),
+        listener::host().prop_map(|it| Change::Host(Arc::new(it))),
+        tcp_route().prop_map(|it| Change::TcpRoute(Arc::new(it))),
         key().prop_map(Change::Removed),
     ]
 }
 
 pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
-    (name(), 1..9_999_u32, vec(endpoint(), 0..4)).prop_map(|(id, connect_timeout_ms, endpoints)| Cluster {
-        id: ClusterId::new(id),
-        connect_timeout_ms,
-        endpoints,
+    let ways = (cluster::protocol(), option::of(cluster::tls()));
+    let choices = (cluster::balance(), cluster::limits(), cluster::outliers());
+    (name(), 1..9_999_u32, vec(endpoint(), 0..4), ways, choices).prop_map(
+        |(id, connect_timeout_ms, endpoints, (protocol, tls), (balance, limits, outliers))| Cluster {
+            id: ClusterId::new(id),
+            connect_timeout_ms,
+            endpoints,
+            protocol,
+            tls,
+            balance,
+            limits,
+            outliers,
+        },
+    )
+}
+
+fn certificate() -> impl Strategy<Value = Certificate> {
+    (name(), name(), name()).prop_map(|(id, chain, key)| Certificate {
+        id: CertificateId::new(id),
+        chain,
+        key: Secret(key),
     })
+}
+
+fn tcp_route() -> impl Strategy<Value = TcpRoute> {
+    (name(), listeners(), vec(name(), 0..3), any::<bool>(), split()).prop_map(
+        |(id, listeners, server_names, terminate, split)| TcpRoute {
+            id: TcpRouteId::new(id),
+            listeners,
+            server_names,
+            terminate,
+            split,
+        },
+    )
+}
+
+fn listeners() -> impl Strategy<Value = Vec<ListenerId>> {
+    vec(name().prop_map(ListenerId::new), 0..3)
 }
 
 fn key() -> impl Strategy<Value = Key> {
@@ -42,17 +83,16 @@ fn key() -> impl Strategy<Value = Key> {
         name().prop_map(|it| Key::Listener(ListenerId::new(it))),
         name().prop_map(|it| Key::Route(RouteId::new(it))),
         name().prop_map(|it| Key::Cluster(ClusterId::new(it))),
+        name().prop_map(|it| Key::Certificate(CertificateId::new(it))),
+        name().prop_map(|it| Key::Host(HostId::new(it))),
+        name().prop_map(|it| Key::TcpRoute(TcpRouteId::new(it))),
     ]
-}
-
-fn listener() -> impl Strategy<Value = Listener> {
-    (name(), any::<u16>()).prop_map(|(id, port)| Listener { id: ListenerId::new(id), port })
 }
 
 fn route() -> impl Strategy<Value = Route> {
     let matches = (host(), path(), case(), option::of(text()), vec(named(), 0..3), vec(named(), 0..3));
-    (name(), vec(any::<u8>(), 0..9), matches, action()).prop_map(
-        |(id, rank, (host, path, case, method, headers, query), action)| Route {
+    (name(), vec(any::<u8>(), 0..9), matches, listeners(), filters::filters(), action()).prop_map(
+        |(id, rank, (host, path, case, method, headers, query), listeners, filters, action)| Route {
             id: RouteId::new(id),
             rank: Rank(rank),
             host,
@@ -61,6 +101,8 @@ fn route() -> impl Strategy<Value = Route> {
             method,
             headers,
             query,
+            listeners,
+            filters,
             action,
         },
     )
@@ -82,6 +124,7 @@ fn path() -> impl Strategy<Value = PathMatch> {
         name().prop_map(PathMatch::Prefix),
         name().prop_map(PathMatch::Exact),
         name().prop_map(PathMatch::Regex),
+        name().prop_map(PathMatch::Elements),
     ]
 }
 
@@ -103,10 +146,30 @@ fn named() -> impl Strategy<Value = NamedMatch> {
 
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        (name(), vec(arm(), 0..4), vec(mirror(), 0..3))
-            .prop_map(|(id, arms, mirrors)| Action::Split(Split { id: SplitId::new(id), arms, mirrors })),
+        split().prop_map(Action::Split),
         (any::<u16>(), name()).prop_map(|(status, reason)| Action::Refuse(Refusal { status, reason })),
+        redirect().prop_map(Action::Redirect),
     ]
+}
+
+fn split() -> impl Strategy<Value = Split> {
+    (name(), vec(arm(), 0..4), vec(mirror(), 0..3)).prop_map(|(id, arms, mirrors)| Split {
+        id: SplitId::new(id),
+        arms,
+        mirrors,
+    })
+}
+
+fn redirect() -> impl Strategy<Value = RedirectTo> {
+    let scheme = prop_oneof![Just(Scheme::Http), Just(Scheme::Https)];
+    let place = (option::of(scheme), option::of("[a-z]{1,9}"), option::of(1..=u16::MAX));
+    (any::<u16>(), place, rewrite()).prop_map(|(status, (scheme, host, port), path)| RedirectTo {
+        status,
+        scheme,
+        host,
+        port,
+        path,
+    })
 }
 
 fn mirror() -> impl Strategy<Value = Mirror> {
@@ -133,21 +196,39 @@ fn mirror() -> impl Strategy<Value = Mirror> {
 fn arm() -> impl Strategy<Value = Arm> {
     let timeout = || option::of(1..u32::MAX);
     let share = (0..=10_000_u32).prop_map(|parts| Share::of_10000(parts).unwrap());
-    (name(), share, name(), rewrite(), option::of("[a-z]{1,9}"), timeout(), timeout()).prop_map(
-        |(id, share, cluster, rewrite, host_rewrite, timeout_ms, idle_timeout_ms)| Arm {
+    let edits = (filters::edits(), filters::edits());
+    (name(), share, name(), rewrite(), host_rewrite(), (timeout(), timeout(), timeout()), edits).prop_map(
+        |(id, share, cluster, rewrite, host_rewrite, timeouts, (request_headers, response_headers))| Arm {
             id: ArmId::new(id),
             share,
             cluster: ClusterId::new(cluster),
             rewrite,
             host_rewrite,
-            timeout_ms,
-            idle_timeout_ms,
+            timeout_ms: timeouts.0,
+            idle_timeout_ms: timeouts.1,
+            total_timeout_ms: timeouts.2,
+            request_headers,
+            response_headers,
         },
     )
 }
 
+fn host_rewrite() -> impl Strategy<Value = HostRewrite> {
+    prop_oneof![
+        Just(HostRewrite::Keep),
+        "[a-z]{1,9}".prop_map(HostRewrite::Literal),
+        Just(HostRewrite::Endpoint)
+    ]
+}
+
 fn rewrite() -> impl Strategy<Value = Rewrite> {
-    prop_oneof![Just(Rewrite::None), name().prop_map(Rewrite::Prefix), name().prop_map(Rewrite::Full),]
+    prop_oneof![
+        Just(Rewrite::None),
+        name().prop_map(Rewrite::Prefix),
+        name().prop_map(Rewrite::Full),
+        (name(), name())
+            .prop_map(|(pattern, substitution)| Rewrite::Regex(RegexRewrite { pattern, substitution })),
+    ]
 }
 
 fn endpoint() -> impl Strategy<Value = Endpoint> {

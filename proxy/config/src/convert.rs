@@ -3,8 +3,12 @@
 //! Outward never fails. Inward fails with what is missing or out of range, so that a proxy can say in its
 //! `Nack` why it did not take a commit.
 
+mod cluster;
+mod filters;
 mod inward;
+mod listener;
 mod outward;
+mod value;
 
 use crate::{
     model::{Change, Config},
@@ -35,12 +39,15 @@ pub enum ConvertError {
 }
 
 impl Config {
-    /// The changes that make this configuration from an empty one, clusters before the routes that name them.
+    /// The changes that make this configuration from an empty one, what is named before what names it.
     pub fn changes(&self) -> impl Iterator<Item = Change> + '_ {
         let listeners = self.listeners.values().cloned().map(Change::Listener);
+        let certificates = self.certificates.values().cloned().map(Change::Certificate);
+        let hosts = self.hosts.values().cloned().map(Change::Host);
         let clusters = self.clusters.values().cloned().map(Change::Cluster);
         let routes = self.routes.values().cloned().map(Change::Route);
-        listeners.chain(clusters).chain(routes)
+        let tcp_routes = self.tcp_routes.values().cloned().map(Change::TcpRoute);
+        listeners.chain(certificates).chain(hosts).chain(clusters).chain(routes).chain(tcp_routes)
     }
 }
 
@@ -49,6 +56,46 @@ impl From<Change> for wire::config::ToProxy {
         use wire::config::to_proxy::Message;
         Self { message: Some(Message::Change((&change).into())) }
     }
+}
+
+fn required<T>(
+    field: Option<T>,
+    message: impl FnOnce() -> String,
+    name: &'static str,
+) -> Result<T, ConvertError> {
+    field.ok_or_else(|| ConvertError::Missing { message: message(), field: name })
+}
+
+fn out_of_range(message: String, field: &'static str, value: &impl ToString) -> ConvertError {
+    ConvertError::OutOfRange { message, field, value: value.to_string() }
+}
+
+/// A number that fits into fewer bits than the wire has.
+fn narrow<T: TryFrom<u32>>(
+    value: u32,
+    message: impl FnOnce() -> String,
+    field: &'static str,
+) -> Result<T, ConvertError> {
+    T::try_from(value).map_err(|_| out_of_range(message(), field, &value))
+}
+
+/// An enum value that this version knows.
+fn known<T: TryFrom<i32>>(
+    value: i32,
+    message: impl FnOnce() -> String,
+    field: &'static str,
+) -> Result<T, ConvertError> {
+    T::try_from(value).map_err(|_| out_of_range(message(), field, &value))
+}
+
+/// On the wire zero stands for what is absent.
+fn positive(number: u32) -> Option<u32> {
+    (number != 0).then_some(number)
+}
+
+/// On the wire the empty text stands for what is absent.
+fn present(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]

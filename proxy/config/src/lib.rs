@@ -8,6 +8,7 @@
 mod arbitrary;
 pub mod convert;
 pub mod digest;
+pub mod features;
 pub mod model;
 pub mod pattern;
 pub mod validate;
@@ -15,19 +16,6 @@ pub mod wire;
 
 /// The version of the meaning of `proto/config.proto` that this crate speaks.
 pub const CONTRACT: u32 = 1;
-
-/// What a proxy can do beyond contract 1, by the names in its `Hello`.
-pub mod features {
-    /// Its reports name the pods that drain, with their requests. Of a proxy without it nobody knows when a pod has
-    /// none any more.
-    pub const POD_LOADS: &str = "pod_loads";
-
-    /// It sends copies of requests to mirrors.
-    pub const MIRRORS: &str = "mirrors";
-
-    /// All that this version of the project knows.
-    pub const ALL: &[&str] = &[POD_LOADS, MIRRORS];
-}
 
 /// The audience of the token that a proxy presents to the config server.
 pub const CONFIG_AUDIENCE: &str = "sluice-config";

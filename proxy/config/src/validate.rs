@@ -4,17 +4,20 @@
 //! that leaves the one arrives at the other. What needs the outside (can the port be bound, does the name
 //! resolve) is no part of it.
 
+mod cluster;
+mod fault;
+mod filters;
+mod listener;
 mod route;
+mod text;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fmt::{self, Display, Formatter},
 };
 
-use crate::{
-    model::{Action, Change, Cluster, ClusterId, Config, Key, Listener},
-    pattern::PatternError,
-};
+pub use self::fault::Fault;
+use crate::model::{Action, Change, Config, Key, Split};
 
 /// One reason why a configuration is not acceptable, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,92 +28,15 @@ pub struct Problem {
     pub fault: Fault,
 }
 
-/// What can be wrong with a resource.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// A listener cannot be on port 0.
-    #[error("port 0 cannot be listened on")]
-    PortZero,
-    /// Two listeners cannot share a port.
-    #[error("port {0} has another listener")]
-    PortTaken(u16),
-    /// The shares of a split are parts of one whole.
-    #[error("the shares of split {split} sum to {sum} instead of 10000")]
-    Shares {
-        /// The split.
-        split: String,
-        /// What they sum to.
-        sum: u32,
-    },
-    /// Draws and counters are kept by arm id.
-    #[error("the arms of split {0} are not in order of their ids, each once")]
-    ArmOrder(String),
-    /// An arm without endpoints is a cluster without endpoints, not the absence of a cluster.
-    #[error("arm {arm} names cluster {cluster}, which does not exist")]
-    NoCluster {
-        /// The arm.
-        arm: String,
-        /// What it names.
-        cluster: ClusterId,
-    },
-    /// The same for a mirror.
-    #[error("mirror {mirror} names cluster {cluster}, which does not exist")]
-    NoMirrorCluster {
-        /// The mirror.
-        mirror: String,
-        /// What it names.
-        cluster: ClusterId,
-    },
-    /// Draws and counters of mirrors are kept by their id.
-    #[error("the mirrors of split {0} are not in order of their ids, each once")]
-    MirrorOrder(String),
-    /// Two routes with one split id would share draws and counters.
-    #[error("split {0} belongs to another route as well")]
-    SplitTaken(String),
-    /// Hosts are compared in lower case.
-    #[error("host `{0}` is not in lower case")]
-    HostCase(String),
-    /// A host text that can match nothing.
-    #[error("host text is empty")]
-    HostEmpty,
-    /// A path begins with a slash.
-    #[error("path `{0}` does not begin with `/`")]
-    Path(String),
-    /// So does what takes its place.
-    #[error("rewrite `{0}` does not begin with `/` or holds a character that no path has")]
-    Rewrite(String),
-    /// A host that the upstream sees must be a host.
-    #[error("host rewrite `{0}` is no host")]
-    HostRewrite(String),
-    /// An expression that the engine refuses.
-    #[error(transparent)]
-    Pattern(#[from] PatternError),
-    /// Header names are compared in lower case.
-    #[error("header name `{0}` is empty, not in lower case or no header name")]
-    HeaderName(String),
-    /// Only errors are answered by the proxy itself.
-    #[error("refusal status {0} is not within 400 to 599")]
-    RefusalStatus(u16),
-    /// The reason is a header value and a label.
-    #[error("refusal reason `{0}` is not made of 1 to 64 lower-case letters, digits and underscores")]
-    RefusalReason(String),
-    /// A connection that may take no time at all never succeeds.
-    #[error("connect timeout is zero")]
-    ConnectTimeout,
-    /// An endpoint that cannot be dialled.
-    #[error("endpoint `{0}` has port 0 or no host")]
-    Endpoint(String),
-    /// In-flight and pools are kept by endpoint.
-    #[error("the endpoints are not in order of their addresses, each once")]
-    EndpointOrder,
-}
-
 impl Display for Problem {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.key {
             Key::Listener(id) => write!(f, "listener {id}: {}", self.fault),
             Key::Route(id) => write!(f, "route {id}: {}", self.fault),
             Key::Cluster(id) => write!(f, "cluster {id}: {}", self.fault),
+            Key::Certificate(id) => write!(f, "certificate {id}: {}", self.fault),
+            Key::Host(id) => write!(f, "host {id}: {}", self.fault),
+            Key::TcpRoute(id) => write!(f, "tcp route {id}: {}", self.fault),
         }
     }
 }
@@ -126,10 +52,13 @@ pub fn validate(config: &Config) -> Vec<Problem> {
 #[must_use]
 pub fn validate_change(change: &Change) -> Vec<Problem> {
     match change {
-        Change::Listener(listener) => at(&Key::Listener(listener.id.clone()), listener_faults(listener)),
+        Change::Listener(listener) => at(&Key::Listener(listener.id.clone()), listener::faults(listener)),
         Change::Route(route) => at(&Key::Route(route.id.clone()), route::faults(route)),
-        Change::Cluster(cluster) => at(&Key::Cluster(cluster.id.clone()), cluster_faults(cluster)),
-        Change::Removed(_) => Vec::new(),
+        Change::Cluster(cluster) => at(&Key::Cluster(cluster.id.clone()), cluster::faults(cluster)),
+        Change::Host(host) => at(&Key::Host(host.id.clone()), listener::host_faults(host)),
+        Change::TcpRoute(route) => at(&Key::TcpRoute(route.id.clone()), listener::tcp_route_faults(route)),
+        // Whether a certificate can be read is found out where it is used: it must not keep anything else from it.
+        Change::Certificate(_) | Change::Removed(_) => Vec::new(),
     }
 }
 
@@ -144,51 +73,44 @@ pub fn validate_references(config: &Config) -> Vec<Problem> {
             problems.push(Problem { key: Key::Listener(id.clone()), fault: Fault::PortTaken(listener.port) });
         }
     }
-    let mut splits = BTreeMap::new();
-    for (id, route) in &config.routes {
-        let Action::Split(split) = &route.action else { continue };
-        if splits.insert(&split.id, id).is_some() {
-            let fault = Fault::SplitTaken(split.id.to_string());
-            problems.push(Problem { key: Key::Route(id.clone()), fault });
+    let http = config.routes.iter().filter_map(|(id, route)| match &route.action {
+        Action::Split(split) => Some((Key::Route(id.clone()), split)),
+        Action::Refuse(_) | Action::Redirect(_) => None,
+    });
+    let tcp = config.tcp_routes.iter().map(|(id, route)| (Key::TcpRoute(id.clone()), &route.split));
+    let mut splits = BTreeSet::new();
+    for (key, split) in http.chain(tcp) {
+        let mut faults = split_references(config, split);
+        if !splits.insert(&split.id) {
+            faults.push(Fault::SplitTaken(split.id.to_string()));
         }
-        for arm in split.arms.iter().filter(|arm| !config.clusters.contains_key(&arm.cluster)) {
-            let fault = Fault::NoCluster { arm: arm.id.to_string(), cluster: arm.cluster.clone() };
-            problems.push(Problem { key: Key::Route(id.clone()), fault });
-        }
-        for mirror in split.mirrors.iter().filter(|mirror| !config.clusters.contains_key(&mirror.cluster)) {
-            let (mirror, cluster) = (mirror.id.to_string(), mirror.cluster.clone());
-            let fault = Fault::NoMirrorCluster { mirror, cluster };
-            problems.push(Problem { key: Key::Route(id.clone()), fault });
-        }
+        problems.extend(at(&key, faults));
+    }
+    for (id, host) in &config.hosts {
+        let named = host.tls.iter().flat_map(|it| &it.certificates);
+        let missing = named.filter(|it| !config.certificates.contains_key(it));
+        problems.extend(at(&Key::Host(id.clone()), missing.cloned().map(Fault::NoCertificate).collect()));
+    }
+    for (id, cluster) in &config.clusters {
+        let named = cluster.tls.iter().flat_map(|it| &it.certificate);
+        let missing = named.filter(|it| !config.certificates.contains_key(it));
+        problems.extend(at(&Key::Cluster(id.clone()), missing.cloned().map(Fault::NoCertificate).collect()));
     }
     problems
 }
 
-fn listener_faults(listener: &Listener) -> Vec<Fault> {
-    if listener.port == 0 { vec![Fault::PortZero] } else { Vec::new() }
-}
-
-fn cluster_faults(cluster: &Cluster) -> Vec<Fault> {
-    use crate::model::Address;
-    let mut faults = Vec::new();
-    if cluster.connect_timeout_ms == 0 {
-        faults.push(Fault::ConnectTimeout);
-    }
-    for endpoint in &cluster.endpoints {
-        match &endpoint.address {
-            Address::Socket(address) if address.port() == 0 => {
-                faults.push(Fault::Endpoint(address.to_string()));
-            }
-            Address::Name { host, port } if host.is_empty() || *port == 0 => {
-                faults.push(Fault::Endpoint(format!("{host}:{port}")));
-            }
-            Address::Socket(_) | Address::Name { .. } => {}
-        }
-    }
-    if !cluster.endpoints.is_sorted_by(|a, b| (&a.address, &a.version) < (&b.address, &b.version)) {
-        faults.push(Fault::EndpointOrder);
-    }
-    faults
+fn split_references(config: &Config, split: &Split) -> Vec<Fault> {
+    let arms = split
+        .arms
+        .iter()
+        .filter(|it| !config.clusters.contains_key(&it.cluster))
+        .map(|arm| Fault::NoCluster { arm: arm.id.to_string(), cluster: arm.cluster.clone() });
+    let mirrors = split.mirrors.iter().filter(|it| !config.clusters.contains_key(&it.cluster));
+    let mirrors = mirrors.map(|mirror| Fault::NoMirrorCluster {
+        mirror: mirror.id.to_string(),
+        cluster: mirror.cluster.clone(),
+    });
+    arms.chain(mirrors).collect()
 }
 
 fn at(key: &Key, faults: Vec<Fault>) -> Vec<Problem> {

@@ -23,7 +23,8 @@ pub fn normalize(path: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn rewrite(path: &str, route: &Route, rewrite: &Rewrite) -> Option<String> {
     match rewrite {
-        Rewrite::None => None,
+        // Not among the features that are announced, so never sent.
+        Rewrite::None | Rewrite::Regex(_) => None,
         Rewrite::Full(text) => Some(text.clone()),
         Rewrite::Prefix(text) => Some(match &route.path {
             PathMatch::Prefix(prefix) => {
@@ -32,6 +33,11 @@ pub fn rewrite(path: &str, route: &Route, rewrite: &Rewrite) -> Option<String> {
                     Case::Counts => path.starts_with(prefix),
                     Case::Ignored => true,
                 });
+                format!("{text}{rest}")
+            }
+            PathMatch::Elements(elements) => {
+                let rest = path.get(elements.trim_end_matches('/').len()..).unwrap_or_default();
+                let text = if rest.is_empty() { text.as_str() } else { text.trim_end_matches('/') };
                 format!("{text}{rest}")
             }
             PathMatch::Exact(_) | PathMatch::Regex(_) => text.clone(),
@@ -99,7 +105,7 @@ fn resolve_dots(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use proxy_config::model::{Action, HostMatch, Rank, Refusal, RouteId};
+    use proxy_config::model::{Action, Filters, HostMatch, Rank, Refusal, RouteId};
 
     use super::*;
 
@@ -146,6 +152,7 @@ mod tests {
     #[test]
     fn rewrites_replace_what_matched() {
         let prefix = |text: &str| PathMatch::Prefix(text.into());
+        let elements = |text: &str| PathMatch::Elements(text.into());
         let to = |text: &str| Rewrite::Prefix(text.into());
         let table = [
             (prefix("/echo/"), Case::Counts, to("/"), "/echo/x", Some("/x")),
@@ -157,6 +164,12 @@ mod tests {
             (PathMatch::Exact("/echo".into()), Case::Counts, to("/y"), "/echo", Some("/y")),
             (PathMatch::Regex("/e.*".into()), Case::Counts, to("/y"), "/echo", Some("/y")),
             (prefix("/echo/"), Case::Counts, Rewrite::None, "/echo/x", None),
+            (elements("/echo"), Case::Counts, to("/"), "/echo/x", Some("/x")),
+            (elements("/echo"), Case::Counts, to("/"), "/echo", Some("/")),
+            (elements("/echo"), Case::Counts, to("/v2"), "/echo/", Some("/v2/")),
+            (elements("/echo"), Case::Counts, to("/v2/"), "/echo/x", Some("/v2/x")),
+            (elements("/"), Case::Counts, to("/v2"), "/x", Some("/v2/x")),
+            (elements("/"), Case::Counts, to("/v2"), "/", Some("/v2/")),
         ];
         for (path, case, to, request, expected) in table {
             let route = Route {
@@ -168,6 +181,8 @@ mod tests {
                 method: None,
                 headers: Vec::new(),
                 query: Vec::new(),
+                listeners: Vec::new(),
+                filters: Filters::default(),
                 action: Action::Refuse(Refusal { status: 500, reason: "unused".into() }),
             };
             assert_eq!(rewrite(request, &route, &to).as_deref(), expected, "{request} by {route:?}");

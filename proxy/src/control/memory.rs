@@ -127,7 +127,7 @@ mod tests {
 
     fn config(port: u16) -> Config {
         let mut config = Config::default();
-        config.apply(Change::Listener(Arc::new(Listener { id: ListenerId::new("http"), port })));
+        config.apply(Change::Listener(Arc::new(Listener::http(ListenerId::new("http"), port))));
         config
     }
 

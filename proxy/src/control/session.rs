@@ -110,7 +110,7 @@ impl Session<'_> {
     fn hello(&self, scope: &str) -> wire::Hello {
         wire::Hello {
             contract: CONTRACT,
-            features: features::ALL.iter().map(|it| (*it).to_owned()).collect(),
+            features: features::SERVED.iter().map(|it| (*it).to_owned()).collect(),
             scope: scope.to_owned(),
             boot_id: self.state.boot_id.clone(),
             last: self.intake.position().map(Into::into),

@@ -170,7 +170,7 @@ async fn a_listener_moves_and_the_other_one_never_notices() {
     steady.get("/").await.unwrap();
     let other = |port| {
         let id = proxy_config::model::ListenerId::new("other");
-        Change::Listener(std::sync::Arc::new(proxy_config::model::Listener { id, port }))
+        Change::Listener(std::sync::Arc::new(proxy_config::model::Listener::http(id, port)))
     };
     let (before, after) = (crate::support::free_port(), crate::support::free_port());
     let at = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));

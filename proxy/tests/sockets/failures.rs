@@ -207,7 +207,7 @@ async fn a_port_that_is_taken_does_not_stop_the_others() {
         operator.configure(vec![cluster("a", &[(pod.address, "h1")]), route(&[("a", 10_000)])]).await;
     proxy.ready().await;
     let id = ListenerId::new("second");
-    link.commit(vec![Change::Listener(Arc::new(Listener { id, port: proxy.settings.admin_port }))]).await;
+    link.commit(vec![Change::Listener(Arc::new(Listener::http(id, proxy.settings.admin_port)))]).await;
     let down =
         format!("sluice_proxy_listener_up{{listener=\"second\",port=\"{}\"}}", proxy.settings.admin_port);
     assert!(proxy.metric(&down).await.abs() < 0.1);

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use http::Request;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
-use proxy_config::model::Rewrite;
+use proxy_config::model::{HostRewrite, Rewrite};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -71,7 +71,7 @@ async fn paths_are_normalised_and_rewritten_by_the_arm() {
     let proxy = Proxy::start(&operator, &directory);
     let rewritten = route_with("/svc/", &[("a", 10_000)], |arm| {
         arm.rewrite = Rewrite::Prefix("/v2/".into());
-        arm.host_rewrite = Some("inner.example".into());
+        arm.host_rewrite = HostRewrite::Literal("inner.example".into());
     });
     operator.configure(vec![cluster("a", &[(pod.address, "h1")]), route(&[("a", 10_000)]), rewritten]).await;
     for (path, expected) in [

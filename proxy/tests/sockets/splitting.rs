@@ -209,7 +209,7 @@ async fn a_draining_pod_ends_what_it_has_and_is_counted_by_itself() {
     let proxy = Proxy::start(&operator, &directory);
     let mut link =
         operator.configure(vec![cluster("a", &[(leaving.address, "h1")]), route(&[("a", 10_000)])]).await;
-    assert_eq!(link.hello.features, proxy_config::features::ALL);
+    assert_eq!(link.hello.features, proxy_config::features::SERVED);
     let held = tokio::spawn(async move { client::get(proxy.http, "/hold").await });
     let report = link.report(|it| it.in_flight.iter().any(|it| it.requests == 1)).await;
     assert_eq!(report.draining, [], "it drains not yet");

@@ -264,7 +264,7 @@ impl BackendKey {
 
     fn cluster(&self, mut id: String, endpoints: Vec<Endpoint>) -> Arc<Cluster> {
         let _ = write!(id, " connect={}", self.connect_timeout_ms);
-        Arc::new(Cluster { id: ClusterId::new(id), connect_timeout_ms: self.connect_timeout_ms, endpoints })
+        Arc::new(Cluster::plain(ClusterId::new(id), self.connect_timeout_ms, endpoints))
     }
 }
 

@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::model::{Action, Arm, ArmId, PathMatch, Refusal, Route, RouteId, Share, Split, SplitId};
+use proxy_config::model::{
+    Action, Arm, ArmId, Filters, HostRewrite, PathMatch, Refusal, Route, RouteId, Share, Split, SplitId,
+};
 
 use super::{
     backend::{Backend, BackendKey, Problem},
@@ -135,6 +137,8 @@ pub(super) fn compile(
         method: key.method.clone(),
         headers: key.headers.clone(),
         query: key.query.clone(),
+        listeners: Vec::new(),
+        filters: Filters::default(),
         action,
     });
     let mut sentences: BTreeSet<String> =
@@ -182,9 +186,12 @@ pub(super) fn arm(name: &ObjectName, mapping: &Mapping, share: Share, backend: &
         share,
         cluster: backend.cluster.id.clone(),
         rewrite: mapping.rewrite.clone(),
-        host_rewrite: mapping.host_rewrite.clone(),
+        host_rewrite: mapping.host_rewrite.clone().map_or(HostRewrite::Keep, HostRewrite::Literal),
         timeout_ms: mapping.timeout_ms,
         idle_timeout_ms: mapping.idle_timeout_ms,
+        total_timeout_ms: None,
+        request_headers: Vec::new(),
+        response_headers: Vec::new(),
     }
 }
 
@@ -199,9 +206,12 @@ fn arms(members: &[Member<'_>], shares: &Shares, backends: &BTreeMap<BackendKey,
             share: shares.unclaimed,
             cluster: backends[&BackendKey::nobody()].cluster.id.clone(),
             rewrite: proxy_config::model::Rewrite::None,
-            host_rewrite: None,
+            host_rewrite: HostRewrite::Keep,
             timeout_ms: None,
             idle_timeout_ms: None,
+            total_timeout_ms: None,
+            request_headers: Vec::new(),
+            response_headers: Vec::new(),
         });
     }
     arms.sort_by(|a, b| a.id.cmp(&b.id));

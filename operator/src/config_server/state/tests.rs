@@ -99,7 +99,7 @@ impl World {
         let hello = Hello {
             last: last.and_then(|peer| peer.last),
             digest: last.map(|peer| proxy_config::digest::digest(&peer.config)).unwrap_or_default(),
-            counts_pods: true,
+            features: proxy_config::features::SERVED.iter().copied().collect(),
         };
         let connection = self.state.connect(&id, name("proxy"), &hello);
         let config = last.map(|peer| peer.config.clone()).unwrap_or_default();
@@ -469,4 +469,32 @@ fn a_removed_split_is_told_once_nobody_serves_it() {
     let removed: Vec<String> =
         world.state.next_updates(watcher).into_iter().flat_map(|it| it.removed_splits).collect();
     assert_eq!(removed, ["mapping */"]);
+}
+
+#[test]
+fn a_proxy_that_cannot_do_what_a_route_asks_refuses_it_and_does_not_count_as_serving_it() {
+    let mut world = World::new();
+    let mut peer = world.served("a");
+    let (id, route) = world.compiler.compiled().config.routes.first_key_value().unwrap();
+    let mut route = proxy_config::model::Route::clone(route);
+    let split = SplitId::new(id.as_str());
+    // A feature that the proxy has not named.
+    world.state.features.insert(peer.id.clone(), Features::default());
+    route.listeners = vec![proxy_config::model::ListenerId::new("http")];
+    let report = world.compiler.compiled().splits.get(&split).cloned();
+    world.state.publish(&Delta {
+        changes: vec![Change::Route(Arc::new(route))],
+        splits: BTreeMap::from([(split.clone(), report)]),
+        ..Delta::default()
+    });
+    world.send(&mut peer);
+    world.acknowledge(&peer);
+    let sent = peer.config.routes.values().next().unwrap();
+    assert!(matches!(&sent.action, Action::Refuse(refusal) if refusal.status == 500), "{sent:?}");
+    let state = world.state.split_state(&split).unwrap();
+    assert!(state.views.iter().all(|view| view.served.is_none()), "{state:?}");
+    assert_eq!(
+        state.problem,
+        "proxy shop/proxy answers with 500: it cannot do `route_listeners` and needs an update"
+    );
 }

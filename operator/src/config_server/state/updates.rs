@@ -81,12 +81,17 @@ impl State {
     }
 
     /// `None` if neither the newest commit nor any counted proxy has the split.
-    fn split_state(&self, id: &SplitId) -> Option<wire::SplitState> {
+    pub(super) fn split_state(&self, id: &SplitId) -> Option<wire::SplitState> {
         let compiled = self.splits.at(id, self.journal.revision());
         let mut views: Vec<(Option<&Arc<SplitReport>>, BTreeSet<String>)> = Vec::new();
+        let mut lacking = Vec::new();
         for proxy in &self.counted {
+            let missing = self.missing(&proxy.id, id);
+            lacking.extend(missing.map(|feature| {
+                format!("proxy {} answers with 500: it cannot do `{feature}` and needs an update", proxy.name)
+            }));
             for revision in proxy.members.iter().flatten() {
-                let report = self.splits.at(id, *revision);
+                let report = self.splits.at(id, *revision).filter(|_| missing.is_none());
                 // The same content is most often the same allocation, which is seen at once.
                 let same = |view: Option<&Arc<SplitReport>>| match (view, report) {
                     (Some(view), Some(report)) => Arc::ptr_eq(view, report) || view.served == report.served,
@@ -102,8 +107,9 @@ impl State {
         if compiled.is_none() && views.iter().all(|(view, _)| view.is_none()) {
             return None;
         }
-        let problems: Vec<String> =
-            compiled.and_then(|report| report.problem.clone()).into_iter().chain(self.refusals(id)).collect();
+        let problems =
+            compiled.and_then(|report| report.problem.clone()).into_iter().chain(self.refusals(id));
+        let problems: Vec<String> = problems.chain(lacking).collect();
         Some(wire::SplitState {
             id: id.to_string(),
             views: (views.into_iter())

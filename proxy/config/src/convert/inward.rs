@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::ConvertError;
+use super::{ConvertError, narrow, out_of_range, positive, present, required, value::edits};
 use crate::{
     model::{
-        Action, Address, Arm, ArmId, Case, Change, Cluster, ClusterId, Draining, Endpoint, Epoch, HostMatch,
-        Key, Listener, ListenerId, Mirror, MirrorId, NamedMatch, PathMatch, Position, Refusal, Rewrite,
-        Route, RouteId, Share, Split, SplitId, TextMatch, UnixMillis, Version,
+        Action, Arm, ArmId, Case, CertificateId, Change, ClusterId, Epoch, HostId, HostMatch, HostRewrite,
+        Key, ListenerId, Mirror, MirrorId, NamedMatch, PathMatch, Position, RedirectTo, Refusal,
+        RegexRewrite, Rewrite, Route, RouteId, Scheme, Share, Split, SplitId, TcpRouteId, TextMatch,
     },
     wire::config as wire,
 };
@@ -21,6 +21,9 @@ impl TryFrom<wire::Change> for Change {
             From::Listener(listener) => Self::Listener(Arc::new(listener.try_into()?)),
             From::Route(route) => Self::Route(Arc::new(route.try_into()?)),
             From::Cluster(cluster) => Self::Cluster(Arc::new(cluster.try_into()?)),
+            From::Certificate(certificate) => Self::Certificate(Arc::new(certificate.into())),
+            From::Host(host) => Self::Host(Arc::new(host.try_into()?)),
+            From::TcpRoute(route) => Self::TcpRoute(Arc::new(route.try_into()?)),
             From::Removed(key) => Self::Removed(key.try_into()?),
         })
     }
@@ -35,6 +38,9 @@ impl TryFrom<wire::Key> for Key {
             Ok(wire::Kind::Listener) => Ok(Self::Listener(ListenerId::new(id))),
             Ok(wire::Kind::Route) => Ok(Self::Route(RouteId::new(id))),
             Ok(wire::Kind::Cluster) => Ok(Self::Cluster(ClusterId::new(id))),
+            Ok(wire::Kind::Certificate) => Ok(Self::Certificate(CertificateId::new(id))),
+            Ok(wire::Kind::Host) => Ok(Self::Host(HostId::new(id))),
+            Ok(wire::Kind::TcpRoute) => Ok(Self::TcpRoute(TcpRouteId::new(id))),
             Ok(wire::Kind::Unspecified) => {
                 Err(ConvertError::Missing { message: format!("key {id}"), field: "kind" })
             }
@@ -43,21 +49,11 @@ impl TryFrom<wire::Key> for Key {
     }
 }
 
-impl TryFrom<wire::Listener> for Listener {
-    type Error = ConvertError;
-
-    fn try_from(listener: wire::Listener) -> Result<Self, ConvertError> {
-        let wire::Listener { id, port } = listener;
-        let port = u16::try_from(port).map_err(|_| out_of_range(format!("listener {id}"), "port", &port))?;
-        Ok(Self { id: ListenerId::new(id), port })
-    }
-}
-
 impl TryFrom<wire::Route> for Route {
     type Error = ConvertError;
 
     fn try_from(route: wire::Route) -> Result<Self, ConvertError> {
-        let wire::Route { id, rank, host, path, method, headers, query, action } = route;
+        let wire::Route { id, rank, host, path, method, headers, query, action, filters, listeners } = route;
         let message = || format!("route {id}");
         let path = required(path, message, "path")?;
         let case = if path.ignore_case { Case::Ignored } else { Case::Counts };
@@ -75,7 +71,10 @@ impl TryFrom<wire::Route> for Route {
             action: match action {
                 wire::route::Action::Split(split) => Action::Split(split.try_into()?),
                 wire::route::Action::Refusal(refusal) => Action::Refuse(refusal.try_into()?),
+                wire::route::Action::Redirect(redirect) => Action::Redirect(redirect.try_into()?),
             },
+            filters: filters.map(TryInto::try_into).transpose()?.unwrap_or_default(),
+            listeners: listeners.into_iter().map(ListenerId::new).collect(),
             id: RouteId::new(id),
         })
     }
@@ -102,6 +101,7 @@ impl From<wire::path_match::Match> for PathMatch {
             Match::Prefix(text) => Self::Prefix(text),
             Match::Exact(text) => Self::Exact(text),
             Match::Regex(text) => Self::Regex(text),
+            Match::Elements(text) => Self::Elements(text),
         }
     }
 }
@@ -142,21 +142,71 @@ impl TryFrom<wire::Arm> for Arm {
     type Error = ConvertError;
 
     fn try_from(arm: wire::Arm) -> Result<Self, ConvertError> {
-        let wire::Arm { id, weight, cluster, rewrite, host_rewrite, timeout_ms, idle_timeout_ms } = arm;
+        let wire::Arm {
+            id,
+            weight,
+            cluster,
+            rewrite,
+            host_rewrite,
+            endpoint_host,
+            timeout_ms,
+            idle_timeout_ms,
+            total_timeout_ms,
+            request_headers,
+            response_headers,
+        } = arm;
         let message = || format!("arm {id}");
-        let rewrite = required(rewrite.and_then(|it| it.rewrite), message, "rewrite")?;
         Ok(Self {
             share: Share::of_10000(weight).ok_or_else(|| out_of_range(message(), "weight", &weight))?,
             cluster: ClusterId::new(cluster),
-            rewrite: match rewrite {
-                wire::rewrite::Rewrite::None(_) => Rewrite::None,
-                wire::rewrite::Rewrite::Prefix(text) => Rewrite::Prefix(text),
-                wire::rewrite::Rewrite::Full(text) => Rewrite::Full(text),
+            rewrite: required(rewrite, message, "rewrite")?.try_into()?,
+            host_rewrite: match present(host_rewrite) {
+                Some(host) => HostRewrite::Literal(host),
+                None if endpoint_host => HostRewrite::Endpoint,
+                None => HostRewrite::Keep,
             },
-            host_rewrite: (!host_rewrite.is_empty()).then_some(host_rewrite),
-            timeout_ms: (timeout_ms != 0).then_some(timeout_ms),
-            idle_timeout_ms: (idle_timeout_ms != 0).then_some(idle_timeout_ms),
+            timeout_ms: positive(timeout_ms),
+            idle_timeout_ms: positive(idle_timeout_ms),
+            total_timeout_ms: positive(total_timeout_ms),
+            request_headers: edits(request_headers)?,
+            response_headers: edits(response_headers)?,
             id: ArmId::new(id),
+        })
+    }
+}
+
+impl TryFrom<wire::Rewrite> for Rewrite {
+    type Error = ConvertError;
+
+    fn try_from(rewrite: wire::Rewrite) -> Result<Self, ConvertError> {
+        Ok(match required(rewrite.rewrite, || "rewrite".into(), "rewrite")? {
+            wire::rewrite::Rewrite::None(_) => Self::None,
+            wire::rewrite::Rewrite::Prefix(text) => Self::Prefix(text),
+            wire::rewrite::Rewrite::Full(text) => Self::Full(text),
+            wire::rewrite::Rewrite::Regex(wire::RegexRewrite { pattern, substitution }) => {
+                Self::Regex(RegexRewrite { pattern, substitution })
+            }
+        })
+    }
+}
+
+impl TryFrom<wire::RedirectTo> for RedirectTo {
+    type Error = ConvertError;
+
+    fn try_from(redirect: wire::RedirectTo) -> Result<Self, ConvertError> {
+        let wire::RedirectTo { status, scheme, host, port, path } = redirect;
+        let message = || "redirect".to_owned();
+        Ok(Self {
+            status: narrow(status, message, "status")?,
+            scheme: match scheme.as_str() {
+                "" => None,
+                "http" => Some(Scheme::Http),
+                "https" => Some(Scheme::Https),
+                _ => return Err(out_of_range(message(), "scheme", &scheme)),
+            },
+            host: present(host),
+            port: positive(port).map(|it| narrow(it, message, "port")).transpose()?,
+            path: path.map(TryInto::try_into).transpose()?.unwrap_or_default(),
         })
     }
 }
@@ -171,16 +221,6 @@ impl TryFrom<wire::Refusal> for Refusal {
     }
 }
 
-impl TryFrom<wire::Cluster> for Cluster {
-    type Error = ConvertError;
-
-    fn try_from(cluster: wire::Cluster) -> Result<Self, ConvertError> {
-        let wire::Cluster { id, connect_timeout_ms, endpoints } = cluster;
-        let endpoints = endpoints.into_iter().map(|it| endpoint(it, &id)).collect::<Result<_, _>>()?;
-        Ok(Self { id: ClusterId::new(id), connect_timeout_ms, endpoints })
-    }
-}
-
 impl TryFrom<wire::Position> for Position {
     type Error = ConvertError;
 
@@ -189,28 +229,6 @@ impl TryFrom<wire::Position> for Position {
         let wire::Epoch { created, transitions } = required(epoch, || "position".into(), "epoch")?;
         Ok(Self { epoch: Epoch { created, transitions }, seq })
     }
-}
-
-fn endpoint(endpoint: wire::Endpoint, cluster: &str) -> Result<Endpoint, ConvertError> {
-    let wire::Endpoint { address, namespace, hash, draining, drain_until_ms, pod } = endpoint;
-    let message = || format!("endpoint of cluster {cluster}");
-    let address = match required(address, message, "address")? {
-        wire::endpoint::Address::Socket(text) => match text.parse() {
-            Ok(address) => Address::Socket(address),
-            Err(_) => return Err(out_of_range(message(), "socket", &text)),
-        },
-        wire::endpoint::Address::Name(wire::Name { host, port }) => Address::Name {
-            host,
-            port: u16::try_from(port).map_err(|_| out_of_range(message(), "port", &port))?,
-        },
-    };
-    let until = (drain_until_ms > 0).then_some(UnixMillis(drain_until_ms));
-    Ok(Endpoint {
-        address,
-        version: Version { namespace: namespace.into(), hash: hash.into() },
-        pod: pod.into(),
-        draining: draining.then_some(Draining { until }),
-    })
 }
 
 fn text_match(text: wire::TextMatch, message: impl FnOnce() -> String) -> Result<TextMatch, ConvertError> {
@@ -229,16 +247,4 @@ fn named_match(
     let wire::NamedMatch { name, r#match } = named;
     let value = text_match(required(r#match, message, "match")?, message)?;
     Ok(NamedMatch { name, value })
-}
-
-fn required<T>(
-    field: Option<T>,
-    message: impl FnOnce() -> String,
-    name: &'static str,
-) -> Result<T, ConvertError> {
-    field.ok_or_else(|| ConvertError::Missing { message: message(), field: name })
-}
-
-fn out_of_range(message: String, field: &'static str, value: &impl ToString) -> ConvertError {
-    ConvertError::OutOfRange { message, field, value: value.to_string() }
 }

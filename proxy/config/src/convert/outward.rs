@@ -2,8 +2,8 @@
 
 use crate::{
     model::{
-        Action, Address, Arm, Case, Change, Cluster, Endpoint, Epoch, HostMatch, Key, Listener, Mirror,
-        NamedMatch, PathMatch, Position, Refusal, Rewrite, Route, Split, TextMatch,
+        Action, Arm, Case, Change, Epoch, Filters, HostMatch, HostRewrite, Key, Mirror, NamedMatch,
+        PathMatch, Position, RedirectTo, Refusal, RegexRewrite, Rewrite, Route, Split, TextMatch,
     },
     wire::config as wire,
 };
@@ -15,6 +15,9 @@ impl From<&Change> for wire::Change {
             Change::Listener(listener) => To::Listener(listener.as_ref().into()),
             Change::Route(route) => To::Route(route.as_ref().into()),
             Change::Cluster(cluster) => To::Cluster(cluster.as_ref().into()),
+            Change::Certificate(certificate) => To::Certificate(certificate.as_ref().into()),
+            Change::Host(host) => To::Host(host.as_ref().into()),
+            Change::TcpRoute(route) => To::TcpRoute(route.as_ref().into()),
             Change::Removed(key) => To::Removed(key.into()),
         };
         Self { change: Some(change) }
@@ -27,21 +30,17 @@ impl From<&Key> for wire::Key {
             Key::Listener(id) => (wire::Kind::Listener, id.as_str()),
             Key::Route(id) => (wire::Kind::Route, id.as_str()),
             Key::Cluster(id) => (wire::Kind::Cluster, id.as_str()),
+            Key::Certificate(id) => (wire::Kind::Certificate, id.as_str()),
+            Key::Host(id) => (wire::Kind::Host, id.as_str()),
+            Key::TcpRoute(id) => (wire::Kind::TcpRoute, id.as_str()),
         };
         Self { kind: kind.into(), id: id.to_owned() }
     }
 }
 
-impl From<&Listener> for wire::Listener {
-    fn from(listener: &Listener) -> Self {
-        let Listener { id, port } = listener;
-        Self { id: id.to_string(), port: u32::from(*port) }
-    }
-}
-
 impl From<&Route> for wire::Route {
     fn from(route: &Route) -> Self {
-        let Route { id, rank, host, path, case, method, headers, query, action } = route;
+        let Route { id, rank, host, path, case, method, headers, query, listeners, filters, action } = route;
         Self {
             id: id.to_string(),
             rank: rank.0.clone(),
@@ -53,7 +52,11 @@ impl From<&Route> for wire::Route {
             action: Some(match action {
                 Action::Split(split) => wire::route::Action::Split(split.into()),
                 Action::Refuse(refusal) => wire::route::Action::Refusal(refusal.into()),
+                Action::Redirect(redirect) => wire::route::Action::Redirect(redirect.into()),
             }),
+            // What most routes do not have costs their messages nothing.
+            filters: (*filters != Filters::default()).then(|| filters.into()),
+            listeners: listeners.iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -64,6 +67,7 @@ fn path_match(path: &PathMatch, case: Case) -> wire::PathMatch {
             PathMatch::Prefix(text) => wire::path_match::Match::Prefix(text.clone()),
             PathMatch::Exact(text) => wire::path_match::Match::Exact(text.clone()),
             PathMatch::Regex(text) => wire::path_match::Match::Regex(text.clone()),
+            PathMatch::Elements(text) => wire::path_match::Match::Elements(text.clone()),
         }),
         ignore_case: case == Case::Ignored,
     }
@@ -133,15 +137,34 @@ impl From<&Mirror> for wire::Mirror {
 
 impl From<&Arm> for wire::Arm {
     fn from(arm: &Arm) -> Self {
-        let Arm { id, share, cluster, rewrite, host_rewrite, timeout_ms, idle_timeout_ms } = arm;
+        let Arm {
+            id,
+            share,
+            cluster,
+            rewrite,
+            host_rewrite,
+            timeout_ms,
+            idle_timeout_ms,
+            total_timeout_ms,
+            request_headers,
+            response_headers,
+        } = arm;
+        let host = match host_rewrite {
+            HostRewrite::Literal(host) => host.clone(),
+            HostRewrite::Keep | HostRewrite::Endpoint => String::new(),
+        };
         Self {
             id: id.to_string(),
             weight: u32::from(share.parts()),
             cluster: cluster.to_string(),
             rewrite: Some(rewrite.into()),
-            host_rewrite: host_rewrite.clone().unwrap_or_default(),
+            host_rewrite: host,
+            endpoint_host: *host_rewrite == HostRewrite::Endpoint,
             timeout_ms: timeout_ms.unwrap_or_default(),
             idle_timeout_ms: idle_timeout_ms.unwrap_or_default(),
+            total_timeout_ms: total_timeout_ms.unwrap_or_default(),
+            request_headers: request_headers.iter().map(Into::into).collect(),
+            response_headers: response_headers.iter().map(Into::into).collect(),
         }
     }
 }
@@ -154,7 +177,24 @@ impl From<&Rewrite> for wire::Rewrite {
                 Rewrite::None => To::None(true),
                 Rewrite::Prefix(text) => To::Prefix(text.clone()),
                 Rewrite::Full(text) => To::Full(text.clone()),
+                Rewrite::Regex(RegexRewrite { pattern, substitution }) => To::Regex(wire::RegexRewrite {
+                    pattern: pattern.clone(),
+                    substitution: substitution.clone(),
+                }),
             }),
+        }
+    }
+}
+
+impl From<&RedirectTo> for wire::RedirectTo {
+    fn from(redirect: &RedirectTo) -> Self {
+        let RedirectTo { status, scheme, host, port, path } = redirect;
+        Self {
+            status: u32::from(*status),
+            scheme: scheme.map(|it| it.as_str().to_owned()).unwrap_or_default(),
+            host: host.clone().unwrap_or_default(),
+            port: port.map_or(0, u32::from),
+            path: Some(path.into()),
         }
     }
 }
@@ -163,38 +203,6 @@ impl From<&Refusal> for wire::Refusal {
     fn from(refusal: &Refusal) -> Self {
         let Refusal { status, reason } = refusal;
         Self { status: u32::from(*status), reason: reason.clone() }
-    }
-}
-
-impl From<&Cluster> for wire::Cluster {
-    fn from(cluster: &Cluster) -> Self {
-        let Cluster { id, connect_timeout_ms, endpoints } = cluster;
-        Self {
-            id: id.to_string(),
-            connect_timeout_ms: *connect_timeout_ms,
-            endpoints: endpoints.iter().map(Into::into).collect(),
-        }
-    }
-}
-
-impl From<&Endpoint> for wire::Endpoint {
-    fn from(endpoint: &Endpoint) -> Self {
-        use wire::endpoint::Address as To;
-        let Endpoint { address, version, pod, draining } = endpoint;
-        Self {
-            address: Some(match address {
-                Address::Socket(address) => To::Socket(address.to_string()),
-                Address::Name { host, port } => {
-                    To::Name(wire::Name { host: host.clone(), port: u32::from(*port) })
-                }
-            }),
-            namespace: version.namespace.to_string(),
-            hash: version.hash.to_string(),
-            draining: draining.is_some(),
-            // The wire has no place for a time in 1970; a moment later is as much in the past.
-            drain_until_ms: draining.and_then(|it| it.until).map_or(0, |until| until.0.max(1)),
-            pod: pod.to_string(),
-        }
     }
 }
 

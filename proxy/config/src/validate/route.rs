@@ -1,11 +1,15 @@
 //! What can be wrong with one route by itself.
 
-use super::Fault;
+use super::{
+    Fault, filters,
+    text::{is_header_name, is_host, is_path},
+};
 use crate::{
     model::{
-        Action, Arm, HostMatch, NamedMatch, PathMatch, Refusal, Rewrite, Route, Share, Split, TextMatch,
+        Action, Arm, HostMatch, HostRewrite, NamedMatch, PathMatch, RedirectTo, Refusal, RegexRewrite,
+        Rewrite, Route, Share, Split, TextMatch,
     },
-    pattern,
+    pattern::{self, Substitution},
 };
 
 pub(super) fn faults(route: &Route) -> Vec<Fault> {
@@ -13,9 +17,11 @@ pub(super) fn faults(route: &Route) -> Vec<Fault> {
     host(&route.host, &mut faults);
     path(&route.path, &mut faults);
     values(route.method.as_ref(), &route.headers, &route.query, &mut faults);
+    filters::filters(&route.filters, &mut faults);
     match &route.action {
         Action::Split(split) => split_faults(split, &mut faults),
         Action::Refuse(refusal) => refusal_faults(refusal, &mut faults),
+        Action::Redirect(redirect) => redirect_faults(redirect, &mut faults),
     }
     faults
 }
@@ -28,6 +34,14 @@ fn path(path: &PathMatch, faults: &mut Vec<Fault>) {
             }
         }
         PathMatch::Regex(text) => regex(text, faults),
+        PathMatch::Elements(text) => {
+            if !text.starts_with('/') {
+                faults.push(Fault::Path(text.clone()));
+            }
+            if text.len() > 1 && text.ends_with('/') {
+                faults.push(Fault::Elements(text.clone()));
+            }
+        }
     }
 }
 
@@ -64,7 +78,8 @@ fn host(host: &HostMatch, faults: &mut Vec<Fault>) {
     }
 }
 
-fn split_faults(split: &Split, faults: &mut Vec<Fault>) {
+/// The arms of a split and their parts.
+pub(super) fn shares(split: &Split, faults: &mut Vec<Fault>) {
     let sum = split.arms.iter().map(|arm| u32::from(arm.share.parts())).sum();
     if sum != u32::from(Share::WHOLE.parts()) {
         faults.push(Fault::Shares { split: split.id.to_string(), sum });
@@ -72,16 +87,18 @@ fn split_faults(split: &Split, faults: &mut Vec<Fault>) {
     if !split.arms.is_sorted_by(|a, b| a.id < b.id) {
         faults.push(Fault::ArmOrder(split.id.to_string()));
     }
-    for Arm { rewrite, host_rewrite, .. } in &split.arms {
-        match rewrite {
-            Rewrite::Prefix(text) | Rewrite::Full(text) if !is_path(text) => {
-                faults.push(Fault::Rewrite(text.clone()));
-            }
-            Rewrite::None | Rewrite::Prefix(_) | Rewrite::Full(_) => {}
+}
+
+fn split_faults(split: &Split, faults: &mut Vec<Fault>) {
+    shares(split, faults);
+    for Arm { rewrite: to, host_rewrite, request_headers, response_headers, .. } in &split.arms {
+        rewrite(to, faults);
+        match host_rewrite {
+            HostRewrite::Literal(host) if !is_host(host) => faults.push(Fault::HostRewrite(host.clone())),
+            HostRewrite::Literal(_) | HostRewrite::Keep | HostRewrite::Endpoint => {}
         }
-        if let Some(host) = host_rewrite.as_ref().filter(|host| !is_host(host)) {
-            faults.push(Fault::HostRewrite(host.clone()));
-        }
+        filters::edits(request_headers, faults);
+        filters::edits(response_headers, faults);
     }
     if !split.mirrors.is_sorted_by(|a, b| a.id < b.id) {
         faults.push(Fault::MirrorOrder(split.id.to_string()));
@@ -92,6 +109,32 @@ fn split_faults(split: &Split, faults: &mut Vec<Fault>) {
         }
         values(mirror.method.as_ref(), &mirror.headers, &mirror.query, faults);
     }
+}
+
+fn rewrite(rewrite: &Rewrite, faults: &mut Vec<Fault>) {
+    match rewrite {
+        Rewrite::None => {}
+        Rewrite::Prefix(text) | Rewrite::Full(text) => {
+            if !is_path(text) {
+                faults.push(Fault::Rewrite(text.clone()));
+            }
+        }
+        Rewrite::Regex(RegexRewrite { pattern, substitution }) => match pattern::compile_search(pattern) {
+            Ok(pattern) => faults.extend(Substitution::parse(substitution, &pattern).err().map(Fault::from)),
+            Err(error) => faults.push(error.into()),
+        },
+    }
+}
+
+fn redirect_faults(redirect: &RedirectTo, faults: &mut Vec<Fault>) {
+    if ![301, 302, 303, 307, 308].contains(&redirect.status) {
+        faults.push(Fault::RedirectStatus(redirect.status));
+    }
+    let is_name = |host: &str| is_host(host) && (!host.contains(':') || host.ends_with(']'));
+    if let Some(host) = redirect.host.as_ref().filter(|it| !is_name(it)) {
+        faults.push(Fault::RedirectHost(host.clone()));
+    }
+    rewrite(&redirect.path, faults);
 }
 
 fn refusal_faults(refusal: &Refusal, faults: &mut Vec<Fault>) {
@@ -111,21 +154,6 @@ fn value(text: &TextMatch, faults: &mut Vec<Fault>) {
     }
 }
 
-fn regex(text: &str, faults: &mut Vec<Fault>) {
+pub(super) fn regex(text: &str, faults: &mut Vec<Fault>) {
     faults.extend(pattern::compile(text).err().map(Fault::from));
-}
-
-/// A token of RFC 9110 §5.6.2 in lower case.
-fn is_header_name(name: &str) -> bool {
-    let token = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&it);
-    !name.is_empty() && name.bytes().all(token)
-}
-
-/// Begins with a slash and holds nothing that would end the path or the request line.
-fn is_path(text: &str) -> bool {
-    text.starts_with('/') && text.bytes().all(|it| it.is_ascii_graphic() && !b"?#".contains(&it))
-}
-
-fn is_host(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|it| it.is_ascii_alphanumeric() || b".-_:[]".contains(&it))
 }

@@ -1,15 +1,19 @@
+mod actions;
+mod listeners;
+
 use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    Address, Arm, ArmId, Case, Endpoint, HostMatch, ListenerId, Mirror, MirrorId, NamedMatch, PathMatch,
-    Rank, Refusal, Rewrite, Route, RouteId, Share, Split, SplitId, TextMatch, Version,
+    Address, Arm, ArmId, Case, Cluster, ClusterId, Endpoint, Filters, HostMatch, HostRewrite, Listener,
+    ListenerId, Mirror, MirrorId, NamedMatch, PathMatch, Rank, Refusal, Rewrite, Route, RouteId, Share,
+    SplitId, TextMatch, Version,
 };
 
 /// One listener, one route with two arms, one cluster: nothing wrong with it.
 fn good() -> Config {
     let mut config = Config::default();
-    config.apply(Change::Listener(Arc::new(Listener { id: ListenerId::new("http"), port: 8080 })));
+    config.apply(Change::Listener(Arc::new(Listener::http(ListenerId::new("http"), 8080))));
     config.apply(Change::Cluster(Arc::new(cluster(&[("198.18.0.7:80", "a"), ("198.18.0.8:80", "b")]))));
     config.apply(Change::Route(Arc::new(route())));
     config
@@ -22,11 +26,7 @@ fn cluster(endpoints: &[(&str, &str)]) -> Cluster {
         pod: "".into(),
         draining: None,
     };
-    Cluster {
-        id: ClusterId::new("echo"),
-        connect_timeout_ms: 3000,
-        endpoints: endpoints.iter().map(endpoint).collect(),
-    }
+    Cluster::plain(ClusterId::new("echo"), 3000, endpoints.iter().map(endpoint).collect())
 }
 
 fn route() -> Route {
@@ -39,6 +39,8 @@ fn route() -> Route {
         method: Some(TextMatch::Regex("GET|POST".into())),
         headers: vec![NamedMatch { name: "x-canary".into(), value: TextMatch::Present }],
         query: Vec::new(),
+        listeners: Vec::new(),
+        filters: Filters::default(),
         action: split(&[("canary", 3_000), ("stable", 7_000)]),
     }
 }
@@ -49,9 +51,12 @@ fn split(arms: &[(&str, u32)]) -> Action {
         share: Share::of_10000(*share).unwrap(),
         cluster: ClusterId::new("echo"),
         rewrite: Rewrite::Prefix("/".into()),
-        host_rewrite: None,
+        host_rewrite: HostRewrite::Keep,
         timeout_ms: Some(3_000),
         idle_timeout_ms: None,
+        total_timeout_ms: None,
+        request_headers: Vec::new(),
+        response_headers: Vec::new(),
     };
     Action::Split(Split {
         id: SplitId::new("echo"),
@@ -102,9 +107,9 @@ fn a_good_config_has_no_problem() {
 #[test]
 fn listeners_need_ports_of_their_own() {
     let mut config = good();
-    config.apply(Change::Listener(Arc::new(Listener { id: ListenerId::new("other"), port: 8080 })));
+    config.apply(Change::Listener(Arc::new(Listener::http(ListenerId::new("other"), 8080))));
     assert_problem(&config, "listener other: port 8080 has another listener");
-    config.apply(Change::Listener(Arc::new(Listener { id: ListenerId::new("other"), port: 0 })));
+    config.apply(Change::Listener(Arc::new(Listener::http(ListenerId::new("other"), 0))));
     assert_problem(&config, "listener other: port 0 cannot be listened on");
 }
 
@@ -219,7 +224,7 @@ fn paths_and_rewrites_begin_with_a_slash() {
 #[test]
 fn host_rewrites_are_hosts() {
     assert_route_problem(
-        |route| edit_arm(route, |arm| arm.host_rewrite = Some("a b".into())),
+        |route| edit_arm(route, |arm| arm.host_rewrite = HostRewrite::Literal("a b".into())),
         "route echo: host rewrite `a b` is no host",
     );
 }

@@ -14,12 +14,12 @@ fn commit(transitions: i64, seq: u64, full: bool) -> wire::ToProxy {
 }
 
 fn cluster(id: &str) -> wire::ToProxy {
-    let cluster = Cluster { id: ClusterId::new(id), connect_timeout_ms: 1, endpoints: Vec::new() };
+    let cluster = Cluster::plain(ClusterId::new(id), 1, Vec::new());
     change(&Change::Cluster(Arc::new(cluster)))
 }
 
 fn bad_listener() -> wire::ToProxy {
-    change(&Change::Listener(Arc::new(Listener { id: ListenerId::new("http"), port: 0 })))
+    change(&Change::Listener(Arc::new(Listener::http(ListenerId::new("http"), 0))))
 }
 
 fn unreadable() -> wire::ToProxy {

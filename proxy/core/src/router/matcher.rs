@@ -36,6 +36,8 @@ enum Path {
     Prefix(Box<str>, Case),
     Exact(Box<str>, Case),
     Regex(Regex),
+    /// Without a slash at the end.
+    Elements(Box<str>, Case),
 }
 
 #[derive(Debug)]
@@ -48,7 +50,8 @@ enum Text {
 impl Matcher {
     pub(crate) fn new(route: &Route, slot: Slot) -> Result<Self, PatternError> {
         let path = match &route.path {
-            PathMatch::Regex(_) => Some((&route.path, route.case)),
+            // Of elements the index knows only that the path begins with their text.
+            PathMatch::Regex(_) | PathMatch::Elements(_) => Some((&route.path, route.case)),
             PathMatch::Prefix(_) | PathMatch::Exact(_) => None,
         };
         Ok(Self {
@@ -61,9 +64,10 @@ impl Matcher {
 
     /// Whether two routes ask the same, so that the indexes need no change.
     pub(crate) fn asks_the_same(a: &Route, b: &Route) -> bool {
-        let Route { id: _, rank, host, path, case, method, headers, query, action: _ } = a;
-        (rank, host, path, case, method, headers, query)
-            == (&b.rank, &b.host, &b.path, &b.case, &b.method, &b.headers, &b.query)
+        let Route { id: _, rank, host, path, case, method, headers, query, listeners, filters: _, action: _ } =
+            a;
+        (rank, host, path, case, method, headers, query, listeners)
+            == (&b.rank, &b.host, &b.path, &b.case, &b.method, &b.headers, &b.query, &b.listeners)
     }
 
     /// The order in which rules are asked.
@@ -119,6 +123,7 @@ impl Path {
             PathMatch::Prefix(text) => Self::Prefix(text.as_str().into(), case),
             PathMatch::Exact(text) => Self::Exact(text.as_str().into(), case),
             PathMatch::Regex(text) => Self::Regex(pattern::compile(text)?),
+            PathMatch::Elements(text) => Self::Elements(text.trim_end_matches('/').into(), case),
         })
     }
 
@@ -133,6 +138,10 @@ impl Path {
             }
             Self::Exact(text, case) => same(path.as_bytes(), text.as_bytes(), *case),
             Self::Regex(regex) => regex.is_match(path),
+            Self::Elements(text, case) => {
+                let (head, rest) = path.as_bytes().split_at_checked(text.len()).unwrap_or_default();
+                same(head, text.as_bytes(), *case) && matches!(rest, [] | [b'/', ..])
+            }
         }
     }
 }

@@ -29,6 +29,8 @@ impl Paths {
             let (text, covers) = match &route.path {
                 PathMatch::Prefix(text) => (text, Covers::EveryPathWithIt),
                 PathMatch::Exact(text) => (text, Covers::TextOnly),
+                // The rule itself looks at what follows the text.
+                PathMatch::Elements(text) => (text, Covers::EveryPathWithIt),
                 PathMatch::Regex(_) => {
                     paths.regexes.push(Arc::clone(matcher));
                     continue;

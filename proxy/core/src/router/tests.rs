@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use proxy_config::model::{
-    Action, Case, Change, Config, HostMatch, NamedMatch, PathMatch, Rank, Refusal, Route, RouteId, TextMatch,
+    Action, Case, Change, Config, Filters, HostMatch, NamedMatch, PathMatch, Rank, Refusal, Route, RouteId,
+    TextMatch,
 };
 
 use super::*;
@@ -18,6 +19,8 @@ fn route(id: &str, rank: u8, host: HostMatch, path: PathMatch) -> Route {
         method: None,
         headers: Vec::new(),
         query: Vec::new(),
+        listeners: Vec::new(),
+        filters: Filters::default(),
         action: Action::Refuse(Refusal { status: 500, reason: "fixture".into() }),
     }
 }
@@ -188,6 +191,10 @@ fn find_by_asking_all<'a>(routes: &'a [Route], authority: &str, path: &str) -> O
             PathMatch::Prefix(text) => fold(path).starts_with(&fold(text)),
             PathMatch::Exact(text) => fold(path) == fold(text),
             PathMatch::Regex(text) => regex(text, path),
+            PathMatch::Elements(text) => {
+                let text = fold(text.trim_end_matches('/'));
+                fold(path) == text || fold(path).starts_with(&format!("{text}/"))
+            }
         }
     };
     routes.iter().filter(matches).min_by_key(|it| (&it.rank, &it.id)).map(|it| &it.id)
@@ -209,6 +216,7 @@ fn some_routes() -> impl Strategy<Value = Vec<Route>> {
         "/[aA/]{0,3}".prop_map(PathMatch::Prefix),
         "/[aA/]{0,3}".prop_map(PathMatch::Exact),
         select(vec!["/a+", "/.*/"]).prop_map(|it| PathMatch::Regex(it.into())),
+        select(vec!["/", "/a", "/a/A", "/a/a"]).prop_map(|it| PathMatch::Elements(it.into())),
     ];
     let one =
         (0..6_u8, 0..4_u8, hosts(), path, any::<bool>()).prop_map(|(id, rank, host, path, ignored)| Route {

@@ -8,7 +8,7 @@ use std::{
 
 use http::{HeaderValue, StatusCode};
 use proxy_config::{
-    model::{self, ClusterId, Config, HostMatch, Route, RouteId, Share, SplitId, Version},
+    model::{self, ClusterId, Config, HostMatch, HostRewrite, Route, RouteId, Share, SplitId, Version},
     pattern::{self, PatternError},
 };
 use regex::Regex;
@@ -275,7 +275,7 @@ impl Difference {
                 arms.chain(split.mirrors.iter().map(|mirror| &mirror.cluster))
                     .any(|cluster| self.clusters.contains(cluster))
             }
-            model::Action::Refuse(_) => false,
+            model::Action::Refuse(_) | model::Action::Redirect(_) => false,
         }
     }
 }
@@ -306,6 +306,10 @@ impl Registry {
             model::Action::Refuse(refusal) => Action::Refuse(Refusal {
                 status: StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
                 refused: self.refused(&refusal.reason),
+            }),
+            model::Action::Redirect(_) => Action::Refuse(Refusal {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                refused: self.refused("unsupported"),
             }),
         }
     }
@@ -351,7 +355,10 @@ impl Registry {
         Arm {
             id: arm.id.clone(),
             rewrite: arm.rewrite.clone(),
-            host_rewrite: arm.host_rewrite.as_ref().and_then(|it| HeaderValue::from_str(it).ok()),
+            host_rewrite: match &arm.host_rewrite {
+                HostRewrite::Literal(host) => HeaderValue::from_str(host).ok(),
+                HostRewrite::Keep | HostRewrite::Endpoint => None,
+            },
             timeout: arm.timeout_ms.map(milliseconds),
             idle_timeout: arm.idle_timeout_ms.map(milliseconds),
             counters,
@@ -376,7 +383,7 @@ impl Cluster {
 fn split_id(route: &Route) -> Option<&SplitId> {
     match &route.action {
         model::Action::Split(split) => Some(&split.id),
-        model::Action::Refuse(_) => None,
+        model::Action::Refuse(_) | model::Action::Redirect(_) => None,
     }
 }
 

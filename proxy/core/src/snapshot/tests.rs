@@ -1,7 +1,7 @@
 use http::{HeaderMap, Method};
 use proxy_config::model::{
-    Address, Case, Change, Config, Draining, Endpoint as Server, HostMatch, Key, MirrorId, PathMatch, Rank,
-    RouteId, Share, SplitId, UnixMillis, Version,
+    Address, Case, Change, Config, Draining, Endpoint as Server, Filters, HostMatch, HostRewrite, Key,
+    MirrorId, PathMatch, Rank, RouteId, Share, SplitId, UnixMillis, Version,
 };
 
 use super::*;
@@ -14,11 +14,11 @@ fn cluster(id: &str, servers: &[(&str, &str, bool)]) -> Change {
         pod: format!("pod-{address}").into(),
         draining: draining.then(Draining::default),
     };
-    Change::Cluster(Arc::new(model::Cluster {
-        id: ClusterId::new(id),
-        connect_timeout_ms: 1_000,
-        endpoints: servers.iter().map(server).collect(),
-    }))
+    Change::Cluster(Arc::new(model::Cluster::plain(
+        ClusterId::new(id),
+        1_000,
+        servers.iter().map(server).collect(),
+    )))
 }
 
 /// A route of this path whose split has its name; each arm goes to the cluster of its own name.
@@ -28,9 +28,12 @@ fn route(path: &str, arms: &[(&str, u32)]) -> Change {
         share: Share::of_10000(*share).unwrap(),
         cluster: ClusterId::new(*id),
         rewrite: Rewrite::None,
-        host_rewrite: None,
+        host_rewrite: HostRewrite::Keep,
         timeout_ms: None,
         idle_timeout_ms: None,
+        total_timeout_ms: None,
+        request_headers: Vec::new(),
+        response_headers: Vec::new(),
     };
     Change::Route(Arc::new(model::Route {
         id: RouteId::new(path),
@@ -41,6 +44,8 @@ fn route(path: &str, arms: &[(&str, u32)]) -> Change {
         method: None,
         headers: Vec::new(),
         query: Vec::new(),
+        listeners: Vec::new(),
+        filters: Filters::default(),
         action: model::Action::Split(model::Split {
             mirrors: Vec::new(),
             id: SplitId::new(path),

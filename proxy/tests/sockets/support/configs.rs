@@ -3,14 +3,14 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use proxy_config::model::{
-    Action, Address, Arm, ArmId, Case, Change, Cluster, ClusterId, Draining, Endpoint, HostMatch, Key,
-    Listener, ListenerId, Mirror, MirrorId, PathMatch, Rank, Refusal, Rewrite, Route, RouteId, Share, Split,
-    SplitId, Version,
+    Action, Address, Arm, ArmId, Case, Change, Cluster, ClusterId, Draining, Endpoint, Filters, HostMatch,
+    HostRewrite, Key, Listener, ListenerId, Mirror, MirrorId, PathMatch, Rank, Refusal, Rewrite, Route,
+    RouteId, Share, Split, SplitId, Version,
 };
 
 /// The listener on this port.
 pub(crate) fn listener(port: u16) -> Change {
-    Change::Listener(Arc::new(Listener { id: ListenerId::new("http"), port }))
+    Change::Listener(Arc::new(Listener::http(ListenerId::new("http"), port)))
 }
 
 /// A cluster of pods; each has an address and the hash of its version.
@@ -39,7 +39,7 @@ pub(crate) fn cluster_with(id: &str, pods: &[(SocketAddr, &str, Option<Draining>
         })
         .collect();
     endpoints.sort();
-    Change::Cluster(Arc::new(Cluster { id: ClusterId::new(id), connect_timeout_ms: 2_000, endpoints }))
+    Change::Cluster(Arc::new(Cluster::plain(ClusterId::new(id), 2_000, endpoints)))
 }
 
 /// A route for everything; each arm goes to the cluster of its own name.
@@ -105,9 +105,12 @@ fn route_value(path: &str, arms: &[(&str, u32)]) -> Route {
         share: Share::of_10000(*share).unwrap(),
         cluster: ClusterId::new(*id),
         rewrite: Rewrite::None,
-        host_rewrite: None,
+        host_rewrite: HostRewrite::Keep,
         timeout_ms: None,
         idle_timeout_ms: None,
+        total_timeout_ms: None,
+        request_headers: Vec::new(),
+        response_headers: Vec::new(),
     };
     Route {
         id: RouteId::new(path),
@@ -119,6 +122,8 @@ fn route_value(path: &str, arms: &[(&str, u32)]) -> Route {
         method: None,
         headers: Vec::new(),
         query: Vec::new(),
+        listeners: Vec::new(),
+        filters: Filters::default(),
         action: Action::Split(Split {
             id: SplitId::new(path),
             arms: arms.iter().map(arm).collect(),

@@ -1,0 +1,75 @@
+//! How clusters are spoken to and balanced.
+
+use proptest::{collection::vec, option, prelude::*};
+
+use super::{listener::versions, name};
+use crate::model::{
+    Balance, BalancePolicy, CertificateId, HashCookie, HashKey, Limits, Outliers, Trust, UpstreamProtocol,
+    UpstreamTls,
+};
+
+pub(super) fn protocol() -> impl Strategy<Value = UpstreamProtocol> {
+    prop_oneof![Just(UpstreamProtocol::Http1), Just(UpstreamProtocol::Http2)]
+}
+
+pub(super) fn tls() -> impl Strategy<Value = UpstreamTls> {
+    let trust = prop_oneof![name().prop_map(Trust::Ca), Just(Trust::System), Just(Trust::Anyone)];
+    let certificate = option::of("[a-z]{1,9}".prop_map(CertificateId::new));
+    (option::of("[a-z]{1,9}"), vec(name(), 0..3), trust, certificate, versions()).prop_map(
+        |(server_name, names, trust, certificate, versions)| UpstreamTls {
+            server_name,
+            names,
+            trust,
+            certificate,
+            versions,
+        },
+    )
+}
+
+pub(super) fn balance() -> impl Strategy<Value = Balance> {
+    let policy = prop_oneof![
+        Just(BalancePolicy::LeastRequest),
+        Just(BalancePolicy::RoundRobin),
+        (key(), 1..9_999_u32).prop_map(|(key, size)| BalancePolicy::RingHash(key, size)),
+        key().prop_map(BalancePolicy::Maglev),
+    ];
+    (policy, limit()).prop_map(|(policy, slow_start_ms)| Balance { policy, slow_start_ms })
+}
+
+fn key() -> impl Strategy<Value = HashKey> {
+    prop_oneof![
+        name().prop_map(HashKey::Header),
+        (name(), option::of(any::<u32>()), option::of("/[a-z]{0,9}"))
+            .prop_map(|(name, ttl_s, path)| HashKey::Cookie(HashCookie { name, ttl_s, path })),
+        Just(HashKey::SourceIp),
+    ]
+}
+
+pub(super) fn limits() -> impl Strategy<Value = Limits> {
+    (limit(), limit(), limit(), limit()).prop_map(|(connections, pending, requests, retries)| Limits {
+        connections,
+        pending,
+        requests,
+        retries,
+    })
+}
+
+pub(super) fn outliers() -> impl Strategy<Value = Outliers> {
+    let after = (limit(), limit(), limit());
+    (after, any::<[u32; 4]>()).prop_map(|((server_errors, gateway_errors, local_failures), numbers)| {
+        let [interval_ms, base_ejection_ms, max_ejection_ms, max_ejection_percent] = numbers;
+        Outliers {
+            server_errors,
+            gateway_errors,
+            local_failures,
+            interval_ms,
+            base_ejection_ms,
+            max_ejection_ms,
+            max_ejection_percent,
+        }
+    })
+}
+
+fn limit() -> impl Strategy<Value = Option<u32>> {
+    option::of(1..u32::MAX)
+}

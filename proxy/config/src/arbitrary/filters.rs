@@ -1,0 +1,96 @@
+//! Filters of routes.
+
+use proptest::{collection::vec, option, prelude::*};
+
+use super::name;
+use crate::model::{
+    Cors, Edit, ErrorResponse, Filters, HeaderEdit, OriginMatch, Retry, RetryOn, Upgrades, Value, ValuePart,
+    Variable,
+};
+
+pub(super) fn filters() -> impl Strategy<Value = Filters> {
+    let upgrades = prop_oneof![Just(Upgrades::Any), vec(name(), 0..3).prop_map(Upgrades::Only)];
+    (edits(), edits(), option::of(cors()), option::of(retry()), vec(error(), 0..3), upgrades).prop_map(
+        |(request_headers, response_headers, cors, retry, errors, upgrades)| Filters {
+            request_headers,
+            response_headers,
+            cors,
+            retry,
+            errors,
+            upgrades,
+        },
+    )
+}
+
+pub(super) fn edits() -> impl Strategy<Value = Vec<HeaderEdit>> {
+    let edit = prop_oneof![value().prop_map(Edit::Set), value().prop_map(Edit::Add), Just(Edit::Remove)];
+    vec((name(), edit).prop_map(|(name, edit)| HeaderEdit { name, edit }), 0..3)
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let variable = prop_oneof![
+        Just(Variable::ClientAddress),
+        Just(Variable::ClientSocket),
+        Just(Variable::Protocol),
+        Just(Variable::Scheme),
+        Just(Variable::Method),
+        Just(Variable::Authority),
+        Just(Variable::Path),
+        Just(Variable::Status),
+        Just(Variable::RequestId),
+    ];
+    let part = prop_oneof![
+        name().prop_map(ValuePart::Text),
+        variable.prop_map(ValuePart::Variable),
+        name().prop_map(ValuePart::RequestHeader),
+    ];
+    vec(part, 0..3).prop_map(Value)
+}
+
+fn cors() -> impl Strategy<Value = Cors> {
+    let origin = prop_oneof![
+        Just(OriginMatch::Any),
+        name().prop_map(OriginMatch::Exact),
+        name().prop_map(OriginMatch::Regex),
+    ];
+    let names = || vec(name(), 0..3);
+    (vec(origin, 0..3), names(), names(), names(), any::<bool>(), option::of(1..u32::MAX)).prop_map(
+        |(origins, methods, headers, exposed_headers, credentials, max_age_s)| Cors {
+            origins,
+            methods,
+            headers,
+            exposed_headers,
+            credentials,
+            max_age_s,
+        },
+    )
+}
+
+fn retry() -> impl Strategy<Value = Retry> {
+    let on = prop_oneof![
+        Just(RetryOn::ServerError),
+        Just(RetryOn::GatewayError),
+        Just(RetryOn::Reset),
+        Just(RetryOn::ConnectFailure),
+        Just(RetryOn::RefusedStream),
+        Just(RetryOn::Conflict),
+    ];
+    let timeout = option::of(1..u32::MAX);
+    (vec(on, 0..3), vec(any::<u16>(), 0..3), any::<u32>(), timeout, 1..u32::MAX).prop_map(
+        |(on, statuses, retries, per_try_timeout_ms, backoff_ms)| Retry {
+            on,
+            statuses,
+            retries,
+            per_try_timeout_ms,
+            backoff_ms,
+        },
+    )
+}
+
+fn error() -> impl Strategy<Value = ErrorResponse> {
+    (any::<u16>(), value(), "[a-z]{1,9}/[a-z]{1,9}").prop_map(|(status, body, content_type)| ErrorResponse {
+        status,
+        body,
+        content_type,
+    })
+}

@@ -1,0 +1,163 @@
+use super::*;
+use crate::model::{
+    Arm, ArmId, Case, Certificate, CertificateId, ClusterId, Host, HostId, HostMatch, Insecure, Key,
+    Listener, ListenerId, Rank, RouteId, Secret, Share, Split, SplitId, Trust, UpstreamTls, Value,
+};
+
+fn route(edit: impl FnOnce(&mut Route)) -> Route {
+    let arm = Arm {
+        id: ArmId::new("a"),
+        share: Share::WHOLE,
+        cluster: ClusterId::new("c"),
+        rewrite: Rewrite::None,
+        host_rewrite: HostRewrite::Keep,
+        timeout_ms: None,
+        idle_timeout_ms: None,
+        total_timeout_ms: None,
+        request_headers: Vec::new(),
+        response_headers: Vec::new(),
+    };
+    let mut route = Route {
+        id: RouteId::new("r"),
+        rank: Rank(vec![1]),
+        host: HostMatch::Any,
+        path: PathMatch::Prefix("/".into()),
+        case: Case::Counts,
+        method: None,
+        headers: Vec::new(),
+        query: Vec::new(),
+        listeners: Vec::new(),
+        filters: Filters::default(),
+        action: Action::Split(Split { id: SplitId::new("r"), arms: vec![arm], mirrors: Vec::new() }),
+    };
+    edit(&mut route);
+    route
+}
+
+fn cluster(tls: Option<UpstreamTls>) -> Arc<Cluster> {
+    let endpoint = crate::model::Endpoint {
+        address: crate::model::Address::Socket(([198, 18, 0, 7], 80).into()),
+        version: crate::model::Version::default(),
+        pod: "".into(),
+        draining: None,
+    };
+    Arc::new(Cluster { tls, ..Cluster::plain(ClusterId::new("c"), 1, vec![endpoint]) })
+}
+
+fn tls() -> UpstreamTls {
+    UpstreamTls {
+        server_name: None,
+        names: Vec::new(),
+        trust: Trust::Anyone,
+        certificate: None,
+        versions: crate::model::TlsVersions::default(),
+    }
+}
+
+#[test]
+fn what_would_be_something_else_needs_its_feature() {
+    type Case = (fn(&mut Route), Option<&'static str>);
+    let table: [Case; 8] = [
+        (|_| (), None),
+        (|it| it.filters.retry = Some(crate::model::Retry::default()), None),
+        (|it| it.path = PathMatch::Elements("/a".into()), Some(PATH_ELEMENTS)),
+        (|it| it.listeners = vec![ListenerId::new("http")], Some(ROUTE_LISTENERS)),
+        (|it| it.filters.cors = Some(crate::model::Cors::default()), Some(CORS)),
+        (|it| it.filters.upgrades = Upgrades::Only(Vec::new()), Some(UPGRADES)),
+        (
+            |it| {
+                let edit = crate::model::Edit::Set(Value::text("b"));
+                it.filters.response_headers = vec![HeaderEdit { name: "a".into(), edit }];
+            },
+            Some(HEADER_EDITS),
+        ),
+        (
+            |it| {
+                let path = Rewrite::None;
+                it.action = Action::Redirect(crate::model::RedirectTo {
+                    status: 301,
+                    scheme: None,
+                    host: None,
+                    port: None,
+                    path,
+                });
+            },
+            Some(REDIRECTS),
+        ),
+    ];
+    let (none, all) = (Features::default(), Features::from_iter([PATH_ELEMENTS, ROUTE_LISTENERS, CORS]));
+    for (edit, feature) in table {
+        let route = route(edit);
+        assert_eq!(none.missing(&route, &Config::default()), feature);
+        let missing = feature.filter(|it| ![PATH_ELEMENTS, ROUTE_LISTENERS, CORS].contains(it));
+        assert_eq!(all.missing(&route, &Config::default()), missing);
+    }
+}
+
+#[test]
+fn a_route_that_cannot_be_served_is_refused() {
+    let route = Change::Route(Arc::new(route(|it| it.path = PathMatch::Elements("/a".into()))));
+    let Some(Change::Route(refused)) = Features::default().adapt_one(&route, &Config::default()) else {
+        unreachable!("a route stays one");
+    };
+    assert_eq!(refused.action, Action::Refuse(Refusal { status: 500, reason: "unsupported".into() }));
+    assert_eq!(refused.path, PathMatch::Prefix("/a".into()));
+    assert_eq!(Features::from_iter([PATH_ELEMENTS]).adapt_one(&route, &Config::default()), Some(route));
+}
+
+#[test]
+fn a_cluster_that_would_be_spoken_to_in_the_clear_has_no_endpoints() {
+    let mut config = Config::default();
+    config.apply(Change::Cluster(cluster(Some(tls()))));
+    let features = Features::default();
+    assert_eq!(features.missing(&route(|_| ()), &config), Some(UPSTREAM_TLS));
+    let Some(Change::Cluster(empty)) = features.adapt_one(&Change::Cluster(cluster(Some(tls()))), &config)
+    else {
+        unreachable!("a cluster stays one");
+    };
+    assert!(empty.endpoints.is_empty());
+    let plain = Change::Cluster(cluster(None));
+    assert_eq!(features.adapt_one(&plain, &config), Some(plain));
+}
+
+#[test]
+fn an_old_proxy_is_not_told_of_tls() {
+    let listener = Listener { protocol: Protocol::Https, ..Listener::http(ListenerId::new("https"), 8443) };
+    let certificate =
+        Certificate { id: CertificateId::new("c"), chain: String::new(), key: Secret(String::new()) };
+    let host = Host {
+        id: HostId::new("h"),
+        names: vec!["*".into()],
+        listeners: Vec::new(),
+        tls: None,
+        insecure: Insecure::Route,
+    };
+    let gone = Change::Removed(Key::Host(HostId::new("h")));
+    for change in [
+        Change::Listener(Arc::new(listener)),
+        Change::Certificate(Arc::new(certificate)),
+        Change::Host(Arc::new(host)),
+        gone,
+    ] {
+        assert_eq!(Features::default().adapt_one(&change, &Config::default()), None);
+        let new = Features::from_iter([TLS]);
+        assert_eq!(new.adapt_one(&change, &Config::default()), Some(change));
+    }
+}
+
+#[test]
+fn a_route_whose_cluster_changed_is_sent_again() {
+    let mut config = Config::default();
+    let served = Change::Route(Arc::new(route(|_| ())));
+    config.apply(served.clone());
+    config.apply(Change::Cluster(cluster(Some(tls()))));
+    let adapted = |config: &Config| {
+        let changes = vec![Change::Cluster(Arc::clone(&config.clusters[&ClusterId::new("c")]))];
+        Features::default().adapt(changes, config)
+    };
+    let is_refused =
+        |change: &Change| matches!(change, Change::Route(it) if matches!(it.action, Action::Refuse(_)));
+    assert!(adapted(&config).iter().any(is_refused));
+    config.apply(Change::Cluster(cluster(None)));
+    assert!(adapted(&config).contains(&served));
+}

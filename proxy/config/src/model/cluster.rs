@@ -1,0 +1,218 @@
+//! Where requests go.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use super::{CertificateId, ClusterId, TlsVersions};
+
+/// Endpoints that can replace one another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name.
+    pub id: ClusterId,
+    /// How long a connection may take to be made, in milliseconds.
+    pub connect_timeout_ms: u32,
+    /// In order of their addresses; may be empty, then requests are answered with 503.
+    pub endpoints: Vec<Endpoint>,
+    /// What its endpoints speak.
+    pub protocol: UpstreamProtocol,
+    /// How they are spoken to; `None`: in the clear.
+    pub tls: Option<UpstreamTls>,
+    /// Which of them takes a request.
+    pub balance: Balance,
+    /// How much one proxy has with them at a time.
+    pub limits: Limits,
+    /// When one of them is left out.
+    pub outliers: Outliers,
+}
+
+impl Cluster {
+    /// One that speaks HTTP/1.1 in the clear, balanced by load and without limits.
+    #[must_use]
+    pub fn plain(id: ClusterId, connect_timeout_ms: u32, endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            id,
+            connect_timeout_ms,
+            endpoints,
+            protocol: UpstreamProtocol::Http1,
+            tls: None,
+            balance: Balance::default(),
+            limits: Limits::default(),
+            outliers: Outliers::default(),
+        }
+    }
+}
+
+/// What endpoints speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: with prior knowledge in the clear, by ALPN over TLS.
+    Http2,
+}
+
+/// TLS towards endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Sent to the endpoint (SNI); `None`: no name is.
+    pub server_name: Option<String>,
+    /// DNS names or URIs one of which its certificate must have; empty: the server name.
+    pub names: Vec<String>,
+    /// Who may have signed it.
+    pub trust: Trust,
+    /// What the endpoint is shown.
+    pub certificate: Option<CertificateId>,
+    /// Which versions are spoken.
+    pub versions: TlsVersions,
+}
+
+/// Whose certificates are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Those signed by one of these, as PEM.
+    Ca(String),
+    /// Those that the web accepts.
+    System,
+    /// Any: the other end is not authenticated.
+    Anyone,
+}
+
+/// Which endpoint takes a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// By which rule.
+    pub policy: BalancePolicy,
+    /// How long a new endpoint takes to its full share, in milliseconds; `None`: none. Not with a hash.
+    pub slow_start_ms: Option<u32>,
+}
+
+/// The rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum BalancePolicy {
+    /// The less loaded of two drawn at random.
+    #[default]
+    LeastRequest,
+    /// One after the other.
+    RoundRobin,
+    /// The next on a ring of so many places, 1 to 8388608.
+    RingHash(HashKey, u32),
+    /// By a table in which endpoints have equally many places.
+    Maglev(HashKey),
+}
+
+/// What is hashed. A request without it goes to any endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashKey {
+    /// The first line of this header, in lower case.
+    Header(String),
+    /// The value of a cookie.
+    Cookie(HashCookie),
+    /// The client's address.
+    SourceIp,
+}
+
+/// A cookie that keeps a client at an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashCookie {
+    /// Its name.
+    pub name: String,
+    /// A client without it gets one that lives so long, in seconds, 0 for as long as the browser runs; `None`: gets none.
+    pub ttl_s: Option<u32>,
+    /// The `Path` of the one that is given; `None`: without.
+    pub path: Option<String>,
+}
+
+/// How much one proxy has with a cluster at a time. `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections.
+    pub connections: Option<u32>,
+    /// Requests that wait for a connection.
+    pub pending: Option<u32>,
+    /// Requests.
+    pub requests: Option<u32>,
+    /// Retries under way.
+    pub retries: Option<u32>,
+}
+
+/// When an endpoint that fails is left out for a time. With all of the first three `None`, never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outliers {
+    /// After so many 5xx, resets and connect failures one after the other.
+    pub server_errors: Option<u32>,
+    /// The same for 502, 503, 504, resets and connect failures.
+    pub gateway_errors: Option<u32>,
+    /// The same for resets and connect failures.
+    pub local_failures: Option<u32>,
+    /// How often ejections are looked through, in milliseconds.
+    pub interval_ms: u32,
+    /// How long the first ejection takes, in milliseconds; the second takes twice that, and so on,
+    pub base_ejection_ms: u32,
+    /// up to this.
+    pub max_ejection_ms: u32,
+    /// How many endpoints at most, in percent. One may always be, the last never.
+    pub max_ejection_percent: u32,
+}
+
+impl Default for Outliers {
+    /// Nobody is left out; the times and the percentage are Envoy's.
+    fn default() -> Self {
+        Self {
+            server_errors: None,
+            gateway_errors: None,
+            local_failures: None,
+            interval_ms: 10_000,
+            base_ejection_ms: 30_000,
+            max_ejection_ms: 300_000,
+            max_ejection_percent: 10,
+        }
+    }
+}
+
+/// One server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// Where it listens.
+    pub address: Address,
+    /// Which version of pods it is.
+    pub version: Version,
+    /// The pod's name in the version's namespace; empty for what is no pod.
+    pub pod: Arc<str>,
+    /// Set for one that gets no new requests; those under way end.
+    pub draining: Option<Draining>,
+}
+
+/// How an endpoint ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Draining {
+    /// When what it still has is ended; `None`: it may take as long as it does.
+    pub until: Option<UnixMillis>,
+}
+
+/// A time, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixMillis(pub i64);
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// An address.
+    Socket(SocketAddr),
+    /// A name that the proxy resolves when it connects.
+    Name {
+        /// The DNS name.
+        host: String,
+        /// The TCP port.
+        port: u16,
+    },
+}
+
+/// The pods of one revision of one Rollout, or all that have no such mark.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    /// Of the pods; empty for what is no pod.
+    pub namespace: Arc<str>,
+    /// Their `rollouts-pod-template-hash`; empty for pods without one.
+    pub hash: Arc<str>,
+}

@@ -1,0 +1,103 @@
+//! What can be wrong with the filters of a route.
+
+use super::{
+    Fault,
+    route::regex,
+    text::{is_header_name, is_header_value, is_token},
+};
+use crate::model::{Cors, Edit, Filters, HeaderEdit, OriginMatch, Retry, Upgrades, Value, ValuePart};
+
+/// Headers that belong to one connection, frame the message, or have a field of their own in an arm.
+const FORBIDDEN: &[&str] = &[
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+pub(super) fn filters(filters: &Filters, faults: &mut Vec<Fault>) {
+    edits(&filters.request_headers, faults);
+    edits(&filters.response_headers, faults);
+    if let Some(of) = &filters.cors {
+        cors(of, faults);
+    }
+    if let Some(Retry { statuses, retries, .. }) = &filters.retry {
+        if !(1..=Retry::MOST).contains(retries) {
+            faults.push(Fault::Retries(*retries));
+        }
+        faults.extend(statuses.iter().copied().filter(|it| !is_error(*it)).map(Fault::ErrorStatus));
+    }
+    for error in &filters.errors {
+        if !is_error(error.status) {
+            faults.push(Fault::ErrorStatus(error.status));
+        }
+        if !is_header_value(&error.content_type) {
+            faults.push(Fault::HeaderValue(error.content_type.clone()));
+        }
+        names(&error.body, faults);
+    }
+    if !filters.errors.is_sorted_by(|a, b| a.status < b.status) {
+        faults.push(Fault::ErrorOrder);
+    }
+    if let Upgrades::Only(protocols) = &filters.upgrades {
+        // A protocol may have a version after a slash (RFC 9110 §7.8).
+        let odd = protocols.iter().filter(|it| !it.splitn(2, '/').all(is_header_name));
+        faults.extend(odd.cloned().map(Fault::Protocol));
+    }
+}
+
+pub(super) fn edits(edits: &[HeaderEdit], faults: &mut Vec<Fault>) {
+    for HeaderEdit { name, edit } in edits {
+        if !is_header_name(name) {
+            faults.push(Fault::HeaderName(name.clone()));
+        } else if FORBIDDEN.contains(&name.as_str()) {
+            faults.push(Fault::ForbiddenHeader(name.clone()));
+        }
+        match edit {
+            Edit::Set(value) | Edit::Add(value) => {
+                names(value, faults);
+                for part in &value.0 {
+                    if let ValuePart::Text(text) = part
+                        && !is_header_value(text)
+                    {
+                        faults.push(Fault::HeaderValue(text.clone()));
+                    }
+                }
+            }
+            Edit::Remove => {}
+        }
+    }
+}
+
+fn names(value: &Value, faults: &mut Vec<Fault>) {
+    for part in &value.0 {
+        match part {
+            ValuePart::RequestHeader(name) if !is_header_name(name) => {
+                faults.push(Fault::HeaderName(name.clone()));
+            }
+            ValuePart::RequestHeader(_) | ValuePart::Text(_) | ValuePart::Variable(_) => {}
+        }
+    }
+}
+
+fn cors(cors: &Cors, faults: &mut Vec<Fault>) {
+    for origin in &cors.origins {
+        match origin {
+            OriginMatch::Regex(text) => regex(text, faults),
+            OriginMatch::Any | OriginMatch::Exact(_) => {}
+        }
+    }
+    faults.extend(cors.methods.iter().filter(|it| !is_token(it)).cloned().map(Fault::Method));
+    let headers = cors.headers.iter().chain(&cors.exposed_headers);
+    faults.extend(headers.filter(|it| !is_token(it)).cloned().map(Fault::HeaderName));
+}
+
+fn is_error(status: u16) -> bool {
+    (400..=599).contains(&status)
+}

@@ -1,0 +1,36 @@
+//! What texts may be.
+
+/// A token of RFC 9110 §5.6.2 in lower case.
+pub(super) fn is_header_name(name: &str) -> bool {
+    is_token(name) && !name.bytes().any(|it| it.is_ascii_uppercase())
+}
+
+/// RFC 9110 §5.6.2.
+pub(super) fn is_token(text: &str) -> bool {
+    let token = |it: u8| it.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&it);
+    !text.is_empty() && text.bytes().all(token)
+}
+
+/// RFC 9110 §5.5, without what some servers read as the end of the line.
+pub(super) fn is_header_value(text: &str) -> bool {
+    text.bytes().all(|it| it == b'\t' || it >= b' ' && it != 0x7f)
+}
+
+/// Begins with a slash and holds nothing that would end the path or the request line.
+pub(super) fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.bytes().all(|it| it.is_ascii_graphic() && !b"?#".contains(&it))
+}
+
+/// A name or address, perhaps with a port.
+pub(super) fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|it| it.is_ascii_alphanumeric() || b".-_:[]".contains(&it))
+}
+
+/// A DNS name in lower case; a `*` may stand for the first labels or for all.
+pub(super) fn is_server_name(text: &str) -> bool {
+    let label = |it: &str| {
+        let allowed = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-_".contains(&it);
+        (1..=63).contains(&it.len()) && it.bytes().all(allowed)
+    };
+    text == "*" || text.len() <= 253 && text.strip_prefix("*.").unwrap_or(text).split('.').all(label)
+}
