@@ -33,6 +33,7 @@ pub use self::{
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use crds::contract::REVISION_ANNOTATION;
 use kube::core::DynamicObject;
 use operator_core::{
     effect::{Event, EventKind},
@@ -141,9 +142,12 @@ impl Controller {
         Ok(if recorded || changed { Pass::Moved } else { Pass::Settled(plan.wake) })
     }
 
-    /// A Rollout without a status has not been seen by anyone yet: Argo's first event.
+    /// A Rollout without a status has not been seen by anyone yet: Argo's first event. (With a revision it has, and its
+    /// status is on the way.)
     fn greet(&self, world: &World) {
-        if world.rollout.status.is_none() {
+        let annotations = world.rollout.metadata.annotations.as_ref();
+        let numbered = annotations.is_some_and(|held| held.contains_key(REVISION_ANNOTATION));
+        if world.rollout.status.is_none() && !numbered {
             let name = key(&world.rollout.metadata);
             let event = Event {
                 kind: EventKind::Normal,

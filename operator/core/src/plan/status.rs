@@ -169,7 +169,11 @@ fn pauses(scene: &Scene<'_>, draft: &mut Draft) {
     for reason in is.iter().filter(|reason| !was.contains(reason)) {
         draft.normal("RolloutPaused", format!("Rollout is paused ({})", reason.as_str()));
     }
-    if is.is_empty() && !was.is_empty() && !draft.status.abort {
+    let paused = |status: &RolloutStatus| {
+        conditions::get(status, Kind::Paused).is_some_and(|held| held.status == Truth::True.as_str())
+    };
+    // Whoever promotes takes the pauses away himself; the condition remembers that there was one.
+    if paused(&scene.before) && !paused(&draft.status) && !draft.status.abort {
         draft.normal("RolloutResumed", "Rollout is resumed".to_owned());
     }
 }
