@@ -8,6 +8,7 @@ mod body;
 mod connection;
 mod copy;
 mod downstream;
+mod entry;
 mod exchange;
 mod listener;
 mod mirror;
@@ -25,7 +26,8 @@ use std::{
     time::Duration,
 };
 
-use proxy_config::model::ListenerId;
+use http::HeaderValue;
+use proxy_config::model::{Listener, ListenerId};
 use proxy_core::snapshot::Snapshot;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -63,7 +65,7 @@ pub(crate) struct Handle {
 #[derive(Debug)]
 enum Command {
     Switch { snapshot: Arc<Snapshot>, generation: u64, switched: oneshot::Sender<()> },
-    Listen(ListenerId, std::net::TcpListener),
+    Listen(Arc<Listener>, std::net::TcpListener),
     Unlisten(ListenerId),
 }
 
@@ -114,8 +116,8 @@ impl Handle {
     }
 
     /// Accepts connections from `socket` until [`unlisten`](Self::unlisten).
-    pub(crate) fn listen(&self, id: ListenerId, socket: std::net::TcpListener) {
-        self.send(Command::Listen(id, socket));
+    pub(crate) fn listen(&self, listener: Arc<Listener>, socket: std::net::TcpListener) {
+        self.send(Command::Listen(listener, socket));
     }
 
     /// Accepts what already waits at the listener and closes it. Its connections go on.
@@ -187,9 +189,9 @@ impl Worker {
             }
             // Who drains opens nothing; the sockets are closed here.
             Command::Listen(..) if self.phase.get() == Phase::Draining => {}
-            Command::Listen(id, socket) => {
-                let close = CancellationToken::new();
-                self.tasks.spawn_local(listener::accept(Rc::clone(self), socket, close.clone()));
+            Command::Listen(listener, socket) => {
+                let (id, close) = (listener.id.clone(), CancellationToken::new());
+                self.tasks.spawn_local(listener::accept(Rc::clone(self), listener, socket, close.clone()));
                 if let Some(before) = listeners.insert(id, close) {
                     before.cancel();
                 }
@@ -200,6 +202,11 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// A new `X-Request-Id`.
+    fn request_id(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.random.uuid()).unwrap_or_else(|_| HeaderValue::from_static("none"))
     }
 
     /// The snapshot for a request that starts now.

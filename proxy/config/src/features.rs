@@ -80,7 +80,21 @@ const ALL: &[&str] = &[
 ];
 
 /// What the proxy of this version of the project can do: all that its `Hello` names.
-pub const SERVED: &[&str] = &[POD_LOADS, MIRRORS];
+pub const SERVED: &[&str] = &[
+    POD_LOADS,
+    MIRRORS,
+    REDIRECTS,
+    HEADER_EDITS,
+    REGEX_REWRITES,
+    ENDPOINT_HOSTS,
+    PATH_ELEMENTS,
+    ROUTE_LISTENERS,
+    CORS,
+    RETRIES,
+    ERROR_RESPONSES,
+    UPGRADES,
+    TOTAL_TIMEOUTS,
+];
 
 /// Why a route is refused by a proxy that lacks a feature.
 const REASON: &str = "unsupported";

@@ -105,7 +105,7 @@ impl Substitution {
                     Piece::Text(text) => replaced.push_str(text),
                     // A group that took no part in the match is empty.
                     Piece::Group(group) => {
-                        replaced.push_str(captures.get(*group).map_or("", |it| it.as_str()))
+                        replaced.push_str(captures.get(*group).map_or("", |it| it.as_str()));
                     }
                 }
             }

@@ -14,6 +14,12 @@ pub enum Reason {
     ConnectMethod,
     /// No rule matches.
     NoRoute,
+    /// The host is for requests over TLS only.
+    Insecure,
+    /// The host belongs to another certificate than the connection showed (RFC 9110 §15.5.20).
+    Misdirected,
+    /// The route does not allow the protocol that the client wants to switch to.
+    UpgradeRefused,
     /// The upstream closed the connection before it answered, or broke off.
     UpstreamReset,
     /// What the upstream sent is no HTTP.
@@ -33,11 +39,14 @@ pub const REASON_HEADER: &str = "x-sluice-reason";
 
 impl Reason {
     /// All of them, for counters that exist from the start.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::BadRequest,
         Self::HeadTooLarge,
         Self::ConnectMethod,
         Self::NoRoute,
+        Self::Insecure,
+        Self::Misdirected,
+        Self::UpgradeRefused,
         Self::UpstreamReset,
         Self::UpstreamProtocol,
         Self::NoEndpoints,
@@ -54,6 +63,9 @@ impl Reason {
             Self::HeadTooLarge => "head_too_large",
             Self::ConnectMethod => "connect_method",
             Self::NoRoute => "no_route",
+            Self::Insecure => "insecure",
+            Self::Misdirected => "misdirected",
+            Self::UpgradeRefused => "upgrade_refused",
             Self::UpstreamReset => "upstream_reset",
             Self::UpstreamProtocol => "upstream_protocol",
             Self::NoEndpoints => "no_endpoints",
@@ -71,6 +83,8 @@ impl Reason {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::Insecure | Self::UpgradeRefused => StatusCode::FORBIDDEN,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::UpstreamReset | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
             Self::NoEndpoints | Self::ConnectFailed => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout | Self::IdleTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -85,6 +99,9 @@ impl Reason {
             Self::HeadTooLarge => "sluice: the request's head is too large\n",
             Self::ConnectMethod => "sluice: CONNECT is not offered here\n",
             Self::NoRoute => "sluice: no route matches this request\n",
+            Self::Insecure => "sluice: this host is served over TLS only\n",
+            Self::Misdirected => "sluice: this connection is for other hosts, make another one\n",
+            Self::UpgradeRefused => "sluice: this route does not allow a switch to that protocol\n",
             Self::UpstreamReset => "sluice: the upstream closed the connection before it answered\n",
             Self::UpstreamProtocol => "sluice: the upstream's answer is no valid HTTP\n",
             Self::NoEndpoints => "sluice: the upstream has no ready endpoint\n",

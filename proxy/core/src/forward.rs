@@ -1,21 +1,39 @@
 //! What happens to headers on their way through.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
 };
+use proxy_config::model::{Scheme, Security};
 
 /// The address chain of the clients.
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// What the client speaks to us.
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The host that the client asked for.
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// Follows one request through logs.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What no client may make us drop.
+const KEPT: [HeaderName; 6] =
+    [HOST, CONTENT_LENGTH, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, X_REQUEST_ID];
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Who has sent a request, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender {
+    /// The other end of the connection.
+    pub address: SocketAddr,
+    /// What it speaks.
+    pub scheme: Scheme,
+    /// How many proxies before us are trusted with what they say of it.
+    pub trusted_hops: u32,
+}
 
 /// Why a request head cannot be forwarded: two readers could understand it differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +110,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
             .flat_map(tokens)
             .filter_map(|it| HeaderName::from_bytes(it.as_bytes()).ok())
             // Framing is ours to decide, and a client must not make us drop what rules and servers rely on.
-            .filter(|it| ![HOST, CONTENT_LENGTH, X_FORWARDED_FOR, X_FORWARDED_PROTO].contains(it))
+            .filter(|it| !KEPT.contains(it))
             .collect();
         for name in named {
             headers.remove(name);
@@ -115,18 +133,47 @@ pub fn prepare_response(headers: &mut HeaderMap) {
 
 /// Prepares the headers of a request for the upstream, except its `Host`.
 ///
-/// `X-Forwarded-Proto` is what the client spoke to us, whatever it says itself. `Expect` is answered by us when
-/// the upstream connection takes the body.
-pub fn prepare_request(headers: &mut HeaderMap, client: IpAddr, request_id: impl FnOnce() -> HeaderValue) {
+/// `X-Forwarded-Proto` is what the client spoke to us, whatever it says itself, unless it is a trusted proxy. `Expect`
+/// is answered by us when the upstream connection takes the body.
+pub fn prepare_request(headers: &mut HeaderMap, sender: &Sender, request_id: impl FnOnce() -> HeaderValue) {
     remove_hop_by_hop(headers);
     headers.remove(EXPECT);
-    append_client(headers, client);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    append_client(headers, sender.address);
+    if sender.trusted_hops == 0 || !headers.contains_key(X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(sender.scheme.as_str()));
+    }
     headers.entry(X_REQUEST_ID).or_insert_with(request_id);
 }
 
-fn append_client(headers: &mut HeaderMap, client: IpAddr) {
-    let client = client.to_canonical().to_string();
+/// Says which host the client asked for, where the upstream sees another. Of a client that is no trusted proxy its own
+/// word does not count.
+pub fn keep_host(headers: &mut HeaderMap, sender: &Sender, rewritten: bool) {
+    let is_said = headers.contains_key(X_FORWARDED_HOST);
+    if !(rewritten || is_said) || sender.trusted_hops > 0 && is_said {
+        return;
+    }
+    match headers.get(HOST).cloned() {
+        Some(host) => drop(headers.insert(X_FORWARDED_HOST, host)),
+        None => drop(headers.remove(X_FORWARDED_HOST)),
+    }
+}
+
+/// Whether a request counts as one over TLS.
+#[must_use]
+pub fn is_secure(security: Security, sender: &Sender, headers: &HeaderMap) -> bool {
+    match security {
+        Security::Always => true,
+        Security::Never => false,
+        Security::Connection => sender.scheme == Scheme::Https,
+        Security::ForwardedProto => {
+            let said = headers.get(X_FORWARDED_PROTO).filter(|_| sender.trusted_hops > 0);
+            said.map_or(sender.scheme == Scheme::Https, |it| it.as_bytes().eq_ignore_ascii_case(b"https"))
+        }
+    }
+}
+
+fn append_client(headers: &mut HeaderMap, client: SocketAddr) {
+    let client = client.ip().to_canonical().to_string();
     let mut chain = Vec::new();
     for value in headers.get_all(X_FORWARDED_FOR) {
         chain.extend_from_slice(value.as_bytes());
@@ -144,8 +191,6 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use http::Version;
 
     use super::*;
@@ -178,11 +223,67 @@ mod tests {
         }
     }
 
+    fn sender(scheme: Scheme, trusted_hops: u32) -> Sender {
+        Sender { address: "198.18.0.9:4000".parse().unwrap(), scheme, trusted_hops }
+    }
+
     fn prepared(given: &[&str]) -> Vec<String> {
         let mut headers = headers(given);
-        let client = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 9));
-        prepare_request(&mut headers, client, || HeaderValue::from_static("made"));
+        prepare_request(&mut headers, &sender(Scheme::Http, 0), || HeaderValue::from_static("made"));
         lines(&headers)
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed() {
+        let mut headers = headers(&["x-forwarded-proto: https", "x-forwarded-host: a", "host: b"]);
+        let sender = sender(Scheme::Http, 1);
+        prepare_request(&mut headers, &sender, || HeaderValue::from_static("made"));
+        keep_host(&mut headers, &sender, true);
+        let expected = [
+            "host: b",
+            "x-forwarded-for: 198.18.0.9",
+            "x-forwarded-host: a",
+            "x-forwarded-proto: https",
+            "x-request-id: made",
+        ];
+        assert_eq!(lines(&headers), expected);
+    }
+
+    #[test]
+    fn the_host_that_the_client_asked_for_is_kept_where_it_is_rewritten() {
+        for (given, rewritten, expected) in [
+            (&["host: b"][..], false, &["host: b"][..]),
+            (&["host: b"], true, &["host: b", "x-forwarded-host: b"]),
+            (&["host: b", "x-forwarded-host: evil"], false, &["host: b", "x-forwarded-host: b"]),
+            (&["x-forwarded-host: evil"], false, &[]),
+        ] {
+            let mut headers = headers(given);
+            keep_host(&mut headers, &sender(Scheme::Http, 0), rewritten);
+            assert_eq!(lines(&headers), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_secure_depends_on_who_is_believed() {
+        use Scheme::{Http, Https};
+        let table = [
+            (Security::Connection, Https, 0, "http", true),
+            (Security::Connection, Http, 1, "https", false),
+            (Security::ForwardedProto, Http, 1, "https", true),
+            (Security::ForwardedProto, Https, 1, "http", false),
+            (Security::ForwardedProto, Http, 0, "https", false),
+            (Security::ForwardedProto, Https, 0, "http", true),
+            (Security::Always, Http, 0, "http", true),
+            (Security::Never, Https, 1, "https", false),
+        ];
+        for (security, scheme, hops, said, expected) in table {
+            let said = headers(&[&format!("x-forwarded-proto: {said}")]);
+            assert_eq!(
+                is_secure(security, &sender(scheme, hops), &said),
+                expected,
+                "{security:?} {scheme:?}"
+            );
+        }
     }
 
     #[test]

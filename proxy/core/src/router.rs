@@ -11,6 +11,7 @@ mod paths;
 mod trie;
 
 use http::{HeaderMap, Method};
+use proxy_config::model::ListenerId;
 
 pub(crate) use self::{
     hosts::Hosts,
@@ -25,6 +26,8 @@ pub struct Slot(pub usize);
 /// What rules look at.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
+    /// Where it came in.
+    pub listener: &'a ListenerId,
     /// The `Host` header or the authority of an absolute target, with its port, in lower case. May be empty.
     pub authority: &'a str,
     /// The path in [normal form](crate::path::normalize).
@@ -39,7 +42,8 @@ pub struct RequestHead<'a> {
 
 impl<'a> RequestHead<'a> {
     /// The authority without its port.
-    fn host(&self) -> &'a str {
+    #[must_use]
+    pub fn host(&self) -> &'a str {
         let name_ends = self.authority.rfind(']').map_or(0, |it| it + 1);
         match self.authority[name_ends..].rfind(':') {
             Some(colon) => &self.authority[..name_ends + colon],

@@ -2,12 +2,13 @@
 
 mod builder;
 mod mirror;
+mod parts;
 mod registry;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderValue, StatusCode};
-use proxy_config::model::{self, ArmId, ClusterId, Rewrite};
+use proxy_config::model::{self, ArmId, ClusterId, Config, ListenerId};
 
 pub use self::{
     builder::Builder,
@@ -17,6 +18,9 @@ pub use self::{
 use crate::{
     counters::ArmCounters,
     endpoint::Endpoint,
+    filters::{Edits, Filters},
+    names::Names,
+    rewrite::{Redirect, Rewrite},
     router::{Hosts, RequestHead, Slot},
     split::Draw,
 };
@@ -28,6 +32,8 @@ pub struct Snapshot {
     hosts: Arc<Hosts>,
     rules: Box<[Option<Arc<Rule>>]>,
     clusters: Arc<HashMap<ClusterId, Arc<Cluster>>>,
+    names: Arc<Names<Arc<model::Host>>>,
+    config: Arc<Config>,
 }
 
 /// What becomes of the requests of one route.
@@ -37,6 +43,8 @@ pub struct Rule {
     pub route: Arc<model::Route>,
     /// What becomes of them.
     pub action: Action,
+    /// What else happens to them; `None`: nothing.
+    pub filters: Option<Arc<Filters>>,
 }
 
 /// What becomes of a request.
@@ -46,6 +54,8 @@ pub enum Action {
     Split(Split),
     /// The proxy answers.
     Refuse(Refusal),
+    /// The client is sent elsewhere.
+    Redirect(Arc<Redirect>),
 }
 
 /// Arms that share the requests of one rule.
@@ -64,17 +74,41 @@ pub struct Arm {
     pub id: ArmId,
     /// Where its requests go, as of this snapshot.
     pub cluster: Arc<Cluster>,
-    /// What happens to the path.
-    pub rewrite: Rewrite,
-    /// The host that the upstream sees, if it is not the request's own.
-    pub host_rewrite: Option<HeaderValue>,
+    /// What happens to requests on their way there, and to the responses.
+    pub transform: Arc<Transform>,
     /// Up to the response head, tries included.
     pub timeout: Option<Duration>,
     /// Without a byte in either direction.
     pub idle_timeout: Option<Duration>,
+    /// Up to the last byte of the response.
+    pub total_timeout: Option<Duration>,
     /// One per version among the endpoints, and one for requests that found none.
     counters: Box<[Arc<ArmCounters>]>,
     unplaced: Arc<ArmCounters>,
+}
+
+/// What happens to the requests of an arm, ready to be done.
+#[derive(Debug)]
+pub struct Transform {
+    /// To the path.
+    pub rewrite: Rewrite,
+    /// To the host.
+    pub host: HostRewrite,
+    /// To the headers of requests, after what the route does.
+    pub request: Edits,
+    /// To the headers of responses, before what the route does.
+    pub response: Edits,
+}
+
+/// What happens to the host.
+#[derive(Debug)]
+pub enum HostRewrite {
+    /// Nothing.
+    Keep,
+    /// This takes its place.
+    Literal(HeaderValue),
+    /// The name of the endpoint takes its place, if it has one.
+    Endpoint,
 }
 
 /// An answer of the proxy itself that the configuration asks for.
@@ -107,10 +141,34 @@ impl Snapshot {
         self.rules.get(slot)?.as_ref()
     }
 
+    /// A listener as it is now.
+    #[must_use]
+    pub fn listener(&self, id: &ListenerId) -> Option<&Arc<model::Listener>> {
+        self.config.listeners.get(id)
+    }
+
+    /// The host that has the most specific name for this one (in lower case, without port) on a listener.
+    #[must_use]
+    pub fn host(&self, name: &str, listener: &ListenerId) -> Option<&Arc<model::Host>> {
+        if self.names.is_empty() {
+            return None;
+        }
+        self.names.find(name, |host| host.listeners.is_empty() || host.listeners.contains(listener))
+    }
+
     /// The endpoints of a cluster now, for a try of a request that was placed by an older snapshot.
     #[must_use]
     pub fn cluster(&self, id: &ClusterId) -> Option<&Arc<Cluster>> {
         self.clusters.get(id)
+    }
+}
+
+impl Rule {
+    /// Whether something that is done to a request of this arm refers to it as it was.
+    #[must_use]
+    pub fn refers(&self, arm: Option<&Arm>) -> bool {
+        self.filters.as_ref().is_some_and(|it| it.refers())
+            || arm.is_some_and(|it| it.transform.request.refers() || it.transform.response.refers())
     }
 }
 

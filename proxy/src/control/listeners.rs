@@ -39,7 +39,7 @@ impl Listeners {
             match bind(self.address, listener.port, publisher.count()) {
                 Ok(sockets) => {
                     info!(listener = %id, port = listener.port, "listening");
-                    publisher.listen(id, sockets);
+                    publisher.listen(listener, sockets);
                     self.open.insert(id.clone(), listener.port);
                     self.failed.remove(id);
                 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use proxy_config::model::{ListenerId, Position};
+use proxy_config::model::{Listener, ListenerId, Position};
 use proxy_core::snapshot::Snapshot;
 
 use crate::worker::Handle;
@@ -57,9 +57,9 @@ impl Publisher {
     }
 
     /// Gives each worker one socket.
-    pub(super) fn listen(&self, id: &ListenerId, sockets: Vec<std::net::TcpListener>) {
+    pub(super) fn listen(&self, listener: &Arc<Listener>, sockets: Vec<std::net::TcpListener>) {
         for (worker, socket) in self.workers.iter().zip(sockets) {
-            worker.listen(id.clone(), socket);
+            worker.listen(Arc::clone(listener), socket);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::HOST, request::Parts};
 use hyper::{
     body::{Body as _, Incoming},
     client::conn::http1,
@@ -14,8 +14,8 @@ use proxy_core::{
     balance,
     counters::FirstTry,
     endpoint::EndpointId,
-    retry::{self, Connection, Failure, Next, Replay},
-    snapshot::{Arm, Cluster},
+    retry::{self, Connection, Failure, Next, Policy, Replay},
+    snapshot::{Arm, Cluster, HostRewrite},
 };
 use tokio::net::TcpStream;
 use tracing::debug;
@@ -48,8 +48,12 @@ pub(super) struct Tries<'a> {
     arm: &'a Arm,
     made: u32,
     first_is_counted: bool,
+    /// What the route wants to be tried again.
+    policy: Option<&'a Policy>,
     /// Endpoints that could not be connected to.
     unreachable: Vec<EndpointId>,
+    /// Endpoints that failed in another way: others are better.
+    avoided: Vec<EndpointId>,
     /// Whether pooled connections are not to be trusted any more.
     fresh: bool,
     /// Where the last try went.
@@ -64,13 +68,15 @@ struct Failed {
 }
 
 impl<'a> Tries<'a> {
-    pub(super) fn new(worker: &'a Rc<Worker>, arm: &'a Arm) -> Self {
+    pub(super) fn new(worker: &'a Rc<Worker>, arm: &'a Arm, policy: Option<&'a Policy>) -> Self {
         Self {
             worker,
             arm,
             made: 0,
             first_is_counted: false,
+            policy,
             unreachable: Vec::new(),
+            avoided: Vec::new(),
             fresh: false,
             placed: None,
         }
@@ -103,18 +109,53 @@ impl<'a> Tries<'a> {
             };
             self.made += 1;
             let method = request.method().clone();
-            let failed = match self.once(request, in_flight, progress).await {
+            // A policy may want any request again; without one only a connection from the pool makes that likely.
+            let spare = self.policy.and_then(|_| copy(&request, progress));
+            let outcome = self.within(request, in_flight, progress).await;
+            let failed = match outcome {
                 Ok(answered) => {
-                    let bad = answered.response.status().is_server_error();
-                    self.count_first(if bad { FirstTry::Bad } else { FirstTry::Good });
-                    return Ok(answered);
+                    let status = answered.response.status();
+                    self.count_first(if status.is_server_error() { FirstTry::Bad } else { FirstTry::Good });
+                    let again = self.policy.is_some_and(|it| it.retries_status(status, self.made));
+                    match spare.filter(|_| again) {
+                        Some(spare) => {
+                            drop(answered);
+                            self.avoid().await;
+                            request = spare;
+                            count(&self.worker.shared.retries);
+                            continue;
+                        }
+                        None => return Ok(answered),
+                    }
                 }
                 Err(_) if progress.client_failed.get() => return Err(Unanswered::ClientGone),
-                Err(failed) => failed,
+                Err(failed) => Failed { request: failed.request.or(spare), ..failed },
             };
             self.count_first(FirstTry::Bad);
-            request = self.again(failed, &method).map_err(Unanswered::Because)?;
+            request = self.again(failed, &method).await.map_err(Unanswered::Because)?;
             count(&self.worker.shared.retries);
+        }
+    }
+
+    /// One try, for as long as the policy lets each take.
+    async fn within(
+        &mut self,
+        request: Request<Upload>,
+        in_flight: InFlight,
+        progress: &Rc<Progress>,
+    ) -> Result<Answered, Failed> {
+        let Some(limit) = self.policy.and_then(|it| it.per_try) else {
+            return self.once(request, in_flight, progress).await;
+        };
+        let outcome = tokio::time::timeout(limit, self.once(request, in_flight, progress)).await;
+        outcome.unwrap_or(Err(Failed { failure: Failure::Late, request: None }))
+    }
+
+    /// The last endpoint failed: others are better for a while, and all of them after one.
+    async fn avoid(&mut self) {
+        self.avoided.extend(self.placed().map(|it| it.id));
+        if let Some(policy) = self.policy {
+            tokio::time::sleep(policy.wait(self.made, self.worker.random.next())).await;
         }
     }
 
@@ -126,7 +167,9 @@ impl<'a> Tries<'a> {
         } else {
             let now = self.worker.pin();
             let cluster = now.snapshot.cluster(&self.arm.cluster.id).unwrap_or(&self.arm.cluster);
-            balance::pick(&cluster.endpoints, &self.unreachable, random).cloned()
+            let failed: Vec<_> = self.unreachable.iter().chain(&self.avoided).copied().collect();
+            let best = balance::pick(&cluster.endpoints, &failed, random);
+            best.or_else(|| balance::pick(&cluster.endpoints, &self.unreachable, random)).cloned()
         };
         let in_flight = picked.as_ref().map(|it| InFlight::new(it, self.worker));
         if picked.is_some() {
@@ -154,8 +197,12 @@ impl<'a> Tries<'a> {
                 }
             },
         };
-        if self.arm.host_rewrite.is_none() && !request.headers().contains_key(http::header::HOST) {
-            set_host(&mut request, &in_flight.endpoint.address);
+        match (&self.arm.transform.host, &in_flight.endpoint.address) {
+            (HostRewrite::Endpoint, Address::Name { host, .. }) => {
+                request.headers_mut().extend(HeaderValue::from_str(host).ok().map(|it| (HOST, it)));
+            }
+            (_, address) if !request.headers().contains_key(HOST) => set_host(&mut request, address),
+            (HostRewrite::Keep | HostRewrite::Literal(_) | HostRewrite::Endpoint, _) => {}
         }
         let offered = request.headers().contains_key(http::header::UPGRADE);
         let spare = spare_copy(&request, kind, progress);
@@ -177,13 +224,17 @@ impl<'a> Tries<'a> {
     }
 
     /// The request to send again, or why it is not.
-    fn again(&mut self, failed: Failed, method: &Method) -> Result<Request<Upload>, Reason> {
+    async fn again(&mut self, failed: Failed, method: &Method) -> Result<Request<Upload>, Reason> {
         let Failed { failure, request } = failed;
         let replay = if request.is_some() { Replay::Possible } else { Replay::Impossible };
-        match (retry::next(failure, method, replay, self.made), request) {
+        match (retry::next(failure, method, replay, self.made, self.policy), request) {
             (Next::GiveUp(reason), _) => Err(reason),
             (Next::AnotherEndpoint, Some(request)) => {
-                self.unreachable.extend(self.placed().map(|it| it.id));
+                if failure == Failure::Connect {
+                    self.unreachable.extend(self.placed().map(|it| it.id));
+                } else {
+                    self.avoid().await;
+                }
                 Ok(request)
             }
             (Next::FreshConnection, Some(request)) => {
@@ -202,8 +253,13 @@ fn spare_copy(
     kind: Connection,
     progress: &Rc<Progress>,
 ) -> Option<Request<Upload>> {
-    let useful = kind == Connection::Pooled && request.body().is_end_stream();
-    if !useful || !retry::is_idempotent(request.method()) {
+    let useful = kind == Connection::Pooled && retry::is_idempotent(request.method());
+    if useful { copy(request, progress) } else { None }
+}
+
+/// The request again, if it has no body: one that is on its way is not kept.
+fn copy(request: &Request<Upload>, progress: &Rc<Progress>) -> Option<Request<Upload>> {
+    if !request.body().is_end_stream() {
         return None;
     }
     let mut copy = Request::new(Upload::new(None, progress));
@@ -227,7 +283,7 @@ pub(super) fn set_host(request: &mut Request<Upload>, address: &Address) {
         Address::Name { host, port } => format!("{host}:{port}"),
     };
     if let Ok(host) = HeaderValue::from_str(&host) {
-        request.headers_mut().insert(http::header::HOST, host);
+        request.headers_mut().insert(HOST, host);
     }
 }
 

@@ -63,13 +63,14 @@ pub(super) struct FromUpstream {
     progress: Rc<Progress>,
     in_flight: InFlight,
     connection: Option<Sender>,
-    idle: Option<Idle>,
+    limits: Option<Limits>,
 }
 
-/// An idle timeout and the timer for it, which exists once something had to be waited for.
+/// When a response that does not move is ended, and the timer for it, which exists once something had to be waited for.
 #[derive(Debug)]
-struct Idle {
-    limit: Duration,
+pub(super) struct Limits {
+    idle: Option<Duration>,
+    until: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -80,6 +81,8 @@ pub(super) enum BodyError {
     Read(#[source] hyper::Error),
     #[error("nothing moved for too long")]
     Idle,
+    #[error("the exchange took too long as a whole")]
+    Late,
     #[error("failed to copy the whole body")]
     Copy,
 }
@@ -179,9 +182,8 @@ impl Download {
         progress: Rc<Progress>,
         in_flight: InFlight,
         connection: Sender,
-        idle: Option<Duration>,
+        limits: Option<Limits>,
     ) -> Self {
-        let idle = idle.map(|limit| Idle { limit, timer: None });
         let connection = Some(connection);
         Self::Upstream(Box::new(FromUpstream {
             incoming,
@@ -189,7 +191,7 @@ impl Download {
             progress,
             in_flight,
             connection,
-            idle,
+            limits,
         }))
     }
 }
@@ -229,17 +231,14 @@ impl FromUpstream {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match Pin::new(&mut self.incoming).poll_frame(context) {
             Poll::Ready(frame) => {
-                if self.idle.is_some() {
+                if self.limits.is_some() {
                     self.progress.last.set(Instant::now());
                 }
                 self.ended = frame.is_none();
                 Poll::Ready(frame.map(|it| it.map_err(BodyError::Read)))
             }
-            Poll::Pending => match &mut self.idle {
-                Some(idle) => {
-                    ready!(idle.poll(&self.progress, context));
-                    Poll::Ready(Some(Err(BodyError::Idle)))
-                }
+            Poll::Pending => match &mut self.limits {
+                Some(limits) => Poll::Ready(Some(Err(ready!(limits.poll(&self.progress, context))))),
                 None => Poll::Pending,
             },
         }
@@ -263,19 +262,22 @@ impl Drop for FromUpstream {
     }
 }
 
-impl Idle {
-    /// Ready when nothing has moved for the limit.
-    fn poll(&mut self, progress: &Progress, context: &mut Context<'_>) -> Poll<()> {
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(progress.last.get() + self.limit)));
-        loop {
-            ready!(timer.as_mut().poll(context));
-            let idle_at = progress.last.get() + self.limit;
-            if idle_at <= Instant::now() {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(idle_at);
+impl Limits {
+    /// `None` if there are none.
+    pub(super) fn new(idle: Option<Duration>, until: Option<Instant>) -> Option<Self> {
+        (idle.is_some() || until.is_some()).then_some(Self { idle, until, timer: None })
+    }
+
+    /// Ready when nothing has moved for the idle timeout, or when all of the time is over.
+    fn poll(&mut self, progress: &Progress, context: &mut Context<'_>) -> Poll<BodyError> {
+        let idle_at = self.idle.map(|it| progress.last.get() + it);
+        let Some(next) = [idle_at, self.until].into_iter().flatten().min() else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
+        if timer.deadline() != next {
+            timer.as_mut().reset(next);
         }
+        ready!(timer.as_mut().poll(context));
+        // What has moved meanwhile has moved the next time as well.
+        Poll::Ready(if self.until == Some(next) { BodyError::Late } else { BodyError::Idle })
     }
 }

@@ -1,6 +1,6 @@
 //! One connection of a client.
 
-use std::{cell::Cell, convert::Infallible, net::IpAddr, pin::pin, rc::Rc, time::Duration};
+use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -11,6 +11,7 @@ use tracing::debug;
 use super::{
     Worker,
     downstream::{Answering, Downstream, Turn},
+    entry::Entry,
     exchange,
 };
 use crate::shared::{Phase, count};
@@ -22,7 +23,7 @@ const IDLE: Duration = Duration::from_hours(1);
 const MAX_HEAD: usize = 64 * 1024;
 
 /// Serves requests until either side closes, the connection has been idle for too long, or the process drains.
-pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, client: IpAddr) {
+pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, entry: Entry) {
     let _closed = Closed(&worker);
     // Fails only if the client is gone already, which the first read will find out as well.
     let _ = stream.set_nodelay(true);
@@ -30,9 +31,9 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, client: IpAddr)
     let turn = Turn::default();
     let service = service_fn(|request| {
         last_request.set(Instant::now());
-        let (worker, turn) = (&worker, &turn);
+        let (worker, entry, turn) = (&worker, &entry, &turn);
         async move {
-            let response = exchange::answer(worker, client, request, turn).await;
+            let response = exchange::answer(worker, entry, request, turn).await;
             let answering = |body| Answering { body, _under_way: turn.begin() };
             Ok::<_, Infallible>(response.map(answering))
         }
@@ -60,7 +61,7 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, client: IpAddr)
                     if is_timeout(&error) {
                         count(&worker.shared.stalled);
                     }
-                    debug!(%client, %error, "connection ended");
+                    debug!(client = %entry.sender.address, %error, "connection ended");
                 }
                 return;
             }

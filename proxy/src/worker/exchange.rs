@@ -1,30 +1,37 @@
 //! One request and its response.
 
-use std::{borrow::Cow, cell::Cell, net::IpAddr, rc::Rc, time::Duration};
+mod filter;
+mod own;
+mod place;
+
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-    header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE},
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version,
+    header::{CONNECTION, HOST, UPGRADE},
     request::Parts,
     uri::PathAndQuery,
 };
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use proxy_core::{
-    answer::{REASON_HEADER, Reason},
+    answer::Reason,
     counters::FirstTry,
-    forward, path,
-    router::RequestHead,
-    snapshot::{Action, Arm, Mirror, Refusal, Rule},
+    forward,
+    snapshot::{Action, Arm, HostRewrite, Mirror},
 };
 use tokio::time::Instant;
 
+use self::{
+    filter::Filtering,
+    place::{Instead, Placed, place},
+};
 use super::{
     Worker,
     attempt::{self, Answered, Tries, Unanswered},
-    body::{Download, Progress},
+    body::{Download, Limits, Progress},
     downstream::{Turn, UnderWay},
+    entry::Entry,
     mirror,
-    pin::Pin,
     tunnel::{self, Ends, Protocol},
 };
 use crate::{clock, shared::Phase};
@@ -32,24 +39,16 @@ use crate::{clock, shared::Phase};
 /// Answers a request: from an endpoint of the arm that it is drawn for, or by ourselves with the reason.
 pub(super) async fn answer(
     worker: &Rc<Worker>,
-    client: IpAddr,
+    entry: &Entry,
     request: Request<Incoming>,
     turn: &Turn,
 ) -> Response<Download> {
     let under_way = turn.begin();
     let pin = worker.pin();
-    let mut response = match place(&pin, &request) {
-        Ok(Placed { rule, path, mirrors }) => match &rule.action {
-            Action::Split(split) => match split.draw() {
-                Some(arm) => {
-                    let target = Target { rule, arm, path, mirrors };
-                    forward_to(worker, target, client, request, under_way).await
-                }
-                None => refuse(worker, Reason::NoEndpoints),
-            },
-            Action::Refuse(refusal) => refuse_as_configured(refusal),
-        },
-        Err(reason) => refuse(worker, reason),
+    let mut response = match place(&pin, entry, &request) {
+        Ok(placed) => act(worker, entry, placed, request, under_way).await,
+        Err(Instead::Because(reason)) => own::refuse(worker, reason),
+        Err(Instead::Redirect(status, location)) => own::redirect(status, location),
     };
     if worker.phase.get() >= Phase::Leaving && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -57,63 +56,51 @@ pub(super) async fn answer(
     response
 }
 
-/// The rule that takes a request, and its path in normal form if that is another.
-struct Placed<'a> {
-    rule: &'a Rule,
-    path: Option<String>,
-    /// Who gets a copy.
-    mirrors: Vec<&'a Mirror>,
+/// Does what the rule asks.
+async fn act(
+    worker: &Rc<Worker>,
+    entry: &Entry,
+    placed: Placed<'_>,
+    mut request: Request<Incoming>,
+    under_way: UnderWay,
+) -> Response<Download> {
+    let Placed { rule, path, location, mirrors } = placed;
+    let arm = match &rule.action {
+        Action::Split(split) => split.draw(),
+        Action::Refuse(_) | Action::Redirect(_) => None,
+    };
+    let filtering = Filtering::begin(worker, entry, rule, arm, &mut request);
+    if let Some(response) = filtering.instead(worker, &request) {
+        return response;
+    }
+    let mut response = match (&rule.action, arm) {
+        (Action::Split(_), Some(arm)) => {
+            let target = Target { arm, path, mirrors };
+            forward_to(worker, entry, target, &filtering, request, under_way).await
+        }
+        (Action::Split(_), None) => own::refuse(worker, Reason::NoEndpoints),
+        (Action::Refuse(refusal), _) => own::refuse_as_configured(refusal),
+        (Action::Redirect(redirect), _) => match location {
+            Some(location) => own::redirect(redirect.status, location),
+            None => own::refuse(worker, Reason::BadRequest),
+        },
+    };
+    filtering.end(arm, &mut response);
+    response
 }
 
 /// Where a request goes.
 struct Target<'a> {
-    rule: &'a Rule,
     arm: &'a Arm,
     path: Option<String>,
     mirrors: Vec<&'a Mirror>,
 }
 
-fn place<'a>(pin: &'a Pin, request: &Request<Incoming>) -> Result<Placed<'a>, Reason> {
-    forward::check(request.headers(), request.version()).map_err(|_| Reason::BadRequest)?;
-    if request.method() == Method::CONNECT {
-        return Err(Reason::ConnectMethod);
-    }
-    let uri = request.uri();
-    let host = request.headers().get(HOST).map(HeaderValue::to_str).transpose();
-    let host = host.map_err(|_| Reason::BadRequest)?.unwrap_or_default();
-    if !uri.authority().is_none_or(|it| forward::is_host(it.as_str().as_bytes())) {
-        return Err(Reason::BadRequest);
-    }
-    // The authority of an absolute target replaces the Host header (RFC 9112 §3.2.2).
-    let mut authority = Cow::Borrowed(uri.authority().map_or(host, |it| it.as_str()));
-    if authority.bytes().any(|it| it.is_ascii_uppercase()) {
-        authority = authority.to_ascii_lowercase().into();
-    }
-    let path = path::normalize(uri.path());
-    let head = RequestHead {
-        authority: &authority,
-        path: &path,
-        query: uri.query(),
-        method: request.method(),
-        headers: request.headers(),
-    };
-    let rule = pin.snapshot.find(&head).ok_or(Reason::NoRoute)?;
-    let mirrors = match &rule.action {
-        // Without mirrors this allocates nothing.
-        Action::Split(split) => split.mirrors.iter().filter(|mirror| mirror.takes(&head)).collect(),
-        Action::Refuse(_) => Vec::new(),
-    };
-    let path = match path {
-        Cow::Borrowed(_) => None,
-        Cow::Owned(path) => Some(path),
-    };
-    Ok(Placed { rule, path, mirrors })
-}
-
 async fn forward_to(
     worker: &Rc<Worker>,
+    entry: &Entry,
     target: Target<'_>,
-    client: IpAddr,
+    filtering: &Filtering<'_>,
     mut request: Request<Incoming>,
     under_way: UnderWay,
 ) -> Response<Download> {
@@ -122,9 +109,10 @@ async fn forward_to(
     let client_side = offered.as_ref().map(|_| hyper::upgrade::on(&mut request));
     let (mut parts, incoming) = request.into_parts();
     if rewrite_target(&mut parts, &target).is_err() {
-        return refuse(worker, Reason::BadRequest);
+        return own::refuse(worker, Reason::BadRequest);
     }
-    prepare(&mut parts.headers, worker, arm, client, offered.as_ref());
+    prepare(&mut parts.headers, worker, entry, arm, filtering);
+    offer_upgrade(&mut parts.headers, offered.as_ref());
     let start = Instant::now();
     let progress = Rc::new(Progress {
         uploaded: Cell::new(false),
@@ -137,8 +125,10 @@ async fn forward_to(
     if offered.is_none() {
         mirror::start(worker, &target.mirrors, &mut request, arm.timeout);
     }
-    let mut tries = Tries::new(worker, arm);
-    let deadline = arm.timeout.map(|it| start + it);
+    let mut tries = Tries::new(worker, arm, filtering.filters().and_then(|it| it.retry.as_ref()));
+    let until = arm.total_timeout.map(|it| start + it);
+    let deadline = arm.timeout.map(|it| start + it).into_iter().chain(until).min();
+    let limits = Limits::new(arm.idle_timeout, until);
     let outcome = tokio::select! {
         biased;
         outcome = tries.run(request, &progress) => outcome,
@@ -152,7 +142,7 @@ async fn forward_to(
                 Some(client_side) if status == StatusCode::SWITCHING_PROTOCOLS => {
                     switch_protocols(worker, answered, client_side, progress, arm.idle_timeout)
                 }
-                Some(_) | None => pass_on(answered, progress, arm.idle_timeout),
+                Some(_) | None => pass_on(answered, progress, limits),
             }
         }
         Err(Unanswered::Because(reason)) => {
@@ -160,10 +150,10 @@ async fn forward_to(
                 tries.count_first(FirstTry::Bad);
             }
             arm.counters(tries.placed()).count_answer(reason.status());
-            refuse(worker, reason)
+            own::refuse(worker, reason)
         }
         // It cannot be delivered; hyper closes the connection after it.
-        Err(Unanswered::ClientGone) => refuse(worker, Reason::BadRequest),
+        Err(Unanswered::ClientGone) => own::refuse(worker, Reason::BadRequest),
     }
 }
 
@@ -174,7 +164,7 @@ fn rewrite_target(parts: &mut Parts, target: &Target<'_>) -> Result<(), http::Er
         parts.headers.insert(HOST, host);
     }
     let normal = target.path.as_deref().unwrap_or_else(|| parts.uri.path());
-    let rewritten = path::rewrite(normal, &target.rule.route, &target.arm.rewrite);
+    let rewritten = target.arm.transform.rewrite.apply(normal);
     let path = rewritten.as_deref().unwrap_or(normal);
     if parts.uri.authority().is_none() && path == parts.uri.path() {
         return Ok(());
@@ -187,20 +177,21 @@ fn rewrite_target(parts: &mut Parts, target: &Target<'_>) -> Result<(), http::Er
     Ok(())
 }
 
-fn prepare(
-    headers: &mut HeaderMap,
-    worker: &Worker,
-    arm: &Arm,
-    client: IpAddr,
-    upgrade: Option<&HeaderValue>,
-) {
-    forward::prepare_request(headers, client, || {
-        HeaderValue::from_str(&worker.random.uuid()).unwrap_or_else(|_| HeaderValue::from_static("none"))
-    });
-    if let Some(host) = &arm.host_rewrite {
-        headers.insert(HOST, host.clone());
+/// The headers that the upstream sees, but for an offer to switch.
+fn prepare(headers: &mut HeaderMap, worker: &Worker, entry: &Entry, arm: &Arm, filtering: &Filtering<'_>) {
+    forward::prepare_request(headers, &entry.sender, || worker.request_id());
+    match &arm.transform.host {
+        HostRewrite::Keep => forward::keep_host(headers, &entry.sender, false),
+        HostRewrite::Literal(host) => {
+            forward::keep_host(headers, &entry.sender, true);
+            headers.insert(HOST, host.clone());
+        }
+        HostRewrite::Endpoint => forward::keep_host(headers, &entry.sender, true),
     }
-    offer_upgrade(headers, upgrade);
+    if let Some(filters) = filtering.filters() {
+        filters.request.apply(headers, filtering.facts(), None);
+    }
+    arm.transform.request.apply(headers, filtering.facts(), None);
 }
 
 fn offer_upgrade(headers: &mut HeaderMap, protocol: Option<&HeaderValue>) {
@@ -227,7 +218,7 @@ pub(super) async fn expire(deadline: Option<Instant>, idle: Option<Duration>, pr
     }
 }
 
-fn pass_on(answered: Answered, progress: Rc<Progress>, idle: Option<Duration>) -> Response<Download> {
+fn pass_on(answered: Answered, progress: Rc<Progress>, limits: Option<Limits>) -> Response<Download> {
     let Answered { response, in_flight, connection } = answered;
     let (mut parts, incoming) = response.into_parts();
     forward::prepare_response(&mut parts.headers);
@@ -235,7 +226,7 @@ fn pass_on(answered: Answered, progress: Rc<Progress>, idle: Option<Duration>) -
         parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     parts.version = Version::HTTP_11;
-    Response::from_parts(parts, Download::upstream(incoming, progress, in_flight, connection, idle))
+    Response::from_parts(parts, Download::upstream(incoming, progress, in_flight, connection, limits))
 }
 
 fn switch_protocols(
@@ -258,24 +249,4 @@ fn switch_protocols(
     forward::remove_hop_by_hop(&mut parts.headers);
     offer_upgrade(&mut parts.headers, offered.as_ref());
     Response::from_parts(parts, Download::Text(None))
-}
-
-fn refuse(worker: &Worker, reason: Reason) -> Response<Download> {
-    worker.shared.count_reason(reason);
-    own_answer(reason.status(), HeaderValue::from_static(reason.as_str()), reason.text())
-}
-
-fn refuse_as_configured(refusal: &Refusal) -> Response<Download> {
-    refusal.refused.add();
-    let reason = HeaderValue::from_str(&refusal.refused.reason);
-    let reason = reason.unwrap_or_else(|_| HeaderValue::from_static("refused"));
-    own_answer(refusal.status, reason, "sluice: this route cannot be served as it is written\n")
-}
-
-fn own_answer(status: StatusCode, reason: HeaderValue, text: &'static str) -> Response<Download> {
-    let mut response = Response::new(Download::text(text));
-    *response.status_mut() = status;
-    response.headers_mut().insert(REASON_HEADER, reason);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
 }

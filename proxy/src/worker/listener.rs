@@ -1,12 +1,13 @@
 //! Accepting connections.
 
-use std::{rc::Rc, time::Duration};
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
+use proxy_config::model::{Listener, Scheme};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::{Worker, connection};
+use super::{Worker, connection, entry::Entry};
 use crate::shared::count;
 
 /// How long to wait when there is no room for another connection, here or in the system.
@@ -14,7 +15,13 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// Accepts until `close`, and then what already waits: with `SO_REUSEPORT`, closing a socket resets the
 /// connections in its queue.
-pub(super) async fn accept(worker: Rc<Worker>, socket: std::net::TcpListener, close: CancellationToken) {
+pub(super) async fn accept(
+    worker: Rc<Worker>,
+    listener: Arc<Listener>,
+    socket: std::net::TcpListener,
+    close: CancellationToken,
+) {
+    let of = listener;
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return error!(%error, "failed to register a listener"),
@@ -31,7 +38,7 @@ pub(super) async fn accept(worker: Rc<Worker>, socket: std::net::TcpListener, cl
             () = close.cancelled() => break,
             () = tokio::time::sleep(EXHAUSTED), if is_full => {}
             accepted = listener.accept(), if !is_full => match accepted {
-                Ok((stream, peer)) => start(&worker, stream, peer),
+                Ok((stream, peer)) => start(&worker, &of, stream, peer),
                 Err(error) => {
                     warn!(%error, "failed to accept a connection");
                     tokio::time::sleep(EXHAUSTED).await;
@@ -45,12 +52,15 @@ pub(super) async fn accept(worker: Rc<Worker>, socket: std::net::TcpListener, cl
         if stream.set_nonblocking(true).is_ok()
             && let Ok(stream) = TcpStream::from_std(stream)
         {
-            start(&worker, stream, peer);
+            start(&worker, &of, stream, peer);
         }
     }
 }
 
-fn start(worker: &Rc<Worker>, stream: TcpStream, peer: std::net::SocketAddr) {
+fn start(worker: &Rc<Worker>, of: &Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
     count(&worker.shared.accepted);
-    worker.tasks.spawn_local(connection::serve(Rc::clone(worker), stream, peer.ip()));
+    // As it is now; one that is gone goes on as it was.
+    let listener = worker.pin().snapshot.listener(&of.id).cloned().unwrap_or_else(|| Arc::clone(of));
+    let entry = Entry::new(listener, peer, Scheme::Http);
+    worker.tasks.spawn_local(connection::serve(Rc::clone(worker), stream, entry));
 }

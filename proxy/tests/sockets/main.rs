@@ -7,6 +7,7 @@
     reason = "a test says so and ends; the lints know test functions only"
 )]
 
+mod actions;
 mod config_stream;
 mod deadlines;
 mod drain;
@@ -14,5 +15,6 @@ mod failures;
 mod forwarding;
 mod mirrors;
 mod rarities;
+mod retries;
 mod splitting;
 mod support;

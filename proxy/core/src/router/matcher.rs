@@ -4,7 +4,7 @@ use std::{borrow::Cow, cmp::Ordering};
 
 use http::HeaderName;
 use proxy_config::{
-    model::{Case, Mirror, NamedMatch, PathMatch, Route, RouteId, TextMatch},
+    model::{Case, ListenerId, Mirror, NamedMatch, PathMatch, Route, RouteId, TextMatch},
     pattern::{self, PatternError},
 };
 use regex::Regex;
@@ -19,6 +19,8 @@ pub(crate) struct Matcher {
     rank: Box<[u8]>,
     /// Decides between equal ranks, so that the order never depends on history.
     id: RouteId,
+    /// Empty: all.
+    listeners: Box<[ListenerId]>,
     condition: Condition,
 }
 
@@ -58,6 +60,7 @@ impl Matcher {
             slot,
             rank: route.rank.0.as_slice().into(),
             id: route.id.clone(),
+            listeners: route.listeners.as_slice().into(),
             condition: Condition::new(path, route.method.as_ref(), &route.headers, &route.query)?,
         })
     }
@@ -77,7 +80,8 @@ impl Matcher {
 
     /// Whether everything holds that the indexes do not know.
     pub(crate) fn matches(&self, request: &RequestHead<'_>) -> bool {
-        self.condition.holds(request)
+        (self.listeners.is_empty() || self.listeners.contains(request.listener))
+            && self.condition.holds(request)
     }
 }
 

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use proxy_config::model::{
-    Action, Case, Change, Config, Filters, HostMatch, NamedMatch, PathMatch, Rank, Refusal, Route, RouteId,
-    TextMatch,
+    Action, Case, Change, Config, Filters, HostMatch, ListenerId, NamedMatch, PathMatch, Rank, Refusal,
+    Route, RouteId, TextMatch,
 };
 
 use super::*;
@@ -46,7 +46,8 @@ fn find(
     for (name, value) in lines {
         headers.append(*name, value.parse().unwrap());
     }
-    let request = RequestHead { authority, path, query, method, headers: &headers };
+    let listener = ListenerId::new("http");
+    let request = RequestHead { listener: &listener, authority, path, query, method, headers: &headers };
     snapshot.find(&request).map(|it| it.route.id.to_string())
 }
 
@@ -140,6 +141,16 @@ fn letter_case_is_ignored_where_asked() {
         ("h/other", None),
     ];
     assert_takes(&routes, &table);
+}
+
+#[test]
+fn rules_may_be_for_some_listeners_only() {
+    let only = |id, rank, listener: &str| Route {
+        listeners: vec![ListenerId::new(listener)],
+        ..route(id, rank, HostMatch::Any, prefix("/"))
+    };
+    let routes = [only("elsewhere", 0, "https"), only("here", 1, "http")];
+    assert_takes(&routes, &[("h/", Some("here"))]);
 }
 
 #[test]

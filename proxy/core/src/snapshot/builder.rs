@@ -6,21 +6,22 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use proxy_config::{
-    model::{self, ClusterId, Config, HostMatch, HostRewrite, Route, RouteId, Share, SplitId, Version},
+    model::{self, ClusterId, Config, HostMatch, Route, RouteId, Share, SplitId, Version},
     pattern::{self, PatternError},
 };
 use regex::Regex;
 
 use super::{
     Action, Arm, Cluster, Mirror, MirrorCounters, PodLoad, Refusal, Refused, Rule, Snapshot, Split,
-    VersionLoad, registry::Registry,
+    Transform, VersionLoad, parts::Parts, registry::Registry,
 };
 use crate::{
     counters::ArmCounters,
     endpoint::EndpointId,
-    router::{Condition, Hosts, Matcher, Paths, Slot},
+    names::Names,
+    router::{Hosts, Matcher, Paths, Slot},
     split::Draw,
 };
 
@@ -37,6 +38,7 @@ pub struct Builder {
     buckets: BTreeMap<HostMatch, BTreeSet<RouteId>>,
     hosts: Arc<Hosts>,
     clusters: Arc<HashMap<ClusterId, Arc<Cluster>>>,
+    names: Arc<Names<Arc<model::Host>>>,
 }
 
 /// What differs between two configurations.
@@ -53,7 +55,7 @@ struct Difference {
 #[derive(Default)]
 struct Compiled {
     matchers: BTreeMap<RouteId, Matcher>,
-    mirrors: BTreeMap<RouteId, Vec<Condition>>,
+    parts: BTreeMap<RouteId, Parts>,
     hosts: HashMap<HostMatch, Regex>,
 }
 
@@ -70,15 +72,24 @@ impl Builder {
         let difference = Difference::between(&self.config, &config);
         let compiled = self.compile(&config, &difference)?;
         let past = std::mem::replace(&mut self.config, config);
-        let Compiled { matchers, mirrors, hosts } = compiled;
+        let Compiled { matchers, parts, hosts } = compiled;
         self.update_clusters(&difference);
         self.update_matchers(&past, &difference, matchers, hosts);
-        self.update_rules(&past, &difference, mirrors, random);
+        self.update_rules(&past, &difference, parts, random);
+        if past.hosts != self.config.hosts {
+            let mut names = Names::default();
+            for host in self.config.hosts.values() {
+                host.names.iter().for_each(|name| names.insert(name, Arc::clone(host)));
+            }
+            self.names = Arc::new(names);
+        }
         self.mark_endpoints();
         Ok(Arc::new(Snapshot {
             hosts: Arc::clone(&self.hosts),
             rules: self.rules.clone().into(),
             clusters: Arc::clone(&self.clusters),
+            names: Arc::clone(&self.names),
+            config: Arc::clone(&self.config),
         }))
     }
 
@@ -122,13 +133,9 @@ impl Builder {
             }
         }
         for id in &difference.routes {
-            let Some(model::Action::Split(split)) = config.routes.get(id).map(|it| &it.action) else {
-                continue;
-            };
-            if !split.mirrors.is_empty() {
-                let conditions = split.mirrors.iter().map(Condition::of_mirror);
-                compiled.mirrors.insert(id.clone(), conditions.collect::<Result<_, _>>()?);
-            }
+            let Some(route) = config.routes.get(id) else { continue };
+            let past = self.slots.get(id).and_then(|slot| self.rules.get(slot.0)?.as_deref());
+            compiled.parts.insert(id.clone(), Parts::new(route, past)?);
         }
         Ok(compiled)
     }
@@ -207,18 +214,15 @@ impl Builder {
         &mut self,
         past: &Config,
         difference: &Difference,
-        mut mirrors: BTreeMap<RouteId, Vec<Condition>>,
+        mut parts: BTreeMap<RouteId, Parts>,
         mut random: impl FnMut() -> u64,
     ) {
         for id in &difference.routes {
             if let Some((route, slot)) = self.config.routes.get(id).zip(self.slots.get(id)) {
-                let action = self.registry.action(
-                    route,
-                    &self.clusters,
-                    mirrors.remove(id).unwrap_or_default(),
-                    &mut random,
-                );
-                self.rules[slot.0] = Some(Arc::new(Rule { route: Arc::clone(route), action }));
+                let parts = parts.remove(id).unwrap_or_default();
+                let filters = parts.filters.clone();
+                let action = self.registry.action(route, &self.clusters, parts, &mut random);
+                self.rules[slot.0] = Some(Arc::new(Rule { route: Arc::clone(route), action, filters }));
             }
         }
         let mut gone: BTreeSet<_> =
@@ -298,19 +302,23 @@ impl Registry {
         &mut self,
         route: &Route,
         clusters: &HashMap<ClusterId, Arc<Cluster>>,
-        conditions: Vec<Condition>,
+        parts: Parts,
         random: impl FnMut() -> u64,
     ) -> Action {
         match &route.action {
-            model::Action::Split(split) => Action::Split(self.split(split, clusters, conditions, random)),
+            model::Action::Split(split) => Action::Split(self.split(split, clusters, parts, random)),
             model::Action::Refuse(refusal) => Action::Refuse(Refusal {
                 status: StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
                 refused: self.refused(&refusal.reason),
             }),
-            model::Action::Redirect(_) => Action::Refuse(Refusal {
-                status: StatusCode::INTERNAL_SERVER_ERROR,
-                refused: self.refused("unsupported"),
-            }),
+            model::Action::Redirect(_) => match parts.redirect {
+                Some(redirect) => Action::Redirect(redirect),
+                // Which is compiled for every redirect.
+                None => Action::Refuse(Refusal {
+                    status: StatusCode::INTERNAL_SERVER_ERROR,
+                    refused: self.refused("redirect"),
+                }),
+            },
         }
     }
 
@@ -318,14 +326,16 @@ impl Registry {
         &mut self,
         split: &model::Split,
         clusters: &HashMap<ClusterId, Arc<Cluster>>,
-        conditions: Vec<Condition>,
+        parts: Parts,
         mut random: impl FnMut() -> u64,
     ) -> Split {
         let shares: Vec<_> = split.arms.iter().map(|it| it.share).collect();
         let draw = Draw::new(&shares, |arm| self.line(&split.id, &split.arms[arm].id, &mut random));
-        let arms = split.arms.iter().map(|arm| self.arm(split, arm, clusters)).collect();
+        let with_transforms = split.arms.iter().zip(parts.transforms);
+        let arms =
+            with_transforms.map(|(arm, transform)| self.arm(split, arm, transform, clusters)).collect();
         self.tidy(&split.id, |id| split.arms.iter().any(|arm| arm.id == *id));
-        let with_conditions = split.mirrors.iter().zip(conditions);
+        let with_conditions = split.mirrors.iter().zip(parts.mirrors);
         let mirrors = with_conditions.map(|(mirror, condition)| {
             let (line, counters) = self.mirror(&split.id, &mirror.id, &mut random);
             let others = u32::from(Share::WHOLE.parts() - mirror.share.parts());
@@ -344,6 +354,7 @@ impl Registry {
         &mut self,
         split: &model::Split,
         arm: &model::Arm,
+        transform: Arc<Transform>,
         clusters: &HashMap<ClusterId, Arc<Cluster>>,
     ) -> Arm {
         let cluster =
@@ -354,13 +365,10 @@ impl Registry {
         let milliseconds = |it: u32| Duration::from_millis(u64::from(it));
         Arm {
             id: arm.id.clone(),
-            rewrite: arm.rewrite.clone(),
-            host_rewrite: match &arm.host_rewrite {
-                HostRewrite::Literal(host) => HeaderValue::from_str(host).ok(),
-                HostRewrite::Keep | HostRewrite::Endpoint => None,
-            },
+            transform,
             timeout: arm.timeout_ms.map(milliseconds),
             idle_timeout: arm.idle_timeout_ms.map(milliseconds),
+            total_timeout: arm.total_timeout_ms.map(milliseconds),
             counters,
             unplaced: self.counters(&split.id, &arm.id, &"".into()),
             cluster,
@@ -387,6 +395,6 @@ fn split_id(route: &Route) -> Option<&SplitId> {
     }
 }
 
-fn same<T: PartialEq>(a: &Arc<T>, b: &Arc<T>) -> bool {
+pub(super) fn same<T: PartialEq>(a: &Arc<T>, b: &Arc<T>) -> bool {
     Arc::ptr_eq(a, b) || a == b
 }

@@ -1,7 +1,7 @@
 use http::{HeaderMap, Method};
 use proxy_config::model::{
-    Address, Case, Change, Config, Draining, Endpoint as Server, Filters, HostMatch, HostRewrite, Key,
-    MirrorId, PathMatch, Rank, RouteId, Share, SplitId, UnixMillis, Version,
+    Address, Case, Change, Config, Draining, Endpoint as Server, HostMatch, Key, MirrorId, PathMatch, Rank,
+    RouteId, Share, SplitId, UnixMillis, Version,
 };
 
 use super::*;
@@ -27,8 +27,8 @@ fn route(path: &str, arms: &[(&str, u32)]) -> Change {
         id: ArmId::new(*id),
         share: Share::of_10000(*share).unwrap(),
         cluster: ClusterId::new(*id),
-        rewrite: Rewrite::None,
-        host_rewrite: HostRewrite::Keep,
+        rewrite: model::Rewrite::None,
+        host_rewrite: model::HostRewrite::Keep,
         timeout_ms: None,
         idle_timeout_ms: None,
         total_timeout_ms: None,
@@ -45,7 +45,7 @@ fn route(path: &str, arms: &[(&str, u32)]) -> Change {
         headers: Vec::new(),
         query: Vec::new(),
         listeners: Vec::new(),
-        filters: Filters::default(),
+        filters: model::Filters::default(),
         action: model::Action::Split(model::Split {
             mirrors: Vec::new(),
             id: SplitId::new(path),
@@ -82,8 +82,15 @@ impl Fixture {
 }
 
 fn find<'a>(snapshot: &'a Snapshot, path: &str) -> &'a Arc<Rule> {
-    let request =
-        RequestHead { authority: "h", path, query: None, method: &Method::GET, headers: &HeaderMap::new() };
+    let listener = ListenerId::new("http");
+    let request = RequestHead {
+        listener: &listener,
+        authority: "h",
+        path,
+        query: None,
+        method: &Method::GET,
+        headers: &HeaderMap::new(),
+    };
     snapshot.find(&request).unwrap()
 }
 
@@ -91,6 +98,7 @@ fn split<'a>(snapshot: &'a Snapshot, path: &str) -> &'a Split {
     match &find(snapshot, path).action {
         Action::Split(split) => split,
         Action::Refuse(refusal) => unreachable!("the fixture has no {refusal:?}"),
+        Action::Redirect(redirect) => unreachable!("the fixture has no {redirect:?}"),
     }
 }
 
@@ -257,8 +265,15 @@ fn mirrors_copy_their_share_of_the_requests_they_ask_for() {
         vec![cluster("a", &[]), Change::Route(Arc::new(whole))]
     };
     let copies = |snapshot: &Snapshot, path: &str, requests: u32| {
-        let headers = HeaderMap::new();
-        let head = RequestHead { authority: "", path, query: None, method: &Method::GET, headers: &headers };
+        let (headers, listener) = (HeaderMap::new(), ListenerId::new("http"));
+        let head = RequestHead {
+            listener: &listener,
+            authority: "",
+            path,
+            query: None,
+            method: &Method::GET,
+            headers: &headers,
+        };
         let mirror = &split(snapshot, "/").mirrors[0];
         u32::try_from((0..requests).filter(|_| mirror.takes(&head)).count()).unwrap()
     };

@@ -56,6 +56,13 @@ pub(crate) fn route_with(path: &str, arms: &[(&str, u32)], change: impl Fn(&mut 
     Change::Route(Arc::new(route))
 }
 
+/// A route that is changed first.
+pub(crate) fn route_changed(path: &str, arms: &[(&str, u32)], change: impl FnOnce(&mut Route)) -> Change {
+    let mut route = route_value(path, arms);
+    change(&mut route);
+    Change::Route(Arc::new(route))
+}
+
 /// A route for everything whose requests are copied to the cluster of the mirror's name.
 pub(crate) fn mirrored(
     arms: &[(&str, u32)],

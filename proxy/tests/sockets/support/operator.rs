@@ -102,7 +102,9 @@ impl Operator {
     pub(crate) async fn configure(&mut self, changes: Vec<Change>) -> Link {
         let mut link = self.link().await;
         let mut changes = changes;
-        changes.push(configs::listener(self.http_port));
+        if !changes.iter().any(|it| matches!(it, Change::Listener(_))) {
+            changes.push(configs::listener(self.http_port));
+        }
         link.commit_full(changes).await;
         link
     }

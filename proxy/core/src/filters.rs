@@ -1,0 +1,72 @@
+//! What happens to requests and responses of a route besides its action, ready to be done.
+
+mod cors;
+mod edits;
+mod errors;
+
+use http::HeaderValue;
+use proxy_config::{
+    model::{self, Upgrades},
+    pattern::PatternError,
+};
+
+pub use self::{
+    cors::Cors,
+    edits::Edits,
+    errors::{ErrorText, ErrorTexts},
+};
+use crate::retry::Policy;
+
+/// The filters of one route. A route without any has no such value.
+#[derive(Debug)]
+pub struct Filters {
+    /// What happens to the headers of requests, before what the arm does.
+    pub request: Edits,
+    /// What happens to the headers of responses, after what the arm does.
+    pub response: Edits,
+    /// Whose pages may use the route.
+    pub cors: Option<Cors>,
+    /// What is tried again.
+    pub retry: Option<Policy>,
+    /// Other texts for some statuses.
+    pub errors: ErrorTexts,
+    upgrades: Upgrades,
+}
+
+impl Filters {
+    /// `None` if there is nothing to do.
+    pub fn new(filters: &model::Filters) -> Result<Option<Self>, PatternError> {
+        if *filters == model::Filters::default() {
+            return Ok(None);
+        }
+        let model::Filters { request_headers, response_headers, cors, retry, errors, upgrades } = filters;
+        Ok(Some(Self {
+            request: Edits::new(request_headers),
+            response: Edits::new(response_headers),
+            cors: cors.as_ref().map(Cors::new).transpose()?,
+            retry: retry.as_ref().map(Policy::new),
+            errors: ErrorTexts::new(errors),
+            upgrades: upgrades.clone(),
+        }))
+    }
+
+    /// Whether something refers to the request.
+    #[must_use]
+    pub fn refers(&self) -> bool {
+        self.request.refers() || self.response.refers() || self.errors.refers()
+    }
+
+    /// Whether requests may switch to one of the protocols that are offered.
+    #[must_use]
+    pub fn allows_upgrade(&self, offered: &HeaderValue) -> bool {
+        match &self.upgrades {
+            Upgrades::Any => true,
+            Upgrades::Only(allowed) => {
+                let offered = offered.to_str().unwrap_or_default();
+                offered
+                    .split(',')
+                    .any(|it| allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(it.trim())))
+            }
+        }
+    }
+}
