@@ -127,6 +127,9 @@ pub struct RolloutArguments {
     /// Group and version in which Mappings are read and written; by default the newest that is served
     #[arg(long)]
     pub ambassador_api_version: Option<String>,
+    /// Address of the Prometheus that is asked where a metric of an AnalysisRun names none
+    #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")]
+    pub prometheus_address: Option<String>,
 }
 
 /// How the Rollout controller reaches the traffic server, which tells what every proxy serves.

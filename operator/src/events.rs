@@ -1,4 +1,4 @@
-//! Events on Rollouts, as client-go's recorder writes them: core/v1, source `rollouts-controller`, and a repeated
+//! Events on Rollouts and AnalysisRuns, as client-go's recorder writes them: core/v1, source `rollouts-controller`, and a repeated
 //! event raises the count of the one that is there.
 //!
 //! They are written in the background, in order. A lost event is a pity and never holds a Rollout up.
@@ -38,9 +38,11 @@ pub struct Recorder {
     dropped: IntCounter,
 }
 
-/// The Rollout that an event is about.
+/// The object that an event is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
+    api_version: String,
+    kind: String,
     namespace: String,
     name: String,
     uid: String,
@@ -51,7 +53,15 @@ impl Subject {
     /// The Rollout with this metadata.
     #[must_use]
     pub fn of(metadata: &ObjectMeta) -> Self {
+        Self::of_kind::<crds::Rollout>(metadata)
+    }
+
+    /// The object of another kind with this metadata.
+    #[must_use]
+    pub fn of_kind<K: Resource<DynamicType = ()>>(metadata: &ObjectMeta) -> Self {
         Self {
+            api_version: K::api_version(&()).into_owned(),
+            kind: K::kind(&()).into_owned(),
             namespace: metadata.namespace.clone().unwrap_or_default(),
             name: metadata.name.clone().unwrap_or_default(),
             uid: metadata.uid.clone().unwrap_or_default(),
@@ -61,8 +71,8 @@ impl Subject {
 
     fn reference(&self) -> ObjectReference {
         ObjectReference {
-            api_version: Some(crds::Rollout::api_version(&()).into_owned()),
-            kind: Some(crds::Rollout::kind(&()).into_owned()),
+            api_version: Some(self.api_version.clone()),
+            kind: Some(self.kind.clone()),
             name: Some(self.name.clone()),
             namespace: Some(self.namespace.clone()),
             uid: Some(self.uid.clone()),
@@ -102,9 +112,11 @@ impl Recorder {
     /// Records an event.
     pub fn record(&self, subject: &Subject, event: &Event) {
         let kind = kind(event.kind);
-        let rollout = ObjectName::new(subject.namespace.as_str(), subject.name.as_str());
-        info!(%rollout, kind, reason = event.reason, message = event.message, "event");
-        self.counts.event(&rollout, kind, &event.reason);
+        let object = ObjectName::new(subject.namespace.as_str(), subject.name.as_str());
+        info!(%object, of = subject.kind, kind, reason = event.reason, message = event.message, "event");
+        if subject.kind == crds::Rollout::kind(&()) {
+            self.counts.event(&object, kind, &event.reason);
+        }
         if self.queue.try_send((subject.clone(), event.clone())).is_err() {
             self.dropped.inc();
         }
@@ -116,8 +128,14 @@ impl Writer {
     pub async fn run(mut self) {
         while let Some((subject, event)) = self.queue.recv().await {
             if let Err(error) = self.write(&subject, &event).await {
-                let rollout = format!("{}/{}", subject.namespace, subject.name);
-                warn!(rollout, reason = event.reason, error = chain(&error), "failed to write an event");
+                let object = format!("{}/{}", subject.namespace, subject.name);
+                warn!(
+                    object,
+                    of = subject.kind,
+                    reason = event.reason,
+                    error = chain(&error),
+                    "failed to write an event"
+                );
             }
         }
     }

@@ -45,12 +45,19 @@ use tracing::warn;
 
 use self::{
     execute::{Executed, Executor},
-    objects::{Pod, ReplicaSet, Service, index_owned, index_pod, index_replica_set, index_rollout, key},
+    objects::{Pod, ReplicaSet, Service, index_pod, index_replica_set, index_rollout},
     observe::{Observed, observe},
-    store::Store,
     workloads::Workloads,
 };
-pub(crate) use self::{objects::StoredRollout, queue::QueueMeasure};
+pub(crate) use self::{
+    objects::{Index, StoredRollout, controller, index_owned, key, resource, trim},
+    queue::QueueMeasure,
+    record::{difference, guarded},
+    run::instance,
+    store::{Change, Store},
+    watch::{follow, trimmed},
+    work::{Controls, Workers},
+};
 use crate::{
     events::{Recorder, Subject},
     telemetry::RolloutMetrics,
@@ -91,14 +98,14 @@ struct Controller {
     metrics: RolloutMetrics,
 }
 
-/// How a pass over a Rollout ended.
+/// How a pass over an object ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pass {
+pub(crate) enum Pass {
     /// Nothing was to be done; look again at this time or when something changes.
     Settled(Wake),
     /// Something was written: the next pass sees it.
     Moved,
-    /// There is no such Rollout.
+    /// There is no such object.
     Gone,
 }
 

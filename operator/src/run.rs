@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use self::{identity::Identity, leases::Leases, servers::Servers};
 use crate::{
+    analysis,
     arguments::{Arguments, Controller},
     config_server, events,
     lease::Tenure,
@@ -121,7 +122,7 @@ impl Parts {
             route_lease = Some(tenure);
         }
         if controllers.contains(&Controller::Rollouts) {
-            parts.push(self.rollouts(&working, route_lease)?);
+            parts.extend(self.rollouts(&working, route_lease)?);
         }
         working.close();
 
@@ -152,20 +153,30 @@ impl Parts {
         Ok((part, tenure))
     }
 
-    /// Starts the Rollout controller.
+    /// Starts the controllers of Rollouts and of AnalysisRuns, which act under one lease.
     fn rollouts(
         &self,
         working: &TaskTracker,
         route_lease: Option<watch::Receiver<Tenure>>,
-    ) -> Result<Part, Error> {
+    ) -> Result<[Part; 2], Error> {
         let counts = RolloutCounts::default();
         let (recorder, writer) =
             events::recorder(self.client.clone(), &self.metrics.registry, counts.clone())
                 .map_err(Error::Metrics)?;
+        let tenure = self.leases.of_rollouts(&self.arguments, self.watched())?;
+        let analysis = analysis::Context {
+            client: self.client.clone(),
+            settings: self.analysis_settings(),
+            tenure: tenure.clone(),
+            recorder: recorder.clone(),
+            metrics: self.metrics.clone(),
+            ready: self.readiness.gate("analysis"),
+            stop: self.stop.clone(),
+        };
         let context = rollouts::Context {
             client: self.client.clone(),
             settings: self.rollout_settings(),
-            tenure: self.leases.of_rollouts(&self.arguments, self.watched())?,
+            tenure,
             traffic: self.traffic(route_lease),
             recorder,
             metrics: self.metrics.clone(),
@@ -174,6 +185,12 @@ impl Parts {
             stop: self.stop.clone(),
         };
         working.spawn(writer.run());
-        Ok(working.spawn(async move { Box::pin(rollouts::run(context)).await.map_err(Error::Metrics) }))
+        let rollouts =
+            working.spawn(async move { Box::pin(rollouts::run(context)).await.map_err(Error::Metrics) });
+        let analysis = working.spawn(async move {
+            Box::pin(analysis::run(analysis)).await;
+            Ok(())
+        });
+        Ok([rollouts, analysis])
     }
 }

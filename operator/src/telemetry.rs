@@ -1,5 +1,6 @@
 //! Metrics, health and logs.
 
+mod analysis;
 mod health;
 mod leases;
 mod logs;
@@ -10,6 +11,7 @@ mod rollouts;
 mod server;
 mod text;
 
+pub(crate) use self::{analysis::AnalysisMetrics, text::Histogram};
 pub use self::{
     health::{Gate, Readiness},
     leases::show_lease,
@@ -19,7 +21,6 @@ pub use self::{
     rollouts::{PassOutcome, RolloutCounts, RolloutMetrics},
     server::{Page, Pages, bind, serve},
 };
-pub(crate) use text::Histogram;
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -138,6 +138,8 @@ mod tests {
 
     fn subject() -> Subject {
         Subject {
+            api_version: "argoproj.io/v1alpha1".to_owned(),
+            kind: "Rollout".to_owned(),
             namespace: "web".to_owned(),
             name: "app".to_owned(),
             uid: "u1".to_owned(),

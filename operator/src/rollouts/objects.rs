@@ -189,18 +189,18 @@ macro_rules! resource {
                 <$of as ::kube::Resource>::plural(&())
             }
 
-            fn meta(&self) -> &ObjectMeta {
+            fn meta(&self) -> &::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
                 &self.metadata
             }
 
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
+            fn meta_mut(&mut self) -> &mut ::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
                 &mut self.metadata
             }
         }
     };
 }
 
-use resource;
+pub(crate) use resource;
 
 resource!(StoredRollout, Rollout);
 resource!(ReplicaSet, apps::ReplicaSet);
@@ -222,12 +222,12 @@ pub(crate) enum Index {
 }
 
 /// `namespace/name` of an object.
-pub(super) fn key(metadata: &ObjectMeta) -> ObjectName {
+pub(crate) fn key(metadata: &ObjectMeta) -> ObjectName {
     ObjectName::new(metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
 }
 
 /// The controller reference of an object.
-pub(super) fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+pub(crate) fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
     metadata.owner_references.iter().flatten().find(|it| it.controller == Some(true))
 }
 
@@ -269,12 +269,12 @@ pub(super) fn index_replica_set(replica_set: &ReplicaSet) -> Vec<Index> {
 }
 
 /// How an object is found that only a controller may own.
-pub(super) fn index_owned<K: Resource>(object: &K) -> Vec<Index> {
+pub(crate) fn index_owned<K: Resource>(object: &K) -> Vec<Index> {
     controller(object.meta()).map(|owner| Index::Controller(owner.uid.clone())).into_iter().collect()
 }
 
 /// Drops what is never read: large, and different with every write.
-pub(super) fn trim<K: Resource>(object: &mut K) {
+pub(crate) fn trim<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
 }
 

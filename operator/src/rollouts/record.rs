@@ -17,12 +17,12 @@ pub(super) fn status_patch(
 }
 
 /// A patch of `/status` that is refused unless the object is at that version.
-pub(super) fn guarded(status: &Value, resource_version: &str) -> Value {
+pub(crate) fn guarded(status: &Value, resource_version: &str) -> Value {
     json!({"metadata": {"resourceVersion": resource_version}, "status": status})
 }
 
 /// The JSON merge patch (RFC 7386) from `old` to `new`. Lists are replaced whole.
-pub(super) fn difference(old: &Value, new: &Value) -> Option<Value> {
+pub(crate) fn difference(old: &Value, new: &Value) -> Option<Value> {
     let (Value::Object(before), Value::Object(after)) = (old, new) else {
         return (old != new).then(|| new.clone());
     };

@@ -212,8 +212,8 @@ impl Watches {
     }
 }
 
-/// The label selector for the Rollouts of an instance.
-fn instance(id: &str) -> String {
+/// The label selector for the objects of an instance.
+pub(crate) fn instance(id: &str) -> String {
     match id {
         "" => format!("!{}", contract::INSTANCE_ID_LABEL),
         id => format!("{}={id}", contract::INSTANCE_ID_LABEL),

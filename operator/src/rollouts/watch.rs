@@ -22,7 +22,7 @@ const LONGEST_WATCH: u32 = 60;
 
 /// Fills a store from a watch until `stop` is cancelled, and tells every change. `keep` says what is kept of an object;
 /// `None`: nothing, as if the watch had not told of it.
-pub(super) async fn follow<K, S>(
+pub(crate) async fn follow<K, S>(
     api: Api<K>,
     config: watcher::Config,
     keep: impl Fn(K) -> Option<S>,
@@ -68,7 +68,7 @@ pub(super) async fn follow<K, S>(
 }
 
 /// Keeps every object, without what `trim` drops.
-pub(super) fn trimmed<K>(trim: fn(&mut K)) -> impl Fn(K) -> Option<K> {
+pub(crate) fn trimmed<K>(trim: fn(&mut K)) -> impl Fn(K) -> Option<K> {
     move |mut object| {
         trim(&mut object);
         Some(object)

@@ -1,7 +1,8 @@
-//! The workers: passes over Rollouts that are due, while the lease is held.
+//! The workers: passes over objects that are due, while the lease is held.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -26,7 +27,7 @@ use crate::{clock, errors::chain, lease::Tenure, telemetry::PassOutcome};
 /// The shortest wait for a moment that a plan names: it may lie in the past by the digits that a time is cut to.
 const SHORTEST_WAKE: Duration = Duration::from_millis(50);
 
-/// The Rollouts that are due, shared between those who wish and those who work.
+/// The objects that are due, shared between those who wish and those who work.
 #[derive(Debug, Default)]
 pub struct Worklist {
     queue: Mutex<Queue>,
@@ -34,13 +35,13 @@ pub struct Worklist {
 }
 
 impl Worklist {
-    /// Wishes to look at Rollouts now.
-    pub fn add(&self, rollouts: BTreeSet<ObjectName>) {
-        if rollouts.is_empty() {
+    /// Wishes to look at objects now.
+    pub fn add(&self, objects: BTreeSet<ObjectName>) {
+        if objects.is_empty() {
             return;
         }
         let now = Instant::now();
-        self.with(|queue| rollouts.into_iter().for_each(|it| queue.add(it, now)));
+        self.with(|queue| objects.into_iter().for_each(|it| queue.add(it, now)));
         self.news.notify_one();
     }
 
@@ -54,38 +55,54 @@ impl Worklist {
     }
 }
 
-/// The loop that hands out work.
-pub(super) struct Workers {
-    pub(super) controller: Arc<Controller>,
-    pub(super) list: Arc<Worklist>,
-    pub(super) tenure: watch::Receiver<Tenure>,
-    /// Passes at the same time.
-    pub(super) most: usize,
-    /// After this time a Rollout is looked at though nothing has changed.
-    pub(super) resync: Duration,
+/// A controller: it looks after the objects of one kind, each by itself.
+pub(crate) trait Controls: Send + Sync + 'static {
+    /// Why a pass failed.
+    type Error: std::error::Error + Send + 'static;
+    /// The kind, in words.
+    const WHAT: &'static str;
+
+    /// All objects there are.
+    fn everything(&self) -> BTreeSet<ObjectName>;
+    /// One pass over an object.
+    fn pass(&self, name: &ObjectName) -> impl Future<Output = Result<Pass, Self::Error>> + Send;
+    /// A pass has failed, and not only because something had changed.
+    fn failed(&self, name: &ObjectName);
+    /// Whether looking again is all that is needed.
+    fn is_stale(error: &Self::Error) -> bool;
 }
 
-impl Workers {
+/// The loop that hands out work.
+pub(crate) struct Workers<C> {
+    pub(crate) controller: Arc<C>,
+    pub(crate) list: Arc<Worklist>,
+    pub(crate) tenure: watch::Receiver<Tenure>,
+    /// Passes at the same time.
+    pub(crate) most: usize,
+    /// After this time an object is looked at though nothing has changed.
+    pub(crate) resync: Duration,
+}
+
+impl<C: Controls> Workers<C> {
     /// Works until `stop` is cancelled; passes under way end by themselves.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut passes: JoinSet<Result<Pass, Error>> = JoinSet::new();
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut passes: JoinSet<Result<Pass, C::Error>> = JoinSet::new();
         let mut names: BTreeMap<Id, ObjectName> = BTreeMap::new();
         let mut acting = false;
         loop {
             let holds = self.tenure.borrow_and_update().holds(Instant::now());
             if holds != acting {
-                info!(acting = holds, "the lease of Rollouts");
+                info!(acting = holds, objects = C::WHAT, "the lease of Rollouts");
                 acting = holds;
                 if acting {
                     // Whatever happened meanwhile: look at everything afresh.
-                    let all = self.controller.stores.rollouts.all();
-                    self.list.add(all.iter().map(|it| key(&it.metadata)).collect());
+                    self.list.add(self.controller.everything());
                 }
             }
             while acting && passes.len() < self.most {
                 let Some(name) = self.list.with(|queue| queue.take(Instant::now())) else { break };
-                let (controller, rollout) = (self.controller.clone(), name.clone());
-                let pass = passes.spawn(async move { controller.pass(&rollout).await });
+                let (controller, object) = (self.controller.clone(), name.clone());
+                let pass = passes.spawn(async move { controller.pass(&object).await });
                 names.insert(pass.id(), name);
             }
             let next = self.list.with(|queue| queue.next()).filter(|_| acting && passes.len() < self.most);
@@ -105,7 +122,7 @@ impl Workers {
     fn ended(
         &self,
         names: &mut BTreeMap<Id, ObjectName>,
-        ended: Result<(Id, Result<Pass, Error>), tokio::task::JoinError>,
+        ended: Result<(Id, Result<Pass, C::Error>), tokio::task::JoinError>,
     ) {
         let id = match &ended {
             Ok((id, _)) => *id,
@@ -124,15 +141,17 @@ impl Workers {
             Ok(Ok(Pass::Moved)) => self.list.with(|queue| queue.moved(&name, now)),
             Ok(Ok(Pass::Gone)) => self.list.with(|queue| queue.finished(&name, now)),
             Ok(Err(error)) => {
-                if error.is_stale() {
-                    debug!(rollout = %name, error = %chain(&error), "planning again");
+                if C::is_stale(&error) {
+                    debug!(object = %name, error = %chain(&error), "planning again");
                 } else {
-                    self.controller.failed(&name, &error);
+                    self.controller.failed(&name);
+                    let error = chain(&error);
+                    warn!(object = %name, kind = C::WHAT, %error, "failed to look after an object; trying again");
                 }
                 self.list.with(|queue| queue.failed(&name, now));
             }
             Err(panic) => {
-                error!(rollout = %name, error = %panic, "a pass ended in a defect of this program");
+                error!(object = %name, kind = C::WHAT, error = %panic, "a pass ended in a defect of this program");
                 self.list.with(|queue| queue.failed(&name, now));
             }
         }
@@ -146,7 +165,14 @@ impl Workers {
     }
 }
 
-impl Controller {
+impl Controls for Controller {
+    type Error = Error;
+    const WHAT: &'static str = "Rollouts";
+
+    fn everything(&self) -> BTreeSet<ObjectName> {
+        self.stores.rollouts.all().iter().map(|it| key(&it.metadata)).collect()
+    }
+
     /// One measured pass.
     async fn pass(&self, name: &ObjectName) -> Result<Pass, Error> {
         let begun = Instant::now();
@@ -164,18 +190,14 @@ impl Controller {
         result
     }
 
-    fn failed(&self, name: &ObjectName, error: &Error) {
+    fn failed(&self, name: &ObjectName) {
         self.metrics.failed(name);
-        warn!(rollout = %name, error = %chain(error), "failed to look after a Rollout; trying again");
     }
-}
 
-impl Error {
-    /// Whether planning again is all that is needed.
-    fn is_stale(&self) -> bool {
-        match self {
-            Self::Execute(error) => execute::Error::is_stale(error),
-            Self::Status(_) => false,
+    fn is_stale(error: &Error) -> bool {
+        match error {
+            Error::Execute(error) => execute::Error::is_stale(error),
+            Error::Status(_) => false,
         }
     }
 }

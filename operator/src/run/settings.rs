@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::{Error, Parts};
 use crate::{
-    config_server,
+    analysis, config_server,
     lease::Tenure,
     rollouts,
     traffic::{Authority, Connector, Credential, Target},
@@ -25,6 +25,17 @@ impl Parts {
             workers: arguments.rollouts.rollout_threads,
             resync: Duration::from_secs(arguments.rollouts.rollout_resync),
             mapping_version: arguments.rollouts.ambassador_api_version.clone(),
+        }
+    }
+
+    pub(super) fn analysis_settings(&self) -> analysis::Settings {
+        let arguments = &self.arguments;
+        analysis::Settings {
+            namespace: self.watched(),
+            instance_id: arguments.cluster.instance_id.clone(),
+            resync: Duration::from_secs(arguments.rollouts.rollout_resync),
+            prometheus_address: arguments.rollouts.prometheus_address.clone(),
+            own_namespace: self.identity.namespace.clone(),
         }
     }
 

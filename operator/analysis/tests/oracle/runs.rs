@@ -31,6 +31,7 @@ pub(crate) fn analysis_run(row: &Value) -> Verdict {
         }
         let Plan::Record { status: recorded, events, wake } = next else { break };
         status = *recorded;
+        assert!(settles(&spec, &status, now), "a second plan changes something");
         let wait = wake.map(|it| (it - now).num_seconds());
         let phases: BTreeMap<_, _> =
             status.metric_results.iter().map(|it| (it.name.clone(), word(it.phase))).collect();
@@ -86,6 +87,15 @@ pub(crate) fn analysis_run(row: &Value) -> Verdict {
             status.dry_run_summary,
         ]),
     )
+}
+
+/// Whether a plan for what was recorded has nothing to record.
+fn settles(spec: &AnalysisRunSpec, status: &AnalysisRunStatus, now: DateTime<Utc>) -> bool {
+    match plan(Run { spec, status }, &[], now) {
+        Plan::Record { status: again, events, .. } => *again == *status && events.is_empty(),
+        Plan::Measure(_) | Plan::Rest(_) => true,
+        Plan::Delete => false,
+    }
 }
 
 /// The outcome of each measurement: `Phase[:message][~seconds]`; the last one repeats.
