@@ -45,7 +45,9 @@ use tracing::warn;
 
 use self::{
     execute::{Executed, Executor},
-    objects::{Pod, ReplicaSet, Service, index_pod, index_replica_set, index_rollout},
+    objects::{
+        AnalysisRun, AnalysisTemplate, Pod, ReplicaSet, Service, index_pod, index_replica_set, index_rollout,
+    },
     observe::{Observed, observe},
     workloads::Workloads,
 };
@@ -72,6 +74,10 @@ pub struct Stores {
     pub(crate) pods: Store<Pod>,
     pub(crate) services: Store<Service>,
     pub(crate) mappings: Store<DynamicObject>,
+    pub(crate) analysis_runs: Store<AnalysisRun>,
+    pub(crate) templates: Store<AnalysisTemplate>,
+    /// Those for all namespaces, under no namespace.
+    pub(crate) cluster_templates: Store<AnalysisTemplate>,
     pub(crate) workloads: Workloads,
 }
 
@@ -84,6 +90,9 @@ impl Default for Stores {
             pods: Store::new(index_pod),
             services: Store::new(|_| Vec::new()),
             mappings: Store::new(index_owned),
+            analysis_runs: Store::new(index_owned),
+            templates: Store::new(|_| Vec::new()),
+            cluster_templates: Store::new(|_| Vec::new()),
             workloads: Workloads::default(),
         }
     }

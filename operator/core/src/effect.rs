@@ -127,6 +127,24 @@ pub enum Effect {
         /// The Mapping.
         target: Target,
     },
+    /// POST of an `AnalysisRun`. `AlreadyExists` is a failed precondition: the next `World` shows that the name is taken.
+    CreateAnalysisRun {
+        /// `metadata.name`, for logs.
+        name: String,
+        /// The complete object.
+        manifest: Value,
+    },
+    /// Sets `spec.terminate` of an `AnalysisRun`. The precondition is the uid: its status changes all the time.
+    TerminateAnalysisRun {
+        /// The run.
+        target: Target,
+    },
+    /// DELETE with uid and resourceVersion preconditions: a finished run past the limits of history, or one whose
+    /// version is gone.
+    DeleteAnalysisRun {
+        /// The run.
+        target: Target,
+    },
     /// Sets annotation [`REVISION_ANNOTATION`] of the Rollout by a guarded JSON patch, never by a full Update.
     SetRolloutRevision {
         /// The Rollout; preconditions are its uid and `from`.

@@ -113,6 +113,15 @@ pub fn fingerprint(template: &Value) -> Result<Fingerprint, HashError> {
     Ok(Fingerprint(format!("{:016x}", hasher.finish())))
 }
 
+/// What an `AnalysisRun` is made to do, in 16 hexadecimal digits: the same for the same JSON, whatever the order of its
+/// fields. Only compared with what we wrote ourselves, so that it may change.
+#[must_use]
+pub fn run_fingerprint(spec: &Value) -> String {
+    let mut hasher = fnv::FnvHasher::default();
+    hasher.write(text::sorted_json(spec).as_bytes());
+    format!("{:016x}", hasher.finish())
+}
+
 fn template_hash(
     template: &Value,
     collision_count: Option<i32>,

@@ -1,5 +1,6 @@
 //! The rollout engine: `World -> Plan`, pure.
 
+pub mod analysis;
 pub mod conditions;
 pub mod effect;
 pub mod hash;

@@ -12,6 +12,7 @@
 //! | `commands` | what users write into the status: abort, retry, full promotion |
 //! | `window` | a rollback to a recent version |
 //! | `stage` | first deploy, update, abort, end of a promotion |
+//! | `analysis` | runs that judge a version, and what their verdicts do |
 //! | `canary`, `blue_green` | the moves of the strategies |
 //! | `pause`, `promotion` | what an update waits for, and its commit point |
 //! | `fleet`, `services` | what the proxies serve; selectors |
@@ -23,6 +24,7 @@
 
 mod accept;
 mod affinity;
+mod analysis;
 mod blue_green;
 mod canary;
 mod commands;
@@ -107,7 +109,12 @@ fn decide(scene: &Scene<'_>, draft: &mut Draft) {
         return;
     }
     commands::obey(scene, draft);
+    if analysis::judge(scene, draft) {
+        record(scene, revision, None, draft);
+        return;
+    }
     let writing = act(scene, new, revision, draft);
+    analysis::end(scene, draft);
     metadata::act(scene, draft);
     restart::act(scene, draft);
     workload::scale_down(scene, draft);

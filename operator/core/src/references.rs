@@ -1,4 +1,4 @@
-//! What a spec refers to: Services, Mappings, and other Rollouts that refer to the same.
+//! What a spec refers to: Services, templates of analyses, Mappings, and other Rollouts that refer to the same.
 //!
 //! Argo's rules and words (`validation_references.go`), in its order: what is missing first, then what is wrong. Added
 //! are: a base Mapping must send to the stable Service, and no two Rollouts share a Service or a Mapping.
@@ -19,9 +19,11 @@ const MAPPINGS: &str = "spec.strategy.canary.trafficRouting.ambassador.mappings"
 pub fn check(world: &World, spec: &Spec) -> Result<(), Invalid> {
     ping_pong_can_end(world, spec)?;
     let services = services::find(world)?;
+    let analyses = analysis::find(world, spec)?;
     let routing = mapping_routing(spec);
     let mappings = routing.map_or_else(|| Ok(Vec::new()), |routing| base_mappings(routing, world))?;
     services.iter().try_for_each(|(role, name, service)| services::check(world, *role, name, service))?;
+    analyses.iter().try_for_each(|named| analysis::check(world, named))?;
     for (name, mapping) in &mappings {
         has_no_weight(name, mapping)?;
     }
@@ -150,7 +152,7 @@ mod tests {
 
     use super::*;
     use crate::traffic::Traffic;
-    use crate::world::{Lookup, Rival, Service};
+    use crate::world::{Analyses, Lookup, Rival, Service};
 
     fn world() -> World {
         let rollout = json!({
@@ -185,6 +187,7 @@ mod tests {
             services: ["stable", "canary"].map(|it| (it.to_owned(), Lookup::Found(service.clone()))).into(),
             mappings: BTreeMap::from([("shop".to_owned(), Lookup::Found(mapping("stable", false)))]),
             canary_mappings: BTreeMap::new(),
+            analysis: Analyses::default(),
             rivals: Vec::new(),
             traffic: Traffic::NotConfigured,
         }

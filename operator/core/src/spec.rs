@@ -5,6 +5,7 @@
 //! What needs other objects (Services, Mappings) is checked by [`crate::references`].
 
 mod amount;
+mod analysis;
 mod blue_green;
 mod canary;
 mod invalid;
@@ -20,6 +21,9 @@ use crds::rollout::Rollout;
 use crds::rollout::status::PingPongRole;
 
 pub use self::amount::Amount;
+pub use self::analysis::{
+    Analysis, Argument, ArgumentValue, Background, DEFAULT_RUN_HISTORY_LIMIT, RunHistory, Version,
+};
 pub use self::blue_green::{BlueGreen, Promotion};
 pub use self::canary::{Canary, Confirm, MappingRouting, Routing};
 pub use self::invalid::{Invalid, Problem};
@@ -64,6 +68,8 @@ pub struct Spec {
     pub progress_deadline_abort: bool,
     /// How many old ReplicaSets without pods are kept.
     pub revision_history_limit: usize,
+    /// `analysis`: how many finished `AnalysisRuns` are kept.
+    pub run_history: RunHistory,
     /// `rollbackWindow.revisions`: how far back a rollback skips the steps; `None`: never.
     pub rollback_window: Option<usize>,
     /// The user's pause.
@@ -100,6 +106,7 @@ impl Spec {
             progress_deadline: (deadline != NO_PROGRESS_DEADLINE).then(|| seconds(deadline)),
             progress_deadline_abort: spec.progress_deadline_abort,
             revision_history_limit: usize::try_from(history).unwrap_or_default(),
+            run_history: RunHistory::read(spec.analysis.as_ref()),
             rollback_window: spec
                 .rollback_window
                 .as_ref()

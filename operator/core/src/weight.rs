@@ -8,7 +8,7 @@ use std::fmt;
 
 use crds::rollout::RolloutStatus;
 
-use crate::spec::{Canary, CanaryScale, ManagedRoute, Step};
+use crate::spec::{Analysis, Background, Canary, CanaryScale, ManagedRoute, Step};
 
 /// A share of the traffic or of the pods, in percent. Never more than 100.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,7 +118,7 @@ pub fn set_weight(canary: &Canary, position: &Position) -> Weight {
     until(canary, position)
         .find_map(|step| match step {
             Step::SetWeight(weight) => Some(*weight),
-            Step::Pause(_) | Step::SetCanaryScale(_) | Step::SetRoute(_) => None,
+            Step::Pause(_) | Step::SetCanaryScale(_) | Step::SetRoute(_) | Step::Analysis(_) => None,
         })
         .unwrap_or(Weight::ZERO)
 }
@@ -136,7 +136,7 @@ pub fn canary_scale(canary: &Canary, position: &Position) -> Option<CanaryScale>
     until(canary, position)
         .find_map(|step| match step {
             Step::SetCanaryScale(scale) => Some(*scale),
-            Step::SetWeight(_) | Step::Pause(_) | Step::SetRoute(_) => None,
+            Step::SetWeight(_) | Step::Pause(_) | Step::SetRoute(_) | Step::Analysis(_) => None,
         })
         .filter(|scale| *scale != CanaryScale::MatchTrafficWeight)
 }
@@ -152,6 +152,14 @@ pub fn canary_size(canary: &Canary, position: &Position) -> CanarySize {
         Some(CanaryScale::Weight(weight)) => CanarySize::Weight(weight),
         Some(CanaryScale::MatchTrafficWeight) | None => CanarySize::Weight(set_weight(canary, position)),
     }
+}
+
+/// The background analysis that runs at this position: none before its first step.
+#[must_use]
+pub fn background<'a>(canary: &'a Canary, position: &Position) -> Option<&'a Analysis> {
+    let begun =
+        |background: &&Background| canary.steps.is_empty() || position.step >= background.starting_step;
+    canary.analysis.as_ref().filter(begun).map(|background| &background.analysis)
 }
 
 /// The managed routes that exist at this position: what the last step of each name at or before the current one says,
@@ -189,6 +197,7 @@ mod tests {
     fn canary(steps: Vec<Step>) -> Canary {
         let second = TimeDelta::seconds(1);
         Canary {
+            analysis: None,
             steps,
             routing: Routing::Mappings(MappingRouting {
                 names: vec!["shop".to_owned()],

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use crds::analysis::AnalysisPhase;
 use crds::go_json::rfc3339_seconds;
 
 /// Why a plan does what it does, or what it waits for.
@@ -124,6 +125,28 @@ pub enum Why {
     },
     /// `spec.paused` is set.
     UserPaused,
+    /// An `AnalysisRun` is being created.
+    StartingAnalysis {
+        /// Its name.
+        run: String,
+    },
+    /// An `AnalysisRun` has no verdict yet.
+    WaitingForAnalysis {
+        /// Its name.
+        run: String,
+        /// Its phase; `None`: it has not begun.
+        phase: Option<AnalysisPhase>,
+    },
+    /// An `AnalysisRun` is neither good nor bad; the user decides.
+    Inconclusive {
+        /// Its name.
+        run: String,
+    },
+    /// An `AnalysisRun` cannot be created.
+    AnalysisBlocked {
+        /// What is wrong.
+        message: String,
+    },
     /// The new version is promoted.
     Promoted {
         /// Its hash.
@@ -192,6 +215,10 @@ impl Why {
             Self::StepCompleted { .. } => "step-completed",
             Self::Paused { .. } => "paused",
             Self::UserPaused => "user-paused",
+            Self::StartingAnalysis { .. } => "starting-analysis",
+            Self::WaitingForAnalysis { .. } => "waiting-for-analysis",
+            Self::Inconclusive { .. } => "inconclusive",
+            Self::AnalysisBlocked { .. } => "analysis-blocked",
             Self::Promoted { .. } => "promoted",
             Self::Aborted => "aborted",
             Self::StableGone { .. } => "stable-gone",
@@ -253,6 +280,14 @@ impl fmt::Display for Why {
             Self::Paused { until: Some(until) } => write!(f, "paused until {}", rfc3339_seconds(*until)),
             Self::Paused { until: None } => f.write_str("paused until promoted"),
             Self::UserPaused => f.write_str("paused by spec.paused"),
+            Self::StartingAnalysis { run } => write!(f, "starting AnalysisRun {run}"),
+            Self::WaitingForAnalysis { run, phase } => {
+                write!(f, "AnalysisRun {run} is {}", phase.map_or("not started", AnalysisPhase::as_str))
+            }
+            Self::Inconclusive { run } => {
+                write!(f, "AnalysisRun {run} is inconclusive: promote, or abort")
+            }
+            Self::AnalysisBlocked { message } => write!(f, "an AnalysisRun cannot be created: {message}"),
             Self::Promoted { hash } => write!(f, "{hash} is the stable version now"),
             Self::Aborted => f.write_str("the update was aborted; the stable version has all traffic"),
             Self::StableGone { hash } => write!(

@@ -6,6 +6,7 @@
 //! is older than what our own last write to it returned, or a fact about the proxies could be taken for fresh that
 //! says nothing about that write.
 
+mod analysis;
 mod pod;
 mod workload;
 
@@ -17,6 +18,7 @@ use crds::rollout::{PodMetadata, PodTemplate, Rollout};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
+pub use self::analysis::{Analyses, AnalysisRun, Readable, Templates};
 pub use self::pod::Pod;
 pub(crate) use self::workload::group_of;
 pub use self::workload::{Workload, WorkloadKind};
@@ -44,6 +46,8 @@ pub struct World {
     /// The canary Mappings that exist, by name: all that this Rollout controls (also those of a base Mapping that
     /// the spec no longer lists) and any that carries the name of a canary Mapping this Rollout would create.
     pub canary_mappings: BTreeMap<String, Mapping>,
+    /// Its `AnalysisRuns` and their templates.
+    pub analysis: Analyses,
     /// The other Rollouts of the namespace that name one of the same Services or Mappings.
     pub rivals: Vec<Rival>,
     /// What the proxies serve.

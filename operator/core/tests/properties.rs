@@ -38,6 +38,11 @@ enum Move {
     Mapping(Option<i32>),
     /// Somebody replaces a Service, so that its selector loses the hash.
     ServiceReplaced(&'static str),
+    /// Every run without a verdict gets this phase.
+    Analysis(&'static str),
+    /// Somebody deletes every run, or the user resumes.
+    RunsDeleted,
+    Resume,
 }
 
 fn moves() -> impl Strategy<Value = Move> {
@@ -63,6 +68,10 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => prop::option::of(0..101).prop_map(Move::Mapping),
         1 => prop::sample::select(vec!["shop-stable", "shop-canary", "shop-active", "shop-preview"])
             .prop_map(Move::ServiceReplaced),
+        4 => prop::sample::select(vec!["Running", "Successful", "Successful", "Failed", "Error", "Inconclusive"])
+            .prop_map(Move::Analysis),
+        1 => Just(Move::RunsDeleted),
+        1 => Just(Move::Resume),
     ]
 }
 
@@ -85,10 +94,18 @@ enum Manifest {
     Basic,
     Routed,
     BlueGreen,
+    Analysed,
+    BlueGreenAnalysed,
 }
 
 fn manifests() -> impl Strategy<Value = Manifest> {
-    prop::sample::select(vec![Manifest::Basic, Manifest::Routed, Manifest::BlueGreen])
+    prop::sample::select(vec![
+        Manifest::Basic,
+        Manifest::Routed,
+        Manifest::BlueGreen,
+        Manifest::Analysed,
+        Manifest::BlueGreenAnalysed,
+    ])
 }
 
 impl Simulator {
@@ -97,6 +114,8 @@ impl Simulator {
             Manifest::Basic => "basic.yaml",
             Manifest::Routed => "shop.yaml",
             Manifest::BlueGreen => "blue_green.yaml",
+            Manifest::Analysed => "analysis.yaml",
+            Manifest::BlueGreenAnalysed => "blue_green_analysis.yaml",
         })
     }
 
@@ -151,6 +170,9 @@ impl Simulator {
                 }
                 None => drop(self.cluster.mappings.remove("shop-canary")),
             },
+            Move::Analysis(phase) => self.cluster.judge_runs(phase),
+            Move::RunsDeleted => self.cluster.analysis_runs.clear(),
+            Move::Resume => self.cluster.patch_status(&json!({"pauseConditions": null})),
             Move::ServiceReplaced(name) => {
                 if self.cluster.services.contains_key(*name) {
                     let patch = json!({"spec": {"selector": {"rollouts-pod-template-hash": null}}});
@@ -186,6 +208,11 @@ impl Simulator {
         self.tick(TimeDelta::minutes(15));
     }
 
+    /// Runs that go on.
+    fn unfinished_runs(&self) -> Vec<&String> {
+        self.cluster.analysis_runs.keys().filter(|name| !self.cluster.is_completed(name)).collect()
+    }
+
     /// The end state, without what counts writes or tells the time.
     fn essence(&self) -> Value {
         let cluster = &self.cluster;
@@ -200,7 +227,7 @@ impl Simulator {
         json!({
             "replica_sets": sets, "selectors": selectors, "mappings": specs, "phase": status.phase,
             "stable": status.stable_rs, "current": status.current_pod_hash, "step": status.current_step_index,
-            "weights": status.canary.weights, "abort": status.abort, "conditions": status.conditions.len(),
+            "weights": status.canary.weights, "runs": self.unfinished_runs(), "abort": status.abort, "conditions": status.conditions.len(),
         })
     }
 }
@@ -231,7 +258,7 @@ proptest! {
     /// The same where promotions, aborts and a lagging proxy meet.
     #[test]
     fn hasty_stories_keep_the_promises(
-        manifest in prop::sample::select(vec![Manifest::Routed, Manifest::BlueGreen]),
+        manifest in prop::sample::select(vec![Manifest::Routed, Manifest::BlueGreen, Manifest::BlueGreenAnalysed]),
         story in prop::collection::vec(hasty_moves(), 5..40),
     ) {
         let mut simulator = Simulator::shop(manifest);
@@ -256,6 +283,7 @@ proptest! {
             prop_assert_eq!(set.replicas, if stable { wanted } else { 0 }, "{}", simulator.transcript.text());
         }
         prop_assert!(cluster.mappings.keys().all(|name| !name.ends_with("-canary")));
+        prop_assert_eq!(simulator.unfinished_runs(), Vec::<&String>::new());
         prop_assert_eq!(status.restarted_at, cluster.rollout().spec.restart_at, "{}", simulator.transcript.text());
     }
 

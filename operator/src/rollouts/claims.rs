@@ -1,7 +1,10 @@
 //! What a Rollout names: two Rollouts that name the same Service or Mapping are rivals, and a change of a named
 //! object concerns the Rollout.
 
-use crds::{contract::CANARY_MAPPING_SUFFIX, rollout::RolloutSpec};
+use crds::{
+    contract::CANARY_MAPPING_SUFFIX,
+    rollout::{AnalysisTemplateRef, RolloutSpec},
+};
 use operator_core::{references::services::named, world::Claim};
 
 /// Every Service and base Mapping that the spec names, without repetitions.
@@ -28,6 +31,18 @@ pub(super) fn mappings(spec: &RolloutSpec) -> Vec<&str> {
         .map(String::as_str)
         .filter(|it| !it.is_empty())
         .collect()
+}
+
+/// The templates of analyses that the spec names; these may name others.
+pub(super) fn templates(spec: &RolloutSpec) -> Vec<&AnalysisTemplateRef> {
+    let (canary, blue_green) = (spec.strategy.canary.as_ref(), spec.strategy.blue_green.as_ref());
+    let steps = canary.into_iter().flat_map(|it| &it.steps).filter_map(|step| step.analysis.as_ref());
+    let beside = canary.and_then(|it| it.analysis.as_ref()).map(|it| &it.analysis);
+    let promotions = blue_green
+        .into_iter()
+        .flat_map(|it| [&it.pre_promotion_analysis, &it.post_promotion_analysis])
+        .flatten();
+    steps.chain(beside).chain(promotions).flat_map(|analysis| &analysis.templates).collect()
 }
 
 /// The base Mapping's name from a canary Mapping's, unless the base's was too long to be kept whole.

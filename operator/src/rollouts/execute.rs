@@ -269,6 +269,9 @@ impl Executor {
             (Subject::Pod(name), Verb::Delete { uid }) => {
                 stores.pods.erased(&ObjectName::new(namespace, name), uid);
             }
+            (Subject::AnalysisRun(name), Verb::Delete { uid }) => {
+                stores.analysis_runs.erased(&ObjectName::new(namespace, name), uid);
+            }
             (Subject::Service(_) | Subject::Rollout(_) | Subject::Workload(_), Verb::Delete { .. }) => {}
             (Subject::ReplicaSet(_), Verb::Create | Verb::Change) => {
                 if let Ok(mut object) = objects::ReplicaSet::deserialize(answer) {
@@ -286,6 +289,12 @@ impl Executor {
                 if let Ok(mut object) = DynamicObject::deserialize(answer) {
                     objects::trim_mapping(&mut object);
                     stores.mappings.written(object);
+                }
+            }
+            (Subject::AnalysisRun(_), Verb::Create | Verb::Change) => {
+                if let Ok(mut object) = objects::AnalysisRun::deserialize(answer) {
+                    objects::trim_run(&mut object);
+                    stores.analysis_runs.written(object);
                 }
             }
             (Subject::Pod(_), Verb::Create | Verb::Change) => {
@@ -359,6 +368,9 @@ impl Attempt {
             Effect::CreateMapping { name, .. } => format!("create Mapping {name}"),
             Effect::UpdateMapping { target, .. } => format!("update Mapping {}", target.name),
             Effect::DeleteMapping { target } => format!("delete Mapping {}", target.name),
+            Effect::CreateAnalysisRun { name, .. } => format!("create AnalysisRun {name}"),
+            Effect::TerminateAnalysisRun { target } => format!("end AnalysisRun {}", target.name),
+            Effect::DeleteAnalysisRun { target } => format!("delete AnalysisRun {}", target.name),
             Effect::SetRolloutRevision { to, .. } => format!("write revision {to} to the Rollout"),
             Effect::SetWorkloadGeneration { .. } => {
                 "write the workload's generation to the Rollout".to_owned()

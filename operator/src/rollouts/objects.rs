@@ -1,6 +1,7 @@
 //! What is kept of each kind: slim types, decoded as such. `managedFields` and pod templates never reach memory for
 //! long.
 
+mod analysis;
 mod pod;
 mod template;
 mod workload;
@@ -23,10 +24,11 @@ use serde_json::Value;
 
 use self::template::Template;
 pub(crate) use self::{
+    analysis::{AnalysisRun, Template as AnalysisTemplate, WatchedTemplate, trim_run},
     pod::{Pod, UNFINISHED, WatchedPod, index_pod},
     workload::{WatchedWorkload, Workload, reference},
 };
-use super::claims::claims;
+use super::claims::{claims, templates};
 
 /// A Rollout as it is kept: decoded, or with the reason why it cannot be.
 ///
@@ -217,6 +219,8 @@ pub(crate) enum Index {
     Version(ObjectName),
     /// Rollouts by what they name, in a namespace.
     Claim(String, Claim),
+    /// Rollouts of a namespace that name templates of analyses.
+    Analysed(String),
     /// Rollouts by the workload that they refer to.
     Workload(WorkloadKind, ObjectName),
 }
@@ -254,7 +258,8 @@ pub(super) fn index_rollout(rollout: &StoredRollout) -> Vec<Index> {
     let Ok(decoded) = &rollout.decoded else { return Vec::new() };
     let workload = reference(&decoded.spec, &namespace).map(|(kind, name)| Index::Workload(kind, name));
     let claims = claims(&decoded.spec).into_iter().map(|it| Index::Claim(namespace.clone(), it));
-    claims.chain(workload).collect()
+    let analysed = (!templates(&decoded.spec).is_empty()).then(|| Index::Analysed(namespace.clone()));
+    claims.chain(workload).chain(analysed).collect()
 }
 
 /// How a ReplicaSet is found.

@@ -1,5 +1,6 @@
 //! First verb: builds the [`World`] of one Rollout from the stores. No client: everything has been watched.
 
+mod analyses;
 mod convert;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -86,6 +87,7 @@ pub(super) fn observe(
         workload,
         services: named_services(stores, &rollout, name),
         mappings: named_mappings(stores, &rollout, name),
+        analysis: analyses::of(stores, &rollout, name),
         rivals: rivals(stores, &rollout, name),
         traffic: traffic.of(&reach(&rollout, name, canary_mappings.keys())),
         canary_mappings,

@@ -2,19 +2,19 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use crds::contract;
+use crds::{analysis, contract};
 use futures::future::join_all;
 use kube::{Api, Client, Resource, core::NamespaceResourceScope, runtime::watcher};
 use operator_core::traffic::ObjectName;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     Controller, Stores,
     execute::Executor,
     mappings::{Served, follow_mappings},
-    objects::{Pod, UNFINISHED, trim, trim_service},
+    objects::{Pod, UNFINISHED, WatchedTemplate, trim, trim_run, trim_service},
     triggers,
     watch::{follow, trimmed},
     work::{Workers, Worklist},
@@ -26,6 +26,9 @@ use crate::{
     telemetry::{Gate, Metrics, RolloutCounts, RolloutMetrics},
     traffic::{self, Connector, TrafficStore},
 };
+
+/// How long an operator of one namespace waits for what all namespaces share.
+const SHARED: Duration = Duration::from_secs(10);
 
 /// How the Rollout controller works.
 #[derive(Clone, Debug)]
@@ -160,7 +163,15 @@ impl Watches {
             |change| concern(triggers::of_mapping(stores, change)),
             stop,
         );
-        tokio::join!(rollouts, replica_sets, self.follow_pods(), services, mappings, self.follow_workloads());
+        tokio::join!(
+            rollouts,
+            replica_sets,
+            self.follow_pods(),
+            services,
+            mappings,
+            self.follow_workloads(),
+            self.follow_analyses(),
+        );
     }
 
     /// What is kept of a pod depends on its ReplicaSet and its Rollout: they come first.
@@ -190,6 +201,47 @@ impl Watches {
         join_all(KINDS.map(follow)).await;
     }
 
+    async fn follow_analyses(&self) {
+        let Self { client, stores, list, stop, .. } = self;
+        let any = watcher::Config::default;
+        let runs = follow(
+            self.api(),
+            any(),
+            trimmed(trim_run),
+            &stores.analysis_runs,
+            |change| list.add(triggers::of_analysis_run(change)),
+            stop,
+        );
+        let templates = follow(
+            self.api(),
+            any(),
+            WatchedTemplate::<analysis::AnalysisTemplate>::keep,
+            &stores.templates,
+            |change| list.add(triggers::of_template(stores, change)),
+            stop,
+        );
+        let cluster_templates = follow(
+            Api::all(client.clone()),
+            any(),
+            WatchedTemplate::<analysis::ClusterAnalysisTemplate>::keep,
+            &stores.cluster_templates,
+            |_| list.add(triggers::of_cluster_template(stores)),
+            stop,
+        );
+        tokio::join!(runs, templates, cluster_templates);
+    }
+
+    /// With one namespace to work on there may be no right to what all namespaces share, as with Argo: that is waited
+    /// for only a while.
+    async fn complete_shared(&self) {
+        let completed = self.stores.cluster_templates.completed();
+        if self.settings.namespace.is_none() {
+            completed.await;
+        } else if tokio::time::timeout(SHARED, completed).await.is_err() {
+            warn!("ClusterAnalysisTemplates cannot be read; going on without them");
+        }
+    }
+
     async fn complete(&self) {
         let stores = &self.stores;
         tokio::join!(
@@ -198,6 +250,9 @@ impl Watches {
             stores.pods.completed(),
             stores.services.completed(),
             stores.mappings.completed(),
+            stores.analysis_runs.completed(),
+            stores.templates.completed(),
+            self.complete_shared(),
         );
     }
 

@@ -11,8 +11,11 @@ use operator_core::{
 
 use super::{
     Stores,
-    claims::{base_of_canary, claims},
-    objects::{Index, Pod, ReplicaSet, Service, StoredRollout, Workload, controller, key, reference},
+    claims::{base_of_canary, claims, templates},
+    objects::{
+        AnalysisRun, AnalysisTemplate, Index, Pod, ReplicaSet, Service, StoredRollout, Workload, controller,
+        key, reference,
+    },
     observe::claimants,
     store::{Change, Stored},
 };
@@ -109,6 +112,30 @@ pub(super) fn of_mapping(stores: &Stores, change: &Change<DynamicObject>) -> BTr
     concerned
 }
 
+/// A changed `AnalysisRun`: the Rollout that controls it. A measurement concerns nobody.
+pub(super) fn of_analysis_run(change: &Change<AnalysisRun>) -> BTreeSet<ObjectName> {
+    if change.is_idle() {
+        return BTreeSet::new();
+    }
+    both(change).filter_map(|it| owner(&it.metadata)).collect()
+}
+
+/// A changed template: the Rollouts of its namespace that start analyses. Templates name each other, so that it may be
+/// any of them; and they seldom change.
+pub(super) fn of_template(stores: &Stores, change: &Change<AnalysisTemplate>) -> BTreeSet<ObjectName> {
+    let namespaces: BTreeSet<String> = both(change).map(|it| it.name().namespace).collect();
+    let found = namespaces.into_iter().flat_map(|it| stores.rollouts.find(&Index::Analysed(it)));
+    found.map(|it| key(&it.metadata)).collect()
+}
+
+/// A changed template for all namespaces: every Rollout that starts analyses.
+pub(super) fn of_cluster_template(stores: &Stores) -> BTreeSet<ObjectName> {
+    let all = stores.rollouts.all();
+    let starts =
+        |it: &&Arc<StoredRollout>| it.decoded.as_ref().is_ok_and(|it| !templates(&it.spec).is_empty());
+    all.iter().filter(starts).map(|it| key(&it.metadata)).collect()
+}
+
 /// News of the data plane: the Rollouts that name what it is about.
 pub(super) fn of_traffic(stores: &Stores, touched: &Touched) -> BTreeSet<ObjectName> {
     if touched.everything {
@@ -149,6 +176,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::rollouts::objects::WatchedTemplate;
 
     fn rollout(name: &str, service: &str) -> StoredRollout {
         StoredRollout::deserialize(json!({
@@ -271,6 +299,34 @@ mod tests {
         }
         assert!(stores.workloads.look(kind, &name).is_none());
         assert!(of_workload(&stores, kind, &change).is_empty());
+    }
+
+    #[test]
+    fn a_run_concerns_its_rollout_and_a_template_all_that_start_analyses() {
+        let stores = Stores::default();
+        for (namespace, name, analysed) in [("web", "a", true), ("web", "b", false), ("api", "c", true)] {
+            let templates = if analysed { json!([{"templateName": "t"}]) } else { json!([]) };
+            let rollout = StoredRollout::deserialize(json!({
+                "metadata": {"namespace": namespace, "name": name, "uid": name, "resourceVersion": "1"},
+                "spec": {"strategy": {"blueGreen": {
+                    "activeService": "s", "prePromotionAnalysis": {"templates": templates},
+                }}},
+            }));
+            stores.rollouts.apply(Event::Apply(rollout.unwrap()));
+        }
+        let run = AnalysisRun::deserialize(json!({"metadata": {
+            "namespace": "web", "name": "b-1-1",
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Rollout", "name": "b", "uid": "b", "controller": true}],
+        }}));
+        let run = Arc::new(run.unwrap());
+        assert_eq!(names(&of_analysis_run(&Change { old: None, new: Some(run.clone()) })), ["b"]);
+        assert!(of_analysis_run(&Change { old: Some(run.clone()), new: Some(run) }).is_empty());
+        let watched = WatchedTemplate::<crds::analysis::AnalysisTemplate>::deserialize(
+            json!({"metadata": {"namespace": "web", "name": "t"}, "spec": {}}),
+        );
+        let template = watched.unwrap().keep().map(Arc::new);
+        assert_eq!(names(&of_template(&stores, &Change { old: None, new: template })), ["a"]);
+        assert_eq!(names(&of_cluster_template(&stores)), ["c", "a"]);
     }
 
     #[test]

@@ -28,6 +28,7 @@ use std::ops::Deref;
 use crds::rollout::status::CanaryStatus;
 
 use self::routed::Routed;
+use super::analysis;
 use super::blue_green;
 use super::draft::Draft;
 use super::scene;
@@ -64,6 +65,9 @@ impl<'w> Deref for Scene<'w> {
 /// Moves weights, Services, Mappings and pods. Returns the weight that the plan writes, if it writes one.
 pub(super) fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> Option<i32> {
     mappings::delete_leftovers(scene, draft);
+    if !analysis::counts(scene, draft) {
+        analysis::forget_canary(&mut draft.status);
+    }
     stage::act(scene, new, revision, draft)
 }
 

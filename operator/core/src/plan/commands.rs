@@ -1,5 +1,6 @@
 //! What users write into the status (through the kubectl plugin): abort, retry, full promotion.
 
+use super::analysis;
 use super::draft::Draft;
 use super::scene::Scene;
 use super::window;
@@ -20,8 +21,15 @@ pub(super) fn obey(scene: &Scene<'_>, draft: &mut Draft) {
         status.current_step_index = scene.all_done();
         status.pause_conditions.clear();
         status.controller_pause = false;
-    } else if !status.abort {
-        status.aborted_at = None;
+    } else if status.abort {
+        // There are no steps to go to.
+        status.current_step_index = scene.first_step();
+    } else {
+        if status.aborted_at.take().is_some() {
+            // A retry is measured anew.
+            analysis::forget_canary(status);
+            analysis::forget_promotions(status);
+        }
         if window::is_rollback(scene) {
             status.current_step_index = scene.all_done();
         }

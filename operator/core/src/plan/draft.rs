@@ -1,6 +1,6 @@
 //! A plan in the making. Every step of the decision adds to it; nothing is taken back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use crds::rollout::RolloutStatus;
@@ -21,15 +21,18 @@ pub(super) struct Draft {
     pub(super) out_of_time: bool,
     /// Why this plan aborts the update.
     pub(super) abort_reason: Option<String>,
+    /// An `AnalysisRun` cannot be created: what the user is told.
+    pub(super) analysis_blocked: Option<String>,
     /// Somebody else set a weight, and it rests: what the user is told.
     pub(super) overwritten: Option<String>,
     effects: Vec<Effect>,
     /// Changes of ReplicaSets, one patch each, carried out after the other effects.
     replica_sets: BTreeMap<String, Change>,
-    /// Changes of pods, carried out after those of their ReplicaSets.
-    pods: Vec<Effect>,
+    /// Changes of pods, carried out after those of their ReplicaSets, and what must not keep those from being made.
+    last: Vec<Effect>,
     events: Vec<Event>,
-    wake: Option<DateTime<Utc>>,
+    /// When to look again. A deadline that does not count now may lie in the past.
+    wakes: BTreeSet<DateTime<Utc>>,
     why: Option<Why>,
 }
 
@@ -49,14 +52,15 @@ impl Draft {
         Self {
             status: world.rollout.status.clone().unwrap_or_default(),
             stable_gone: None,
+            analysis_blocked: None,
             overwritten: None,
             out_of_time: false,
             abort_reason: None,
             effects: Vec::new(),
             replica_sets: BTreeMap::new(),
-            pods: Vec::new(),
+            last: Vec::new(),
             events: Vec::new(),
-            wake: None,
+            wakes: BTreeSet::new(),
             why: None,
         }
     }
@@ -69,12 +73,12 @@ impl Draft {
         for change in other.into_iter().chain(shrinking) {
             self.flush(change);
         }
-        self.effects.append(&mut self.pods);
+        self.effects.append(&mut self.last);
         self.effects.extend(self.events.into_iter().map(Effect::Event));
         Plan {
             effects: self.effects,
             status: self.status,
-            wake: self.wake.filter(|wake| *wake > now).map_or(Wake::OnChange, Wake::At),
+            wake: self.wakes.into_iter().find(|wake| *wake > now).map_or(Wake::OnChange, Wake::At),
             why: self.why.unwrap_or(Why::UpToDate),
         }
     }
@@ -85,7 +89,7 @@ impl Draft {
 
     /// An effect that comes after all changes of ReplicaSets.
     pub(super) fn afterwards(&mut self, effect: Effect) {
-        self.pods.push(effect);
+        self.last.push(effect);
     }
 
     /// Whether a ReplicaSet gets another size.
@@ -114,6 +118,9 @@ impl Draft {
             | Effect::EvictPod { .. }
             | Effect::ScaleWorkload { .. }
             | Effect::DeleteReplicaSet { .. }
+            | Effect::CreateAnalysisRun { .. }
+            | Effect::TerminateAnalysisRun { .. }
+            | Effect::DeleteAnalysisRun { .. }
             | Effect::SetRolloutRevision { .. }
             | Effect::SetWorkloadGeneration { .. }
             | Effect::DefaultReplicas { .. }
@@ -137,9 +144,9 @@ impl Draft {
         self.events.push(Event { kind: EventKind::Warning, reason: reason.to_owned(), message });
     }
 
-    /// The earliest wish counts.
+    /// The earliest wish that lies ahead counts.
     pub(super) fn wake_at(&mut self, moment: DateTime<Utc>) {
-        self.wake = Some(self.wake.map_or(moment, |wake| wake.min(moment)));
+        self.wakes.insert(moment);
     }
 
     /// The first reason counts: what is decided first is what the rest waits for.
@@ -147,9 +154,18 @@ impl Draft {
         self.why.get_or_insert(why);
     }
 
-    /// The plan waits for an old version to be released, which takes the time it takes.
-    pub(super) fn waits_for_release(&self) -> bool {
-        matches!(self.why, Some(Why::ScaleDownDelay { .. } | Why::Draining { .. } | Why::StillRouted { .. }))
+    /// The plan waits for an old version to be released, or for an analysis, which takes the time it takes.
+    pub(super) fn waits_on_purpose(&self) -> bool {
+        matches!(
+            self.why,
+            Some(
+                Why::ScaleDownDelay { .. }
+                    | Why::Draining { .. }
+                    | Why::StillRouted { .. }
+                    | Why::StartingAnalysis { .. }
+                    | Why::WaitingForAnalysis { .. }
+            )
+        )
     }
 
     /// Sets `spec.replicas`, and what belongs to a scaling.

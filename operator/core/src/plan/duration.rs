@@ -50,21 +50,10 @@ fn end(duration: &mut RolloutDuration, status: CompletionStatus, at: DateTime<Ut
     duration.finished_at = Some(at);
 }
 
-/// Counts the time of pauses that wait for the user.
+/// Counts the time in which the update waits for the user.
 fn manual_pause(scene: &Scene<'_>, status: &RolloutStatus, duration: &mut RolloutDuration) {
-    let reason = match &scene.spec.strategy {
-        Strategy::Canary(canary) => {
-            let step = status.current_step_index.and_then(|index| usize::try_from(index).ok());
-            matches!(step.and_then(|step| canary.steps.get(step)), Some(Step::Pause(None)))
-                .then_some(PauseReason::CanaryPauseStep)
-        }
-        Strategy::BlueGreen(blue_green) => {
-            (blue_green.promotion == Promotion::ByUser).then_some(PauseReason::BlueGreenPause)
-        }
-    };
-    let pause = status.pause_conditions.iter().find(|it| Some(it.reason) == reason);
-    match (pause, duration.manual_pause_started_at) {
-        (Some(pause), None) => duration.manual_pause_started_at = Some(pause.start_time),
+    match (waits_for_user(scene, status), duration.manual_pause_started_at) {
+        (Some(since), None) => duration.manual_pause_started_at = Some(since),
         (None, Some(since)) => {
             duration.manual_pause_started_at = None;
             let seconds = (scene.stamp() - since).num_seconds().max(0);
@@ -72,5 +61,28 @@ fn manual_pause(scene: &Scene<'_>, status: &RolloutStatus, duration: &mut Rollou
             duration.total_manual_pause_duration_seconds = Some(total);
         }
         (Some(_), Some(_)) | (None, None) => {}
+    }
+}
+
+/// Since when the update waits for the user: in a pause without a time, at an inconclusive analysis, or because the user
+/// paused it. A step that pauses for a time is none, whatever else holds it, as in Argo.
+fn waits_for_user(scene: &Scene<'_>, status: &RolloutStatus) -> Option<DateTime<Utc>> {
+    let since =
+        |reason| status.pause_conditions.iter().find(|it| it.reason == reason).map(|it| it.start_time);
+    let inconclusive = since(PauseReason::InconclusiveAnalysisRun);
+    match &scene.spec.strategy {
+        Strategy::Canary(canary) => {
+            let step = status.current_step_index.and_then(|index| usize::try_from(index).ok());
+            if matches!(step.and_then(|step| canary.steps.get(step)), Some(Step::Pause(Some(_)))) {
+                return None;
+            }
+            let updating = !status.abort && status.stable_rs != status.current_pod_hash;
+            let by_user = (scene.spec.paused && updating).then(|| scene.stamp());
+            since(PauseReason::CanaryPauseStep).or(inconclusive).or(by_user)
+        }
+        Strategy::BlueGreen(blue_green) => {
+            let by_hand = blue_green.promotion == Promotion::ByUser;
+            since(PauseReason::BlueGreenPause).filter(|_| by_hand).or(inconclusive)
+        }
     }
 }

@@ -45,10 +45,10 @@ pub(super) fn hold(
     }
 }
 
-/// Forgets a pause.
+/// Forgets a pause. Others go on.
 pub(super) fn leave(reason: PauseReason, draft: &mut Draft) {
-    draft.status.controller_pause = false;
     draft.status.pause_conditions.retain(|condition| condition.reason != reason);
+    draft.status.controller_pause = !draft.status.pause_conditions.is_empty();
 }
 
 /// Forgets all pauses.

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crds::contract::POD_TEMPLATE_HASH_LABEL;
 use crds::rollout::{PauseCondition, Rollout, RolloutPhase, RolloutStatus};
 
+use super::analysis;
 use super::commands;
 use super::draft::Draft;
 use super::duration;
@@ -34,6 +35,7 @@ pub(super) fn record(scene: &Scene<'_>, revision: i64, draft: &mut Draft) {
     duration::record(scene, draft);
     summarise(&scene.world.rollout, &mut draft.status);
     report_stable_gone(scene, draft);
+    analysis::record(scene, draft);
     pauses(scene, draft);
 }
 
@@ -56,7 +58,7 @@ fn derive_conditions(scene: &Scene<'_>, revision: i64, draft: &mut Draft) -> Vec
         revision,
         abort_reason: draft.abort_reason.as_deref(),
         failure: draft.stable_gone.as_deref().or_else(|| scene.new?.status.failure.as_deref()),
-        waiting: draft.waits_for_release() || draft.shrinks(),
+        waiting: draft.waits_on_purpose() || draft.shrinks(),
         available: is_available(scene, &draft.status),
         now: scene.stamp(),
     };
@@ -166,7 +168,8 @@ fn weight_moved(scene: &Scene<'_>, draft: &mut Draft) {
 fn pauses(scene: &Scene<'_>, draft: &mut Draft) {
     let reasons = |pauses: &[PauseCondition]| pauses.iter().map(|it| it.reason).collect::<Vec<_>>();
     let (was, is) = (reasons(&scene.before.pause_conditions), reasons(&draft.status.pause_conditions));
-    for reason in is.iter().filter(|reason| !was.contains(reason)) {
+    // One that is added to another is told by its own event.
+    for reason in is.iter().filter(|_| was.is_empty()) {
         draft.normal("RolloutPaused", format!("Rollout is paused ({})", reason.as_str()));
     }
     let paused = |status: &RolloutStatus| {

@@ -1,127 +1,114 @@
 //! The templates of an analysis: they fit together, their arguments have values, and they come to an end where the
 //! rollout waits for them.
 
-use std::collections::BTreeSet;
-
 use crds::analysis::{AnalysisTemplateSpec, Argument, Metric};
-use crds::rollout::{AnalysisRunArgument, RolloutStrategy};
+use crds::rollout::RolloutStrategy;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::spec::Invalid;
+use crate::analysis::arguments::Given;
+use crate::analysis::{Role, Template, merge, templates};
+use crate::spec::{Analysis, Invalid, Spec, Step, Strategy};
+use crate::world::World;
 
-/// Which analysis of a strategy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Analysis {
-    /// `blueGreen.prePromotionAnalysis`.
-    PrePromotion,
-    /// `blueGreen.postPromotionAnalysis`.
-    PostPromotion,
-    /// `canary.steps[index].analysis`.
-    Step(usize),
-    /// `canary.analysis`: beside the steps, which do not wait for it.
-    Background,
+/// An analysis of a spec, with the templates that it names.
+#[derive(Clone, Debug)]
+pub struct Named<'a> {
+    /// What it is for.
+    pub role: Role,
+    /// What the spec says of it.
+    pub analysis: &'a Analysis,
+    /// Its templates, those of the namespace first, nested ones included.
+    pub templates: Vec<Template<'a>>,
 }
 
-impl Analysis {
-    fn field(self) -> String {
-        match self {
-            Self::PrePromotion => "spec.strategy.blueGreen.prePromotionAnalysis.templates".to_owned(),
-            Self::PostPromotion => "spec.strategy.blueGreen.postPromotionAnalysis.templates".to_owned(),
-            Self::Step(index) => format!("spec.strategy.canary.steps[{index}].analysis.templates"),
-            Self::Background => "spec.strategy.canary.analysis.templates".to_owned(),
-        }
+/// The analyses of a spec, all of whose templates must exist.
+///
+/// While an update is aborted or promoted in full no analysis can start, so that none can be in the way: a template
+/// that is missing then is no error, unlike with Argo.
+pub fn find<'a>(world: &'a World, spec: &'a Spec) -> Result<Vec<Named<'a>>, Invalid> {
+    let status = world.rollout.status.as_ref();
+    if status.is_some_and(|status| status.abort || status.promote_full) {
+        return Ok(Vec::new());
     }
+    all(spec)
+        .map(|(role, analysis)| {
+            let found = templates::find(&analysis.templates, &world.analysis.templates);
+            match found {
+                Ok(templates) => Ok(Named { role, analysis, templates }),
+                Err(missing) => Err(Invalid::value(templates_of(role), &missing.name, missing.why)),
+            }
+        })
+        .collect()
 }
 
-/// An `AnalysisTemplate` or `ClusterAnalysisTemplate`.
-#[derive(Clone, Copy, Debug)]
-pub struct Template<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// What it says. Templates that it names in turn are in the list themselves.
-    pub spec: &'a AnalysisTemplateSpec,
+/// In Argo's order.
+fn all(spec: &Spec) -> impl Iterator<Item = (Role, &Analysis)> {
+    let (canary, blue_green) = match &spec.strategy {
+        Strategy::Canary(canary) => (Some(canary), None),
+        Strategy::BlueGreen(blue_green) => (None, Some(blue_green)),
+    };
+    let steps = spec.steps().iter().enumerate().filter_map(|(index, step)| match step {
+        Step::Analysis(analysis) => Some((Role::Step(index), analysis.as_ref())),
+        Step::SetWeight(_) | Step::Pause(_) | Step::SetCanaryScale(_) | Step::SetRoute(_) => None,
+    });
+    let background = canary.and_then(|canary| canary.analysis.as_ref());
+    let promotions = blue_green.into_iter().flat_map(|it| {
+        let before = it.pre_promotion.as_ref().map(|analysis| (Role::PrePromotion, analysis));
+        let after = it.post_promotion.as_ref().map(|analysis| (Role::PostPromotion, analysis));
+        [before, after].into_iter().flatten()
+    });
+    promotions.chain(steps).chain(background.map(|it| (Role::Background, &it.analysis)))
+}
+
+/// Whether an analysis can run.
+pub fn check(world: &World, Named { role, analysis, templates }: &Named<'_>) -> Result<(), Invalid> {
+    let arguments: Vec<&str> = analysis.arguments.iter().map(|it| it.name.as_str()).collect();
+    check_templates(&world.rollout.spec.strategy, *role, templates, &arguments)
 }
 
 /// Whether an analysis can run: its `templates`, those of the namespace first, with the `arguments` that the Rollout
 /// gives.
-pub fn check(
+pub fn check_templates(
     strategy: &RolloutStrategy,
-    analysis: Analysis,
+    role: Role,
     templates: &[Template<'_>],
-    arguments: &[AnalysisRunArgument],
+    arguments: &[&str],
 ) -> Result<(), Invalid> {
-    let field = analysis.field();
-    if let Err(why) = merge(strategy, templates, arguments) {
+    let field = templates_of(role);
+    if let Err(why) = fit_together(strategy, templates, arguments) {
         let names: Vec<&str> = templates.iter().map(|template| template.name).collect();
         return Err(Invalid::value(field, &format!("templateNames: [{}]", names.join(" ")), why));
     }
     for Template { name, spec } in templates {
-        let checked = match analysis {
-            Analysis::PrePromotion | Analysis::PostPromotion | Analysis::Step(_) => ends(name, spec),
-            Analysis::Background => is_given(strategy, spec),
+        let checked = match role {
+            Role::PrePromotion | Role::PostPromotion | Role::Step(_) => ends(name, spec),
+            Role::Background => is_given(strategy, spec),
         };
         checked.map_err(|why| Invalid::value(field.clone(), name, why))?;
     }
     Ok(())
 }
 
-/// What is wrong with all templates together.
-fn merge(
+fn templates_of(role: Role) -> String {
+    format!("{}.templates", role.path())
+}
+
+/// What is wrong with all templates together. The values of arguments do not matter yet.
+fn fit_together(
     strategy: &RolloutStrategy,
     templates: &[Template<'_>],
-    given: &[AnalysisRunArgument],
+    given: &[&str],
 ) -> Result<(), String> {
-    let specs = || templates.iter().map(|template| template.spec);
-    if let Some(name) = repeated(specs().flat_map(|spec| &spec.metrics).map(|it| it.name.as_str())) {
-        return Err(format!("two metrics have the same name '{name}'"));
-    }
-    let dry_runs = || specs().flat_map(|spec| &spec.dry_run);
-    let retentions = || specs().flat_map(|spec| &spec.measurement_retention);
-    let two_dry_runs = |name: &str| format!("two Dry-Run metric rules have the same name '{name}'");
-    let two_retentions =
-        |name: &str| format!("two Measurement Retention metric rules have the same name '{name}'");
-    if let Some(name) = repeated(dry_runs().map(|it| it.metric_name.as_str())) {
-        return Err(two_dry_runs(name));
-    }
-    if let Some(name) = repeated(retentions().map(|it| it.metric_name.as_str())) {
-        return Err(two_retentions(name));
-    }
-    let mut merged: Vec<&Argument> = Vec::new();
-    for argument in specs().flat_map(|spec| &spec.args) {
-        match merged.iter_mut().find(|known| known.name == argument.name) {
-            None => merged.push(argument),
-            Some(known) => match (&known.value, &argument.value) {
-                (Some(one), Some(other)) if one != other => {
-                    return Err(format!(
-                        "Argument `{}` specified multiple times with different values: '{one}', '{other}'",
-                        argument.name
-                    ));
-                }
-                (None, _) => *known = argument,
-                (Some(_), _) => {}
-            },
-        }
-    }
-    let unresolved = |argument: &&&Argument| {
-        argument.value.is_none()
-            && argument.value_from.is_none()
-            && !given.iter().any(|given| given.name == argument.name)
-    };
-    if let Some(argument) = merged.iter().find(unresolved) {
-        return Err(format!("args.{} was not resolved", argument.name));
-    }
+    let merged = merge::flatten(templates)?;
+    let given: Vec<Given> =
+        given.iter().map(|name| Given { name: (*name).to_owned(), value: String::new() }).collect();
+    merge::arguments(merged.args, &given)?;
     // Argo puts the rules of every step to those of every analysis.
     for step in
         strategy.canary.iter().flat_map(|canary| &canary.steps).filter_map(|step| step.analysis.as_ref())
     {
-        if let Some(name) = repeated(step.dry_run.iter().chain(dry_runs()).map(|it| it.metric_name.as_str()))
-        {
-            return Err(two_dry_runs(name));
-        }
-        let rules = step.measurement_retention.iter().chain(retentions());
-        if let Some(name) = repeated(rules.map(|it| it.metric_name.as_str())) {
-            return Err(two_retentions(name));
-        }
+        merge::dry_runs(step.dry_run.iter().chain(&merged.dry_run))?;
+        merge::retentions(step.measurement_retention.iter().chain(&merged.measurement_retention))?;
     }
     Ok(())
 }
@@ -189,12 +176,6 @@ fn is_given(strategy: &RolloutStrategy, spec: &AnalysisTemplateSpec) -> Result<(
     }
 }
 
-/// The first name that is there twice.
-fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let mut seen = BTreeSet::new();
-    names.into_iter().find(|name| !seen.insert(*name))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -205,7 +186,7 @@ mod tests {
         let strategy = serde_json::from_value(strategy).unwrap();
         let spec = serde_json::from_value(spec).unwrap();
         let templates = [Template { name: "t", spec: &spec }];
-        check(&strategy, Analysis::Step(0), &templates, &[]).err().map(|invalid| invalid.to_string())
+        check_templates(&strategy, Role::Step(0), &templates, &[]).err().map(|invalid| invalid.to_string())
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! `spec.strategy.blueGreen`.
 
 use chrono::TimeDelta;
-use crds::rollout::{BlueGreenStrategy, PodMetadata};
+use crds::rollout::{BlueGreenStrategy, PodMetadata, RolloutAnalysis};
 
-use super::{Amount, AntiAffinity, Confirm, DEFAULT_SCALE_DOWN_DELAY_SECONDS, Invalid, seconds};
+use super::{Amount, Analysis, AntiAffinity, Confirm, DEFAULT_SCALE_DOWN_DELAY_SECONDS, Invalid, seconds};
+use crate::analysis::Role;
 
 /// `spec.strategy.blueGreen`.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,10 @@ pub struct BlueGreen {
     pub preview_replicas: Option<i32>,
     /// What an available version waits for before it becomes the active one.
     pub promotion: Promotion,
+    /// `prePromotionAnalysis`: what judges a version before it becomes the active one.
+    pub pre_promotion: Option<Analysis>,
+    /// `postPromotionAnalysis`: what judges it afterwards, before it becomes the stable one.
+    pub post_promotion: Option<Analysis>,
     /// `maxUnavailable`: pods that may be missing where the stable version is restarted, or takes the requests back.
     pub max_unavailable: Amount,
     /// `previewMetadata`: what the pods of a new version carry.
@@ -49,11 +54,16 @@ impl BlueGreen {
     pub(super) fn read(blue_green: &BlueGreenStrategy) -> Result<Self, Invalid> {
         let delay =
             |written: Option<i32>| seconds(written.unwrap_or(DEFAULT_SCALE_DOWN_DELAY_SECONDS).max(0));
+        let analysis = |role: Role, written: Option<&RolloutAnalysis>| {
+            written.map(|it| Analysis::read(&role.path(), it)).transpose()
+        };
         Ok(Self {
             active_service: blue_green.active_service.clone(),
             preview_service: blue_green.preview_service.clone(),
             preview_replicas: blue_green.preview_replica_count,
             promotion: Promotion::read(blue_green),
+            pre_promotion: analysis(Role::PrePromotion, blue_green.pre_promotion_analysis.as_ref())?,
+            post_promotion: analysis(Role::PostPromotion, blue_green.post_promotion_analysis.as_ref())?,
             max_unavailable: Amount::read("blueGreen.maxUnavailable", blue_green.max_unavailable.as_ref())?,
             preview_metadata: blue_green.preview_metadata.clone(),
             active_metadata: blue_green.active_metadata.clone(),

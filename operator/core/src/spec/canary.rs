@@ -5,15 +5,18 @@ use crds::rollout::status::PingPongRole;
 use crds::rollout::{CanaryStrategy, PodMetadata, ReplicaProgressThreshold};
 
 use super::{
-    Amount, AntiAffinity, DEFAULT_DRAIN_DEADLINE_SECONDS, DEFAULT_SCALE_DOWN_DELAY_SECONDS,
+    Amount, AntiAffinity, Background, DEFAULT_DRAIN_DEADLINE_SECONDS, DEFAULT_SCALE_DOWN_DELAY_SECONDS,
     DEFAULT_SETTLE_SECONDS, DEFAULT_WARN_AFTER_SECONDS, Invalid, ManagedRoute, Step, seconds, validate,
 };
+use crate::analysis::Role;
 
 /// `spec.strategy.canary`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Canary {
     /// The steps, in order; none means a rolling update or a direct shift.
     pub steps: Vec<Step>,
+    /// `analysis`: what runs beside the steps.
+    pub analysis: Option<Background>,
     /// Who splits the traffic, and the Services.
     pub routing: Routing,
     /// `maxSurge`: pods above `replicas`. Basic canary only.
@@ -59,6 +62,10 @@ impl Canary {
                 .enumerate()
                 .map(|(index, step)| Step::read(index, step))
                 .collect::<Result<_, _>>()?,
+            analysis: canary
+                .analysis
+                .as_ref()
+                .map_or(Ok(None), |it| Background::read(&Role::Background.path(), it))?,
             max_surge: Amount::read("maxSurge", canary.max_surge.as_ref())?,
             max_unavailable: Amount::read("maxUnavailable", canary.max_unavailable.as_ref())?,
             min_pods: if routed { canary.min_pods_per_replica_set.unwrap_or_default().max(0) } else { 0 },
@@ -89,7 +96,7 @@ impl Canary {
     pub fn managed_routes(&self) -> impl Iterator<Item = &ManagedRoute> {
         self.steps.iter().filter_map(|step| match step {
             Step::SetRoute(route) => Some(route),
-            Step::SetWeight(_) | Step::Pause(_) | Step::SetCanaryScale(_) => None,
+            Step::SetWeight(_) | Step::Pause(_) | Step::SetCanaryScale(_) | Step::Analysis(_) => None,
         })
     }
 }

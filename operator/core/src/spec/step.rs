@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 use crds::rollout::{CanaryStep, SetCanaryScale};
 
-use super::{Invalid, ManagedRoute, unsupported, validate};
+use super::{Analysis, Invalid, ManagedRoute, unsupported, validate};
+use crate::analysis::Role;
 use crate::duration;
 use crate::weight::Weight;
 
@@ -18,6 +19,8 @@ pub enum Step {
     SetCanaryScale(CanaryScale),
     /// Requests that match get a route of their own, or lose it.
     SetRoute(ManagedRoute),
+    /// Run an analysis, and go on when it was successful.
+    Analysis(Box<Analysis>),
 }
 
 /// How many pods the canary has, apart from its weight.
@@ -52,6 +55,10 @@ impl Step {
         }
         if let Some(route) = &step.set_mirror_route {
             return Ok(Self::SetRoute(ManagedRoute::mirror(route)));
+        }
+        if let Some(analysis) = &step.analysis {
+            return Analysis::read(&Role::Step(index).path(), analysis)
+                .map(|it| Self::Analysis(Box::new(it)));
         }
         Err(unsupported::step(index))
     }

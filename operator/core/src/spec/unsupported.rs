@@ -3,15 +3,13 @@
 //! Every such field makes the Rollout `InvalidSpec` with a sentence that names it: a field that is accepted and
 //! ignored would be worse. Whoever brings a feature deletes its line here.
 
-use crds::rollout::{BlueGreenStrategy, CanaryStep, CanaryStrategy, Rollout, TrafficRouting};
+use crds::rollout::{CanaryStep, CanaryStrategy, Rollout, TrafficRouting};
 
 use super::Invalid;
 
 /// The first field that this version does not act on.
 pub fn check(rollout: &Rollout) -> Result<(), Invalid> {
-    let spec = &rollout.spec;
-    spec.strategy.blue_green.as_ref().map_or(Ok(()), blue_green)?;
-    spec.strategy.canary.as_ref().map_or(Ok(()), canary)
+    rollout.spec.strategy.canary.as_ref().map_or(Ok(()), canary)
 }
 
 /// A step of a kind that this version does not act on.
@@ -19,30 +17,8 @@ pub(super) fn step(index: usize) -> Invalid {
     Invalid::forbidden(format!("spec.strategy.canary.steps[{index}]"), why("remove the step"))
 }
 
-fn blue_green(blue_green: &BlueGreenStrategy) -> Result<(), Invalid> {
-    let found = first(&[
-        (
-            blue_green.pre_promotion_analysis.is_some(),
-            "prePromotionAnalysis",
-            "set autoPromotionEnabled: false and judge the preview before you promote",
-        ),
-        (
-            blue_green.post_promotion_analysis.is_some(),
-            "postPromotionAnalysis",
-            "remove it; undo within scaleDownDelaySeconds goes back at once",
-        ),
-    ]);
-    found.map_or(Ok(()), |invalid| Err(within("spec.strategy.blueGreen", invalid)))
-}
-
 fn canary(canary: &CanaryStrategy) -> Result<(), Invalid> {
     const STRATEGY: &str = "spec.strategy.canary";
-    let found = first(&[(
-        canary.analysis.is_some(),
-        "analysis",
-        "remove it and judge the canary during a pause step",
-    )]);
-    found.map_or(Ok(()), |invalid| Err(within(STRATEGY, invalid)))?;
     for (index, it) in canary.steps.iter().enumerate() {
         steps(it).map_or(Ok(()), |invalid| Err(within(&format!("{STRATEGY}.steps[{index}]"), invalid)))?;
     }
@@ -59,10 +35,11 @@ fn steps(step: &CanaryStep) -> Option<Invalid> {
         step.set_weight.is_some() || step.pause.is_some() || step.set_canary_scale.is_some(),
         step.set_header_route.is_some(),
         step.set_mirror_route.is_some(),
+        step.analysis.is_some(),
     ];
-    let route_with_more = kinds.iter().filter(|set| **set).count() > 1;
+    let more = kinds.iter().filter(|set| **set).count() > 1;
+    let route_with_more = more && (step.set_header_route.is_some() || step.set_mirror_route.is_some());
     first(&[
-        (step.analysis.is_some(), "analysis", "use a pause step"),
         (step.experiment.is_some(), "experiment", "remove the step"),
         (step.plugin.is_some(), "plugin", "remove the step"),
         (scale_with_more, "setCanaryScale", "make it a step of its own"),
@@ -71,6 +48,7 @@ fn steps(step: &CanaryStep) -> Option<Invalid> {
             if step.set_header_route.is_some() { "setHeaderRoute" } else { "setMirrorRoute" },
             "make it a step of its own",
         ),
+        (more, "analysis", "make it a step of its own"),
     ])
 }
 
@@ -151,8 +129,16 @@ mod tests {
     fn no_field_is_silently_ignored() {
         let canary = "/spec/strategy/canary";
         let table = [
-            (canary, "analysis", json!({"templates": [{"templateName": "t"}]})),
-            (canary, "steps", json!([{"analysis": {"templates": []}}])),
+            (
+                canary,
+                "steps",
+                json!([{"setCanaryScale": {"replicas": 2}, "analysis": {"templates": [{"templateName": "t"}]}}]),
+            ),
+            (
+                canary,
+                "steps",
+                json!([{"setHeaderRoute": {"name": "h"}, "analysis": {"templates": [{"templateName": "t"}]}}]),
+            ),
             (canary, "steps", json!([{"experiment": {"templates": []}}])),
             (canary, "steps", json!([{"plugin": {"name": "a/b"}}])),
             (canary, "steps", json!([{"setWeight": 5, "setCanaryScale": {"replicas": 2}}])),
@@ -168,23 +154,6 @@ mod tests {
             rollout.pointer_mut(parent).unwrap()[field] = value.clone();
             let refusal = refusal(rollout).unwrap_or_default();
             assert!(refusal.contains(field), "{field}: {value} gives {refusal:?}");
-        }
-    }
-
-    #[test]
-    fn no_field_of_blue_green_is_silently_ignored() {
-        let table = [
-            ("prePromotionAnalysis", json!({"templates": [{"templateName": "t"}]})),
-            ("postPromotionAnalysis", json!({"templates": [{"templateName": "t"}]})),
-        ];
-        let mut plain = rollout();
-        plain["spec"]["strategy"] = json!({"blueGreen": {"activeService": "active"}});
-        assert_eq!(refusal(plain.clone()), None);
-        for (field, value) in table {
-            let mut rollout = plain.clone();
-            rollout["spec"]["strategy"]["blueGreen"][field] = value;
-            let refusal = refusal(rollout).unwrap_or_default();
-            assert!(refusal.contains(&format!("spec.strategy.blueGreen.{field}: Forbidden")), "{refusal:?}");
         }
     }
 }

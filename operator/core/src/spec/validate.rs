@@ -8,7 +8,7 @@ mod analysis;
 mod anti_affinity;
 mod blue_green;
 mod canary;
-pub(super) mod names;
+pub(crate) mod names;
 mod routers;
 mod routes;
 mod steps;

@@ -169,6 +169,9 @@ fn execute(
         | Effect::ChangePod { .. }
         | Effect::EvictPod { .. }
         | Effect::ScaleWorkload { .. }
+        | Effect::CreateAnalysisRun { .. }
+        | Effect::TerminateAnalysisRun { .. }
+        | Effect::DeleteAnalysisRun { .. }
         | Effect::SetWorkloadGeneration { .. } => return Err(Violation::foreign(effect)),
     };
     Ok(if done.is_some() { Outcome::Done } else { Outcome::Refused })

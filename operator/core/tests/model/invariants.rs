@@ -10,7 +10,7 @@
 //! | I6 | nobody overwrites what he has not seen: a second operator's late writes are refused or keep all of this | here |
 //! | I7 | the canary Service takes another new version only while nobody sends to the canary arm | here |
 //! | I8 | after a crash the operator comes to the same end | `ends` |
-//! | I9 | replay of a judgement: there is no analysis yet | – |
+//! | I9 | replay of a judgement: the fixture has no analysis; see `scenarios/analysis_*` | – |
 //! | I10 | users' objects change in owned fields only, each object once a pass | here |
 //! | I11 | left alone, a Rollout becomes Healthy, or Degraded with weight 0, and stays so; planning again changes nothing | `ends` |
 //! | I12 | no request is lost: the data path's, tested there | – |
@@ -107,6 +107,9 @@ fn object(effect: &Effect) -> Option<(&'static str, &str)> {
         | Effect::AnnotateReplicaSet { target: Target { name, .. }, .. }
         | Effect::SetEphemeralMetadata { target: Target { name, .. }, .. }
         | Effect::DeleteReplicaSet { target: Target { name, .. } } => Some(("ReplicaSet", name)),
+        Effect::CreateAnalysisRun { name, .. }
+        | Effect::TerminateAnalysisRun { target: Target { name, .. } }
+        | Effect::DeleteAnalysisRun { target: Target { name, .. } } => Some(("AnalysisRun", name)),
         Effect::ChangePod { target, .. } | Effect::EvictPod { target } => Some(("Pod", &target.name)),
         Effect::ScaleWorkload { target, .. } => Some(("workload", &target.name)),
         Effect::SetServiceSelector { target, .. } => Some(("Service", &target.name)),
@@ -140,6 +143,9 @@ fn matters(effect: &Effect) -> bool {
         | Effect::ChangePod { .. }
         | Effect::EvictPod { .. }
         | Effect::ScaleWorkload { .. }
+        | Effect::CreateAnalysisRun { .. }
+        | Effect::TerminateAnalysisRun { .. }
+        | Effect::DeleteAnalysisRun { .. }
         | Effect::DefaultReplicas { .. } => true,
     }
 }
@@ -166,6 +172,9 @@ pub(crate) fn check_effect(
         | Effect::DeleteMapping { .. }
         | Effect::SetRolloutRevision { .. }
         | Effect::DefaultReplicas { .. }
+        | Effect::CreateAnalysisRun { .. }
+        | Effect::TerminateAnalysisRun { .. }
+        | Effect::DeleteAnalysisRun { .. }
         | Effect::SetEphemeralMetadata { .. }
         | Effect::ChangePod { .. }
         | Effect::EvictPod { .. }

@@ -9,7 +9,7 @@ use operator_core::hash::fingerprint;
 use operator_core::plan::Plan;
 use operator_core::traffic::{Arm, Facts, Load, ObjectName, Proxy, Served, Split, Traffic, Version, View};
 use operator_core::world::{
-    Lookup, Mapping, Owner, ReplicaSet, ReplicaSetAnnotations, ReplicaSetStatus, Service, World,
+    Analyses, Lookup, Mapping, Owner, ReplicaSet, ReplicaSetAnnotations, ReplicaSetStatus, Service, World,
 };
 use serde_json::{Value, json};
 
@@ -172,6 +172,7 @@ impl Model {
             ]),
             mappings: BTreeMap::from([("shop".to_owned(), Lookup::Found(base))]),
             canary_mappings: canary_mappings.collect(),
+            analysis: Analyses::default(),
             rivals: Vec::new(),
             pods: Vec::new(),
             workload: None,

@@ -1,9 +1,11 @@
 //! `replicas_basic`, `replicas_routed`, `weight_in_force`: weights and numbers of pods.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 use crds::rollout::{CanaryStep, RolloutStatus};
 use operator_core::replicas::{self, Carried, Counts, Size, Sizes, basic::Limits};
-use operator_core::spec::{Amount, Canary, CanaryScale, MappingRouting, Routing, Step};
+use operator_core::spec::{Amount, Analysis, Background, Canary, CanaryScale, MappingRouting, Routing, Step};
 use operator_core::weight::{self, CanarySize, Position, Weight};
 use serde_json::{Value, json};
 
@@ -76,6 +78,7 @@ pub(crate) fn weight_in_force(row: &Value) -> Verdict {
             row["canary_replicas_override"],
             row["canary_weight"],
             row["use_set_canary_scale"],
+            row["before_starting_step"],
             !row["current_step"].is_null(),
             row["at_desired"],
         ]),
@@ -85,6 +88,7 @@ pub(crate) fn weight_in_force(row: &Value) -> Verdict {
             pods,
             canary_weight,
             scale,
+            canary.analysis.is_some() && weight::background(&canary, &position).is_none(),
             has_step,
             at_desired(row, replicas, &canary, &position, &sizes),
         ]),
@@ -131,6 +135,7 @@ impl Row {
         }
         let canary = Canary {
             steps: steps(&written["steps"])?,
+            analysis: background(&written["analysis"]),
             max_surge: amount(&written["maxSurge"], routing)?,
             max_unavailable: amount(&written["maxUnavailable"], routing)?,
             routing: routing_of(routing),
@@ -169,6 +174,20 @@ impl Row {
 fn carried(status: &RolloutStatus) -> Carried {
     let Some(weights) = &status.canary.weights else { return Carried::default() };
     Carried { canary: Weight::clamped(weights.canary.weight), stable: Weight::clamped(weights.stable.weight) }
+}
+
+/// When it begins; what it runs does not matter here.
+fn background(written: &Value) -> Option<Background> {
+    let starting_step = written.get("startingStep")?.as_u64().and_then(|it| it.try_into().ok());
+    let analysis = Analysis {
+        templates: Vec::new(),
+        arguments: Vec::new(),
+        dry_run: Vec::new(),
+        retention: Vec::new(),
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+    };
+    Some(Background { analysis, starting_step: starting_step.expect("an index") })
 }
 
 /// Steps that neither set a weight nor a scale are read as pauses: for this arithmetic they are the same.

@@ -6,14 +6,14 @@ use chrono::DateTime;
 use crds::analysis::AnalysisTemplateSpec;
 use crds::contract::MANAGED_BY_ANNOTATION;
 use crds::rollout::{AnalysisRunArgument, Rollout};
+use operator_core::analysis::{self, Template};
 use operator_core::mapping::{self, Canary, Part, canary_name};
 use operator_core::references;
-use operator_core::references::analysis::{Analysis, Template};
 use operator_core::references::services::Role;
 use operator_core::spec::{Invalid, Spec};
 use operator_core::traffic::Traffic;
 use operator_core::weight::Weight;
-use operator_core::world::{Claim, Lookup, Mapping, Rival, Service, World};
+use operator_core::world::{Analyses, Claim, Lookup, Mapping, Rival, Service, World};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -104,12 +104,12 @@ fn analyses<'r>(rollout: &Value, mut analyses: impl Iterator<Item = &'r Value>) 
     let rollout: Rollout = read(rollout);
     analyses.try_for_each(|it| {
         let part = match it["type"].as_str() {
-            Some("PrePromotionAnalysis") => Analysis::PrePromotion,
-            Some("PostPromotionAnalysis") => Analysis::PostPromotion,
-            Some("InlineAnalysis") => {
-                Analysis::Step(it["step_index"].as_u64().and_then(|it| it.try_into().ok()).expect("an index"))
-            }
-            Some("BackgroundAnalysis") => Analysis::Background,
+            Some("PrePromotionAnalysis") => analysis::Role::PrePromotion,
+            Some("PostPromotionAnalysis") => analysis::Role::PostPromotion,
+            Some("InlineAnalysis") => analysis::Role::Step(
+                it["step_index"].as_u64().and_then(|it| it.try_into().ok()).expect("an index"),
+            ),
+            Some("BackgroundAnalysis") => analysis::Role::Background,
             other => panic!("{other:?} is no analysis of a strategy"),
         };
         let templates: Vec<(String, AnalysisTemplateSpec)> = list(&it["templates"])
@@ -118,7 +118,8 @@ fn analyses<'r>(rollout: &Value, mut analyses: impl Iterator<Item = &'r Value>) 
         let templates: Vec<Template<'_>> =
             templates.iter().map(|(name, spec)| Template { name, spec }).collect();
         let arguments: Vec<AnalysisRunArgument> = read::<Option<_>>(&it["args"]).unwrap_or_default();
-        references::analysis::check(&rollout.spec.strategy, part, &templates, &arguments)
+        let arguments: Vec<&str> = arguments.iter().map(|it| it.name.as_str()).collect();
+        references::analysis::check_templates(&rollout.spec.strategy, part, &templates, &arguments)
     })
 }
 
@@ -185,6 +186,7 @@ fn world(rollout: &Value, objects: &BTreeMap<String, Value>, services: &[Value])
         services: BTreeMap::new(),
         mappings: BTreeMap::new(),
         canary_mappings: BTreeMap::new(),
+        analysis: Analyses::default(),
         rivals: Vec::new(),
         traffic: Traffic::NotConfigured,
     };

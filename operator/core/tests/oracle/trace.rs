@@ -34,12 +34,7 @@ use crate::Verdict;
 
 /// Changes, events and the final status.
 pub(crate) fn controller_trace(row: &Value) -> Verdict {
-    let canary = &row["rollout"]["spec"]["strategy"]["canary"];
-    let steps = canary["steps"].as_array().into_iter().flatten();
-    if canary.get("analysis").is_some() || steps.into_iter().any(|step| step.get("analysis").is_some()) {
-        return Verdict::Skipped("analysis comes with a later issue");
-    }
-    let delay = &canary["abortScaleDownDelaySeconds"];
+    let delay = &row["rollout"]["spec"]["strategy"]["canary"]["abortScaleDownDelaySeconds"];
     let aborts =
         row["passes"].as_array().into_iter().flatten().any(|pass| pass["op_before"]["op"] == "abort");
     if *delay == 0 && aborts {

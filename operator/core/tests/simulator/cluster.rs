@@ -18,6 +18,9 @@ pub(crate) struct Cluster {
     pub(crate) replica_sets: BTreeMap<String, ReplicaSet>,
     pub(crate) services: BTreeMap<String, Value>,
     pub(crate) mappings: BTreeMap<String, Value>,
+    pub(crate) analysis_runs: BTreeMap<String, Value>,
+    pub(crate) templates: BTreeMap<String, Value>,
+    pub(crate) global_templates: BTreeMap<String, Value>,
     /// The Deployment that the Rollout may refer to.
     pub(crate) workload: Option<Value>,
     /// A PodDisruptionBudget refuses every eviction.
@@ -43,6 +46,9 @@ impl Cluster {
             replica_sets: BTreeMap::new(),
             services: BTreeMap::new(),
             mappings: BTreeMap::new(),
+            analysis_runs: BTreeMap::new(),
+            templates: BTreeMap::new(),
+            global_templates: BTreeMap::new(),
             workload: None,
             evictions_refused: false,
             rivals: Vec::new(),
@@ -83,6 +89,8 @@ impl Cluster {
                 self.mappings.insert(name, object);
             }
             "Deployment" => self.apply_workload(object, &version),
+            "AnalysisTemplate" => drop(self.templates.insert(name, object)),
+            "ClusterAnalysisTemplate" => drop(self.global_templates.insert(name, object)),
             other => panic!("no such kind in the simulator: {other}"),
         }
     }
@@ -179,6 +187,13 @@ impl Cluster {
         self.images
             .iter()
             .fold(text.to_owned(), |text, (hash, image)| text.replace(hash.as_str(), &format!("<{image}>")))
+    }
+
+    /// Puts the pod-template hash of image `v1` where `{v1}` stands.
+    pub(crate) fn hashed(&self, text: &str) -> String {
+        self.images
+            .iter()
+            .fold(text.to_owned(), |text, (hash, image)| text.replace(&format!("{{{image}}}"), hash))
     }
 
     /// The hash of the ReplicaSet that runs an image.

@@ -98,6 +98,9 @@ impl Cluster {
                 object(&mut self.mappings, target)?;
                 self.mappings.remove(&target.name);
             }
+            Effect::CreateAnalysisRun { name, manifest } => self.create_run(name, manifest)?,
+            Effect::TerminateAnalysisRun { target } => self.terminate_run(target)?,
+            Effect::DeleteAnalysisRun { target } => self.delete_run(target)?,
             Effect::SetRolloutRevision { to, .. } => {
                 self.annotate_rollout(contract::REVISION_ANNOTATION, Some(to.to_string()));
             }
@@ -200,7 +203,10 @@ impl Cluster {
     }
 }
 
-fn object<'a>(objects: &'a mut BTreeMap<String, Value>, target: &Target) -> Result<&'a mut Value, Refused> {
+pub(super) fn object<'a>(
+    objects: &'a mut BTreeMap<String, Value>,
+    target: &Target,
+) -> Result<&'a mut Value, Refused> {
     let object = objects.get_mut(&target.name).ok_or_else(|| Refused("NotFound".to_owned()))?;
     check(object["metadata"]["uid"] == target.uid.as_str(), "another uid")?;
     Ok(object)
@@ -224,6 +230,6 @@ fn annotate(held: &mut BTreeMap<String, String>, changes: &Changes) {
     }
 }
 
-fn check(holds: bool, otherwise: &str) -> Result<(), Refused> {
+pub(super) fn check(holds: bool, otherwise: &str) -> Result<(), Refused> {
     if holds { Ok(()) } else { Err(Refused(otherwise.to_owned())) }
 }

@@ -2,6 +2,7 @@
 //!
 //! They hold for a data plane that answers; scenarios without one are read by people.
 
+mod analysis;
 mod blue_green;
 
 use std::collections::BTreeSet;
@@ -79,6 +80,9 @@ impl Invariants {
                     canary_carries(cluster, weight);
                 }
             }
+            Effect::CreateAnalysisRun { name, manifest } => analysis::one_of_a_kind(cluster, name, manifest),
+            Effect::TerminateAnalysisRun { target } => analysis::is_unfinished(cluster, &target.name),
+            Effect::DeleteAnalysisRun { target } => analysis::is_past(cluster, &target.name),
             Effect::ScaleReplicaSet { .. }
             | Effect::CreateReplicaSet { .. }
             | Effect::AdoptReplicaSet { .. }
@@ -171,6 +175,7 @@ fn may_be_evicted(cluster: &Cluster, uid: &str) {
 /// The commit point: a plan that makes another version the stable one does nothing else that matters, so that what
 /// follows from it is done only once it is recorded.
 pub(crate) fn check_plan(cluster: &Cluster, plan: &Plan) {
+    analysis::verdicts_count(cluster, plan);
     let before = cluster.rollout().status.as_ref().and_then(|status| status.stable_rs.as_ref());
     if before.is_none() || before == plan.status.stable_rs.as_ref() {
         return;
@@ -195,6 +200,9 @@ pub(crate) fn check_plan(cluster: &Cluster, plan: &Plan) {
             | Effect::UpdateMapping { .. }
             | Effect::DeleteMapping { .. }
             | Effect::ScaleWorkload { .. }
+            | Effect::CreateAnalysisRun { .. }
+            | Effect::TerminateAnalysisRun { .. }
+            | Effect::DeleteAnalysisRun { .. }
             | Effect::DefaultReplicas { .. } => {
                 panic!("a promotion is recorded together with {effect:?}")
             }

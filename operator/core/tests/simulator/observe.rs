@@ -47,6 +47,7 @@ impl Cluster {
                 .map(|name| (name.clone(), lookup(self.mappings.get(name).map(|it| mapping(it, &uid)))))
                 .collect(),
             canary_mappings,
+            analysis: self.analyses(),
             rivals: self.rivals.clone(),
             traffic: self.data_plane.traffic(),
             rollout,

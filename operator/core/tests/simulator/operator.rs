@@ -47,6 +47,7 @@ impl Simulator {
         for _ in 0..PASSES {
             self.cluster.run_replica_sets();
             self.cluster.run_data_plane();
+            self.cluster.run_analyses();
             if self.cluster.rollout.is_none() {
                 return;
             }

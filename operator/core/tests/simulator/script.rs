@@ -6,10 +6,13 @@
 //! | `set image IMAGE` | changes the image; pods of image `bad` never become ready |
 //! | `scale N` | changes `spec.replicas` |
 //! | `patch KIND NAME JSON` | merge-patches `rollout`, `mapping`, `service` or `deployment` |
-//! | `delete KIND NAME` | deletes `mapping`, `service`, `replicaset` (by image) or `deployment` (without a name) |
+//! | `delete KIND NAME` | deletes `mapping`, `service`, `template`, `replicaset` (by image), `deployment` (without a name) |
+//! | `analysis PHASE`, `analysis PHASE RUN` | every AnalysisRun without a verdict gets this phase, or one of them; `{v1}` in its name is the hash of image `v1` |
+//! | `delete analysisrun RUN` | somebody deletes a run |
 //! | `rehash IMAGE HASH` | everything is as if another hash function had named the version, without marks of ours |
 //! | `resteps HASH` | the status holds this hash of the steps, of another hash function |
 //! | `abort`, `retry`, `promote`, `promote --full`, `pause`, `unpause` | what the kubectl plugin patches |
+//! | `resume` | takes the pauses of the engine away and nothing else |
 //! | `proxy add NAME [late]`, `proxy remove NAME` | a proxy joins or leaves; a late one acknowledges only on `ack` |
 //! | `proxy NAME late`, `proxy NAME prompt`, `ack NAME` | when a proxy acknowledges |
 //! | `dataplane ready|unreachable|none` | what the operator knows of the proxies |
@@ -23,6 +26,7 @@
 //! | `show pods` | prints every pod with its age and metadata |
 
 use chrono::{SubsecRound as _, TimeDelta};
+use crds::analysis::AnalysisPhase;
 use crds::rollout::PauseCondition;
 use operator_core::world::{Claim, Rival};
 use serde_json::{Value, json};
@@ -76,11 +80,22 @@ impl Simulator {
                 let hash = self.cluster.hash_of(image);
                 self.cluster.replica_sets.retain(|_, set| set.hash != hash);
             }
+            ["delete", "template", name] => drop(self.cluster.templates.remove(name).expect("a template")),
+            ["delete", "analysisrun", name] => {
+                let name = self.cluster.hashed(name);
+                self.cluster.analysis_runs.remove(&name).expect("an AnalysisRun");
+            }
+            ["analysis", phase] => self.cluster.judge_runs(phase),
+            ["analysis", phase, name] => {
+                let name = self.cluster.hashed(name);
+                self.cluster.judge_run(&name, phase);
+            }
             ["rehash", image, hash] => self.cluster.rehash(image, hash),
             ["resteps", hash] => self.cluster.patch_status(&json!({"currentStepHash": hash})),
             ["abort"] => self.cluster.patch_status(&json!({"abort": true})),
             ["retry"] => self.cluster.patch_status(&json!({"abort": false})),
             ["promote"] => self.promote(),
+            ["resume"] => self.cluster.patch_status(&json!({"pauseConditions": null})),
             ["promote", "--full"] => self.cluster.patch_status(&json!({"promoteFull": true})),
             ["proxy", "add", name] => self.cluster.data_plane.add(name, true),
             ["proxy", "add", name, "late"] => self.cluster.data_plane.add(name, false),
@@ -155,7 +170,13 @@ impl Simulator {
         let rollout = self.cluster.rollout();
         let status = rollout.status.clone().unwrap_or_default();
         let steps = rollout.spec.strategy.canary.as_ref().map_or(0, |canary| canary.steps.len());
-        if !status.pause_conditions.is_empty() {
+        let step = status.canary.current_step_analysis_run_status.as_ref();
+        let inconclusive = step.is_some_and(|run| run.status == Some(AnalysisPhase::Inconclusive));
+        if !status.pause_conditions.is_empty() && status.controller_pause && inconclusive {
+            let next = status.current_step_index.unwrap_or(0) + 1;
+            let patch = json!({"pauseConditions": null, "controllerPause": false, "currentStepIndex": next});
+            self.cluster.patch_status(&patch);
+        } else if !status.pause_conditions.is_empty() {
             self.cluster.patch_status(&json!({"pauseConditions": null}));
         } else if steps > 0 {
             let last = i32::try_from(steps).expect("few steps");
@@ -200,6 +221,11 @@ impl Simulator {
             let spec = &mapping["spec"];
             let line = format!("        Mapping {name}: {} weight {}", spec["service"], spec["weight"]);
             self.transcript.line(&cluster, &line);
+        }
+        for (name, run) in &cluster.analysis_runs {
+            let phase = run["status"]["phase"].as_str().unwrap_or("not started");
+            let ending = if run["spec"]["terminate"] == true { ", told to end" } else { "" };
+            self.transcript.line(&cluster, &format!("        AnalysisRun {name}: {phase}{ending}"));
         }
         if let Some(workload) = &cluster.workload {
             let (name, replicas) = (&workload["metadata"]["name"], &workload["spec"]["replicas"]);

@@ -6,6 +6,7 @@
 
 #![expect(clippy::panic, reason = "a script that cannot be read and a broken promise end the test")]
 
+pub(crate) mod analysis;
 pub(crate) mod cluster;
 pub(crate) mod data_plane;
 pub(crate) mod execute;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crds::analysis::AnalysisPhase;
 use crds::rollout::{RolloutPhase, RolloutStatus};
 use operator_core::effect::{Changes, Effect, EventKind};
 use operator_core::why::Why;
@@ -100,6 +101,12 @@ fn describe(effect: &Effect) -> String {
             format!("update  Mapping {} weight {}", target.name, manifest["spec"]["weight"])
         }
         Effect::DeleteMapping { target } => format!("delete  Mapping {}", target.name),
+        Effect::CreateAnalysisRun { name, manifest } => {
+            let args = manifest["spec"].get("args").map(|it| format!(" with {it}")).unwrap_or_default();
+            format!("create  AnalysisRun {name}{args}")
+        }
+        Effect::TerminateAnalysisRun { target } => format!("end     AnalysisRun {}", target.name),
+        Effect::DeleteAnalysisRun { target } => format!("delete  AnalysisRun {}", target.name),
         Effect::SetRolloutRevision { to, .. } => format!("note    Rollout revision {to}"),
         Effect::SetWorkloadGeneration { to, .. } => {
             let generation = to.map_or_else(|| "-".to_owned(), |to| format!(" {to}"));
@@ -142,7 +149,18 @@ fn summary(status: &RolloutStatus) -> String {
         };
         write!(text, " weight {}{verified}", weights.canary.weight).expect("a String takes text");
     }
-    let blue_green = &status.blue_green;
+    let (canary, blue_green) = (&status.canary, &status.blue_green);
+    for (role, noted) in [
+        ("pre", &blue_green.pre_promotion_analysis_run_status),
+        ("post", &blue_green.post_promotion_analysis_run_status),
+        ("step", &canary.current_step_analysis_run_status),
+        ("background", &canary.current_background_analysis_run_status),
+    ] {
+        if let Some(noted) = noted {
+            let phase = noted.status.map_or("not started", AnalysisPhase::as_str);
+            write!(text, " {role} analysis {} {phase}", noted.name).expect("a String takes text");
+        }
+    }
     for (role, selector) in
         [("preview", &blue_green.preview_selector), ("active", &blue_green.active_selector)]
     {

@@ -70,6 +70,8 @@ pub(crate) enum Subject {
     Service(String),
     /// A Mapping.
     Mapping(String),
+    /// An `AnalysisRun`.
+    AnalysisRun(String),
     /// The Rollout.
     Rollout(String),
     /// The workload that the Rollout refers to.
@@ -193,6 +195,19 @@ pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>
             let request = mappings(scope)?.delete(&target.name, &deleting(target));
             call(request, Subject::Mapping(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
         }
+        Effect::CreateAnalysisRun { name, manifest } => {
+            let request = analysis_runs(scope).create(&create(), body(manifest)?);
+            call(request, Subject::AnalysisRun(name.clone()), Verb::Create)
+        }
+        Effect::TerminateAnalysisRun { target } => {
+            let patch = json!({"metadata": {"uid": target.uid}, "spec": {"terminate": true}});
+            let request = analysis_runs(scope).patch(&target.name, &patching(), &Patch::Merge(patch));
+            call(request, Subject::AnalysisRun(target.name.clone()), Verb::Change)
+        }
+        Effect::DeleteAnalysisRun { target } => {
+            let request = analysis_runs(scope).delete(&target.name, &deleting(target));
+            call(request, Subject::AnalysisRun(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
+        }
         Effect::SetRolloutRevision { target, from: _, to } => {
             rollout(scope, target, Some(json!({REVISION: to.to_string()})), None)
         }
@@ -296,6 +311,10 @@ fn rollouts(namespace: &str) -> core::Request {
     core::Request::new(crds::Rollout::url_path(&(), Some(namespace)))
 }
 
+fn analysis_runs(scope: &Scope<'_>) -> core::Request {
+    core::Request::new(crds::analysis::AnalysisRun::url_path(&(), Some(scope.namespace)))
+}
+
 fn mappings(scope: &Scope<'_>) -> Result<core::Request, Error> {
     let resource = scope.mappings.ok_or(Error::NoMappings)?;
     Ok(core::Request::new(DynamicObject::url_path(resource, Some(scope.namespace))))
@@ -362,6 +381,7 @@ mod tests {
     const PODS: &str = "/api/v1/namespaces/web/pods";
     const SETS: &str = "/apis/apps/v1/namespaces/web/replicasets";
     const MAPPINGS: &str = "/apis/getambassador.io/v3alpha1/namespaces/web/mappings";
+    const RUNS: &str = "/apis/argoproj.io/v1alpha1/namespaces/web/analysisruns";
     const MANAGER: &str = "fieldManager=sluice-operator";
 
     #[test]
@@ -502,6 +522,25 @@ mod tests {
         check(&set, &format!("DELETE {SETS}/app-5d8?"), "application/json", body.clone());
         let mapping = Effect::DeleteMapping { target: target() };
         check(&mapping, &format!("DELETE {MAPPINGS}/app-5d8?"), "application/json", body);
+    }
+
+    #[test]
+    fn a_run_is_created_told_to_end_and_deleted() {
+        let manifest = json!({"kind": "AnalysisRun", "spec": {"metrics": []}});
+        let create = Effect::CreateAnalysisRun { name: TARGET.to_owned(), manifest: manifest.clone() };
+        check(&create, &format!("POST {RUNS}?&{MANAGER}"), "application/json", manifest);
+        check(
+            &Effect::TerminateAnalysisRun { target: target() },
+            &format!("PATCH {RUNS}/app-5d8?&{MANAGER}"),
+            "application/merge-patch+json",
+            json!({"metadata": {"uid": "u1"}, "spec": {"terminate": true}}),
+        );
+        let body = json!({
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": "u1", "resourceVersion": "42"},
+        });
+        let delete = Effect::DeleteAnalysisRun { target: target() };
+        check(&delete, &format!("DELETE {RUNS}/app-5d8?"), "application/json", body);
     }
 
     #[test]

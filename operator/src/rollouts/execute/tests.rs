@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use operator_core::{
     effect::{Event, EventKind, Target},
     traffic::Traffic,
+    world::Analyses,
 };
 use serde_json::json;
 
@@ -62,6 +63,7 @@ fn world() -> World {
         services: BTreeMap::new(),
         mappings: BTreeMap::new(),
         canary_mappings: BTreeMap::new(),
+        analysis: Analyses::default(),
         rivals: Vec::new(),
         traffic: Traffic::NotConfigured,
     }

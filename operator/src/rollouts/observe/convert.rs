@@ -4,12 +4,13 @@ use chrono::DateTime;
 use crds::contract;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
+use operator_core::analysis::Role;
 use operator_core::world::{self, Owner, ReplicaSetAnnotations, ReplicaSetStatus};
 use serde_json::{Value, json};
 
 use crate::rollouts::{
     execute::request::FIELD_MANAGER,
-    objects::{ReplicaSet, Service, annotation, controller, created, hash},
+    objects::{AnalysisRun, ReplicaSet, Service, annotation, controller, created, hash},
 };
 
 /// A ReplicaSet.
@@ -44,6 +45,26 @@ pub(super) fn service(stored: &Service) -> world::Service {
         resource_version: metadata.resource_version.clone().unwrap_or_default(),
         selector: stored.spec.selector.clone().unwrap_or_default(),
         managed_by: annotation(metadata, contract::MANAGED_BY_ANNOTATION).map(str::to_owned),
+    }
+}
+
+/// An `AnalysisRun`.
+pub(super) fn analysis_run(stored: &AnalysisRun, rollout_uid: &str) -> world::AnalysisRun {
+    let metadata = &stored.metadata;
+    let label = |name: &str| metadata.labels.as_ref().and_then(|it| it.get(name)).map(String::as_str);
+    let kind = label(contract::ROLLOUT_TYPE_LABEL);
+    world::AnalysisRun {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        created: created(metadata),
+        owned: controller(metadata).is_some_and(|it| it.uid == rollout_uid),
+        deleting: metadata.deletion_timestamp.is_some(),
+        hash: label(contract::POD_TEMPLATE_HASH_LABEL).map(str::to_owned),
+        role: kind.and_then(|kind| Role::of_labels(kind, label(contract::STEP_INDEX_LABEL))),
+        fingerprint: annotation(metadata, contract::RUN_FINGERPRINT_ANNOTATION).map(str::to_owned),
+        terminate: stored.terminate,
+        phase: stored.phase,
+        message: stored.message.clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crds::rollout::PauseReason;
 
+use super::super::analysis::{self, Standing};
 use super::super::draft::Draft;
 use super::super::pause::{self, Pause};
 use super::super::promotion;
@@ -10,7 +11,8 @@ use super::Scene;
 use super::replica_sets::{still_runs, wait_for_pods};
 use super::services;
 use super::verify;
-use crate::spec::Promotion;
+use crate::analysis::Role;
+use crate::spec::{Analysis, BlueGreen, Promotion};
 use crate::why::Why;
 use crate::world::ReplicaSet;
 
@@ -38,6 +40,7 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, size: i32, revision: 
         return;
     }
     services::preview(scene, new, draft);
+    forget_unwanted(scene, draft);
     if scene.is_active(new) {
         pause::leave(PauseReason::BlueGreenPause, draft);
         complete(scene, new, revision, draft);
@@ -50,7 +53,7 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, size: i32, revision: 
         wait_for_pods(new, size, draft);
         return;
     }
-    if !is_accepted(scene, new, draft) {
+    if !is_accepted(scene, new, revision, draft) {
         return;
     }
     pause::leave(PauseReason::BlueGreenPause, draft);
@@ -68,9 +71,19 @@ fn is_rollback(scene: &Scene<'_>, new: &ReplicaSet) -> bool {
     still_runs(scene, new) || window::is_rollback(scene)
 }
 
-/// Whether the version that is ready may become the active one: after the pause, if there is one. A rollback and a
-/// full promotion do not pause.
-fn is_accepted(scene: &Scene<'_>, new: &ReplicaSet, draft: &mut Draft) -> bool {
+/// The user has taken an analysis out of the spec: its run ends.
+fn forget_unwanted(scene: &Scene<'_>, draft: &mut Draft) {
+    let BlueGreen { pre_promotion, post_promotion, .. } = scene.blue_green;
+    for (role, analysis) in [(Role::PrePromotion, pre_promotion), (Role::PostPromotion, post_promotion)] {
+        if analysis.is_none() {
+            analysis::leave(role, draft);
+        }
+    }
+}
+
+/// Whether the version that is ready may become the active one: after the pause and the analysis, if there are any. They
+/// go side by side. A rollback and a full promotion take neither.
+fn is_accepted(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> bool {
     if draft.status.promote_full
         || draft.status.blue_green.scale_up_preview_check_point
         || is_rollback(scene, new)
@@ -78,14 +91,22 @@ fn is_accepted(scene: &Scene<'_>, new: &ReplicaSet, draft: &mut Draft) -> bool {
         return true;
     }
     let time = match scene.blue_green.promotion {
-        Promotion::AtOnce => return true,
-        Promotion::After(time) => Some(time),
-        Promotion::ByUser => None,
+        Promotion::AtOnce => None,
+        Promotion::After(time) => Some(Some(time)),
+        Promotion::ByUser => Some(None),
     };
-    match pause::hold(scene, PauseReason::BlueGreenPause, time, draft) {
-        Pause::Over => true,
-        Pause::Holds => false,
-    }
+    let paused =
+        time.is_some_and(|time| pause::hold(scene, PauseReason::BlueGreenPause, time, draft) == Pause::Holds);
+    let judged = scene
+        .blue_green
+        .pre_promotion
+        .as_ref()
+        .is_none_or(|analysis| is_good(scene, revision, Role::PrePromotion, analysis, draft));
+    !paused && judged
+}
+
+fn is_good(scene: &Scene<'_>, revision: i64, role: Role, analysis: &Analysis, draft: &mut Draft) -> bool {
+    analysis::run(scene, revision, role, analysis, draft) == Standing::Successful
 }
 
 /// Somebody has taken the hash out of the active Service, or put one in that has no pods: it selects the stable
@@ -99,8 +120,8 @@ fn keep_active(scene: &Scene<'_>, draft: &mut Draft) -> bool {
     true
 }
 
-/// The commit point: all pods of the new version are there, and every proxy sends what comes for the active Service
-/// to them and nowhere else.
+/// The commit point: all pods of the new version are there, every proxy sends what comes for the active Service to them
+/// and nowhere else, and the analysis of that was good. Until then the stable version stays complete.
 fn complete(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) {
     if !services::is_full(scene, new) {
         wait_for_pods(new, scene.spec.replicas, draft);
@@ -111,6 +132,12 @@ fn complete(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draf
         return;
     }
     if !verify::is_served(scene, new, draft) {
+        return;
+    }
+    if let Some(analysis) =
+        scene.blue_green.post_promotion.as_ref().filter(|_| analysis::counts(scene, draft))
+        && !is_good(scene, revision, Role::PostPromotion, analysis, draft)
+    {
         return;
     }
     let reason = if draft.status.promote_full {

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 
+use super::super::analysis;
 use super::super::draft::Draft;
 use super::super::fleet::Fleet;
 use super::super::quiesce;
@@ -16,7 +17,8 @@ use crate::world::ReplicaSet;
 
 /// Scales every ReplicaSet to what the position asks for. Goes last: traffic moves before pods do.
 pub(super) fn scale(scene: &Scene<'_>, position: &Position, draft: &mut Draft) {
-    if scene.spec.paused && !size_changed(scene) && !quiesce::is_under_way(scene) {
+    let halts = scene.spec.paused || analysis::halts(draft);
+    if halts && !size_changed(scene) && !quiesce::is_under_way(scene) {
         return;
     }
     let wanted = replicas::wanted(scene.spec.replicas, scene.canary, position, &sizes(scene));

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use crds::rollout::PauseReason;
 
+use super::super::analysis::{self, Standing};
 use super::super::draft::Draft;
 use super::super::pause::{self, Pause};
 use super::super::promotion;
@@ -13,6 +14,7 @@ use super::replica_sets::sizes;
 use super::services;
 use super::traffic;
 use super::verify::Confirmation;
+use crate::analysis::Role;
 use crate::replicas;
 use crate::spec::Step;
 use crate::step_text::step_text;
@@ -32,7 +34,13 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
         draft.because(Why::UserPaused);
         return writing;
     }
+    if !measured_beside(scene, revision, &position, draft) {
+        return writing;
+    }
     let step = weight::current_step(scene.canary, &position);
+    if !matches!(step, Some(Step::Analysis(_))) {
+        analysis::leave(Role::Step(position.step), draft);
+    }
     if !matches!(step, Some(Step::Pause(_))) {
         pause::leave(PauseReason::CanaryPauseStep, draft);
     }
@@ -52,6 +60,12 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
                 complete(scene, position.step, draft);
             }
         }
+        Some(Step::Analysis(analysis)) => {
+            let standing = analysis::run(scene, revision, Role::Step(position.step), analysis, draft);
+            if standing == Standing::Successful {
+                complete(scene, position.step, draft);
+            }
+        }
         Some(Step::Pause(duration)) => pause(scene, position.step, *duration, draft),
         None => {
             if full(scene, new, draft) && weighted(scene, target.percent(), draft) {
@@ -60,6 +74,22 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
         }
     }
     writing
+}
+
+/// Sees to the analysis beside the steps. False while the update must not go on: somebody has to decide about a run that
+/// is inconclusive, or one has to begin first.
+fn measured_beside(scene: &Scene<'_>, revision: i64, position: &Position, draft: &mut Draft) -> bool {
+    if analysis::halts(draft) {
+        analysis::hold(draft);
+        return false;
+    }
+    match weight::background(scene.canary, position).filter(|_| analysis::counts(scene, draft)) {
+        None => {
+            analysis::leave(Role::Background, draft);
+            true
+        }
+        Some(background) => analysis::goes_on(scene, revision, Role::Background, background, draft),
+    }
 }
 
 /// Why the new version is promoted, in Argo's words.
@@ -155,6 +185,7 @@ fn complete(scene: &Scene<'_>, step: usize, draft: &mut Draft) {
     let text = canary.and_then(|canary| canary.steps.get(step)).map(step_text).unwrap_or_default();
     draft.status.current_step_index = i32::try_from(step + 1).ok();
     pause::leave(PauseReason::CanaryPauseStep, draft);
+    analysis::leave(Role::Step(step), draft);
     draft.normal("RolloutStepCompleted", format!("Rollout step {}/{of} completed ({text})", step + 1));
     draft.because(Why::StepCompleted { step: step + 1, of });
 }

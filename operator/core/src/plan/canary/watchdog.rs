@@ -1,4 +1,4 @@
-//! The canary's health while a step pauses.
+//! The canary's health while a step pauses or waits for an analysis.
 //!
 //! Argo's progress deadline does not count then, so that a canary which crashes during a pause stays as it is, with its
 //! traffic, for as long as the pause lasts. Here its pods are watched: after `progressDeadlineSeconds` without enough
@@ -14,7 +14,8 @@ use super::Scene;
 use super::replica_sets::sizes;
 use crate::conditions::reason;
 use crate::replicas;
-use crate::weight::Position;
+use crate::spec::Step;
+use crate::weight::{self, Position};
 
 /// Type of the condition. Only there while pods are missing.
 pub(super) const CONDITION: &str = "CanaryAvailable";
@@ -45,20 +46,30 @@ pub(super) fn record(scene: &Scene<'_>, draft: &mut Draft) {
     store(scene, reason, message, since, draft);
 }
 
-/// What is missing of a canary at a pause step; `None` if nothing is, or if it is not paused by a step.
+/// What is missing of a canary while a step waits for something else than pods; `None` if nothing is, or if none does.
 fn shortage(scene: &Scene<'_>, draft: &Draft) -> Option<String> {
     let status = &draft.status;
-    let promoted = status.stable_rs.as_deref() == Some(scene.hash.as_str());
-    if status.pause_conditions.is_empty() || status.abort || promoted || scene.spec.paused {
+    let promoted = status.stable_rs.as_deref().is_none_or(|stable| stable == scene.hash);
+    if status.abort || promoted || scene.spec.paused {
         return None;
     }
     let new = scene.new?;
     let position = Position::of(status);
+    let meanwhile = match weight::current_step(scene.canary, &position) {
+        _ if !status.pause_conditions.is_empty() => "pause",
+        Some(Step::Analysis(_)) => "analysis",
+        Some(Step::SetWeight(_) | Step::Pause(_) | Step::SetCanaryScale(_) | Step::SetRoute(_)) | None => {
+            return None;
+        }
+    };
     let wanted = replicas::wanted(scene.spec.replicas, scene.canary, &position, &sizes(scene)).canary;
     let available = new.status.available;
     let short = !replicas::enough(scene.canary.threshold, available, wanted);
     short.then(|| {
-        format!("{available} of {wanted} pods of ReplicaSet \"{}\" are available during the pause", new.name)
+        format!(
+            "{available} of {wanted} pods of ReplicaSet \"{}\" are available during the {meanwhile}",
+            new.name
+        )
     })
 }
 

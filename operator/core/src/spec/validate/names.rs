@@ -116,7 +116,7 @@ pub(super) fn no_backsteps(path: &str) -> Option<String> {
 }
 
 /// `metadata.labels['app']` as the field and the key.
-pub(super) fn subscript(path: &str) -> Option<(&str, &str)> {
+pub(crate) fn subscript(path: &str) -> Option<(&str, &str)> {
     let (field, key) = path.strip_suffix("']")?.split_once("['")?;
     (!field.is_empty()).then_some((field, key))
 }

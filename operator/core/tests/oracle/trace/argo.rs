@@ -1,6 +1,6 @@
 //! A story from the passes of a row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -50,6 +50,7 @@ struct Reader {
     revision: Value,
     replicas: Value,
     selectors: BTreeMap<String, String>,
+    runs: BTreeSet<String>,
 }
 
 impl Reader {
@@ -59,6 +60,7 @@ impl Reader {
             revision: Value::Null,
             replicas: row["rollout"]["spec"]["replicas"].clone(),
             selectors: BTreeMap::new(),
+            runs: BTreeSet::new(),
         }
     }
 
@@ -89,6 +91,13 @@ impl Reader {
                 vec![Change::Reweighted { mapping: name, weight: number(&body["spec"]["weight"]) }]
             }
             ("delete", "mappings") => vec![Change::Unmapped { mapping: name }],
+            // A name that is taken is tried all the same.
+            ("create", "analysisruns") if !self.runs.insert(name.clone()) => Vec::new(),
+            ("create", "analysisruns") => vec![Change::Analysed { run: name, manifest: body.clone() }],
+            ("patch", "analysisruns") => {
+                assert_eq!(body, &json!({"spec": {"terminate": true}}));
+                vec![Change::Ended { run: name }]
+            }
             ("update", "rollouts") => self.rollout(body),
             ("patch", "rollouts") => Vec::new(),
             (verb, resource) => panic!("no such action in the table: {verb} {resource}"),

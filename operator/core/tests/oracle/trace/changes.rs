@@ -23,6 +23,7 @@ pub(crate) fn of(effect: &Effect, before: &Cluster) -> Vec<Change> {
         | Effect::SetEphemeralMetadata { .. }
         | Effect::EvictPod { .. }
         | Effect::ScaleWorkload { .. }
+        | Effect::DeleteAnalysisRun { .. }
         | Effect::SetWorkloadGeneration { .. } => panic!("no row is about this: {effect:?}"),
         Effect::ScaleReplicaSet { target, from, to, annotations } => {
             let held = &before.replica_sets[&target.name].annotations;
@@ -57,6 +58,10 @@ pub(crate) fn of(effect: &Effect, before: &Cluster) -> Vec<Change> {
             vec![Change::Reweighted { mapping: target.name.clone(), weight: weight(manifest) }]
         }
         Effect::DeleteMapping { target } => vec![Change::Unmapped { mapping: target.name.clone() }],
+        Effect::CreateAnalysisRun { name, manifest } => {
+            vec![Change::Analysed { run: name.clone(), manifest: manifest.clone() }]
+        }
+        Effect::TerminateAnalysisRun { target } => vec![Change::Ended { run: target.name.clone() }],
         Effect::SetRolloutRevision { to, .. } => vec![Change::Revision { to: to.to_string() }],
         Effect::DefaultReplicas { .. } => vec![Change::DefaultReplicas],
         Effect::Event(event) => {

@@ -36,6 +36,8 @@ pub(crate) fn of(status: &Value, acts: &[DateTime<Utc>]) -> Value {
         "abort": status["abort"],
         "controllerPause": status["controllerPause"],
         "pauseConditions": reasons,
+        "stepAnalysis": run(&status["canary"]["currentStepAnalysisRunStatus"]),
+        "backgroundAnalysis": run(&status["canary"]["currentBackgroundAnalysisRunStatus"]),
         "weights": weights,
         "completionStatus": status["duration"]["completionStatus"],
         "duration": fields(&status["duration"]),
@@ -50,6 +52,12 @@ pub(crate) fn of(status: &Value, acts: &[DateTime<Utc>]) -> Value {
         "HPAReplicas": status["HPAReplicas"],
         "selector": status["selector"],
     })
+}
+
+/// What a status says of an AnalysisRun. For one that has not begun Argo writes an empty word.
+fn run(noted: &Value) -> Value {
+    let status = noted["status"].as_str().filter(|word| !word.is_empty());
+    json!([noted["name"], status, noted["message"]])
 }
 
 /// The names of the fields of an object.

@@ -64,6 +64,8 @@ impl Run {
                 json!({"kind": "Service", "metadata": {"name": it["name"], "annotations": {}}, "spec": spec}),
             );
         }
+        let check = json!({"metrics": [{"name": "m", "provider": {"web": {"url": "http://m"}}}]});
+        cluster.apply(json!({"kind": "AnalysisTemplate", "metadata": {"name": "check"}, "spec": check}));
         if !row["mapping"].is_null() {
             cluster.apply(row["mapping"].clone());
         }
@@ -83,7 +85,7 @@ impl Run {
                 simulator.cluster.apply(rollout);
             }
             "set_image" => simulator.set_image(action["image"].as_str().expect("an image")),
-            "scale" => simulator.patch_spec(&json!({"replicas": action["replicas"]})),
+            "scale" => scale(simulator, &action["replicas"]),
             "set_steps" => simulator.patch_spec(&json!({"strategy": {"canary": {"steps": action["steps"]}}})),
             "pause" => simulator.patch_spec(&json!({"paused": true})),
             "unpause" => simulator.patch_spec(&json!({"paused": false})),
@@ -91,8 +93,7 @@ impl Run {
             "retry" => simulator.cluster.patch_status(&json!({"abort": false})),
             "promote" => simulator.promote(),
             "promote_full" => promote_full(simulator),
-            // No row that is compared has an AnalysisRun that this could finish.
-            "analysis" => {}
+            "analysis" => simulator.cluster.judge_runs(action["phase"].as_str().expect("a phase")),
             other => panic!("no such action: {other}"),
         }
         self.settle();
@@ -135,6 +136,16 @@ impl Run {
             }
         }
         panic!("the engine did not settle in {PASSES} passes");
+    }
+}
+
+/// The table's API server counts a patch that changes nothing as another generation.
+fn scale(simulator: &mut Simulator, replicas: &Value) {
+    let before = simulator.cluster.rollout().metadata.generation;
+    simulator.patch_spec(&json!({"replicas": replicas}));
+    let generation = &mut simulator.cluster.rollout.as_mut().expect("a Rollout").metadata.generation;
+    if *generation == before {
+        *generation = before.map(|it| it + 1);
     }
 }
 

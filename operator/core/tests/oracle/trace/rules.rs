@@ -17,6 +17,7 @@ pub(crate) fn apply(argo: &mut Story, ours: &mut Story) {
         }
     }
     updates::manifests(ours);
+    updates::runs(argo, ours);
     updates::deadlines_without_pods(argo);
     updates::first_promotion(argo);
     updates::second_abort_event(argo);

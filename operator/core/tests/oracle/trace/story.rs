@@ -68,6 +68,15 @@ pub(crate) enum Change {
     Unmapped {
         mapping: String,
     },
+    /// An `AnalysisRun` was created.
+    Analysed {
+        run: String,
+        manifest: Value,
+    },
+    /// An `AnalysisRun` was told to end.
+    Ended {
+        run: String,
+    },
     Revision {
         to: String,
     },
@@ -91,6 +100,7 @@ impl Change {
             | Self::Deleted { set } => format!("ReplicaSet {set}"),
             Self::Switched { .. } => "Services".to_owned(),
             Self::Mapped { .. } | Self::Reweighted { .. } | Self::Unmapped { .. } => "Mappings".to_owned(),
+            Self::Analysed { .. } | Self::Ended { .. } => "AnalysisRuns".to_owned(),
             Self::Revision { .. } => "revision".to_owned(),
             Self::DefaultReplicas => "spec.replicas".to_owned(),
             // A switch is told before a weight or after it, as they are made: see `Services` and `Mappings`.
@@ -103,7 +113,6 @@ impl Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Created { manifest, .. } => write!(f, "created {manifest}"),
             Self::Scaled { revision, desired, from, to, .. } => {
                 write!(f, "scaled {from} -> {to} (revision {revision} of {desired} pods)")
             }
@@ -117,6 +126,10 @@ impl fmt::Display for Change {
             Self::Mapped { mapping, weight } => write!(f, "created {mapping} with weight {weight}"),
             Self::Reweighted { mapping, weight } => write!(f, "{mapping} weight {weight}"),
             Self::Unmapped { mapping } => write!(f, "deleted {mapping}"),
+            Self::Created { manifest, .. } | Self::Analysed { manifest, .. } => {
+                write!(f, "created {manifest}")
+            }
+            Self::Ended { run } => write!(f, "{run} ends"),
             Self::Revision { to } => write!(f, "revision {to}"),
             Self::DefaultReplicas => f.write_str("replicas 1"),
             Self::Event { reason, message } => write!(f, "{reason}: {message}"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crds::contract::TEMPLATE_FINGERPRINT_ANNOTATION;
+use crds::contract::{RUN_FINGERPRINT_ANNOTATION, TEMPLATE_FINGERPRINT_ANNOTATION};
 use serde_json::json;
 
 use super::super::story::{Act, Change, Story};
@@ -43,6 +43,28 @@ pub(crate) fn manifests(ours: &mut Story) {
         let metadata = &mut manifest["metadata"];
         let annotations = metadata["annotations"].as_object_mut().expect("annotations");
         assert!(annotations.remove(TEMPLATE_FINGERPRINT_ANNOTATION).is_some(), "the template is remembered");
+        metadata["namespace"] = json!("prod");
+        metadata["ownerReferences"][0]["uid"] = json!("uid-shop");
+    }
+}
+
+/// An AnalysisRun of Sluice says what it is, and remembers what it was made of, so that one that is found again is known.
+/// Argo writes empty fields into a provider.
+pub(crate) fn runs(argo: &mut Story, ours: &mut Story) {
+    for change in argo.acts.iter_mut().flat_map(|act| &mut act.changes) {
+        let Change::Analysed { manifest, .. } = change else { continue };
+        let web = manifest["spec"]["metrics"][0]["provider"]["web"].as_object_mut().expect("a provider");
+        let empty = json!({"basicAuth": {}, "oauth2": {}, "sigv4": {}});
+        assert_eq!(web.remove("authentication"), Some(empty));
+    }
+    for change in ours.acts.iter_mut().flat_map(|act| &mut act.changes) {
+        let Change::Analysed { manifest, .. } = change else { continue };
+        let fields = manifest.as_object_mut().expect("an object");
+        assert_eq!(fields.remove("apiVersion"), Some(json!("argoproj.io/v1alpha1")));
+        assert_eq!(fields.remove("kind"), Some(json!("AnalysisRun")));
+        let metadata = &mut manifest["metadata"];
+        let annotations = metadata["annotations"].as_object_mut().expect("annotations");
+        assert!(annotations.remove(RUN_FINGERPRINT_ANNOTATION).is_some(), "it is remembered");
         metadata["namespace"] = json!("prod");
         metadata["ownerReferences"][0]["uid"] = json!("uid-shop");
     }
