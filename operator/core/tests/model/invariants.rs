@@ -23,10 +23,11 @@ use std::fmt;
 
 use operator_core::effect::{Effect, Target};
 use operator_core::plan::Plan;
+use operator_core::traffic::{Served, Traffic};
 use operator_core::world::World;
 use serde_json::Value;
 
-use super::model::{CANARY_SERVICE, Model};
+use super::model::{CANARY_MAPPING, CANARY_SERVICE, Model};
 use super::state::{Content, Image, Objects, PerImage, Server, State};
 
 /// A broken promise.
@@ -296,20 +297,37 @@ pub(crate) fn check_status(before: &Objects, after: &State, decision: &Decision)
         return Err(Violation::new("I6", "a status is overwritten that the plan did not see"));
     }
     let seen = world.rollout.status.clone().unwrap_or_default();
-    let serve = |weight: u8| after.fleet.contents().all(|content| content.weight() == weight);
-    // Whoever acts on an older view may have asked when the server could still be reached.
+    // Whoever acts on an older view goes by what was served when he looked.
     let fresh = decision.actor == Actor::Operator && after.view.is_none();
-    let reachable = after.fleet.server != Server::Unreachable || !fresh;
+    let serve = |weight: u8| {
+        if fresh {
+            after.fleet.server != Server::Unreachable
+                && after.fleet.contents().all(|content| content.weight() == weight)
+        } else {
+            was_served(&world.traffic, weight)
+        }
+    };
     let step = |status: &crds::rollout::RolloutStatus| status.current_step_index;
     // The one step with a weight is the first.
-    if (step(&seen), step(&plan.status)) == (Some(0), Some(1)) && !(serve(50) && reachable) {
+    if (step(&seen), step(&plan.status)) == (Some(0), Some(1)) && !serve(50) {
         return Err(Violation::new("I4", "the step is completed while a proxy does not serve weight 50"));
     }
     let promoted = seen.stable_rs.is_some() && seen.stable_rs != plan.status.stable_rs;
-    if promoted && !(serve(100) && reachable) {
+    if promoted && !serve(100) {
         return Err(Violation::new("I4", "the update is promoted while a proxy does not serve weight 100"));
     }
     Ok(())
+}
+
+/// Every proxy was known to serve the weight.
+fn was_served(traffic: &Traffic, weight: u8) -> bool {
+    let Traffic::Ready(facts) = traffic else { return false };
+    let share = |served: &Served| -> u32 {
+        let canary = served.arms.iter().filter(|arm| arm.mapping.name == CANARY_MAPPING);
+        canary.map(|arm| arm.share).sum()
+    };
+    let mut contents = facts.splits.iter().flat_map(|split| &split.views).filter_map(|it| it.served.as_ref());
+    facts.proxies.iter().all(|proxy| proxy.known) && contents.all(|it| share(it) == u32::from(weight) * 100)
 }
 
 impl Objects {
