@@ -172,11 +172,8 @@ fn pauses(scene: &Scene<'_>, draft: &mut Draft) {
     for reason in is.iter().filter(|_| was.is_empty()) {
         draft.normal("RolloutPaused", format!("Rollout is paused ({})", reason.as_str()));
     }
-    let paused = |status: &RolloutStatus| {
-        conditions::get(status, Kind::Paused).is_some_and(|held| held.status == Truth::True.as_str())
-    };
-    // Whoever promotes takes the pauses away himself; the condition remembers that there was one.
-    if paused(&scene.before) && !paused(&draft.status) && !draft.status.abort {
+    // As in Argo not where somebody promotes by hand, which takes the pauses away.
+    if is.is_empty() && !was.is_empty() && !draft.status.abort {
         draft.normal("RolloutResumed", "Rollout is resumed".to_owned());
     }
 }
