@@ -10,6 +10,7 @@ mod random;
 mod run;
 mod shared;
 pub mod telemetry;
+mod tls;
 mod worker;
 
 pub use run::{Settings, StartError, run};

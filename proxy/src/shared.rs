@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) closed: AtomicU64,
     /// Those that ended because the client stood still in the middle of a head or an answer.
     pub(crate) stalled: AtomicU64,
+    /// Those that ended before TLS was agreed on.
+    pub(crate) tls_failures: AtomicU64,
 }
 
 /// What the process is about to do; it never goes back.
@@ -55,6 +57,7 @@ impl Shared {
             accepted: AtomicU64::new(0),
             closed: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
+            tls_failures: AtomicU64::new(0),
         }
     }
 

@@ -41,6 +41,7 @@ pub(crate) struct Page<'a> {
     pub(crate) ready: bool,
     pub(crate) commits_taken: u64,
     pub(crate) commits_refused: u64,
+    pub(crate) tls_unusable: usize,
     pub(crate) listeners: Vec<(String, u16, bool)>,
 }
 
@@ -142,6 +143,11 @@ impl Page<'_> {
                 "Connections that ended because the client stood still in the middle of a head or an answer.",
                 load(&self.shared.stalled),
             ),
+            (
+                "sluice_proxy_downstream_tls_failures_total",
+                "Connections that ended before TLS was agreed on.",
+                load(&self.shared.tls_failures),
+            ),
         ];
         for (name, help, count) in totals {
             counter(registry, name, help, &[])?.with_label_values::<&str>(&[]).inc_by(count);
@@ -182,6 +188,11 @@ impl Page<'_> {
                 "sluice_proxy_config_stream_up",
                 "Whether the stream to the operator is open.",
                 i64::from(self.stream_is_up),
+            ),
+            (
+                "sluice_proxy_tls_unusable",
+                "Certificates, hosts and clusters that cannot be used for TLS; the log says why.",
+                i64::try_from(self.tls_unusable).unwrap_or(i64::MAX),
             ),
             ("sluice_proxy_ready", "Whether the proxy should get traffic.", i64::from(self.ready)),
         ];

@@ -16,6 +16,7 @@ mod pin;
 mod pool;
 mod tunnel;
 mod tunnels;
+mod upstream;
 
 use std::{
     cell::{Cell, RefCell},
@@ -44,6 +45,7 @@ use crate::{
     clock,
     random::Random,
     shared::{Phase, Shared},
+    tls::Table,
 };
 
 /// How often idle upstream connections are looked at.
@@ -64,7 +66,7 @@ pub(crate) struct Handle {
 
 #[derive(Debug)]
 enum Command {
-    Switch { snapshot: Arc<Snapshot>, generation: u64, switched: oneshot::Sender<()> },
+    Switch { snapshot: Arc<Snapshot>, tls: Arc<Table>, generation: u64, switched: oneshot::Sender<()> },
     Listen(Arc<Listener>, std::net::TcpListener),
     Unlisten(ListenerId),
 }
@@ -75,6 +77,7 @@ struct Worker {
     shared: Arc<Shared>,
     pins: Rc<Pins>,
     current: RefCell<Rc<Pin>>,
+    tls: RefCell<Arc<Table>>,
     pool: RefCell<Pool>,
     random: Random,
     /// How many copies of requests are under way to mirrors.
@@ -109,9 +112,14 @@ impl Handle {
 
     /// Sends the next snapshot. The receiver resolves when requests that start now use it, and fails when the
     /// worker is gone.
-    pub(crate) fn switch(&self, snapshot: Arc<Snapshot>, generation: u64) -> oneshot::Receiver<()> {
+    pub(crate) fn switch(
+        &self,
+        snapshot: Arc<Snapshot>,
+        tls: Arc<Table>,
+        generation: u64,
+    ) -> oneshot::Receiver<()> {
         let (switched, done) = oneshot::channel();
-        self.send(Command::Switch { snapshot, generation, switched });
+        self.send(Command::Switch { snapshot, tls, generation, switched });
         done
     }
 
@@ -137,6 +145,7 @@ impl Worker {
         Rc::new(Self {
             current: RefCell::new(pins.pin(Arc::default(), 0)),
             pins,
+            tls: RefCell::default(),
             pool: RefCell::default(),
             random: Random::new(),
             copies: Cell::new(0),
@@ -180,7 +189,9 @@ impl Worker {
 
     fn obey(self: &Rc<Self>, command: Command, listeners: &mut HashMap<ListenerId, CancellationToken>) {
         match command {
-            Command::Switch { snapshot, generation, switched } => {
+            Command::Switch { snapshot, tls, generation, switched } => {
+                // First: what a request finds in the snapshot must be there.
+                self.tls.replace(tls);
                 let next = self.pins.pin(snapshot, generation);
                 self.current.replace(next);
                 self.pool.borrow_mut().sweep();
@@ -202,6 +213,11 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// The TLS of the newest configuration.
+    fn tls(&self) -> Arc<Table> {
+        Arc::clone(&self.tls.borrow())
     }
 
     /// A new `X-Request-Id`.

@@ -49,6 +49,8 @@ pub const HTTP2: &str = "http2";
 pub const TCP: &str = "tcp";
 /// It balances by other rules than the less loaded of two.
 pub const BALANCING: &str = "balancing";
+/// It gives new endpoints their share bit by bit.
+pub const SLOW_START: &str = "slow_start";
 /// It limits what it has with a cluster.
 pub const LIMITS: &str = "limits";
 /// It leaves out endpoints that fail.
@@ -75,6 +77,7 @@ const ALL: &[&str] = &[
     HTTP2,
     TCP,
     BALANCING,
+    SLOW_START,
     LIMITS,
     OUTLIERS,
 ];
@@ -94,6 +97,11 @@ pub const SERVED: &[&str] = &[
     ERROR_RESPONSES,
     UPGRADES,
     TOTAL_TIMEOUTS,
+    TLS,
+    CLIENT_CERTIFICATES,
+    UPSTREAM_TLS,
+    HTTP2,
+    BALANCING,
 ];
 
 /// Why a route is refused by a proxy that lacks a feature.

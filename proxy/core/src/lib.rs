@@ -12,6 +12,7 @@ pub mod endpoint;
 pub mod facts;
 pub mod filters;
 pub mod forward;
+pub mod grpc;
 pub mod intake;
 pub mod names;
 mod padded;

@@ -8,7 +8,7 @@ mod registry;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderValue, StatusCode};
-use proxy_config::model::{self, ArmId, ClusterId, Config, ListenerId};
+use proxy_config::model::{self, ArmId, ClusterId, Config, ListenerId, UpstreamProtocol};
 
 pub use self::{
     builder::Builder,
@@ -16,6 +16,7 @@ pub use self::{
     registry::{PodLoad, Refused, VersionLoad},
 };
 use crate::{
+    balance::Balancer,
     counters::ArmCounters,
     endpoint::Endpoint,
     filters::{Edits, Filters},
@@ -125,10 +126,14 @@ pub struct Refusal {
 pub struct Cluster {
     /// Its name.
     pub id: ClusterId,
-    /// How long making a connection may take.
+    /// How long making a connection may take, TLS included.
     pub connect_timeout: Duration,
-    /// Those that take new requests.
-    pub endpoints: Box<[Arc<Endpoint>]>,
+    /// What the endpoints speak.
+    pub protocol: UpstreamProtocol,
+    /// Whether they are spoken to over TLS.
+    pub tls: bool,
+    /// Those that take new requests, and which of them takes the next.
+    pub balancer: Balancer,
     /// Those that do not, named so that their requests are seen while the snapshot lives.
     draining: Box<[Arc<Endpoint>]>,
 }

@@ -25,6 +25,7 @@ use std::sync::{
 
 use proxy_config::model::Share;
 
+pub(crate) use self::points::mix;
 use crate::padded::Padded;
 
 /// How many parts of a unit one 1/10000 is. A unit is a multiple of 10000, so that two arms share exactly.
@@ -72,8 +73,8 @@ impl Line {
     /// A line used up to a random place. `random` is the only randomness there will ever be in it.
     #[must_use]
     pub fn new(random: u64) -> Self {
-        let seed = points::mix(random);
-        Self { taken: Padded(AtomicU64::new(points::mix(seed) % (UNIT * 4096))), seed }
+        let seed = mix(random);
+        Self { taken: Padded(AtomicU64::new(mix(seed) % (UNIT * 4096))), seed }
     }
 
     /// Takes the next `width` and says whether a point lies in it.

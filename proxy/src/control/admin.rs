@@ -66,6 +66,7 @@ fn metrics(state: &State) -> Result<String, prometheus::Error> {
         ready: state.not_ready().is_none(),
         commits_taken: state.commits_taken.get(),
         commits_refused: state.commits_refused.get(),
+        tls_unusable: state.tls_unusable(),
         listeners: state
             .listeners()
             .open()

@@ -1,7 +1,9 @@
 //! The last commit, kept for a restart of the container.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -103,7 +105,10 @@ impl Memory {
     /// Under another name first, so that a crash leaves the old one whole.
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let new = self.file.with_extension("new");
-        fs::write(&new, bytes)?;
+        // It holds the keys of certificates.
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(bytes)?;
         fs::rename(&new, &self.file)
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use proxy_config::model::{Listener, ListenerId, Position};
 use proxy_core::snapshot::Snapshot;
 
-use crate::worker::Handle;
+use crate::{tls::Table, worker::Handle};
 
 /// The workers and which commit each generation of snapshots is.
 #[derive(Debug)]
@@ -28,13 +28,17 @@ impl Publisher {
     pub(super) fn publish(
         &mut self,
         snapshot: &Arc<Snapshot>,
+        tls: &Arc<Table>,
         position: Position,
     ) -> impl Future<Output = ()> + use<> {
         self.generation += 1;
         self.positions.insert(self.generation, position);
         let generation = self.generation;
-        let switched: Vec<_> =
-            self.workers.iter().map(|it| it.switch(Arc::clone(snapshot), generation)).collect();
+        let switched: Vec<_> = self
+            .workers
+            .iter()
+            .map(|it| it.switch(Arc::clone(snapshot), Arc::clone(tls), generation))
+            .collect();
         async move {
             for switched in switched {
                 // A worker that has ended routes nothing.

@@ -7,12 +7,20 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::{model::Position, pattern::PatternError};
+use proxy_config::{
+    model::{Config, Position},
+    pattern::PatternError,
+};
 use proxy_core::{intake::Commit, snapshot::Builder};
 use tracing::{info, warn};
 
 use super::{listeners::Listeners, memory::Memory, publish::Publisher};
-use crate::{random::Random, shared::Shared, worker::Handle};
+use crate::{
+    random::Random,
+    shared::Shared,
+    tls::{Builder as TlsBuilder, Table},
+    worker::Handle,
+};
 
 /// What is served and how far that is known.
 pub(crate) struct State {
@@ -21,6 +29,7 @@ pub(crate) struct State {
     /// Names this process: a restarted container is a new proxy.
     pub(super) boot_id: String,
     builder: RefCell<Builder>,
+    tls: RefCell<TlsBuilder>,
     publisher: RefCell<Publisher>,
     listeners: RefCell<Listeners>,
     memory: RefCell<Memory>,
@@ -51,6 +60,7 @@ impl State {
             boot_id: random.uuid(),
             random,
             builder: RefCell::default(),
+            tls: RefCell::default(),
             publisher: RefCell::new(Publisher::new(workers)),
             listeners: RefCell::new(Listeners::new(address)),
             memory: RefCell::new(Memory::new(memory)),
@@ -89,11 +99,26 @@ impl State {
     /// Serves a commit. When this returns, every request that starts uses it.
     pub(super) async fn serve(&self, commit: Commit) -> Result<(), PatternError> {
         let snapshot = self.builder.borrow_mut().build(Arc::clone(&commit.config), || self.random.next())?;
-        let switched = self.publisher.borrow_mut().publish(&snapshot, commit.position);
+        let tls = Arc::new(self.build_tls(&commit.config));
+        let switched = self.publisher.borrow_mut().publish(&snapshot, &tls, commit.position);
         switched.await;
         self.listeners.borrow_mut().update(&commit.config, &self.publisher.borrow());
         self.served.replace(Some(commit));
         Ok(())
+    }
+
+    /// What cannot be used is said once, when it comes.
+    fn build_tls(&self, config: &Config) -> Table {
+        let (table, problems) = self.tls.borrow_mut().build(config);
+        for (subject, error) in problems {
+            warn!(subject, %error, "cannot be used for TLS");
+        }
+        table
+    }
+
+    /// How many certificates, hosts and clusters cannot be used for TLS as they are configured.
+    pub(super) fn tls_unusable(&self) -> usize {
+        self.tls.borrow().unusable()
     }
 
     /// The operator knows that this proxy serves what it does.

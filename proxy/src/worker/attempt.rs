@@ -1,29 +1,25 @@
 //! Sending a request to an arm: picking endpoints, connecting, trying again.
 
-use std::{io, net::SocketAddr, rc::Rc, time::Duration};
+use std::rc::Rc;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::HOST, request::Parts};
-use hyper::{
-    body::{Body as _, Incoming},
-    client::conn::http1,
-};
-use hyper_util::rt::TokioIo;
+use hyper::body::{Body as _, Incoming};
 use proxy_config::model::Address;
 use proxy_core::{
     answer::Reason,
-    balance,
+    balance::Affinity,
     counters::FirstTry,
     endpoint::EndpointId,
     retry::{self, Connection, Failure, Next, Policy, Replay},
-    snapshot::{Arm, Cluster, HostRewrite},
+    snapshot::{Arm, HostRewrite},
 };
-use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::{
     Worker,
     body::{Progress, Upload},
-    pool::{InFlight, Sender},
+    pool::InFlight,
+    upstream::{Sender, connect, is_refused},
 };
 use crate::shared::count;
 
@@ -50,6 +46,8 @@ pub(super) struct Tries<'a> {
     first_is_counted: bool,
     /// What the route wants to be tried again.
     policy: Option<&'a Policy>,
+    /// What of the request decides its endpoint.
+    affinity: Affinity,
     /// Endpoints that could not be connected to.
     unreachable: Vec<EndpointId>,
     /// Endpoints that failed in another way: others are better.
@@ -68,13 +66,19 @@ struct Failed {
 }
 
 impl<'a> Tries<'a> {
-    pub(super) fn new(worker: &'a Rc<Worker>, arm: &'a Arm, policy: Option<&'a Policy>) -> Self {
+    pub(super) fn new(
+        worker: &'a Rc<Worker>,
+        arm: &'a Arm,
+        policy: Option<&'a Policy>,
+        affinity: Affinity,
+    ) -> Self {
         Self {
             worker,
             arm,
             made: 0,
             first_is_counted: false,
             policy,
+            affinity,
             unreachable: Vec::new(),
             avoided: Vec::new(),
             fresh: false,
@@ -163,13 +167,13 @@ impl<'a> Tries<'a> {
     fn pick(&mut self) -> Option<InFlight> {
         let random = self.worker.random.next();
         let picked = if self.made == 0 {
-            balance::pick(&self.arm.cluster.endpoints, &[], random).cloned()
+            self.arm.cluster.balancer.pick(&self.affinity, &[], random).cloned()
         } else {
             let now = self.worker.pin();
             let cluster = now.snapshot.cluster(&self.arm.cluster.id).unwrap_or(&self.arm.cluster);
             let failed: Vec<_> = self.unreachable.iter().chain(&self.avoided).copied().collect();
-            let best = balance::pick(&cluster.endpoints, &failed, random);
-            best.or_else(|| balance::pick(&cluster.endpoints, &self.unreachable, random)).cloned()
+            let pick = |tried: &[_]| cluster.balancer.pick(&self.affinity, tried, random);
+            pick(&failed).or_else(|| pick(&self.unreachable)).cloned()
         };
         let in_flight = picked.as_ref().map(|it| InFlight::new(it, self.worker));
         if picked.is_some() {
@@ -188,7 +192,7 @@ impl<'a> Tries<'a> {
             if self.fresh { None } else { self.worker.pool.borrow_mut().take(in_flight.endpoint.id) };
         let (mut connection, kind) = match pooled {
             Some(connection) => (connection, Connection::Pooled),
-            None => match connect(self.worker, &self.arm.cluster, &in_flight.endpoint.address).await {
+            None => match connect(self.worker, &self.arm.cluster, &in_flight.endpoint).await {
                 Ok(connection) => (connection, Connection::Fresh),
                 Err(error) => {
                     debug!(address = ?in_flight.endpoint.address, %error, "failed to connect to an endpoint");
@@ -206,7 +210,7 @@ impl<'a> Tries<'a> {
         }
         let offered = request.headers().contains_key(http::header::UPGRADE);
         let spare = spare_copy(&request, kind, progress);
-        match connection.try_send_request(request).await {
+        match connection.send(request).await {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && !offered => {
                 Err(Failed { failure: Failure::Protocol, request: None })
             }
@@ -216,8 +220,13 @@ impl<'a> Tries<'a> {
                     return Err(Failed { failure: Failure::Unsent, request: Some(request) });
                 }
                 debug!(address = ?in_flight.endpoint.address, error = %error.error(), "exchange failed");
-                let protocol = error.error().is_parse();
-                let failure = if protocol { Failure::Protocol } else { Failure::Broken(kind) };
+                let failure = if error.error().is_parse() {
+                    Failure::Protocol
+                } else if is_refused(error.error()) {
+                    Failure::Refused
+                } else {
+                    Failure::Broken(kind)
+                };
                 Err(Failed { failure, request: spare })
             }
         }
@@ -285,27 +294,4 @@ pub(super) fn set_host(request: &mut Request<Upload>, address: &Address) {
     if let Ok(host) = HeaderValue::from_str(&host) {
         request.headers_mut().insert(HOST, host);
     }
-}
-
-pub(super) async fn connect(worker: &Rc<Worker>, cluster: &Cluster, address: &Address) -> io::Result<Sender> {
-    let stream = within(cluster.connect_timeout, dial(address)).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    count(&worker.shared.connects);
-    tokio::task::spawn_local(async move {
-        // Whoever has the sender sees the error too.
-        let _ = connection.with_upgrades().await;
-    });
-    Ok(sender)
-}
-
-async fn dial(address: &Address) -> io::Result<TcpStream> {
-    match address {
-        Address::Socket(address) => TcpStream::connect::<SocketAddr>(*address).await,
-        Address::Name { host, port } => TcpStream::connect((host.as_str(), *port)).await,
-    }
-}
-
-async fn within<T>(limit: Duration, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    tokio::time::timeout(limit, future).await?
 }

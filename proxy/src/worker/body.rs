@@ -16,7 +16,8 @@ use tokio::time::{Instant, Sleep};
 use super::{
     copy::{self, Follower, Tee},
     downstream::UnderWay,
-    pool::{InFlight, Sender},
+    pool::InFlight,
+    upstream::Sender,
 };
 
 /// What both directions of one exchange know.

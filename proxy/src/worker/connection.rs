@@ -1,86 +1,60 @@
 //! One connection of a client.
 
-use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, time::Duration};
+mod http1;
+mod http2;
+mod local;
+mod secure;
 
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use proxy_core::answer::Reason;
-use tokio::{net::TcpStream, time::Instant};
+use std::{io, rc::Rc, time::Duration};
+
+use proxy_config::model::Protocol;
+use tokio::net::TcpStream;
 use tracing::debug;
 
-use super::{
-    Worker,
-    downstream::{Answering, Downstream, Turn},
-    entry::Entry,
-    exchange,
-};
-use crate::shared::{Phase, count};
+pub(super) use self::local::Local;
+use super::{Worker, entry::Entry};
+use crate::{shared::count, tls};
 
 /// How long a connection may be without a request (Emissary's default). Shorter times meet clients that send
 /// their next request while we close.
 const IDLE: Duration = Duration::from_hours(1);
 /// As Envoy: larger heads are answered with 431.
 const MAX_HEAD: usize = 64 * 1024;
+/// How every HTTP/2 connection begins (RFC 9113 §3.4), as far as no HTTP/1 request does.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
-/// Serves requests until either side closes, the connection has been idle for too long, or the process drains.
-pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, entry: Entry) {
+/// Serves a connection to its end.
+pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, mut entry: Entry) {
     let _closed = Closed(&worker);
     // Fails only if the client is gone already, which the first read will find out as well.
     let _ = stream.set_nodelay(true);
-    let last_request = Cell::new(Instant::now());
-    let turn = Turn::default();
-    let service = service_fn(|request| {
-        last_request.set(Instant::now());
-        let (worker, entry, turn) = (&worker, &entry, &turn);
-        async move {
-            let response = exchange::answer(worker, entry, request, turn).await;
-            let answering = |body| Answering { body, _under_way: turn.begin() };
-            Ok::<_, Infallible>(response.map(answering))
-        }
-    });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(Downstream::new(stream, turn.clone())), service)
-            .with_upgrades()
-    );
-    let mut phases = worker.phases.clone();
-    let mut drain = pin!(async { phases.wait_for(|it| *it == Phase::Draining).await.is_ok() });
-    let mut ending = false;
-    loop {
-        let idle_at = last_request.get() + IDLE;
-        tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    // What cannot be read is answered by hyper, without a reason in its head.
-                    if error.is_parse_too_large() {
-                        worker.shared.count_reason(Reason::HeadTooLarge);
-                    } else if error.is_parse() {
-                        worker.shared.count_reason(Reason::BadRequest);
-                    }
-                    if is_timeout(&error) {
-                        count(&worker.shared.stalled);
-                    }
-                    debug!(client = %entry.sender.address, %error, "connection ended");
-                }
-                return;
+    match entry.listener.protocol {
+        Protocol::Http => match has_preface(&stream).await {
+            Ok(true) => http2::serve(&worker, stream, &entry).await,
+            Ok(false) => http1::serve(&worker, stream, &entry).await,
+            Err(error) => debug!(client = %entry.sender.address, %error, "connection ended"),
+        },
+        Protocol::Https => match secure::accept(&worker, stream, &mut entry).await {
+            Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2) => {
+                http2::serve(&worker, stream, &entry).await;
             }
-            // Resolves when the process starts to drain, or when nobody can say so any more.
-            _ = drain.as_mut(), if !ending => ending = true,
-            () = tokio::time::sleep_until(idle_at), if !ending => ending = last_request.get() + IDLE <= Instant::now(),
-        }
-        if ending {
-            // A response under way is finished first.
-            connection.as_mut().graceful_shutdown();
-        }
+            Ok(stream) => http1::serve(&worker, stream, &entry).await,
+            Err(error) => {
+                count(&worker.shared.tls_failures);
+                debug!(client = %entry.sender.address, %error, "failed to agree on TLS");
+            }
+        },
+        // Not among the features that are announced, so never sent.
+        Protocol::Tcp => {}
     }
 }
 
-/// Whether the client stood still for too long, as [`Downstream`] says.
-fn is_timeout(error: &hyper::Error) -> bool {
-    use std::error::Error as _;
-    let source = error.source().and_then(|it| it.downcast_ref::<std::io::Error>());
-    source.is_some_and(|it| it.kind() == std::io::ErrorKind::TimedOut)
+/// Whether a client in the clear begins with HTTP/2 (prior knowledge). It looks at what has arrived first and takes
+/// nothing away; a preface in crumbs is read as HTTP/1 and refused.
+async fn has_preface(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0; PREFACE.len()];
+    let length = tokio::time::timeout(IDLE, stream.peek(&mut first)).await??;
+    Ok(first[..length] == *PREFACE)
 }
 
 struct Closed<'a>(&'a Worker);

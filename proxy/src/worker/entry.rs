@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use proxy_config::model::{Listener, Scheme};
+use proxy_config::model::{Host, Listener, Scheme};
 use proxy_core::forward::Sender;
 
 /// What is known of a connection before its first request.
@@ -12,12 +12,14 @@ pub(super) struct Entry {
     pub(super) listener: Arc<Listener>,
     /// Who is at the other end, what it speaks, and whether it is believed.
     pub(super) sender: Sender,
+    /// The host whose certificate it was shown.
+    pub(super) host: Option<Arc<Host>>,
 }
 
 impl Entry {
     /// A connection that was accepted.
     pub(super) fn new(listener: Arc<Listener>, address: SocketAddr, scheme: Scheme) -> Self {
         let sender = Sender { address, scheme, trusted_hops: listener.trusted_hops };
-        Self { listener, sender }
+        Self { listener, sender, host: None }
     }
 }

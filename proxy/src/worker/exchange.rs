@@ -8,7 +8,7 @@ use std::{cell::Cell, rc::Rc, time::Duration};
 
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version,
-    header::{CONNECTION, HOST, UPGRADE},
+    header::{CONNECTION, HOST, SET_COOKIE, UPGRADE},
     request::Parts,
     uri::PathAndQuery,
 };
@@ -16,7 +16,7 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use proxy_core::{
     answer::Reason,
     counters::FirstTry,
-    forward,
+    forward, grpc,
     snapshot::{Action, Arm, HostRewrite, Mirror},
 };
 use tokio::time::Instant;
@@ -45,12 +45,20 @@ pub(super) async fn answer(
 ) -> Response<Download> {
     let under_way = turn.begin();
     let pin = worker.pin();
+    let version = request.version();
+    let is_grpc = grpc::is_grpc(request.headers());
     let mut response = match place(&pin, entry, &request) {
         Ok(placed) => act(worker, entry, placed, request, under_way).await,
         Err(Instead::Because(reason)) => own::refuse(worker, reason),
         Err(Instead::Redirect(status, location)) => own::redirect(status, location),
     };
-    if worker.phase.get() >= Phase::Leaving && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    if is_grpc {
+        own::speak_grpc(&mut response);
+    }
+    if version == Version::HTTP_2 {
+        // Its connections end by a frame of their own.
+        response.headers_mut().remove(CONNECTION);
+    } else if worker.phase.get() >= Phase::Leaving && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -113,6 +121,9 @@ async fn forward_to(
     }
     prepare(&mut parts.headers, worker, entry, arm, filtering);
     offer_upgrade(&mut parts.headers, offered.as_ref());
+    let balancer = &arm.cluster.balancer;
+    let affinity = balancer.affinity(&parts.headers, entry.sender.address.ip(), || worker.random.next());
+    let cookie = affinity.cookie.clone();
     let start = Instant::now();
     let progress = Rc::new(Progress {
         uploaded: Cell::new(false),
@@ -125,7 +136,8 @@ async fn forward_to(
     if offered.is_none() {
         mirror::start(worker, &target.mirrors, &mut request, arm.timeout);
     }
-    let mut tries = Tries::new(worker, arm, filtering.filters().and_then(|it| it.retry.as_ref()));
+    let policy = filtering.filters().and_then(|it| it.retry.as_ref());
+    let mut tries = Tries::new(worker, arm, policy, affinity);
     let until = arm.total_timeout.map(|it| start + it);
     let deadline = arm.timeout.map(|it| start + it).into_iter().chain(until).min();
     let limits = Limits::new(arm.idle_timeout, until);
@@ -135,7 +147,8 @@ async fn forward_to(
         reason = expire(deadline, arm.idle_timeout, &progress) => Err(Unanswered::Because(reason)),
     };
     match outcome {
-        Ok(answered) => {
+        Ok(mut answered) => {
+            answered.response.headers_mut().extend(cookie.map(|it| (SET_COOKIE, it)));
             let status = answered.response.status();
             arm.counters(tries.placed()).count_answer(status);
             match client_side {

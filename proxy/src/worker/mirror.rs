@@ -5,16 +5,18 @@ use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 use http::{Request, header::HOST};
 use http_body_util::BodyExt as _;
 use proxy_core::{
-    balance, forward,
+    balance::Affinity,
+    forward,
     snapshot::{Cluster, Copied, Mirror, MirrorCounters},
 };
 use tokio::time::Instant;
 
 use super::{
     Worker,
-    attempt::{connect, set_host},
+    attempt::set_host,
     body::{Progress, Upload},
     pool::InFlight,
+    upstream::connect,
 };
 
 /// How many copies one thread has under way. A mirror that is slower than its requests come would collect them
@@ -36,7 +38,9 @@ pub(super) fn start(
             mirror.counters.count(Copied::Dropped);
             continue;
         };
-        let Some(endpoint) = balance::pick(&mirror.cluster.endpoints, &[], worker.random.next()) else {
+        // A copy is of no client: it goes to any endpoint.
+        let picked = mirror.cluster.balancer.pick(&Affinity::default(), &[], worker.random.next());
+        let Some(endpoint) = picked else {
             mirror.counters.count(Copied::Failed);
             continue;
         };
@@ -102,12 +106,12 @@ async fn exchange(
         let fresh = pooled.is_none();
         let mut connection = match pooled.take() {
             Some(connection) => connection,
-            None => match connect(worker, cluster, &in_flight.endpoint.address).await {
+            None => match connect(worker, cluster, &in_flight.endpoint).await {
                 Ok(connection) => connection,
                 Err(_) => return Copied::Failed,
             },
         };
-        let mut body = match connection.try_send_request(request).await {
+        let mut body = match connection.send(request).await {
             Ok(response) => response.into_body(),
             // A connection from the pool that was closed before anything was written is no fault of the mirror.
             Err(mut error) => match error.take_message() {

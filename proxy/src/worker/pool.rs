@@ -2,10 +2,9 @@
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
-use hyper::client::conn::http1::SendRequest;
 use proxy_core::endpoint::{Endpoint, EndpointId};
 
-use super::body::Upload;
+use super::upstream::Sender;
 
 /// How many connections to one endpoint are kept while idle.
 const KEPT: usize = 256;
@@ -13,9 +12,6 @@ const KEPT: usize = 256;
 const SWEEPS: u64 = 12;
 /// How many connections are tried whose last exchange is still being finished.
 const UNREADY: usize = 4;
-
-/// The sending half of an upstream connection.
-pub(super) type Sender = SendRequest<Upload>;
 
 #[derive(Debug, Default)]
 pub(super) struct Pool {
@@ -34,6 +30,10 @@ impl Pool {
     /// A connection that can take a request now.
     pub(super) fn take(&mut self, endpoint: EndpointId) -> Option<Sender> {
         let (_, idle) = self.idle.get_mut(&endpoint)?;
+        // One endpoint speaks one protocol.
+        if matches!(idle.last(), Some(Idle { sender: Sender::Http2(_), .. })) {
+            return idle.iter().rev().find_map(|it| it.sender.share());
+        }
         let mut unready = Vec::new();
         let mut found = None;
         while let Some(candidate) = idle.pop() {
@@ -52,9 +52,11 @@ impl Pool {
         found
     }
 
-    /// Keeps a connection whose exchange is over.
+    /// Keeps a connection whose exchange is over, or one that can be shared.
     pub(super) fn give(&mut self, endpoint: &Arc<Endpoint>, sender: Sender) {
-        if !endpoint.is_routable() || sender.is_closed() {
+        // Of a shared one the pool has its own sender.
+        let is_known = matches!(sender, Sender::Http2(_)) && self.shares(endpoint.id, &sender);
+        if !endpoint.is_routable() || sender.is_closed() || is_known {
             return;
         }
         let (_, idle) = self.idle.entry(endpoint.id).or_insert_with(|| (Arc::clone(endpoint), Vec::new()));
@@ -63,11 +65,18 @@ impl Pool {
         }
     }
 
+    fn shares(&self, endpoint: EndpointId, sender: &Sender) -> bool {
+        let idle = self.idle.get(&endpoint).map(|(_, idle)| idle.as_slice()).unwrap_or_default();
+        idle.iter().any(|it| it.sender.is_same(sender))
+    }
+
     /// Closes what is too old, closed by the other side, or belongs to an endpoint that gets nothing new.
     pub(super) fn sweep(&mut self) {
         self.now += 1;
         let now = self.now;
         self.idle.retain(|_, (endpoint, idle)| {
+            idle.iter_mut().filter(|it| !it.sender.is_alone()).for_each(|it| it.since = now);
+            // Requests on a shared connection go on when the pool lets it go.
             idle.retain(|it| endpoint.is_routable() && !it.sender.is_closed() && it.since + SWEEPS > now);
             !idle.is_empty()
         });

@@ -8,13 +8,16 @@
 )]
 
 mod actions;
+mod balancing;
 mod config_stream;
 mod deadlines;
 mod drain;
 mod failures;
 mod forwarding;
+mod http2;
 mod mirrors;
 mod rarities;
 mod retries;
 mod splitting;
 mod support;
+mod tls;

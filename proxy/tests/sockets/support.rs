@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod configs;
 pub(crate) mod operator;
+pub(crate) mod tls;
 pub(crate) mod upstream;
 
 use std::{

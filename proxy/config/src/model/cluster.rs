@@ -53,7 +53,7 @@ pub enum UpstreamProtocol {
 }
 
 /// TLS towards endpoints.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UpstreamTls {
     /// Sent to the endpoint (SNI); `None`: no name is.
     pub server_name: Option<String>,
@@ -68,7 +68,7 @@ pub struct UpstreamTls {
 }
 
 /// Whose certificates are accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// Those signed by one of these, as PEM.
     Ca(String),

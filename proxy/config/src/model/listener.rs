@@ -17,7 +17,8 @@ pub struct Listener {
     pub security: Security,
     /// How many proxies before this one are trusted with `X-Forwarded-For` and `X-Forwarded-Proto`.
     pub trusted_hops: u32,
-    /// Whether a request for the host of another certificate gets 421 (RFC 9110 §15.5.20).
+    /// Whether a request for another [`Host`] than the connection's server name has chosen gets 421 (RFC 9110
+    /// §15.5.20). Where that other host validates clients it always does.
     pub reject_misdirected: bool,
 }
 

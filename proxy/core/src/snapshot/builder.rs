@@ -8,7 +8,7 @@ use std::{
 
 use http::StatusCode;
 use proxy_config::{
-    model::{self, ClusterId, Config, HostMatch, Route, RouteId, Share, SplitId, Version},
+    model::{self, ClusterId, Config, HostMatch, Route, RouteId, Share, SplitId, UpstreamProtocol, Version},
     pattern::{self, PatternError},
 };
 use regex::Regex;
@@ -18,6 +18,7 @@ use super::{
     Transform, VersionLoad, parts::Parts, registry::Registry,
 };
 use crate::{
+    balance::Balancer,
     counters::ArmCounters,
     endpoint::EndpointId,
     names::Names,
@@ -148,7 +149,10 @@ impl Builder {
         for id in &difference.clusters {
             match self.config.clusters.get(id) {
                 Some(cluster) => drop(clusters.insert(id.clone(), Arc::new(self.registry.cluster(cluster)))),
-                None => drop(clusters.remove(id)),
+                None => {
+                    clusters.remove(id);
+                    self.registry.forget_turns(id);
+                }
             }
         }
     }
@@ -240,7 +244,7 @@ impl Builder {
     /// Endpoints of clusters that no arm names get no requests either.
     fn mark_endpoints(&mut self) {
         let routed: HashSet<EndpointId> =
-            self.clusters.values().flat_map(|it| &it.endpoints).map(|it| it.id).collect();
+            self.clusters.values().flat_map(|it| it.balancer.endpoints()).map(|it| it.id).collect();
         self.registry.set_routable(|endpoint| routed.contains(&endpoint.id));
     }
 }
@@ -286,15 +290,19 @@ impl Difference {
 
 impl Registry {
     fn cluster(&mut self, cluster: &model::Cluster) -> Cluster {
-        let mut of = |draining: bool| {
+        let transport = Arc::new((cluster.protocol, cluster.tls.clone()));
+        let mut of = |draining: bool| -> Box<[_]> {
             let members = cluster.endpoints.iter().filter(|it| it.draining.is_some() == draining);
-            members.map(|it| self.endpoint(&cluster.id, it)).collect()
+            members.map(|it| self.endpoint(&cluster.id, &transport, it)).collect()
         };
+        let (routable, draining) = (of(false), of(true));
         Cluster {
             id: cluster.id.clone(),
             connect_timeout: Duration::from_millis(u64::from(cluster.connect_timeout_ms)),
-            endpoints: of(false),
-            draining: of(true),
+            protocol: cluster.protocol,
+            tls: cluster.tls.is_some(),
+            balancer: Balancer::new(routable, &cluster.balance.policy, || self.turns(&cluster.id)),
+            draining,
         }
     }
 
@@ -359,7 +367,7 @@ impl Registry {
     ) -> Arm {
         let cluster =
             clusters.get(&arm.cluster).map_or_else(|| Arc::new(Cluster::missing(&arm.cluster)), Arc::clone);
-        let members = cluster.endpoints.iter().chain(&cluster.draining);
+        let members = cluster.balancer.endpoints().iter().chain(&cluster.draining);
         let versions: BTreeSet<&Version> = members.map(|it| &it.version).collect();
         let counters = versions.iter().map(|it| self.counters(&split.id, &arm.id, &it.hash)).collect();
         let milliseconds = |it: u32| Duration::from_millis(u64::from(it));
@@ -382,7 +390,9 @@ impl Cluster {
         Self {
             id: id.clone(),
             connect_timeout: Duration::ZERO,
-            endpoints: Box::default(),
+            protocol: UpstreamProtocol::Http1,
+            tls: false,
+            balancer: Balancer::default(),
             draining: Box::default(),
         }
     }

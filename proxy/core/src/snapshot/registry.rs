@@ -12,6 +12,7 @@ use proxy_config::model::{self, ArmId, ClusterId, MirrorId, SplitId, Version};
 
 use super::mirror::MirrorCounters;
 use crate::{
+    balance::Turns,
     counters::ArmCounters,
     endpoint::{Endpoint, EndpointId},
     split::Line,
@@ -27,14 +28,19 @@ pub(super) struct Registry {
     splits: HashMap<SplitId, Kept>,
     endpoints: HashMap<EndpointKey, Weak<Endpoint>>,
     refused: BTreeMap<String, Arc<Refused>>,
+    turns: HashMap<ClusterId, Arc<Turns>>,
     next_endpoint: u64,
     /// Counts how often counters were asked for; orders them by age.
     clock: u64,
 }
 
 /// By cluster as well: a Service whose selector changes is a new cluster at the same address, and must not get the
-/// connections to the pods before. By pod: an address that is given to another pod is another endpoint.
-type EndpointKey = (ClusterId, model::Address, Version, Arc<str>);
+/// connections to the pods before. By how it is spoken to: what was opened in the clear must not carry what is meant for
+/// TLS. By pod: an address that is given to another pod is another endpoint.
+type EndpointKey = (ClusterId, Arc<Transport>, model::Address, Version, Arc<str>);
+
+/// How endpoints are spoken to.
+pub(super) type Transport = (model::UpstreamProtocol, Option<model::UpstreamTls>);
 
 /// What is kept of one split for as long as it exists.
 #[derive(Debug, Default)]
@@ -127,9 +133,14 @@ impl Registry {
         self.splits.remove(split);
     }
 
-    pub(super) fn endpoint(&mut self, cluster: &ClusterId, endpoint: &model::Endpoint) -> Arc<Endpoint> {
+    pub(super) fn endpoint(
+        &mut self,
+        cluster: &ClusterId,
+        transport: &Arc<Transport>,
+        endpoint: &model::Endpoint,
+    ) -> Arc<Endpoint> {
         let model::Endpoint { address, version, pod, draining } = endpoint;
-        let key = (cluster.clone(), address.clone(), version.clone(), Arc::clone(pod));
+        let key = (cluster.clone(), Arc::clone(transport), address.clone(), version.clone(), Arc::clone(pod));
         if let Some(known) = self.endpoints.get(&key).and_then(Weak::upgrade) {
             known.set_draining(*draining);
             return known;
@@ -140,6 +151,14 @@ impl Registry {
         made.set_draining(*draining);
         self.endpoints.insert(key, Arc::downgrade(&made));
         made
+    }
+
+    pub(super) fn turns(&mut self, cluster: &ClusterId) -> Arc<Turns> {
+        Arc::clone(self.turns.entry(cluster.clone()).or_default())
+    }
+
+    pub(super) fn forget_turns(&mut self, cluster: &ClusterId) {
+        self.turns.remove(cluster);
     }
 
     pub(super) fn refused(&mut self, reason: &str) -> Arc<Refused> {

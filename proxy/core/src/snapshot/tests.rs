@@ -105,7 +105,7 @@ fn split<'a>(snapshot: &'a Snapshot, path: &str) -> &'a Split {
 /// One request: drawn, placed at the arm's first endpoint, good.
 fn request(snapshot: &Snapshot, path: &str) -> ArmId {
     let arm = split(snapshot, path).draw().unwrap();
-    let endpoint = arm.cluster.endpoints.first().map(AsRef::as_ref);
+    let endpoint = arm.cluster.balancer.endpoints().first().map(AsRef::as_ref);
     arm.counters(endpoint).count_first_try(FirstTry::Good);
     arm.id.clone()
 }
@@ -134,7 +134,7 @@ fn an_old_snapshot_goes_on_routing_as_it_did() {
     let old =
         fixture.apply(vec![cluster("a", &[("198.18.0.1:80", "h1", false)]), route("/a", &[("a", 10_000)])]);
     fixture.apply(vec![Change::Removed(Key::Route(RouteId::new("/a")))]);
-    assert_eq!(split(&old, "/a/x").draw().unwrap().cluster.endpoints.len(), 1);
+    assert_eq!(split(&old, "/a/x").draw().unwrap().cluster.balancer.endpoints().len(), 1);
 }
 
 #[test]
@@ -204,15 +204,15 @@ fn draining_endpoints_get_nothing_new_and_are_seen_until_they_are_idle() {
     let mut fixture = Fixture::default();
     let servers = [("198.18.0.1:80", "old", false), ("198.18.0.2:80", "new", false)];
     let snapshot = fixture.apply(vec![cluster("a", &servers), route("/", &[("a", 10_000)])]);
-    let old = Arc::clone(&split(&snapshot, "/").arms[0].cluster.endpoints[0]);
+    let old = Arc::clone(&split(&snapshot, "/").arms[0].cluster.balancer.endpoints()[0]);
     old.enter();
     old.enter();
     assert!(old.is_routable());
     let servers = [("198.18.0.1:80", "old", true), ("198.18.0.2:80", "new", false)];
     let snapshot = fixture.apply(vec![cluster("a", &servers)]);
     let arm = &split(&snapshot, "/").arms[0];
-    assert_eq!(arm.cluster.endpoints.len(), 1);
-    assert_eq!(&*arm.cluster.endpoints[0].version.hash, "new");
+    assert_eq!(arm.cluster.balancer.endpoints().len(), 1);
+    assert_eq!(&*arm.cluster.balancer.endpoints()[0].version.hash, "new");
     assert!(!old.is_routable());
     fixture.apply(vec![cluster("a", &[("198.18.0.2:80", "new", false)])]);
     let load = VersionLoad { version: old.version.clone(), requests: 2 };
@@ -236,7 +236,7 @@ fn a_draining_endpoint_is_overdue_from_its_deadline_on_and_not_when_it_is_wanted
         vec![Change::Cluster(Arc::new(cluster)), route("/", &[("a", 10_000)])]
     };
     let snapshot = fixture.apply(draining(None));
-    let endpoint = Arc::clone(&split(&snapshot, "/").arms[0].cluster.endpoints[0]);
+    let endpoint = Arc::clone(&split(&snapshot, "/").arms[0].cluster.balancer.endpoints()[0]);
     let at = |now| endpoint.is_overdue(|| UnixMillis(now));
     assert!(!endpoint.is_overdue(|| unreachable!("there is no deadline to compare with")));
     fixture.apply(draining(Some(Draining { until: Some(UnixMillis(500)) })));
@@ -298,7 +298,7 @@ fn an_address_that_is_given_to_another_pod_is_another_endpoint() {
     let mut cluster = (*cluster).clone();
     cluster.endpoints[0].pod = "another".into();
     let second = fixture.apply(vec![Change::Cluster(Arc::new(cluster))]);
-    let id = |snapshot: &Snapshot| split(snapshot, "/").arms[0].cluster.endpoints[0].id;
+    let id = |snapshot: &Snapshot| split(snapshot, "/").arms[0].cluster.balancer.endpoints()[0].id;
     assert_ne!(id(&first), id(&second));
 }
 
@@ -309,7 +309,7 @@ fn one_address_in_two_clusters_is_two_endpoints_of_one_version() {
     let both = [("before", 5_000), ("now", 5_000)];
     let snapshot =
         fixture.apply(vec![cluster("before", &servers), cluster("now", &servers), route("/", &both)]);
-    let of = |arm: usize| Arc::clone(&split(&snapshot, "/").arms[arm].cluster.endpoints[0]);
+    let of = |arm: usize| Arc::clone(&split(&snapshot, "/").arms[arm].cluster.balancer.endpoints()[0]);
     let (before, now) = (of(0), of(1));
     assert_ne!(before.id, now.id, "connections of the one are not used for the other");
     before.enter();

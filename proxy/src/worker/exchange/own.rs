@@ -6,6 +6,7 @@ use http::{
 };
 use proxy_core::{
     answer::{REASON_HEADER, Reason},
+    grpc,
     snapshot::Refusal,
 };
 
@@ -30,6 +31,18 @@ pub(super) fn redirect(status: StatusCode, location: HeaderValue) -> Response<Do
     let mut response = empty(status);
     response.headers_mut().insert(LOCATION, location);
     response
+}
+
+/// Makes an answer of ours one that a gRPC client understands.
+pub(super) fn speak_grpc(response: &mut Response<Download>) {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return;
+    }
+    let Download::Text(text) = response.body_mut() else { return };
+    let text = text.take().unwrap_or_default();
+    grpc::answer(response.headers_mut(), status, &String::from_utf8_lossy(&text));
+    *response.status_mut() = StatusCode::OK;
 }
 
 /// Nothing but a status.

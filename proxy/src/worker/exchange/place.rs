@@ -84,6 +84,12 @@ pub(super) fn place<'a>(
 /// Whether the host lets the request in as it came.
 fn admit(pin: &Pin, entry: &Entry, head: &RequestHead<'_>, asked: &Asked<'_>) -> Result<(), Instead> {
     let Some(host) = pin.snapshot.host(head.host(), &entry.listener.id) else { return Ok(()) };
+    // A host that validates clients must not be reached through one that does not.
+    let validates = host.tls.as_ref().is_some_and(|it| it.client.is_some());
+    let is_other = entry.host.as_ref().is_some_and(|shown| shown.id != host.id);
+    if is_other && (entry.listener.reject_misdirected || validates) {
+        return Err(Instead::Because(Reason::Misdirected));
+    }
     if host.insecure == Insecure::Route
         || forward::is_secure(entry.listener.security, &entry.sender, head.headers)
     {

@@ -1,0 +1,95 @@
+//! Which pod of a cluster gets a request.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Empty;
+use proxy_config::model::{Balance, BalancePolicy, Change, Cluster, HashCookie, HashKey};
+
+use crate::support::{
+    Directory, Proxy,
+    client::{Client, Reply},
+    configs::{cluster, route},
+    operator::Operator,
+    upstream::Pod,
+};
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+struct Fixture {
+    _operator: Operator,
+    _directory: Directory,
+    proxy: Proxy,
+    _pods: Vec<Pod>,
+}
+
+impl Fixture {
+    async fn new(policy: BalancePolicy) -> Self {
+        let (mut operator, directory) = (Operator::start().await, Directory::new());
+        let proxy = Proxy::start(&operator, &directory);
+        let mut pods = Vec::new();
+        for name in NAMES {
+            pods.push(Pod::start(name).await);
+        }
+        let addresses: Vec<_> = pods.iter().map(|it| (it.address, "h1")).collect();
+        let Change::Cluster(plain) = cluster("all", &addresses) else { panic!("a cluster") };
+        let balance = Balance { policy, slow_start_ms: None };
+        let changed = Change::Cluster(Arc::new(Cluster { balance, ..Cluster::clone(&plain) }));
+        operator.configure(vec![changed, route(&[("all", 10_000)])]).await;
+        Self { _operator: operator, _directory: directory, proxy, _pods: pods }
+    }
+
+    async fn get(&self, headers: &[(&str, &str)]) -> Reply {
+        let mut request = Request::get("/").header("host", "h");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut client = Client::connect(self.proxy.http).await.unwrap();
+        Reply::read(client.send(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap()).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn in_turn_every_pod_gets_as_many() {
+    let fixture = Fixture::new(BalancePolicy::RoundRobin).await;
+    let mut seen = [0; NAMES.len()];
+    for _ in 0..40 {
+        let reply = fixture.get(&[]).await;
+        seen[NAMES.iter().position(|it| *it == reply.header("x-pod")).unwrap()] += 1;
+    }
+    assert_eq!(seen, [10; NAMES.len()]);
+}
+
+#[tokio::test]
+async fn a_user_stays_at_a_pod() {
+    for policy in [
+        BalancePolicy::Maglev(HashKey::Header("x-user".into())),
+        BalancePolicy::RingHash(HashKey::Header("x-user".into()), 1024),
+    ] {
+        let fixture = Fixture::new(policy).await;
+        let mut pods = BTreeSet::new();
+        for user in 0..30 {
+            let user = user.to_string();
+            let first = fixture.get(&[("x-user", &user)]).await;
+            let second = fixture.get(&[("x-user", &user)]).await;
+            assert_eq!(first.header("x-pod"), second.header("x-pod"), "{user}");
+            pods.insert(first.header("x-pod").to_owned());
+        }
+        assert!(pods.len() > 2, "{pods:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_keeps_a_browser_at_a_pod() {
+    let cookie = HashCookie { name: "stay".into(), ttl_s: Some(60), path: Some("/".into()) };
+    let fixture = Fixture::new(BalancePolicy::Maglev(HashKey::Cookie(cookie))).await;
+    for _ in 0..10 {
+        let first = fixture.get(&[]).await;
+        let given = first.header("set-cookie").to_owned();
+        assert!(given.starts_with("stay=") && given.ends_with("; Max-Age=60; Path=/; HttpOnly"), "{given}");
+        let back = given.split(';').next().unwrap();
+        let second = fixture.get(&[("cookie", back)]).await;
+        assert_eq!((second.header("x-pod"), second.header("set-cookie")), (first.header("x-pod"), ""));
+    }
+}

@@ -1,0 +1,251 @@
+//! HTTP/2 on both sides, and what gRPC needs of it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody, combinators::BoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    client::conn::http2::{self, SendRequest},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use proxy_config::model::{
+    CertificateId, Change, Cluster, Host, HostId, Insecure, Listener, ListenerId, Protocol, ServerTls,
+    TlsVersions, UpstreamProtocol,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+use crate::support::{
+    Directory, Proxy,
+    client::{self, Reply},
+    configs::{cluster, route},
+    eventually, free_port,
+    operator::Operator,
+    tls::{Signer, connect},
+    upstream::Pod,
+    within,
+};
+
+type Body = BoxBody<Bytes, std::convert::Infallible>;
+
+fn empty() -> Body {
+    Empty::new().boxed()
+}
+
+async fn open(address: SocketAddr) -> SendRequest<Body> {
+    let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    sender
+}
+
+fn get(path: &str) -> Request<Body> {
+    Request::get(format!("http://example.org{path}")).body(empty()).unwrap()
+}
+
+/// A pod that speaks HTTP/2 only: it answers with what it saw, and with the trailers of a gRPC server.
+async fn grpc_pod() -> (SocketAddr, Arc<std::sync::atomic::AtomicU32>, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::<std::sync::atomic::AtomicU32>::default();
+    let count = Arc::clone(&connections);
+    let task = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            tokio::spawn(async move {
+                let service = hyper::service::service_fn(answer);
+                let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            });
+        }
+    });
+    (address, connections, task)
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
+    let te = request.headers().get("te").map_or("-", |it| it.to_str().unwrap()).to_owned();
+    let head = format!("{} {} te={te}\n", request.method(), request.uri());
+    let body = request.into_body().collect().await?;
+    let trailer = body.trailers().and_then(|it| it.get("x-sent")).cloned();
+    let text = [head.into_bytes(), body.to_bytes().to_vec()].concat();
+    let mut trailers = HeaderMap::new();
+    trailers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"));
+    trailers.extend(trailer.map(|it| (HeaderName::from_static("x-seen"), it)));
+    let frames = [Ok(Frame::data(Bytes::from(text))), Ok(Frame::trailers(trailers))];
+    Ok(Response::new(StreamBody::new(futures::stream::iter(frames)).boxed()))
+}
+
+fn http2_cluster(id: &str, address: SocketAddr) -> Change {
+    let Change::Cluster(plain) = cluster(id, &[(address, "h1")]) else { panic!("a cluster") };
+    Change::Cluster(Arc::new(Cluster { protocol: UpstreamProtocol::Http2, ..Cluster::clone(&plain) }))
+}
+
+#[tokio::test]
+async fn http2_takes_the_same_routes_in_the_clear_and_by_alpn() {
+    let (mut operator, directory, pod) = (Operator::start().await, Directory::new(), Pod::start("a").await);
+    let proxy = Proxy::start(&operator, &directory);
+    let signer = Signer::new();
+    let port = free_port();
+    let https = Listener { protocol: Protocol::Https, ..Listener::http(ListenerId::new("https"), port) };
+    let host = Host {
+        id: HostId::new("h"),
+        names: vec!["*".into()],
+        listeners: Vec::new(),
+        tls: Some(ServerTls {
+            certificates: vec![CertificateId::new("c")],
+            versions: TlsVersions::default(),
+            alpn: Vec::new(),
+            client: None,
+        }),
+        insecure: Insecure::Route,
+    };
+    let changes = vec![
+        Change::Listener(https.into()),
+        Change::Listener(Listener::http(ListenerId::new("http"), operator.http_port).into()),
+        Change::Host(host.into()),
+        signer.sign(&["example.org"]).resource("c"),
+        cluster("a", &[(pod.address, "h1")]),
+        route(&[("a", 10_000)]),
+    ];
+    operator.configure(changes).await;
+    let mut sender = open(proxy.http).await;
+    let response = within(sender.send_request(get("/p?q"))).await.unwrap();
+    assert_eq!(response.version(), Version::HTTP_2);
+    let reply = Reply::read(response).await.unwrap();
+    assert!(
+        reply.body.starts_with("GET /p?q\n") && reply.body.contains("host: example.org\n"),
+        "{}",
+        reply.body
+    );
+    let address = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port));
+    let stream = connect(address, "example.org", &signer.client(None, &["h2", "http/1.1"])).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    let many = (0..50).map(|number| {
+        let request = Request::get(format!("https://example.org/{number}")).body(empty()).unwrap();
+        sender.send_request(request)
+    });
+    for (number, response) in within(futures::future::join_all(many)).await.into_iter().enumerate() {
+        let reply = Reply::read(response.unwrap()).await.unwrap();
+        assert!(reply.body.starts_with(&format!("GET /{number}\n")), "{}", reply.body);
+        assert!(reply.body.contains("x-forwarded-proto: https\n"), "{}", reply.body);
+    }
+}
+
+#[tokio::test]
+async fn grpc_passes_with_its_trailers_on_one_connection() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let proxy = Proxy::start(&operator, &directory);
+    let (pod, connections, _task) = grpc_pod().await;
+    operator.configure(vec![http2_cluster("a", pod), route(&[("a", 10_000)])]).await;
+    let mut sender = open(proxy.http).await;
+    for number in 0..20 {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-sent", HeaderValue::from(number));
+        let frames = [Ok(Frame::data(Bytes::from_static(b"message"))), Ok(Frame::trailers(trailers))];
+        let request = Request::post("http://example.org/echo.Echo/Say")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(StreamBody::new(futures::stream::iter(frames)).boxed())
+            .unwrap();
+        let response = within(sender.send_request(request)).await.unwrap();
+        let body = within(response.into_body().collect()).await.unwrap();
+        let trailers = body.trailers().unwrap();
+        assert_eq!(
+            (&trailers["grpc-status"], &trailers["x-seen"]),
+            (&HeaderValue::from(0), &HeaderValue::from(number))
+        );
+        let text = body.to_bytes();
+        assert_eq!(text, "POST http://example.org/echo.Echo/Say te=trailers\nmessage");
+    }
+    assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+    // HTTP/1 clients reach it as well.
+    let reply = client::get(proxy.http, "/plain").await;
+    assert_eq!((reply.status, &*reply.body), (200, "GET http://example.org/plain te=-\n"));
+}
+
+#[tokio::test]
+async fn our_own_errors_are_grpc_statuses() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let proxy = Proxy::start(&operator, &directory);
+    operator.configure(vec![cluster("a", &[]), route(&[("a", 10_000)])]).await;
+    let mut sender = open(proxy.http).await;
+    let request = Request::post("http://example.org/echo.Echo/Say")
+        .header("content-type", "application/grpc+proto")
+        .body(Full::new(Bytes::from_static(b"m")).boxed())
+        .unwrap();
+    let reply = Reply::read(within(sender.send_request(request)).await.unwrap()).await.unwrap();
+    assert_eq!(reply.reason(), (200, "no_endpoints"));
+    assert_eq!((reply.header("grpc-status"), &*reply.body), ("14", ""));
+    assert_eq!(reply.header("grpc-message"), "sluice: the upstream has no ready endpoint");
+    let reply = Reply::read(within(sender.send_request(get("/"))).await.unwrap()).await.unwrap();
+    assert_eq!(reply.reason(), (503, "no_endpoints"));
+}
+
+/// One frame (RFC 9113 §4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+#[tokio::test]
+async fn who_opens_and_resets_without_end_is_cut_off() {
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    const ENHANCE_YOUR_CALM: u8 = 11;
+    let (mut operator, directory, pod) = (Operator::start().await, Directory::new(), Pod::start("a").await);
+    let proxy = Proxy::start(&operator, &directory);
+    operator.configure(vec![cluster("a", &[(pod.address, "h1")]), route(&[("a", 10_000)])]).await;
+    let mut stream = TcpStream::connect(proxy.http).await.unwrap();
+    let mut attack = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    attack.extend(frame(SETTINGS, 0, 0, &[]));
+    // `GET http://a/`, ended and reset at once (RFC 7541 appendix A has most of it).
+    let head = [0x82, 0x86, 0x84, 0x41, 1, b'a'];
+    for number in 0..2_000 {
+        attack.extend(frame(HEADERS, 0x5, number * 2 + 1, &head));
+        attack.extend(frame(RST_STREAM, 0, number * 2 + 1, &8_u32.to_be_bytes()));
+    }
+    // It may be cut off in the middle.
+    let _ = stream.write_all(&attack).await;
+    let mut said = Vec::new();
+    let _ = within(stream.read_to_end(&mut said)).await;
+    let mut rest = &said[..];
+    let mut reasons = Vec::new();
+    while let [a, b, c, kind, _, _, _, _, _, after @ ..] = rest {
+        let (payload, next) = after.split_at(u32::from_be_bytes([0, *a, *b, *c]) as usize);
+        if *kind == GOAWAY {
+            reasons.push(payload[7]);
+        }
+        rest = next;
+    }
+    assert!(reasons.contains(&ENHANCE_YOUR_CALM), "{reasons:?}");
+    assert!(pod.seen() < 200, "{}", pod.seen());
+    assert_eq!(within(open(proxy.http).await.send_request(get("/"))).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_proxy_that_leaves_says_so_and_ends_what_is_under_way() {
+    let (mut operator, directory, pod) = (Operator::start().await, Directory::new(), Pod::start("a").await);
+    let mut proxy = Proxy::start(&operator, &directory);
+    let mut link =
+        operator.configure(vec![cluster("a", &[(pod.address, "h1")]), route(&[("a", 10_000)])]).await;
+    let mut sender = open(proxy.http).await;
+    let held = tokio::spawn(sender.send_request(get("/hold")));
+    link.report(|it| it.in_flight.iter().any(|it| it.requests == 1)).await;
+    proxy.stop();
+    eventually("the client is told to go", async || sender.send_request(get("/")).await.is_err()).await;
+    pod.release();
+    assert_eq!(within(held).await.unwrap().unwrap().status(), 200);
+    proxy.ended().await;
+}
