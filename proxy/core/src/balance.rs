@@ -152,7 +152,7 @@ mod tests {
         fn what_was_tried_is_not_picked_again(loads in vec(0..5_u32, 0..6), tried in vec(0..6_u64, 0..6), random: u64) {
             let endpoints = endpoints(&loads);
             let tried: Vec<_> = tried.into_iter().map(EndpointId).collect();
-            let picked = super::pick(&endpoints, &tried, random).map(|it| it.id);
+            let picked = pick(&endpoints, &tried, random).map(|it| it.id);
             prop_assert!(picked.is_none_or(|it| !tried.contains(&it)));
             prop_assert_eq!(picked.is_none(), endpoints.iter().all(|it| tried.contains(&it.id)));
         }

@@ -33,6 +33,7 @@ impl<T> Names<T> {
 
     /// The first value of the most specific name for which `accepts` holds. `name` is in lower case and without port;
     /// the empty name is only found under `*`.
+    #[must_use]
     pub fn find(&self, name: &str, accepts: impl Fn(&T) -> bool) -> Option<&T> {
         let exact = self.exact.get(name).into_iter().flatten();
         let lengths = self.lengths.range(..name.len()).rev();

@@ -85,14 +85,13 @@ impl Signer {
         Arc::new(builder.with_root_certificates(self.roots()).with_no_client_auth())
     }
 
-    /// Answers HTTP over TLS with its name for a client: `SNI peer`, the peer's certificate as its length.
+    /// A pod over TLS that answers with the name it was asked for, and whether it was shown a certificate.
     pub(crate) async fn pod(&self, identity: &Identity, clients: bool) -> (SocketAddr, JoinHandle<()>) {
-        let builder = match clients {
-            true => {
-                let verifier = WebPkiClientVerifier::builder(Arc::new(self.roots())).build().unwrap();
-                ServerConfig::builder().with_client_cert_verifier(verifier)
-            }
-            false => ServerConfig::builder().with_no_client_auth(),
+        let builder = if clients {
+            let verifier = WebPkiClientVerifier::builder(Arc::new(self.roots())).build().unwrap();
+            ServerConfig::builder().with_client_cert_verifier(verifier)
+        } else {
+            ServerConfig::builder().with_no_client_auth()
         };
         let config = Arc::new(builder.with_single_cert(identity.chain(), identity.key()).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
