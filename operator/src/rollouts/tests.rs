@@ -129,3 +129,102 @@ async fn a_refusal_of_the_api_server_is_told_in_the_rollout() {
     assert_eq!(condition["reason"], "ReplicaSetCreateError");
     assert_eq!(condition["message"], "failed to create ReplicaSet app-1: exceeded quota: pods");
 }
+
+/// A Rollout in the middle of an update, at a step that is measured; its ReplicaSets are as they should be.
+fn measured() -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {
+            "namespace": "web", "name": "app", "uid": "r", "resourceVersion": "7", "generation": 2,
+            "annotations": {"rollout.argoproj.io/revision": "2"},
+        },
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": "app"}},
+            "template": template(),
+            "strategy": {"canary": {"steps": [{"analysis": {"templates": [{"templateName": "smoke"}]}}]}},
+        },
+        "status": {
+            "currentPodHash": "new", "stableRS": "old", "currentStepIndex": 0, "observedGeneration": "2",
+        },
+    })
+}
+
+fn template() -> Value {
+    json!({"metadata": {"labels": {"app": "app"}}, "spec": {"containers": [{"name": "web", "image": "web:2"}]}})
+}
+
+fn replica_set(hash: &str, revision: &str, replicas: i32) -> ReplicaSet {
+    let fingerprint = operator_core::hash::fingerprint(&template()).unwrap();
+    let fingerprint = if hash == "new" { fingerprint.as_str() } else { "other" };
+    ReplicaSet::deserialize(json!({
+        "metadata": {
+            "namespace": "web", "name": format!("app-{hash}"), "uid": hash, "resourceVersion": "1",
+            "creationTimestamp": "2026-11-20T09:00:00Z",
+            "labels": {"app": "app", "rollouts-pod-template-hash": hash},
+            "annotations": {
+                "rollout.argoproj.io/revision": revision,
+                "rollout.argoproj.io/desired-replicas": "1",
+                "sluice.dev/template-fingerprint": fingerprint,
+            },
+            "ownerReferences": [
+                {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "app", "uid": "r", "controller": true},
+            ],
+        },
+        "spec": {"replicas": replicas},
+        "status": {"replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas},
+    }))
+    .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_created_then_recorded_and_its_verdict_aborts() {
+    let created = |status: &Value| {
+        json!({
+            "metadata": {
+                "namespace": "web", "name": "app-new-2-0", "uid": "a", "resourceVersion": "8",
+                "ownerReferences": [
+                    {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "app", "uid": "r", "controller": true},
+                ],
+                "labels": {"rollout-type": "Step", "step-index": "0", "rollouts-pod-template-hash": "new"},
+            },
+            "spec": {},
+            "status": status,
+        })
+    };
+    let mut recorded = measured();
+    recorded["metadata"]["resourceVersion"] = json!("9");
+    recorded["status"]["canary"] = json!({"currentStepAnalysisRunStatus": {"name": "app-new-2-0"}});
+    let api = TestApi::default()
+        .answer(201, created(&json!({})))
+        .answer(200, recorded.clone())
+        .answer(200, recorded);
+    let controller = controller(&api, measured());
+    for set in [replica_set("new", "2", 0), replica_set("old", "1", 1)] {
+        controller.stores.replica_sets.apply(Event::Apply(set));
+    }
+    let smoke = json!({
+        "metadata": {"namespace": "web", "name": "smoke"},
+        "spec": {"metrics": [{"name": "m", "provider": {"web": {"url": "http://m"}}}]},
+    });
+    let smoke = objects::WatchedTemplate::<crds::analysis::AnalysisTemplate>::deserialize(smoke).unwrap();
+    controller.stores.templates.apply(Event::Apply(smoke.keep().unwrap()));
+
+    assert_eq!(controller.reconcile(&name(), at(0)).await.unwrap(), Pass::Moved);
+    let seen = api.seen();
+    let lines: Vec<&str> = seen.iter().map(|(line, _)| line.split('?').next().unwrap_or_default()).collect();
+    let base = "/apis/argoproj.io/v1alpha1/namespaces/web";
+    assert_eq!(lines, [format!("POST {base}/analysisruns"), format!("PATCH {base}/rollouts/app/status")]);
+    assert_eq!(seen[0].1["spec"]["metrics"][0]["name"], "m");
+    assert_eq!(seen[1].1["status"]["canary"]["currentStepAnalysisRunStatus"], json!({"name": "app-new-2-0"}));
+
+    let mut failed = created(&json!({"phase": "Failed", "message": "too many errors"}));
+    failed["metadata"]["resourceVersion"] = json!("10");
+    controller.stores.analysis_runs.apply(Event::Apply(AnalysisRun::deserialize(failed).unwrap()));
+    assert_eq!(controller.reconcile(&name(), at(5)).await.unwrap(), Pass::Moved);
+    let (_, patch) = &api.seen()[2];
+    assert_eq!(patch["status"]["abort"], true);
+    let why = patch["status"]["message"].as_str().unwrap();
+    assert!(why.ends_with("Step-based analysis phase error/failed: too many errors"), "{why}");
+}

@@ -69,7 +69,8 @@ impl Change<AnalysisRun> {
 /// An `AnalysisTemplate` or a [`ClusterAnalysisTemplate`] as it is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
-    metadata: ObjectMeta,
+    /// Name, namespace, uid and version.
+    pub metadata: ObjectMeta,
     /// What it says, or why that cannot be read.
     pub spec: Readable,
 }

@@ -12,7 +12,7 @@ use crate::{
     telemetry::{Inventory, text::Family},
 };
 
-/// Everything there is of each Rollout, and their queue.
+/// Everything there is of each Rollout and of the templates of their analyses, and their queue.
 ///
 /// What a Rollout is like is told by the holder of the lease alone: a standby knows it too, and a sum over all
 /// operators would count every Rollout twice.
@@ -58,6 +58,12 @@ impl Rollouts {
                 let namespace = stored.metadata.namespace.as_deref().unwrap_or_default();
                 let name = stored.metadata.name.as_deref().unwrap_or_default();
                 measures::of_unreadable_rollout(namespace, name, &mut show);
+            }
+        }
+        let stores = &self.stores;
+        for stored in stores.templates.all().into_iter().chain(stores.cluster_templates.all()) {
+            if let Ok(template) = &stored.spec {
+                measures::of_analysis_template(&stored.metadata, template, &mut show);
             }
         }
         families
