@@ -1,5 +1,5 @@
-//! Events on Rollouts and AnalysisRuns, as client-go's recorder writes them: core/v1, source `rollouts-controller`, and a repeated
-//! event raises the count of the one that is there.
+//! Events on Rollouts and AnalysisRuns, as client-go's recorder writes them: core/v1, source `rollouts-controller`, and
+//! a repeated event raises the count of the one that is there.
 //!
 //! They are written in the background, in order. A lost event is a pity and never holds a Rollout up.
 

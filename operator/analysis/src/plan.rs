@@ -4,7 +4,7 @@ mod due;
 mod judge;
 mod measured;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use crds::analysis::{AnalysisPhase, AnalysisRunSpec, AnalysisRunStatus, Measurement, Metric, MetricResult};
@@ -142,7 +142,7 @@ pub fn unmeasurable(run: Run<'_>, why: &str, now: DateTime<Utc>) -> Plan {
 struct Resolved {
     /// With arguments, and placeholders for secrets.
     metrics: Vec<Metric>,
-    dry: std::collections::BTreeSet<String>,
+    dry: BTreeSet<String>,
     kept: BTreeMap<String, usize>,
 }
 

@@ -1,9 +1,12 @@
 //! Talks to the API server for runs: only while the lease is held.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
-use kube::{Client, Resource, core::request::Request};
+use kube::{
+    Client, Resource,
+    api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
+    core::request::{self, Request},
+};
 use operator_core::traffic::ObjectName;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -46,7 +49,7 @@ pub(super) enum Error {
         what: &'static str,
         /// Why not.
         #[source]
-        source: kube::core::request::Error,
+        source: request::Error,
     },
 }
 
@@ -89,7 +92,7 @@ impl Executor {
 
     /// Reads a run.
     pub(super) async fn read_run(&self, name: &ObjectName) -> Result<StoredRun, Error> {
-        self.send("read the run", of::<StoredRun>(name).get(&name.name, &Default::default())).await
+        self.send("read the run", of::<StoredRun>(name).get(&name.name, &GetParams::default())).await
     }
 
     /// Deletes a run that is over.
@@ -111,7 +114,7 @@ impl Executor {
 
     /// Reads a Job.
     pub(super) async fn read_job(&self, name: &ObjectName) -> Result<Job, Error> {
-        self.send("read a Job", of::<Job>(name).get(&name.name, &Default::default())).await
+        self.send("read a Job", of::<Job>(name).get(&name.name, &GetParams::default())).await
     }
 
     /// Deletes a Job and its pods. One that is gone already is as good.
@@ -129,13 +132,13 @@ impl Executor {
     /// Reads a Secret: only at a measurement that refers to it.
     pub(super) async fn read_secret(&self, name: &ObjectName) -> Result<Secret, Error> {
         let url = k8s_openapi::api::core::v1::Secret::url_path(&(), Some(&name.namespace));
-        self.send("read a Secret", Request::new(url).get(&name.name, &Default::default())).await
+        self.send("read a Secret", Request::new(url).get(&name.name, &GetParams::default())).await
     }
 
     async fn send<T: DeserializeOwned>(
         &self,
         what: &'static str,
-        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+        request: Result<http::Request<Vec<u8>>, request::Error>,
     ) -> Result<T, Error> {
         let request = request.map_err(|source| Error::Request { what, source })?;
         let now = Instant::now();
@@ -156,7 +159,7 @@ fn of<K: Resource<DynamicType = ()>>(name: &ObjectName) -> Request {
 #[derive(Deserialize)]
 pub(super) struct Secret {
     #[serde(default)]
-    data: std::collections::BTreeMap<String, k8s_openapi::ByteString>,
+    data: BTreeMap<String, k8s_openapi::ByteString>,
 }
 
 impl Secret {
@@ -166,7 +169,7 @@ impl Secret {
     }
 
     /// All of them.
-    pub(super) fn all(&self) -> std::collections::BTreeMap<String, String> {
+    pub(super) fn all(&self) -> BTreeMap<String, String> {
         self.data
             .iter()
             .map(|(key, value)| (key.clone(), String::from_utf8_lossy(&value.0).into_owned()))

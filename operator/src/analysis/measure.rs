@@ -1,6 +1,9 @@
 //! Takes the measurements of a pass, all at the same time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use crds::{
@@ -28,7 +31,7 @@ use super::{
 use crate::{
     clock,
     errors::chain,
-    rollouts::{Index, controller},
+    rollouts::{Index, key},
 };
 
 /// The longest value or message that is recorded, in bytes: an object has room for about a megabyte in all.
@@ -229,14 +232,14 @@ impl Measurer {
     pub(super) async fn forget_jobs(&self, run: &AnalysisRun) -> Result<(), execute::Error> {
         let Some(uid) = &run.metadata.uid else { return Ok(()) };
         let results = run.status.iter().flat_map(|it| &it.metric_results);
-        let kept: std::collections::BTreeSet<&str> = results
+        let kept: BTreeSet<&str> = results
             .flat_map(|it| &it.measurements)
             .filter_map(|it| it.metadata.get(job::JOB_NAME).map(String::as_str))
             .collect();
         for job in self.stores.jobs.find(&Index::Controller(uid.clone())) {
-            let name = crate::rollouts::key(&job.metadata);
+            let name = key(&job.metadata);
             let leaving = job.metadata.deletion_timestamp.is_some();
-            if !leaving && !kept.contains(name.name.as_str()) && controller(&job.metadata).is_some() {
+            if !leaving && !kept.contains(name.name.as_str()) {
                 self.executor.delete_job(&name).await?;
                 info!(job = %name, "deleted the Job of a measurement that is not kept");
             }

@@ -56,7 +56,7 @@ fn standard(path: &str) -> Option<String> {
             standard.push_str("[*]");
         } else {
             let quoted = name.replace('\\', "\\\\").replace('\'', "\\'");
-            standard.push_str(&format!("['{quoted}']"));
+            standard.extend(["['", quoted.as_str(), "']"]);
         }
     }
     Some(standard)
@@ -82,12 +82,11 @@ fn bracket(rest: &str) -> Option<usize> {
     for (at, character) in rest.char_indices() {
         match (quote, character) {
             (Some(open), _) if open == character => quote = None,
-            (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(character),
             (None, '[') => depth += 1,
             (None, ']') if depth == 1 => return Some(at + 1),
             (None, ']') => depth -= 1,
-            (None, _) => {}
+            (Some(_) | None, _) => {}
         }
     }
     None

@@ -255,7 +255,7 @@ fn sample(reply: &Reply) -> Result<Sample, String> {
             list(numbers.collect::<Option<_>>().ok_or_else(unreadable)?)
         }
         "matrix" => {
-            let samples = series()?.iter().flat_map(|it| it.get("values").and_then(Value::as_array));
+            let samples = series()?.iter().filter_map(|it| it.get("values")?.as_array());
             list(samples.flatten().map(number).collect::<Option<_>>().ok_or_else(unreadable)?)
         }
         _ => return Err("Prometheus metric type not supported".to_owned()),
