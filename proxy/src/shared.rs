@@ -18,6 +18,8 @@ pub(crate) struct Shared {
     reasons: BTreeMap<Reason, AtomicU64>,
     /// Tries after the first.
     pub(crate) retries: AtomicU64,
+    /// Endpoints that were left out for a time.
+    pub(crate) ejections: AtomicU64,
     /// Connections to endpoints that could not be made.
     pub(crate) connect_failures: AtomicU64,
     /// Connections to endpoints that were made.
@@ -52,6 +54,7 @@ impl Shared {
             settled: Notify::new(),
             reasons: Reason::ALL.into_iter().map(|it| (it, AtomicU64::new(0))).collect(),
             retries: AtomicU64::new(0),
+            ejections: AtomicU64::new(0),
             connect_failures: AtomicU64::new(0),
             connects: AtomicU64::new(0),
             accepted: AtomicU64::new(0),

@@ -137,6 +137,11 @@ impl Page<'_> {
                 "Connections to endpoints that could not be made in time.",
                 load(&self.shared.connect_failures),
             ),
+            (
+                "sluice_proxy_upstream_ejections_total",
+                "Endpoints that were left out for a time because they failed.",
+                load(&self.shared.ejections),
+            ),
             ("sluice_proxy_downstream_connections_total", "Connections accepted from clients.", accepted),
             (
                 "sluice_proxy_downstream_timeouts_total",

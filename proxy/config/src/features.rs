@@ -102,6 +102,7 @@ pub const SERVED: &[&str] = &[
     UPSTREAM_TLS,
     HTTP2,
     BALANCING,
+    OUTLIERS,
 ];
 
 /// Why a route is refused by a proxy that lacks a feature.

@@ -7,7 +7,7 @@ use std::sync::{
 
 use proxy_config::model::{Address, Draining, UnixMillis, Version};
 
-use crate::padded::Padded;
+use crate::{outlier::Record, padded::Padded};
 
 /// Names an endpoint within one process, for ever: a pod that comes back at the same address is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +28,8 @@ pub struct Endpoint {
     routable: AtomicBool,
     /// In milliseconds since 1970; [`NEVER`] if there is no such time.
     ends: AtomicI64,
+    /// Its failures; looked at only where its cluster asks for it.
+    record: Record,
 }
 
 const NEVER: i64 = i64::MAX;
@@ -46,7 +48,7 @@ impl Endpoint {
     #[must_use]
     pub fn new(id: EndpointId, address: Address, version: Version, pod: Arc<str>) -> Self {
         let (in_flight, routable, ends) = (Padded::default(), AtomicBool::new(false), AtomicI64::new(NEVER));
-        Self { id, address, version, pod, in_flight, routable, ends }
+        Self { id, address, version, pod, in_flight, routable, ends, record: Record::default() }
     }
 
     /// Counts a request that will be sent to it. Each is ended by one [`leave`](Self::leave).
@@ -77,6 +79,10 @@ impl Endpoint {
     pub fn is_overdue(&self, now: impl FnOnce() -> UnixMillis) -> bool {
         let ends = self.ends.load(Ordering::Relaxed);
         ends != NEVER && ends <= now().0
+    }
+
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
     }
 
     pub(crate) fn set_draining(&self, draining: Option<Draining>) {

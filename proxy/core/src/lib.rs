@@ -15,6 +15,7 @@ pub mod forward;
 pub mod grpc;
 pub mod intake;
 pub mod names;
+pub mod outlier;
 mod padded;
 pub mod path;
 pub mod retry;

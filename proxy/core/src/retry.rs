@@ -90,8 +90,7 @@ pub fn next(failure: Failure, method: &Method, replay: Replay, tries: u32, polic
     }
     let harmless = match failure {
         Failure::Connect => Some(Next::AnotherEndpoint),
-        Failure::Unsent => Some(Next::FreshConnection),
-        Failure::Refused => Some(Next::FreshConnection),
+        Failure::Unsent | Failure::Refused => Some(Next::FreshConnection),
         Failure::Broken(Connection::Pooled) if is_idempotent(method) => Some(Next::FreshConnection),
         Failure::Broken(_) | Failure::Protocol | Failure::Late => None,
     };

@@ -21,6 +21,7 @@ use crate::{
     endpoint::Endpoint,
     filters::{Edits, Filters},
     names::Names,
+    outlier,
     rewrite::{Redirect, Rewrite},
     router::{Hosts, RequestHead, Slot},
     split::Draw,
@@ -134,6 +135,8 @@ pub struct Cluster {
     pub tls: bool,
     /// Those that take new requests, and which of them takes the next.
     pub balancer: Balancer,
+    /// When one of them is left out; `None`: never.
+    pub outliers: Option<outlier::Policy>,
     /// Those that do not, named so that their requests are seen while the snapshot lives.
     draining: Box<[Arc<Endpoint>]>,
 }

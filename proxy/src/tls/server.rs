@@ -72,7 +72,7 @@ struct Certificates(Vec<Arc<CertifiedKey>>);
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let usable = self.0.iter().find(|it| it.key.choose_scheme(hello.signature_schemes()).is_some());
-        usable.or(self.0.first()).cloned()
+        usable.or_else(|| self.0.first()).cloned()
     }
 }
 

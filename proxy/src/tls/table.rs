@@ -43,9 +43,12 @@ struct Reached {
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     certificates: BTreeMap<CertificateId, Known>,
-    hosts: BTreeMap<HostId, (Vec<Option<Arc<CertifiedKey>>>, Arc<Served>)>,
+    hosts: BTreeMap<HostId, (Keys, Arc<Served>)>,
     clusters: BTreeMap<ClusterId, Arc<Reached>>,
 }
+
+/// The keys of a host's certificates, `None` for those that cannot be used.
+type Keys = Vec<Option<Arc<CertifiedKey>>>;
 
 #[derive(Debug)]
 struct Known {
@@ -106,7 +109,7 @@ impl Builder {
                 self.hosts.remove(id);
                 continue;
             };
-            let keys: Vec<_> = tls.certificates.iter().map(|it| self.key(it)).collect();
+            let keys: Keys = tls.certificates.iter().map(|it| self.key(it)).collect();
             if self.hosts.get(id).is_some_and(|(known, served)| same(known, &keys) && served.host == *host) {
                 continue;
             }

@@ -10,6 +10,7 @@ use proxy_core::{
     balance::Affinity,
     counters::FirstTry,
     endpoint::EndpointId,
+    outlier::Outcome,
     retry::{self, Connection, Failure, Next, Policy, Replay},
     snapshot::{Arm, HostRewrite},
 };
@@ -21,7 +22,7 @@ use super::{
     pool::InFlight,
     upstream::{Sender, connect, is_refused},
 };
-use crate::shared::count;
+use crate::{clock, shared::count};
 
 /// What the upstream answered, and what the rest of the exchange needs.
 pub(super) struct Answered {
@@ -119,6 +120,7 @@ impl<'a> Tries<'a> {
             let failed = match outcome {
                 Ok(answered) => {
                     let status = answered.response.status();
+                    self.note(Outcome::Answered(status));
                     self.count_first(if status.is_server_error() { FirstTry::Bad } else { FirstTry::Good });
                     let again = self.policy.is_some_and(|it| it.retries_status(status, self.made));
                     match spare.filter(|_| again) {
@@ -135,9 +137,21 @@ impl<'a> Tries<'a> {
                 Err(_) if progress.client_failed.get() => return Err(Unanswered::ClientGone),
                 Err(failed) => Failed { request: failed.request.or(spare), ..failed },
             };
+            self.note(Outcome::Failed);
             self.count_first(FirstTry::Bad);
             request = self.again(failed, &method).await.map_err(Unanswered::Because)?;
             count(&self.worker.shared.retries);
+        }
+    }
+
+    /// How a try ended, for the endpoint's record where its cluster keeps one.
+    fn note(&self, outcome: Outcome) {
+        let Some((outliers, endpoint)) = self.arm.cluster.outliers.as_ref().zip(self.placed()) else {
+            return;
+        };
+        if outliers.note(endpoint, self.arm.cluster.balancer.endpoints(), outcome, clock::now()) {
+            count(&self.worker.shared.ejections);
+            debug!(address = ?endpoint.address, "an endpoint that fails is left out for a time");
         }
     }
 
@@ -167,11 +181,21 @@ impl<'a> Tries<'a> {
     fn pick(&mut self) -> Option<InFlight> {
         let random = self.worker.random.next();
         let picked = if self.made == 0 {
-            self.arm.cluster.balancer.pick(&self.affinity, &[], random).cloned()
+            let cluster = &self.arm.cluster;
+            let pick = |tried: &[_]| cluster.balancer.pick(&self.affinity, tried, random);
+            // With everybody left out there is nobody better.
+            let better = cluster
+                .outliers
+                .as_ref()
+                .and_then(|outliers| pick(&outliers.left_out(cluster.balancer.endpoints(), clock::now())));
+            better.or_else(|| pick(&[])).cloned()
         } else {
             let now = self.worker.pin();
             let cluster = now.snapshot.cluster(&self.arm.cluster.id).unwrap_or(&self.arm.cluster);
-            let failed: Vec<_> = self.unreachable.iter().chain(&self.avoided).copied().collect();
+            let mut failed: Vec<_> = self.unreachable.iter().chain(&self.avoided).copied().collect();
+            if let Some(outliers) = &cluster.outliers {
+                failed.extend(outliers.left_out(cluster.balancer.endpoints(), clock::now()));
+            }
             let pick = |tried: &[_]| cluster.balancer.pick(&self.affinity, tried, random);
             pick(&failed).or_else(|| pick(&self.unreachable)).cloned()
         };

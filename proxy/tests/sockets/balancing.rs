@@ -5,14 +5,15 @@ use std::{collections::BTreeSet, sync::Arc};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Empty;
-use proxy_config::model::{Balance, BalancePolicy, Change, Cluster, HashCookie, HashKey};
+use proxy_config::model::{Balance, BalancePolicy, Change, Cluster, HashCookie, HashKey, Outliers};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{
     Directory, Proxy,
-    client::{Client, Reply},
+    client::{self, Client, Reply},
     configs::{cluster, route},
     operator::Operator,
-    upstream::Pod,
+    upstream::{Pod, RawPod, read_head},
 };
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -48,6 +49,31 @@ impl Fixture {
         let mut client = Client::connect(self.proxy.http).await.unwrap();
         Reply::read(client.send(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap()).await.unwrap()
     }
+}
+
+#[tokio::test]
+async fn a_pod_that_fails_is_left_out_for_a_time() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let proxy = Proxy::start(&operator, &directory);
+    let bad = RawPod::start(|mut stream, _| async move {
+        while read_head(&mut stream).await.is_some() {
+            let response = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(response).await.unwrap();
+        }
+    })
+    .await;
+    let good = Pod::start("good").await;
+    let addresses = [(bad.address, "h1"), (good.address, "h1")];
+    let Change::Cluster(plain) = cluster("all", &addresses) else { panic!("a cluster") };
+    let outliers = Outliers { server_errors: Some(3), base_ejection_ms: 60_000, ..Outliers::default() };
+    let changed = Change::Cluster(Arc::new(Cluster { outliers, ..Cluster::clone(&plain) }));
+    operator.configure(vec![changed, route(&[("all", 10_000)])]).await;
+    let mut failures = 0;
+    for _ in 0..60 {
+        failures += u32::from(client::get(proxy.http, "/").await.status == 500);
+    }
+    assert_eq!(failures, 3, "after three in a row it gets nothing");
+    assert!((proxy.metric("sluice_proxy_upstream_ejections_total").await - 1.0).abs() < 0.1);
 }
 
 #[tokio::test]

@@ -27,10 +27,9 @@ impl Paths {
             Self { case_counts: Trie::default(), case_ignored: Trie::default(), regexes: Vec::new() };
         for (route, matcher) in rules {
             let (text, covers) = match &route.path {
-                PathMatch::Prefix(text) => (text, Covers::EveryPathWithIt),
+                // With elements the rule itself looks at what follows the text.
+                PathMatch::Prefix(text) | PathMatch::Elements(text) => (text, Covers::EveryPathWithIt),
                 PathMatch::Exact(text) => (text, Covers::TextOnly),
-                // The rule itself looks at what follows the text.
-                PathMatch::Elements(text) => (text, Covers::EveryPathWithIt),
                 PathMatch::Regex(_) => {
                     paths.regexes.push(Arc::clone(matcher));
                     continue;

@@ -22,6 +22,7 @@ use crate::{
     counters::ArmCounters,
     endpoint::EndpointId,
     names::Names,
+    outlier,
     router::{Hosts, Matcher, Paths, Slot},
     split::Draw,
 };
@@ -147,12 +148,11 @@ impl Builder {
         }
         let clusters = Arc::make_mut(&mut self.clusters);
         for id in &difference.clusters {
-            match self.config.clusters.get(id) {
-                Some(cluster) => drop(clusters.insert(id.clone(), Arc::new(self.registry.cluster(cluster)))),
-                None => {
-                    clusters.remove(id);
-                    self.registry.forget_turns(id);
-                }
+            if let Some(cluster) = self.config.clusters.get(id) {
+                clusters.insert(id.clone(), Arc::new(self.registry.cluster(cluster)));
+            } else {
+                clusters.remove(id);
+                self.registry.forget_turns(id);
             }
         }
     }
@@ -302,6 +302,7 @@ impl Registry {
             protocol: cluster.protocol,
             tls: cluster.tls.is_some(),
             balancer: Balancer::new(routable, &cluster.balance.policy, || self.turns(&cluster.id)),
+            outliers: outlier::Policy::new(&cluster.outliers),
             draining,
         }
     }
@@ -393,6 +394,7 @@ impl Cluster {
             protocol: UpstreamProtocol::Http1,
             tls: false,
             balancer: Balancer::default(),
+            outliers: None,
             draining: Box::default(),
         }
     }

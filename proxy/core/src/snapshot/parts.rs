@@ -47,14 +47,11 @@ impl Parts {
             }
             (model::Action::Split(split), past) => {
                 parts.mirrors = split.mirrors.iter().map(Condition::of_mirror).collect::<Result<_, _>>()?;
-                parts.transforms = match past {
-                    Some(Action::Split(past)) => {
-                        past.arms.iter().map(|it| Arc::clone(&it.transform)).collect()
-                    }
-                    _ => {
-                        let transforms = split.arms.iter().map(|arm| Transform::new(arm, route));
-                        transforms.map(|it| it.map(Arc::new)).collect::<Result<_, _>>()?
-                    }
+                parts.transforms = if let Some(Action::Split(past)) = past {
+                    past.arms.iter().map(|it| Arc::clone(&it.transform)).collect()
+                } else {
+                    let transforms = split.arms.iter().map(|arm| Transform::new(arm, route));
+                    transforms.map(|it| it.map(Arc::new)).collect::<Result<_, _>>()?
                 };
             }
         }

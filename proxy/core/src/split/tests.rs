@@ -13,7 +13,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(seed: u64, arms: usize) -> Self {
-        let line = |arm| Arc::new(Line::new(points::mix(seed).wrapping_add(arm)));
+        let line = |arm| Arc::new(Line::new(mix(seed).wrapping_add(arm)));
         Self { lines: (0..arms as u64).map(line).collect() }
     }
 
