@@ -14,7 +14,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::{
-    copy::{self, Follower, Tee},
+    copy::{self, Break, Follower, Tee},
     downstream::UnderWay,
     pool::InFlight,
     upstream::Sender,
@@ -103,6 +103,14 @@ impl Upload {
         let (tee, copy) = copy::pipe(self.size_hint());
         self.tees.push(tee);
         Self::from(Source::Copy(copy), progress)
+    }
+
+    /// Of a copy: for whoever has to know when it breaks off.
+    pub(super) fn watch(&self) -> Option<Break> {
+        match &self.source {
+            Source::Copy(copy) => Some(copy.watch()),
+            Source::Nothing | Source::Client(_) => None,
+        }
     }
 
     /// What is known of its exchange.

@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     collections::VecDeque,
+    future::poll_fn,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
@@ -27,12 +28,19 @@ pub(super) struct Follower {
     size: SizeHint,
 }
 
+/// Tells that a copy broke off while its sender does not look: it waits for a mirror that reads nothing.
+#[derive(Debug)]
+pub(super) struct Break(Rc<RefCell<Pipe>>);
+
 #[derive(Debug, Default)]
 struct Pipe {
     waiting: VecDeque<Frame<Bytes>>,
     bytes: usize,
     state: State,
+    /// The copy is too far behind, or its original broke off.
+    torn: bool,
     reader: Option<Waker>,
+    watcher: Option<Waker>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +73,7 @@ impl Tee {
         };
         pipe.bytes += copy.data_ref().map_or(0, Bytes::len);
         if pipe.bytes > MOST_WAITING {
-            pipe.end(State::Broken);
+            pipe.tear();
         } else {
             pipe.waiting.push_back(copy);
         }
@@ -87,13 +95,33 @@ impl Drop for Tee {
     fn drop(&mut self) {
         let mut pipe = self.0.borrow_mut();
         if pipe.state == State::Open {
-            pipe.end(State::Broken);
+            pipe.tear();
             pipe.wake();
         }
     }
 }
 
+impl Break {
+    /// Resolves when the copy breaks off. What waited for the mirror is gone then.
+    pub(super) async fn happens(self) {
+        poll_fn(|context| {
+            let mut pipe = self.0.borrow_mut();
+            if pipe.torn {
+                return Poll::Ready(());
+            }
+            pipe.watcher = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
 impl Follower {
+    /// For whoever has to know when the copy breaks off.
+    pub(super) fn watch(&self) -> Break {
+        Break(Rc::clone(&self.pipe))
+    }
+
     pub(super) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
@@ -132,6 +160,11 @@ impl Drop for Follower {
 }
 
 impl Pipe {
+    fn tear(&mut self) {
+        self.torn = true;
+        self.end(State::Broken);
+    }
+
     fn end(&mut self, state: State) {
         self.state = state;
         if state == State::Broken {
@@ -143,13 +176,14 @@ impl Pipe {
         if let Some(reader) = self.reader.take() {
             reader.wake();
         }
+        if let Some(watcher) = self.watcher.take() {
+            watcher.wake();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-
     use super::*;
 
     async fn next(copy: &mut Follower) -> Option<Result<Bytes, BodyError>> {
@@ -196,6 +230,27 @@ mod tests {
         tee.push(&Frame::data(Bytes::from_static(b"abc")));
         drop(tee);
         assert!(matches!(next(&mut copy).await, Some(Err(BodyError::Copy))));
+    }
+
+    #[tokio::test]
+    async fn whoever_watches_learns_of_a_break_that_nobody_reads() {
+        let (tee, copy) = pipe(SizeHint::default());
+        let broken = copy.watch();
+        let write = async {
+            tokio::task::yield_now().await;
+            tee.push(&Frame::data(Bytes::from(vec![0; MOST_WAITING + 1])));
+        };
+        tokio::join!(broken.happens(), write);
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_was_sent_whole_has_no_break() {
+        let (tee, copy) = pipe(SizeHint::default());
+        let broken = copy.watch();
+        tee.finish();
+        drop((tee, copy));
+        let soon = tokio::time::timeout(std::time::Duration::from_millis(1), broken.happens());
+        assert!(soon.await.is_err());
     }
 
     #[test]

@@ -84,8 +84,19 @@ impl Sending {
     async fn run(self, limit: Duration) {
         let Self { request, in_flight, cluster, counters, place } = self;
         let progress = request.body().progress();
+        let broken = request.body().watch();
         let exchange = exchange(&place.0, &cluster, &in_flight, request, &progress);
-        let copied = tokio::time::timeout(limit, exchange).await.unwrap_or(Copied::Dropped);
+        // While the mirror reads nothing, nobody reads the copy either, and only this sees that it broke off.
+        let broken = async {
+            match broken {
+                Some(broken) => broken.happens().await,
+                None => std::future::pending().await,
+            }
+        };
+        let copied = tokio::select! {
+            copied = tokio::time::timeout(limit, exchange) => copied.unwrap_or(Copied::Dropped),
+            () = broken => Copied::Dropped,
+        };
         counters.count(if progress.client_failed.get() { Copied::Dropped } else { copied });
     }
 }
