@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use chrono::Utc;
 use http::{Request, Response, Uri, header::HOST};
 use http_body_util::{BodyExt as _, Empty};
@@ -41,6 +41,9 @@ pub struct Settings {
     /// Ends by itself after this many seconds.
     #[arg(long, default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub seconds: u64,
+    /// Fails if a request was lost or answered with an error, for whoever judges by the exit code.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// Sends until `stop` resolves or the time is over, passing the sums to `print` again and again; the last are
@@ -72,7 +75,10 @@ pub async fn run(
     }
     stopping.cancel();
     while clients.join_next().await.is_some() {}
-    print(&snapshot(&tally, true));
+    let sums = snapshot(&tally, true);
+    print(&sums);
+    let (lost, bad) = (sums.lost(), sums.bad());
+    ensure!(!settings.strict || lost + bad == 0, "{lost} requests were lost, {bad} failed");
     Ok(())
 }
 

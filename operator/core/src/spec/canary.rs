@@ -230,10 +230,10 @@ fn services(
     let Some(roles) = canary.ping_pong.as_ref().filter(|_| routed) else {
         return (canary.stable_service.clone(), canary.canary_service.clone(), None);
     };
-    let (ping, pong) = (Some(roles.ping_service.clone()), Some(roles.pong_service.clone()));
+    let [base, copy] = [&roles.ping_service, &roles.pong_service].map(|name| Some(name.clone()));
     match stable.unwrap_or(PingPongRole::Ping) {
-        PingPongRole::Ping => (ping, pong, Some(PingPongRole::Ping)),
-        PingPongRole::Pong => (pong, ping, Some(PingPongRole::Pong)),
+        PingPongRole::Ping => (base, copy, Some(PingPongRole::Ping)),
+        PingPongRole::Pong => (copy, base, Some(PingPongRole::Pong)),
     }
 }
 
