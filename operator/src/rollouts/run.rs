@@ -215,7 +215,7 @@ impl Watches {
         let templates = follow(
             self.api(),
             any(),
-            WatchedTemplate::<analysis::AnalysisTemplate>::keep,
+            |watched: WatchedTemplate<analysis::AnalysisTemplate>| Some(watched.kept()),
             &stores.templates,
             |change| list.add(triggers::of_template(stores, change)),
             stop,
@@ -223,7 +223,7 @@ impl Watches {
         let cluster_templates = follow(
             Api::all(client.clone()),
             any(),
-            WatchedTemplate::<analysis::ClusterAnalysisTemplate>::keep,
+            |watched: WatchedTemplate<analysis::ClusterAnalysisTemplate>| Some(watched.kept()),
             &stores.cluster_templates,
             |_| list.add(triggers::of_cluster_template(stores)),
             stop,

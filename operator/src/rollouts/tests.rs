@@ -209,7 +209,7 @@ async fn a_run_is_created_then_recorded_and_its_verdict_aborts() {
         "spec": {"metrics": [{"name": "m", "provider": {"web": {"url": "http://m"}}}]},
     });
     let smoke = objects::WatchedTemplate::<crds::analysis::AnalysisTemplate>::deserialize(smoke).unwrap();
-    controller.stores.templates.apply(Event::Apply(smoke.keep().unwrap()));
+    controller.stores.templates.apply(Event::Apply(smoke.kept()));
 
     assert_eq!(controller.reconcile(&name(), at(0)).await.unwrap(), Pass::Moved);
     let seen = api.seen();

@@ -324,7 +324,7 @@ mod tests {
         let watched = WatchedTemplate::<crds::analysis::AnalysisTemplate>::deserialize(
             json!({"metadata": {"namespace": "web", "name": "t"}, "spec": {}}),
         );
-        let template = watched.unwrap().keep().map(Arc::new);
+        let template = Some(Arc::new(watched.unwrap().kept()));
         assert_eq!(names(&of_template(&stores, &Change { old: None, new: template })), ["a"]);
         assert_eq!(names(&of_cluster_template(&stores)), ["c", "a"]);
     }

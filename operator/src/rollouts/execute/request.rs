@@ -195,19 +195,9 @@ pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>
             let request = mappings(scope)?.delete(&target.name, &deleting(target));
             call(request, Subject::Mapping(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
         }
-        Effect::CreateAnalysisRun { name, manifest } => {
-            let request = analysis_runs(scope).create(&create(), body(manifest)?);
-            call(request, Subject::AnalysisRun(name.clone()), Verb::Create)
-        }
-        Effect::TerminateAnalysisRun { target } => {
-            let patch = json!({"metadata": {"uid": target.uid}, "spec": {"terminate": true}});
-            let request = analysis_runs(scope).patch(&target.name, &patching(), &Patch::Merge(patch));
-            call(request, Subject::AnalysisRun(target.name.clone()), Verb::Change)
-        }
-        Effect::DeleteAnalysisRun { target } => {
-            let request = analysis_runs(scope).delete(&target.name, &deleting(target));
-            call(request, Subject::AnalysisRun(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
-        }
+        Effect::CreateAnalysisRun { name, manifest } => create_run(scope, name, manifest),
+        Effect::TerminateAnalysisRun { target } => terminate_run(scope, target),
+        Effect::DeleteAnalysisRun { target } => delete_run(scope, target),
         Effect::SetRolloutRevision { target, from: _, to } => {
             rollout(scope, target, Some(json!({REVISION: to.to_string()})), None)
         }
@@ -219,6 +209,22 @@ pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>
         Effect::Event(_) => return Ok(None),
     };
     call.map(Some)
+}
+
+fn terminate_run(scope: &Scope<'_>, target: &Target) -> Result<Call, Error> {
+    let patch = json!({"metadata": {"uid": target.uid}, "spec": {"terminate": true}});
+    let request = analysis_runs(scope).patch(&target.name, &patching(), &Patch::Merge(patch));
+    call(request, Subject::AnalysisRun(target.name.clone()), Verb::Change)
+}
+
+fn delete_run(scope: &Scope<'_>, target: &Target) -> Result<Call, Error> {
+    let request = analysis_runs(scope).delete(&target.name, &deleting(target));
+    call(request, Subject::AnalysisRun(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
+}
+
+fn create_run(scope: &Scope<'_>, name: &str, manifest: &Value) -> Result<Call, Error> {
+    let request = analysis_runs(scope).create(&create(), body(manifest)?);
+    call(request, Subject::AnalysisRun(name.to_owned()), Verb::Create)
 }
 
 /// The patch of a Rollout's `/status`.

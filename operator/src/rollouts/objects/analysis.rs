@@ -98,8 +98,8 @@ pub(crate) struct WatchedTemplate<K> {
 
 impl<K> WatchedTemplate<K> {
     /// What is kept of it.
-    pub(crate) fn keep(self) -> Option<Template> {
-        Some(self.template)
+    pub(crate) fn kept(self) -> Template {
+        self.template
     }
 }
 
@@ -213,11 +213,11 @@ mod tests {
         let good = object(json!([{"name": "m", "provider": {"web": {"url": "http://m"}}}]));
         let namespaced = WatchedTemplate::<analysis::AnalysisTemplate>::deserialize(good.clone()).unwrap();
         let shared = WatchedTemplate::<ClusterAnalysisTemplate>::deserialize(good).unwrap();
-        for spec in [namespaced.keep().unwrap().spec, shared.keep().unwrap().spec] {
+        for spec in [namespaced.kept().spec, shared.kept().spec] {
             assert_eq!(spec.unwrap().metrics[0].name, "m");
         }
         let bad = WatchedTemplate::<analysis::AnalysisTemplate>::deserialize(object(json!(5))).unwrap();
-        let problem = bad.keep().unwrap().spec.unwrap_err();
+        let problem = bad.kept().spec.unwrap_err();
         assert!(problem.contains("spec.metrics"), "{problem}");
     }
 }

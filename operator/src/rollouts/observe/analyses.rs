@@ -47,8 +47,8 @@ fn templates(stores: &Stores, mut named: VecDeque<AnalysisTemplateRef>, namespac
         if found.contains_key(&template_name) {
             continue;
         }
-        let stored = store.get(&ObjectName::new(namespace, template_name.clone()));
-        let lookup: Lookup<Readable> = stored.map_or(Lookup::Missing, |it| Lookup::Found(it.spec.clone()));
+        let held = store.get(&ObjectName::new(namespace, template_name.clone()));
+        let lookup: Lookup<Readable> = held.map_or(Lookup::Missing, |it| Lookup::Found(it.spec.clone()));
         if let Lookup::Found(Ok(spec)) = &lookup {
             named.extend(spec.templates.iter().cloned());
         }
@@ -89,15 +89,15 @@ mod tests {
         let back = json!([{"templateName": "a"}, {"templateName": "gone"}]);
         let a = template::<crds::analysis::AnalysisTemplate>("a", Some("web"), &shared);
         let c = template::<crds::analysis::ClusterAnalysisTemplate>("c", None, &back);
-        stores.templates.apply(Event::Apply(a.keep().unwrap()));
-        stores.cluster_templates.apply(Event::Apply(c.keep().unwrap()));
+        stores.templates.apply(Event::Apply(a.kept()));
+        stores.cluster_templates.apply(Event::Apply(c.kept()));
         let named = rollout(&json!({"templates": [{"templateName": "a"}]}));
         let Analyses { templates, .. } = of(&stores, &named, &ObjectName::new("web", "app"));
-        let names = |known: &BTreeMap<String, Lookup<Readable>>| -> Vec<(String, bool)> {
+        let listed = |known: &BTreeMap<String, Lookup<Readable>>| -> Vec<(String, bool)> {
             known.iter().map(|(name, it)| (name.clone(), it.found().is_some())).collect()
         };
-        assert_eq!(names(&templates.of_namespace), [("a".to_owned(), true), ("gone".to_owned(), false)]);
-        assert_eq!(names(&templates.of_cluster), [("c".to_owned(), true)]);
+        assert_eq!(listed(&templates.of_namespace), [("a".to_owned(), true), ("gone".to_owned(), false)]);
+        assert_eq!(listed(&templates.of_cluster), [("c".to_owned(), true)]);
     }
 
     #[test]
