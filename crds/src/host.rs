@@ -113,6 +113,9 @@ pub struct HostStatus {
     /// Why it is in error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_reason: Option<String>,
+    /// Of which generation this is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// Other fields, kept as they were written.
     #[serde(flatten)]
     pub extra: Extra,

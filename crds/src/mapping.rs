@@ -259,6 +259,9 @@ pub struct MappingStatus {
     /// Why it is not in use, or what in it is not done.
     #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Of which generation this is said.
+    #[serde(rename = "observedGeneration", skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
 }
 
 #[cfg(test)]

@@ -169,12 +169,27 @@ pub struct RouteArguments {
     /// The `ServiceAccount` whose tokens the traffic server accepts
     #[arg(long, default_value = "sluice-operator")]
     pub traffic_service_account: String,
-    /// Only Mappings of this `ambassador_id` are served
+    /// Only objects of this `ambassador_id` are served
     #[arg(long, default_value = "default")]
     pub ambassador_id: String,
-    /// Port on which the proxies accept requests
+    /// How Mappings are understood: as they are meant, or as Emissary does, to the letter
+    #[arg(long, value_enum, default_value_t = AmbassadorCompat::Ideal)]
+    pub ambassador_compat: AmbassadorCompat,
+    /// Port on which the proxies accept requests where no Listener says otherwise
     #[arg(long, default_value_t = 8080)]
     pub proxy_port: u16,
+    /// Port on which the proxies accept TLS where no Listener says otherwise
+    #[arg(long, default_value_t = 8443)]
+    pub proxy_tls_port: u16,
+}
+
+/// How Mappings are understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AmbassadorCompat {
+    /// As they are meant: weights always sum to the whole, each Mapping has its own settings.
+    Ideal,
+    /// As Emissary does, except for what makes it refuse a whole configuration.
+    Strict,
 }
 
 /// Metrics, health, logs.

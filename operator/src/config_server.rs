@@ -84,10 +84,14 @@ pub struct Settings {
     pub proxy_service_account: ObjectName,
     /// The `ServiceAccount` whose tokens the traffic service accepts.
     pub traffic_service_account: ObjectName,
-    /// The instance whose Mappings are served.
+    /// The instance whose objects are served.
     pub ambassador_id: String,
-    /// The port on which the proxies take cleartext HTTP.
+    /// How closely Emissary is followed.
+    pub compat: operator_routes::Compat,
+    /// The port on which the proxies take cleartext HTTP where no Listener says better.
     pub listener_port: u16,
+    /// The port on which they take TLS where no Listener says better.
+    pub tls_port: u16,
     /// Only objects of this namespace are looked at.
     pub watch_namespace: Option<String>,
 }

@@ -1,14 +1,18 @@
 //! Watches every object that routes are made of, compiles them, and gives the result to the config server and to the
-//! status of each Mapping.
+//! owner of each object.
 //!
 //! | to change … | look in |
 //! |---|---|
 //! | which objects are watched | `watches.rs` |
+//! | in which version of its API a kind is read | `served.rs` |
 //! | what is kept of each | `objects.rs` |
-//! | how statuses are written | `statuses.rs` |
+//! | which Secrets are fetched | `secrets.rs` |
+//! | how the owner of an object learns its verdict | `statuses.rs` |
 //! | when the lease makes a difference | this file |
 
 mod objects;
+mod secrets;
+mod served;
 mod statuses;
 mod watches;
 
@@ -18,7 +22,11 @@ use std::{
 };
 
 use kube::Client;
-use operator_routes::{Compiler, Delta, ObjectChange, ObjectName, Settings as CompilerSettings, State};
+use operator_routes::{
+    Compiler, Delta, ObjectChange, ObjectName, Settings as CompilerSettings, State, Subject,
+    dialect::{Carrier, DocumentKind, Origin, documents::DocumentName},
+    object::SecretObject,
+};
 use proxy_config::model::Epoch;
 use tokio::{
     sync::{mpsc, watch},
@@ -28,7 +36,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use self::{
-    statuses::Statuses,
+    secrets::Secrets,
+    statuses::{Observed, Statuses},
     watches::{Source, start_watches},
 };
 use crate::{
@@ -45,8 +54,14 @@ const QUEUE: usize = 4096;
 enum Input {
     /// For the compiler.
     Change(ObjectChange),
-    /// What the status of a Mapping says now: its state and reason.
-    MappingStatus(ObjectName, Option<(String, String)>),
+    /// What an object of Emissary says of itself now.
+    Status(DocumentName, Option<Observed>),
+    /// The uid of an object that bears an annotation.
+    Carrier(Carrier, Option<String>),
+    /// The version of a Secret.
+    SecretVersion(ObjectName, Option<String>),
+    /// A Secret that was asked for.
+    Secret(ObjectName, Option<SecretObject>),
     /// A slice of the proxies' Service: the pods in it that are ready or serving, by uid.
     ProxySlice(ObjectName, BTreeMap<String, ObjectName>),
     /// All that was there when the watch began has been said.
@@ -64,8 +79,9 @@ pub(crate) async fn run(
 ) {
     let (inputs, mut queue) = mpsc::channel(QUEUE);
     start_watches(&client, settings, &inputs, &shutdown);
-    let statuses = Statuses::start(client, settings.watch_namespace.clone(), &shutdown);
-    let mut routes = Routes::new(settings, shared, statuses, ready);
+    let secrets = Secrets::start(client.clone(), inputs.clone(), &shutdown);
+    let statuses = Statuses::start(client, &shutdown);
+    let mut routes = Routes::new(settings, shared, secrets, statuses, ready);
     loop {
         let current = tenure.borrow_and_update().clone();
         routes.set_tenure(&current, Instant::now());
@@ -94,11 +110,12 @@ pub(crate) async fn run(
 struct Routes {
     compiler: Compiler,
     shared: Arc<Shared>,
+    secrets: Secrets,
     statuses: Statuses,
     missing: BTreeSet<Source>,
     ready: Gate,
-    /// Mappings without a status.
-    blank: BTreeSet<ObjectName>,
+    /// Objects whose status does not say what it should, though the verdict may be the same.
+    blank: BTreeSet<Subject>,
     proxy_slices: BTreeMap<ObjectName, BTreeMap<String, ObjectName>>,
     role: Role,
 }
@@ -114,16 +131,26 @@ enum Role {
 }
 
 impl Routes {
-    fn new(settings: &Settings, shared: Arc<Shared>, statuses: Statuses, ready: Gate) -> Self {
+    fn new(
+        settings: &Settings,
+        shared: Arc<Shared>,
+        secrets: Secrets,
+        statuses: Statuses,
+        ready: Gate,
+    ) -> Self {
         let compiler = CompilerSettings {
             ambassador_id: settings.ambassador_id.clone(),
+            compat: settings.compat,
+            namespace: settings.namespace.clone(),
             listener_port: settings.listener_port,
+            tls_port: settings.tls_port,
         };
         Self {
             compiler: Compiler::new(compiler),
             shared,
+            secrets,
             statuses,
-            missing: Source::ALL.into_iter().collect(),
+            missing: Source::all().collect(),
             ready,
             blank: BTreeSet::new(),
             proxy_slices: BTreeMap::new(),
@@ -139,12 +166,28 @@ impl Routes {
     fn take(&mut self, input: Input) {
         match input {
             Input::Change(change) => self.compiler.apply(change),
-            Input::MappingStatus(name, status) => {
-                // One that was deleted and made anew needs its status again, though the verdict is the same.
-                if status.as_ref().is_some_and(|(state, _)| state.is_empty()) {
-                    self.blank.insert(name.clone());
+            Input::Status(name, status) => {
+                // One that was deleted and made anew needs its status again, though the verdict is the same; so does
+                // one of a newer generation.
+                let outdated = |status: &Observed| {
+                    let seen = status.observed_generation;
+                    status.state.is_empty() || seen.is_some() && seen != status.generation
+                };
+                if status.as_ref().is_some_and(outdated) {
+                    self.blank.insert(Subject::Document(name.clone(), Origin::Object));
                 }
                 self.statuses.observed(name, status);
+            }
+            Input::Carrier(carrier, uid) => self.statuses.carries(carrier, uid),
+            Input::SecretVersion(name, version) => {
+                if self.secrets.seen(name.clone(), version) {
+                    self.compiler.apply(ObjectChange::Secret(name, None));
+                }
+            }
+            Input::Secret(name, secret) => {
+                if self.secrets.fetched(&name) {
+                    self.compiler.apply(ObjectChange::Secret(name, secret));
+                }
             }
             Input::ProxySlice(name, pods) => {
                 let before = if pods.is_empty() {
@@ -176,8 +219,15 @@ impl Routes {
         let started = Instant::now();
         let delta = self.compiler.compile();
         self.shared.metrics.compile.observe(started.elapsed().as_secs_f64());
+        for (secret, wanted) in &delta.secrets {
+            if self.secrets.want(secret, *wanted) {
+                self.compiler.apply(ObjectChange::Secret(secret.clone(), None));
+            }
+        }
         match self.role {
             Role::Standby { .. } => {}
+            // Half of the certificates never reaches a proxy either: they are fetched first.
+            Role::Preparing { .. } if !self.secrets.complete() => {}
             Role::Preparing { epoch } => self.begin(epoch),
             Role::Serving { .. } => self.publish(&delta, &blank),
         }
@@ -198,8 +248,9 @@ impl Routes {
         self.count_inactive();
     }
 
-    fn publish(&mut self, delta: &Delta, blank: &BTreeSet<ObjectName>) {
-        let Delta { changes, splits, pods, leaving, statuses: _ } = delta;
+    fn publish(&mut self, delta: &Delta, blank: &BTreeSet<Subject>) {
+        let Delta { changes, splits, pods, leaving, statuses: _, ports: _, hosts: _, rules: _, secrets: _ } =
+            delta;
         if !(changes.is_empty() && splits.is_empty() && pods.is_empty() && leaving.is_empty()) {
             self.shared.publish(delta);
         }
@@ -237,8 +288,13 @@ impl Routes {
     }
 
     fn count_inactive(&self) {
-        let statuses = self.compiler.compiled().statuses.values();
-        let inactive = statuses.filter(|status| status.state == State::Inactive).count();
+        let is_mapping = |subject: &Subject| {
+            matches!(subject, Subject::Document(DocumentName { kind: DocumentKind::Mapping, .. }, _))
+        };
+        let statuses = self.compiler.compiled().statuses.iter();
+        let inactive = statuses
+            .filter(|(subject, status)| is_mapping(subject) && status.state == State::Inactive)
+            .count();
         self.shared.metrics.inactive_mappings.set(i64::try_from(inactive).unwrap_or(i64::MAX));
     }
 
@@ -272,14 +328,18 @@ mod tests {
             proxy_service_account: ObjectName::new("sluice", "sluice-proxy"),
             traffic_service_account: ObjectName::new("sluice", "sluice-operator"),
             ambassador_id: "default".to_owned(),
+            compat: operator_routes::Compat::Ideal,
             listener_port: 8080,
+            tls_port: 8443,
             watch_namespace: None,
         };
         let shared = Arc::new(Shared::new(Metrics::new(&prometheus::Registry::new()).unwrap()));
-        let statuses = Statuses::start(TestApi::default().client(), None, &CancellationToken::new());
+        let (client, shutdown) = (TestApi::default().client(), CancellationToken::new());
+        let secrets = Secrets::start(client.clone(), mpsc::channel(1).0, &shutdown);
+        let statuses = Statuses::start(client, &shutdown);
         let readiness = Readiness::default();
-        let mut routes = Routes::new(&settings, shared, statuses, readiness.gate("routes"));
-        for source in Source::ALL {
+        let mut routes = Routes::new(&settings, shared, secrets, statuses, readiness.gate("routes"));
+        for source in Source::all() {
             assert_eq!(readiness.closed(), ["routes"], "before {source:?}");
             routes.take(Input::Complete(source));
         }

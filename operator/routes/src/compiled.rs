@@ -5,9 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::model::{Change, Config, Share, SplitId, Version};
+use proxy_config::model::{ArmId, Change, Config, HostId, ListenerId, RouteId, Share, SplitId, Version};
 
-use crate::object::ObjectName;
+use crate::{
+    dialect::{Carrier, Origin, documents::DocumentName},
+    edge::{Port, VirtualHost},
+    object::ObjectName,
+};
 
 /// Everything compiled from all objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,8 +21,16 @@ pub struct Compiled {
     /// What each split stands for. A Mapping that is in no route has a split of its own, without share and named by
     /// [`rejected_split`], so that whoever waits for it learns why.
     pub splits: BTreeMap<SplitId, Arc<SplitReport>>,
-    /// A verdict on each Mapping that is for this instance.
-    pub statuses: BTreeMap<ObjectName, Status>,
+    /// A verdict on each object that is for this instance.
+    pub statuses: BTreeMap<Subject, Status>,
+    /// Where requests come in.
+    pub ports: BTreeMap<ListenerId, Arc<Port>>,
+    /// The hosts that are served, and which routes each has. A Mapping for many hosts is one route all the same.
+    pub hosts: BTreeMap<HostId, Arc<VirtualHost>>,
+    /// What a route is for, beyond what the proxies need to know.
+    pub rules: BTreeMap<RouteId, Arc<Rule>>,
+    /// The Secrets that something refers to, whether they exist or not.
+    pub secrets: BTreeSet<ObjectName>,
     /// Every revision of which there are pods.
     pub pods: BTreeSet<Version>,
     /// Every pod that was chosen to go.
@@ -32,12 +44,43 @@ pub struct Delta {
     pub changes: Vec<Change>,
     /// New and changed splits; `None` is gone.
     pub splits: BTreeMap<SplitId, Option<Arc<SplitReport>>>,
-    /// New and changed verdicts; `None`: the Mapping is gone or not for this instance.
-    pub statuses: BTreeMap<ObjectName, Option<Status>>,
+    /// New and changed verdicts; `None`: the object is gone or not for this instance.
+    pub statuses: BTreeMap<Subject, Option<Status>>,
+    /// New and changed ports; `None` is gone.
+    pub ports: BTreeMap<ListenerId, Option<Arc<Port>>>,
+    /// New and changed hosts; `None` is gone.
+    pub hosts: BTreeMap<HostId, Option<Arc<VirtualHost>>>,
+    /// New and changed rules; `None` is gone.
+    pub rules: BTreeMap<RouteId, Option<Arc<Rule>>>,
+    /// Secrets that something refers to now (`true`) or nothing any more.
+    pub secrets: BTreeMap<ObjectName, bool>,
     /// Revisions of which there are pods now (`true`) or none any more.
     pub pods: BTreeMap<Version, bool>,
     /// Pods that were chosen to go, or of which something else holds now; `None`: gone, or wanted again.
     pub leaving: BTreeMap<ObjectName, Option<Leaving>>,
+}
+
+/// What a verdict is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// An object of Emissary.
+    Document(DocumentName, Origin),
+    /// A document of an annotation that could not be read, by its number from 1.
+    Unreadable(Carrier, u32),
+}
+
+/// For which hosts a route is, and what becomes of requests that none of its arms takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// It is for every host that is served, whatever that host selects.
+    pub everywhere: bool,
+    /// It says itself for which hosts it is.
+    pub named: bool,
+    /// The labels of its Mappings by which hosts select.
+    pub labels: BTreeMap<String, String>,
+    /// Emissary's arithmetic: the arms in the order in which they are drawn; what they leave goes on to the next route
+    /// with the same draw. Empty: one arm takes it all, or a draw of its own leaves nothing.
+    pub drawn: Vec<ArmId>,
 }
 
 /// A pod that was chosen to go.
@@ -107,10 +150,10 @@ pub enum ObjectKind {
     EndpointSlice,
 }
 
-/// The verdict on a Mapping, as its `status` has it.
+/// The verdict on an object, as its `status` has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Status {
-    /// Whether it has a part in a route.
+    /// Whether it has a part in what is served.
     pub state: State,
     /// Why not, or what is not as written; empty if there is nothing to say.
     pub reason: String,
@@ -119,9 +162,9 @@ pub struct Status {
 /// Emissary's states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
-    /// It is in a route.
+    /// It has.
     Running,
-    /// It is not.
+    /// It has not.
     Inactive,
 }
 
@@ -164,10 +207,14 @@ impl Delta {
     /// Whether nothing changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { changes, splits, statuses, pods, leaving } = self;
+        let Self { changes, splits, statuses, ports, hosts, rules, secrets, pods, leaving } = self;
         changes.is_empty()
             && splits.is_empty()
             && statuses.is_empty()
+            && ports.is_empty()
+            && hosts.is_empty()
+            && rules.is_empty()
+            && secrets.is_empty()
             && pods.is_empty()
             && leaving.is_empty()
     }

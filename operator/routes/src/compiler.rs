@@ -1,10 +1,21 @@
 //! Keeps the compiled result in step with the objects, recomputing only what a change touches.
 //!
-//! Two kinds of things are computed: a *backend* (a cluster and what it was made of) from one Service with its slices
-//! and pods, and a *group* (a route with its split) from the Mappings of one match and their backends. A change marks
-//! the Services and groups that it touches; a Service passes the mark on to its groups only if a backend changed.
+//! Computed are, each from what it names and no more:
+//!
+//! - a *backend* (a cluster and what it was made of) from one Service with its slices and pods, and for TLS from a
+//!   context with its Secrets,
+//! - a *group* (a route with its split) from the Mappings of one match and their backends,
+//! - a *host* from one Host, the Listeners, and its context and Secrets; hosts and groups know nothing of each other,
+//! - a *way for connections* from the TCPMappings of one port and server name.
+//!
+//! A change marks what it touches; a Service passes the mark on to its groups only if a backend changed. The Module
+//! touches every Mapping.
 
 mod backend;
+mod certificates;
+mod connections;
+mod documents;
+mod entrances;
 mod group;
 mod mirror;
 mod pending;
@@ -17,30 +28,52 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::{
-    model::{Action, Change, Filters, Listener, ListenerId, Route, RouteId, Share, Split, SplitId, Version},
-    validate::validate_change,
-};
+use proxy_config::model::{Certificate, CertificateId, HostId, RouteId, SplitId, Version};
 
 use self::{
     backend::{Backend, BackendKey},
     pending::Pending,
-    stores::{StoredMapping, Stores},
+    stores::Stores,
 };
 use crate::{
-    compiled::{Compiled, Delta, Leaving, SplitReport, Status, rejected_split},
-    mapping::{Mapping, MatchKey, Parsed, parse},
-    object::{MappingObject, ObjectChange, ObjectName},
+    compat::Compat,
+    compiled::{Compiled, Delta, Leaving, Subject, rejected_split},
+    dialect::{
+        Carrier,
+        documents::{Concerned, DocumentName},
+    },
+    mapping::MatchKey,
+    object::{EmissaryObject, ObjectChange, ObjectName},
     order,
+    tcp::TcpKey,
 };
 
 /// What does not come from objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Mappings are used if their `ambassador_id` names this instance.
+    /// Objects are used if their `ambassador_id` names this instance.
     pub ambassador_id: String,
-    /// The port on which the proxies take cleartext HTTP.
+    /// How closely Emissary is followed.
+    pub compat: Compat,
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// The port on which the proxies take cleartext HTTP where no Listener says better.
     pub listener_port: u16,
+    /// The port on which they take TLS where no Listener says better, once there is a certificate.
+    pub tls_port: u16,
+}
+
+impl Default for Settings {
+    /// Those of an installation that says nothing.
+    fn default() -> Self {
+        Self {
+            ambassador_id: "default".to_owned(),
+            compat: Compat::Ideal,
+            namespace: "sluice".to_owned(),
+            listener_port: 8080,
+            tls_port: 8443,
+        }
+    }
 }
 
 /// The objects and what they compile to.
@@ -52,25 +85,48 @@ pub struct Compiler {
     groups: BTreeMap<Arc<MatchKey>, BTreeSet<ObjectName>>,
     /// The Mappings with `shadow`, which are in no group, and the groups whose requests each copies.
     shadows: BTreeMap<ObjectName, BTreeSet<Arc<MatchKey>>>,
-    /// The backends that each group uses.
-    uses: BTreeMap<Arc<MatchKey>, BTreeSet<BackendKey>>,
-    /// The groups that use each backend.
-    users: BTreeMap<BackendKey, BTreeSet<Arc<MatchKey>>>,
+    /// Mappings that do not say for which hosts they are.
+    unnamed: BTreeSet<ObjectName>,
+    /// The TCPMappings of each port and server name.
+    connections: BTreeMap<TcpKey, BTreeSet<ObjectName>>,
+    /// The backends that each group or way for connections uses.
+    uses: BTreeMap<User, BTreeSet<BackendKey>>,
+    /// Who uses each backend.
+    users: BTreeMap<BackendKey, BTreeSet<User>>,
     /// The used backends of each Service.
     service_backends: BTreeMap<ObjectName, BTreeSet<BackendKey>>,
+    /// The used backends that originate TLS.
+    tls_backends: BTreeSet<BackendKey>,
     backends: BTreeMap<BackendKey, Backend>,
+    /// How many backends and hosts show a certificate.
+    certificates: BTreeMap<CertificateId, usize>,
+    /// The certificate of each host.
+    host_certificates: BTreeMap<HostId, Arc<Certificate>>,
     touched: Touched,
     compiled: Compiled,
+}
+
+/// Who uses backends.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum User {
+    Group(Arc<MatchKey>),
+    Connections(TcpKey),
 }
 
 /// What has to be looked at again.
 #[derive(Debug, Default)]
 struct Touched {
-    listener: bool,
+    documents: Concerned,
+    carriers: BTreeSet<Carrier>,
+    unreadable: BTreeSet<Subject>,
     mappings: BTreeSet<ObjectName>,
     shadows: bool,
     groups: BTreeSet<Arc<MatchKey>>,
+    connections: BTreeSet<TcpKey>,
     services: BTreeSet<ObjectName>,
+    secrets: bool,
+    /// Listeners, Hosts, their contexts.
+    entrances: bool,
     revisions: BTreeSet<Version>,
     pods: BTreeSet<ObjectName>,
 }
@@ -79,16 +135,22 @@ impl Compiler {
     /// Without any object.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
+        let stores = Stores::new(settings.compat);
         Self {
             settings,
-            stores: Stores::default(),
+            stores,
             groups: BTreeMap::new(),
             shadows: BTreeMap::new(),
+            unnamed: BTreeSet::new(),
+            connections: BTreeMap::new(),
             uses: BTreeMap::new(),
             users: BTreeMap::new(),
             service_backends: BTreeMap::new(),
+            tls_backends: BTreeSet::new(),
             backends: BTreeMap::new(),
-            touched: Touched { listener: true, ..Touched::default() },
+            certificates: BTreeMap::new(),
+            host_certificates: BTreeMap::new(),
+            touched: Touched { entrances: true, ..Touched::default() },
             compiled: Compiled::default(),
         }
     }
@@ -101,13 +163,31 @@ impl Compiler {
 
     /// Takes one changed object. Nothing is computed before [`Compiler::compile`].
     pub fn apply(&mut self, change: ObjectChange) {
+        let ambassador_id = &self.settings.ambassador_id;
         match change {
-            ObjectChange::Mapping(name, mapping) => self.set_mapping(name, mapping),
-            ObjectChange::Resolver(name, resolver) => {
-                let text = name.name.clone();
-                if self.stores.set_resolver(name, resolver) {
-                    self.touch_resolver(&text);
-                }
+            ObjectChange::Emissary(name, object) => {
+                let document = object.map(|object| EmissaryObject::into_document(object, &name));
+                let concerned = self.stores.documents.set_object(&name, document, ambassador_id);
+                self.touched.documents.merge(concerned);
+            }
+            ObjectChange::Annotation(carrier, annotation) => {
+                let before = self.stores.documents.unreadable(&carrier);
+                let before = before.into_iter().flat_map(BTreeMap::keys);
+                let before = before.map(|number| Subject::Unreadable(carrier.clone(), *number));
+                self.touched.unreadable.extend(before);
+                let compat = self.settings.compat;
+                let concerned = self.stores.documents.set_annotation(
+                    &carrier,
+                    annotation.as_ref(),
+                    ambassador_id,
+                    compat,
+                );
+                self.touched.documents.merge(concerned);
+                self.touched.carriers.insert(carrier);
+            }
+            ObjectChange::Secret(name, secret) => {
+                self.stores.set_secret(name, secret);
+                self.touched.secrets = true;
             }
             ObjectChange::Service(name, service) => {
                 self.stores.set_service(name.clone(), service);
@@ -133,18 +213,39 @@ impl Compiler {
 
     /// Computes what the changes since the last call touch.
     pub fn compile(&mut self) -> Delta {
-        let Touched { listener, mappings, shadows, mut groups, services, revisions, pods } =
-            mem::take(&mut self.touched);
         let mut pending = Pending::default();
-        if listener {
-            let id = ListenerId::new("http");
-            pending.listener = Some(Arc::new(Listener::http(id, self.settings.listener_port)));
-        }
+        self.read_documents(&mut pending);
+        let Touched {
+            documents: _,
+            carriers: _,
+            unreadable: _,
+            mappings,
+            shadows,
+            mut groups,
+            mut connections,
+            services,
+            secrets,
+            entrances,
+            revisions,
+            pods,
+        } = mem::take(&mut self.touched);
         for name in &mappings {
             self.compile_alone(name, &mut pending);
         }
-        for service in &services {
-            self.refresh_backends(service, &mut groups, &mut pending);
+        let mut stale: BTreeSet<BackendKey> = services
+            .iter()
+            .filter_map(|service| self.service_backends.get(service))
+            .flatten()
+            .cloned()
+            .collect();
+        if secrets || entrances {
+            stale.extend(self.tls_backends.iter().cloned());
+        }
+        for user in self.refresh_backends(&stale, &mut pending) {
+            match user {
+                User::Group(key) => drop(groups.insert(key)),
+                User::Connections(key) => drop(connections.insert(key)),
+            }
         }
         // A shadow may take the place of another, or give it up.
         let mut judged: BTreeSet<ObjectName> =
@@ -154,6 +255,14 @@ impl Compiler {
         }
         for name in &judged {
             self.judge_shadow(name, &mut pending);
+        }
+        if secrets || entrances || !connections.is_empty() {
+            self.compile_entrances(&mut pending);
+            // The listeners of their ports may be others now.
+            connections.extend(self.connections.keys().cloned());
+        }
+        for key in &connections {
+            self.compile_connections(key, &mut pending);
         }
         for version in revisions {
             let there = self.stores.has_pods(&version);
@@ -167,119 +276,25 @@ impl Compiler {
         pending.settle(&mut self.compiled)
     }
 
-    fn set_mapping(&mut self, name: ObjectName, mapping: Option<MappingObject>) {
-        let before = match mapping {
-            None => self.stores.mappings.remove(&name),
-            Some(mapping) => {
-                let parsed = self.read(&name, &mapping);
-                if let Parsed::Valid(mapping) = &parsed {
-                    if mapping.shadow {
-                        self.shadows.entry(name.clone()).or_default();
-                        self.touch_copied(&mapping.key);
-                    } else {
-                        let key = Arc::new(mapping.key.clone());
-                        self.groups.entry(Arc::clone(&key)).or_default().insert(name.clone());
-                        self.touched.groups.insert(key);
-                    }
-                }
-                let MappingObject { resource_version, owned_by_rollout: owned, spec: _ } = mapping;
-                self.stores.mappings.insert(name.clone(), StoredMapping { resource_version, owned, parsed })
-            }
-        };
-        if let Some(StoredMapping { parsed: Parsed::Valid(before), .. }) = before {
-            let now = self.stores.valid(&name).map(|(_, now)| (now.shadow, now.key == before.key));
-            if before.shadow {
-                if now.is_none_or(|(shadow, _)| !shadow) {
-                    self.touched.groups.extend(self.shadows.remove(&name).unwrap_or_default());
-                }
-                self.touch_copied(&before.key);
-            } else if now != Some((false, true)) {
-                self.leave_group(&name, &before.key);
-            }
-        }
-        self.touched.mappings.insert(name);
-    }
-
-    fn leave_group(&mut self, name: &ObjectName, key: &MatchKey) {
-        let Some((key, _)) = self.groups.get_key_value(key) else { return };
-        let key = Arc::clone(key);
-        if let Some(members) = self.groups.get_mut(&key) {
-            members.remove(name);
-            if members.is_empty() {
-                self.groups.remove(&key);
-            }
-        }
-        self.touched.groups.insert(key);
-    }
-
-    /// Marks the groups whose requests a shadow with this match may copy.
-    fn touch_copied(&mut self, shadow: &MatchKey) {
-        self.touched.shadows = true;
-        let copied = self.groups.keys().filter(|group| mirror::may_copy(group, shadow));
-        self.touched.groups.extend(copied.cloned());
-    }
-
-    /// Reads a Mapping and tries it as a route of its own: what the proxy would refuse is refused here, alone.
-    fn read(&self, name: &ObjectName, object: &MappingObject) -> Parsed {
-        let parsed = parse(&object.spec, &name.namespace, &self.settings.ambassador_id);
-        let Parsed::Valid(mapping) = &parsed else { return parsed };
-        let route = alone(name, mapping, &BackendKey::nobody().compile(&self.stores));
-        match validate_change(&Change::Route(Arc::new(route))).into_iter().next() {
-            Some(problem) => Parsed::Invalid(problem.fault.to_string()),
-            None => parsed,
-        }
-    }
-
-    fn touch_resolver(&mut self, resolver: &str) {
-        let mut copied = Vec::new();
-        for (name, stored) in &self.stores.mappings {
-            if let Parsed::Valid(mapping) = &stored.parsed
-                && mapping.resolver.as_deref() == Some(resolver)
-            {
-                if mapping.shadow {
-                    self.touched.mappings.insert(name.clone());
-                    copied.push(mapping.key.clone());
-                } else {
-                    self.touched.groups.insert(Arc::new(mapping.key.clone()));
-                }
-            }
-        }
-        for key in &copied {
-            self.touch_copied(key);
-        }
-    }
-
-    /// The verdict on a Mapping that is in no group; that of others comes from their group.
-    fn compile_alone(&self, name: &ObjectName, pending: &mut Pending) {
-        let (status, report): (Option<Status>, Option<SplitReport>) = match self.stores.mappings.get(name) {
-            Some(stored) => match &stored.parsed {
-                Parsed::Invalid(reason) => {
-                    let report = group::rejected_report(name, stored, reason);
-                    (Some(verdict::inactive(reason.clone())), Some(report))
-                }
-                Parsed::Foreign | Parsed::Valid(_) => (None, None),
-            },
-            None => (None, None),
-        };
-        pending.statuses.insert(name.clone(), status);
-        pending.splits.insert(rejected_split(name), report);
-    }
-
-    fn refresh_backends(
-        &mut self,
-        service: &ObjectName,
-        groups: &mut BTreeSet<Arc<MatchKey>>,
-        pending: &mut Pending,
-    ) {
-        for key in self.service_backends.get(service).into_iter().flatten() {
+    /// Compiles backends anew and returns who uses those that changed.
+    fn refresh_backends(&mut self, stale: &BTreeSet<BackendKey>, pending: &mut Pending) -> BTreeSet<User> {
+        let mut users = BTreeSet::new();
+        for key in stale {
             let backend = key.compile(&self.stores);
             let Some(before) = self.backends.get_mut(key) else { continue };
             if *before != backend {
-                groups.extend(self.users.get(key).into_iter().flatten().cloned());
+                users.extend(self.users.get(key).into_iter().flatten().cloned());
                 pending.replace_backend(Some(before), Some(&backend));
+                certificates::replace(
+                    &mut self.certificates,
+                    before.certificate.as_ref(),
+                    backend.certificate.as_ref(),
+                    pending,
+                );
                 *before = backend;
             }
         }
+        users
     }
 
     /// What a pod that was chosen to go still gets; `None` for any other.
@@ -296,7 +311,7 @@ impl Compiler {
     fn judge_shadow(&self, name: &ObjectName, pending: &mut Pending) {
         let Some((stored, mapping)) = self.stores.valid(name) else { return };
         let copies = self.shadows.get(name).is_some_and(|groups| !groups.is_empty());
-        let backend = mirror::backend(&self.stores, mapping);
+        let backend = mirror::backend(&self.stores, name, mapping);
         let compiled = backend.as_ref().ok().and_then(|backend| self.backends.get(backend));
         let reason = match &backend {
             Err(reason) => Some(reason.clone()),
@@ -314,7 +329,7 @@ impl Compiler {
         let remark = compiled.and_then(|backend| backend.remark.as_ref());
         let remarks: Vec<&str> = remark.into_iter().chain(&mapping.remarks).map(String::as_str).collect();
         let status = reason.map_or_else(|| verdict::running(remarks.join("; ")), verdict::inactive);
-        pending.statuses.insert(name.clone(), Some(status));
+        pending.statuses.insert(subject(stored), Some(status));
     }
 
     fn compile_group(
@@ -334,33 +349,33 @@ impl Compiler {
         if !admitted.is_empty() {
             wanted.insert(BackendKey::nobody());
         }
+        let subjects: Vec<SplitId> = rejected
+            .iter()
+            .map(|it| it.name)
+            .chain(admitted.iter().map(|it| it.name))
+            .map(rejected_split)
+            .collect();
+        let mut made = BTreeMap::new();
         for backend in &wanted {
             if !self.backends.contains_key(backend) {
-                let compiled = backend.compile(&self.stores);
-                pending.replace_backend(None, Some(&compiled));
-                self.backends.insert(backend.clone(), compiled);
-                if let Some(service) = backend.service() {
-                    self.service_backends.entry(service.clone()).or_default().insert(backend.clone());
-                }
+                made.insert(backend.clone(), backend.compile(&self.stores));
             }
         }
-        let output = group::compile(key, &admitted, &rejected, &shadows, &self.backends);
-        for name in rejected.iter().map(|it| it.name) {
-            pending.splits.insert(rejected_split(name), None);
-        }
-        for name in admitted.iter().map(|it| it.name) {
-            pending.splits.insert(rejected_split(name), None);
-        }
+        let backends = Backends { known: &self.backends, made: &made };
+        let output = group::compile(key, &admitted, &rejected, &shadows, backends, &self.stores);
+        let copying: BTreeSet<ObjectName> = shadows.iter().map(|shadow| shadow.name.clone()).collect();
+        pending.splits.extend(subjects.into_iter().map(|id| (id, None)));
         pending.routes.insert(RouteId::new(id.clone()), None);
+        pending.rules.insert(RouteId::new(id.clone()), None);
         pending.splits.insert(SplitId::new(id), None);
-        if let Some(route) = output.route {
+        if let Some((route, rule)) = output.route {
+            pending.rules.insert(route.id.clone(), Some(Arc::new(rule)));
             pending.routes.insert(route.id.clone(), Some(Arc::new(route)));
         }
         pending.splits.extend(output.splits.into_iter().map(|(id, report)| (id, Some(report))));
         pending.statuses.extend(output.statuses.into_iter().map(|(name, status)| (name, Some(status))));
-        let copying: BTreeSet<ObjectName> = shadows.iter().map(|shadow| shadow.name.clone()).collect();
         self.set_copying(key, &copying, judged);
-        self.set_uses(key, &wanted, pending);
+        self.set_uses(&User::Group(Arc::clone(key)), &wanted, made, pending);
     }
 
     /// Records which shadows copy requests of a group. Those that do or did are judged again.
@@ -382,53 +397,79 @@ impl Compiler {
         }
     }
 
-    /// Records which backends a group uses and drops those that nobody uses any more.
-    fn set_uses(&mut self, key: &Arc<MatchKey>, wanted: &BTreeSet<BackendKey>, pending: &mut Pending) {
+    /// Records which backends somebody uses, takes those that were `made` for it, and drops those that nobody uses any
+    /// more.
+    fn set_uses(
+        &mut self,
+        user: &User,
+        wanted: &BTreeSet<BackendKey>,
+        made: BTreeMap<BackendKey, Backend>,
+        pending: &mut Pending,
+    ) {
+        for (key, backend) in made {
+            pending.replace_backend(None, Some(&backend));
+            certificates::replace(&mut self.certificates, None, backend.certificate.as_ref(), pending);
+            if let Some(service) = key.service() {
+                self.service_backends.entry(service.clone()).or_default().insert(key.clone());
+            }
+            if key.originates_tls() {
+                self.tls_backends.insert(key.clone());
+            }
+            self.backends.insert(key, backend);
+        }
         for backend in wanted {
-            self.users.entry(backend.clone()).or_default().insert(Arc::clone(key));
+            self.users.entry(backend.clone()).or_default().insert(user.clone());
         }
         let before = if wanted.is_empty() {
-            self.uses.remove(key)
+            self.uses.remove(user)
         } else {
-            self.uses.insert(Arc::clone(key), wanted.clone())
+            self.uses.insert(user.clone(), wanted.clone())
         };
         for backend in before.unwrap_or_default().difference(wanted) {
             let Some(users) = self.users.get_mut(backend) else { continue };
-            users.remove(key);
-            if !users.is_empty() {
-                continue;
+            users.remove(user);
+            if users.is_empty() {
+                self.users.remove(backend);
+                self.drop_backend(backend, pending);
             }
-            self.users.remove(backend);
-            if let Some(compiled) = self.backends.remove(backend) {
-                pending.replace_backend(Some(&compiled), None);
-            }
-            if let Some(service) = backend.service()
-                && let Some(backends) = self.service_backends.get_mut(service)
-            {
-                backends.remove(backend);
-                if backends.is_empty() {
-                    self.service_backends.remove(service);
-                }
+        }
+    }
+
+    fn drop_backend(&mut self, backend: &BackendKey, pending: &mut Pending) {
+        if let Some(compiled) = self.backends.remove(backend) {
+            pending.replace_backend(Some(&compiled), None);
+            certificates::replace(&mut self.certificates, compiled.certificate.as_ref(), None, pending);
+        }
+        self.tls_backends.remove(backend);
+        if let Some(service) = backend.service()
+            && let Some(backends) = self.service_backends.get_mut(service)
+        {
+            backends.remove(backend);
+            if backends.is_empty() {
+                self.service_backends.remove(service);
             }
         }
     }
 }
 
-/// The route that a Mapping would make if it were the only one.
-fn alone(name: &ObjectName, mapping: &Mapping, backend: &Backend) -> Route {
-    let id = order::id(&mapping.key);
-    let arms = vec![group::arm(name, mapping, Share::WHOLE, backend)];
-    Route {
-        id: RouteId::new(id.clone()),
-        rank: order::rank(&mapping.key),
-        host: mapping.key.host.clone(),
-        path: group::path(mapping.path, &mapping.key.prefix),
-        case: mapping.case.unwrap_or_default(),
-        method: mapping.key.method.clone(),
-        headers: mapping.key.headers.clone(),
-        query: mapping.key.query.clone(),
-        listeners: Vec::new(),
-        filters: Filters::default(),
-        action: Action::Split(Split { id: SplitId::new(id), arms, mirrors: Vec::new() }),
+/// Backends that are used already, and those that are made for somebody who asks now.
+#[derive(Clone, Copy)]
+struct Backends<'a> {
+    known: &'a BTreeMap<BackendKey, Backend>,
+    made: &'a BTreeMap<BackendKey, Backend>,
+}
+
+impl std::ops::Index<&BackendKey> for Backends<'_> {
+    type Output = Backend;
+
+    fn index(&self, key: &BackendKey) -> &Backend {
+        self.made.get(key).unwrap_or_else(|| &self.known[key])
     }
+}
+
+/// What the verdict on a Mapping is about.
+fn subject<T>(read: &stores::Read<T>) -> Subject {
+    let document = &read.document;
+    let name = DocumentName { kind: document.kind, name: document.name.clone() };
+    Subject::Document(name, document.origin.clone())
 }

@@ -6,24 +6,42 @@
 //!
 //! | to change … | look in |
 //! |---|---|
+//! | in which shapes objects are written | [`dialect`] |
 //! | which fields of a Mapping are read, and how | [`mapping`] |
+//! | which settings the Module has | [`module`] |
+//! | which fields of Listeners, Hosts and TLS contexts are read | [`edge`] |
+//! | which ports are opened, and which hosts belong to them | `compiler/entrances.rs` |
+//! | which connections go where without being looked into | `tcp.rs`, `compiler/connections.rs` |
 //! | which Mappings share a route, and who gets how much of it | `compiler/group.rs`, [`weights`] |
 //! | what the status of a Mapping says | `compiler/verdict.rs` |
 //! | which route is asked first | [`order`] |
 //! | which addresses a Service stands for | `compiler/backend.rs` |
 //! | what is recomputed when an object changes | [`compiler`] |
 
+//! | what Emissary does and we do not by default | [`compat`] |
+//! | which object answers a request, and why the others do not | [`explain`] |
+
+pub mod compat;
 pub mod compiled;
 pub mod compiler;
+pub mod dialect;
+mod duration;
+pub mod edge;
+pub mod explain;
+mod fields;
+pub mod hostname;
 pub mod mapping;
+pub mod module;
 pub mod object;
 pub mod order;
+mod tcp;
 pub mod weights;
 
 pub use self::{
+    compat::Compat,
     compiled::{
-        Compiled, Delta, Leaving, ObjectKind, ObjectVersion, Served, ServedArm, SplitReport, State, Status,
-        rejected_split,
+        Compiled, Delta, Leaving, ObjectKind, ObjectVersion, Rule, Served, ServedArm, SplitReport, State,
+        Status, Subject, rejected_split,
     },
     compiler::{Compiler, Settings},
     object::{ObjectChange, ObjectName},

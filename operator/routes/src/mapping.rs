@@ -1,46 +1,75 @@
 //! A Mapping, read once into a type that cannot be wrong.
 
-mod fields;
-mod host;
+mod connection;
+mod headers;
+mod matching;
 mod parse;
+mod policy;
+mod rewriting;
 mod service;
 
-use proxy_config::model::{Case, HostMatch, NamedMatch, Rewrite, TextMatch};
+use std::collections::BTreeMap;
 
-pub(crate) use self::host::show as show_host;
+use proxy_config::model::{
+    Case, Cors, ErrorResponse, HeaderEdit, HostMatch, HostRewrite, NamedMatch, RedirectTo, Retry, Rewrite,
+    TextMatch,
+};
+use serde_json::Value;
+
 pub use self::{
-    parse::{Parsed, parse},
+    connection::Connection,
+    parse::parse,
     service::{ServiceHost, ServiceReference, parse_service},
 };
 use crate::weights::Written;
 
-/// A Mapping that can become an arm of a route.
+/// A Mapping that can have a part in a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
     /// Which requests; Mappings with equal ones share a route.
     pub key: MatchKey,
     /// How the prefix is meant.
     pub path: PathKind,
+    /// Whether it says itself for which hosts it is; otherwise the Hosts that select its labels do.
+    pub named: bool,
     /// `case_sensitive`, if written.
     pub case: Option<Case>,
     /// `weight`: of a shadow, the part of the requests that is copied.
     pub weight: Written,
+    /// Whether `weight` was written as more than 100.
+    pub above_all: bool,
     /// `shadow`: it gets copies of the requests of others and no request of its own.
     pub shadow: bool,
     /// `service`.
     pub service: ServiceReference,
-    /// `resolver`, if written.
+    /// `resolver`, if written here or in the Module.
     pub resolver: Option<String>,
-    /// `rewrite`.
+    /// `host_redirect`: clients are sent elsewhere instead.
+    pub redirect: Option<RedirectTo>,
+    /// `rewrite` or `regex_rewrite`.
     pub rewrite: Rewrite,
-    /// `host_rewrite`.
-    pub host_rewrite: Option<String>,
+    /// `host_rewrite` or `auto_host_rewrite`.
+    pub host_rewrite: HostRewrite,
     /// `timeout_ms`; `None` is no limit.
     pub timeout_ms: Option<u32>,
     /// `idle_timeout_ms`; `None` is no limit.
     pub idle_timeout_ms: Option<u32>,
-    /// `connect_timeout_ms`.
-    pub connect_timeout_ms: u32,
+    /// Headers of requests that are changed.
+    pub request_headers: Vec<HeaderEdit>,
+    /// Headers of responses that are changed.
+    pub response_headers: Vec<HeaderEdit>,
+    /// `retry_policy`.
+    pub retry: Option<Retry>,
+    /// `cors`.
+    pub cors: Option<Cors>,
+    /// `error_response_overrides`.
+    pub errors: Vec<ErrorResponse>,
+    /// `allow_upgrade` or `use_websocket`; `None`: neither is written.
+    pub upgrades: Option<Vec<String>>,
+    /// How connections are made and spread.
+    pub connection: Connection,
+    /// Those of its fields in which the members of a group must agree in Emissary.
+    pub core: BTreeMap<&'static str, Value>,
     /// What the user should know, in whole sentences.
     pub remarks: Vec<String>,
 }
@@ -61,6 +90,9 @@ pub struct MatchKey {
     pub query: Vec<NamedMatch>,
     /// `precedence`: higher is asked first.
     pub precedence: i32,
+    /// Only where Emissary is followed to the letter: the labels by which Hosts select a Mapping without a host of its
+    /// own, which make another group of it there.
+    pub selected_by: Option<BTreeMap<String, String>>,
 }
 
 /// How the text of `prefix` is meant.

@@ -8,8 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::model::Draining;
+use proxy_config::model::{Draining, Secret};
 use serde_json::Value;
+
+use crate::dialect::{
+    ApiVersion, Carrier, Document, Origin, annotation::Annotation, documents::DocumentName,
+};
 
 /// Names an object of a known kind; its text is `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,10 +27,12 @@ pub struct ObjectName {
 /// One object that appeared or changed (`Some`) or is gone (`None`).
 #[derive(Clone, Debug, PartialEq)]
 pub enum ObjectChange {
-    /// `getambassador.io` Mapping.
-    Mapping(ObjectName, Option<MappingObject>),
-    /// `getambassador.io` resolver of any kind. Mappings refer to it by name alone.
-    Resolver(ObjectName, Option<ResolverKind>),
+    /// An object of `getambassador.io` or `x.getambassador.io`.
+    Emissary(DocumentName, Option<EmissaryObject>),
+    /// The annotation `getambassador.io/config` of an object; `None` also if it has none.
+    Annotation(Carrier, Option<Annotation>),
+    /// Core Secret, one of those in [`Compiled::secrets`](crate::Compiled::secrets).
+    Secret(ObjectName, Option<SecretObject>),
     /// Core Service.
     Service(ObjectName, Option<Service>),
     /// `discovery.k8s.io` EndpointSlice.
@@ -37,15 +43,33 @@ pub enum ObjectChange {
     Rollout(ObjectName, Option<RolloutServices>),
 }
 
-/// A Mapping as the API server has it. Whatever its `apiVersion` says, its spec may have the shape of any version.
+/// An object of Emissary as the API server has it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MappingObject {
+pub struct EmissaryObject {
     /// `metadata.resourceVersion`.
     pub resource_version: Arc<str>,
+    /// In whose shapes it was written. Without a conversion webhook the API server calls every object by the version
+    /// that it was asked for.
+    pub version: ApiVersion,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
     /// Whether an owner reference names a Rollout: then it is a canary Mapping.
     pub owned_by_rollout: bool,
     /// `spec`, of any shape.
     pub spec: Value,
+}
+
+/// A Secret with a certificate, a key, authorities or revocations, as PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretObject {
+    /// `tls.crt`, or `cert-chain.pem`.
+    pub chain: Option<String>,
+    /// `tls.key`, `key.pem` or `user.key`.
+    pub key: Option<Secret>,
+    /// `ca.crt`; of a Secret that holds authorities and nothing else also `tls.crt`.
+    pub authorities: Option<String>,
+    /// `crl.pem`.
+    pub revoked: Option<String>,
 }
 
 /// How a resolver finds the servers behind a Service.
@@ -166,6 +190,36 @@ pub struct RolloutServices(pub BTreeSet<Arc<str>>);
 pub struct NotAnObjectName {
     /// What was given.
     pub text: String,
+}
+
+// === impl EmissaryObject ===
+
+impl EmissaryObject {
+    /// One without labels and owner, in the shapes of v3alpha1.
+    pub fn new(resource_version: impl Into<Arc<str>>, spec: Value) -> Self {
+        Self {
+            resource_version: resource_version.into(),
+            version: ApiVersion::V3,
+            labels: BTreeMap::new(),
+            owned_by_rollout: false,
+            spec,
+        }
+    }
+
+    /// The document of this name that it is.
+    pub(crate) fn into_document(self, name: &DocumentName) -> Document {
+        let Self { resource_version, version, labels, owned_by_rollout, spec } = self;
+        Document {
+            kind: name.kind,
+            name: name.name.clone(),
+            version,
+            origin: Origin::Object,
+            labels,
+            resource_version,
+            owned_by_rollout,
+            spec: Arc::new(spec),
+        }
+    }
 }
 
 // === impl ObjectName ===

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use proxy_config::model::{HostMatch, NamedMatch, Rank, TextMatch};
 
-use crate::mapping::{MatchKey, show_host};
+use crate::{hostname, mapping::MatchKey};
 
 /// The place of a group among all others.
 #[must_use]
@@ -17,7 +17,7 @@ pub fn rank(key: &MatchKey) -> Rank {
     // Every host counts, `*` too.
     let host = match &key.host {
         HostMatch::Regex(pattern) => (pattern.clone(), true),
-        other => (show_host(other), false),
+        other => (hostname::show(other), false),
     };
     let method = key.method.as_ref().map(|method| match method {
         TextMatch::Exact(text) => (text.clone(), false),
@@ -25,7 +25,9 @@ pub fn rank(key: &MatchKey) -> Rank {
         TextMatch::Present => ("*".to_owned(), false),
     });
     let mut headers: Vec<(String, String, bool)> = key.headers.iter().map(constraint).collect();
-    headers.push((":authority".to_owned(), host.0, host.1));
+    if key.selected_by.is_none() {
+        headers.push((":authority".to_owned(), host.0, host.1));
+    }
     headers.extend(method.clone().map(|(text, regex)| (":method".to_owned(), text, regex)));
     let query: Vec<(String, String, bool)> = key.query.iter().map(constraint).collect();
 
@@ -54,8 +56,8 @@ pub fn rank(key: &MatchKey) -> Rank {
 /// The id of the group's route and split: readable, the same for the same key, different for different ones.
 #[must_use]
 pub fn id(key: &MatchKey) -> String {
-    let MatchKey { host, prefix, method, headers, query, precedence } = key;
-    let mut id = format!("mapping {}{}", escape(&show_host(host)), escape(prefix));
+    let MatchKey { host, prefix, method, headers, query, precedence, selected_by } = key;
+    let mut id = format!("mapping {}{}", escape(&hostname::show(host)), escape(prefix));
     if let Some(method) = method {
         let _ = write!(id, " method{}", show_text(method));
     }
@@ -67,6 +69,12 @@ pub fn id(key: &MatchKey) -> String {
     }
     if *precedence != 0 {
         let _ = write!(id, " precedence={precedence}");
+    }
+    if let Some(labels) = selected_by {
+        id.push_str(" selected");
+        for (name, value) in labels {
+            let _ = write!(id, " label[{}]={}", escape(name), escape(value));
+        }
     }
     id
 }
@@ -132,6 +140,7 @@ mod tests {
             headers: Vec::new(),
             query: Vec::new(),
             precedence: 0,
+            selected_by: None,
         }
     }
 

@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr, sync::Arc};
 
 use operator_routes::{
     Compiler, Leaving, ObjectChange, ObjectName, Settings,
-    compiled::Compiled,
+    compiled::{Compiled, Subject},
+    dialect::{ApiVersion, DocumentKind, Origin, documents::DocumentName},
     object::{
+        EmissaryObject,
         EndpointCondition::{self, NotReady, Ready, Terminating},
-        EndpointSlice, Family, MappingObject, Pod, ResolverKind, RolloutServices, Service, ServiceAddress,
-        ServicePort, SliceEndpoint,
+        EndpointSlice, Family, Pod, ResolverKind, RolloutServices, Service, ServiceAddress, ServicePort,
+        SliceEndpoint,
     },
 };
 use proxy_config::model::{Action, Address, Draining, Mirror, UnixMillis};
@@ -19,9 +21,19 @@ fn name(text: &str) -> ObjectName {
 }
 
 fn mapping(mapping: &str, spec: Value) -> ObjectChange {
-    let owned_by_rollout = mapping.ends_with("-canary");
-    let object = MappingObject { resource_version: "m1".into(), owned_by_rollout, spec };
-    ObjectChange::Mapping(name(mapping), Some(object))
+    emissary(DocumentKind::Mapping, mapping, spec)
+}
+
+/// An object of Emissary as v2 has it.
+fn emissary(kind: DocumentKind, text: &str, spec: Value) -> ObjectChange {
+    let object = EmissaryObject {
+        resource_version: "m1".into(),
+        version: ApiVersion::V2,
+        labels: BTreeMap::new(),
+        owned_by_rollout: text.ends_with("-canary"),
+        spec,
+    };
+    ObjectChange::Emissary(DocumentName { kind, name: name(text) }, Some(object))
 }
 
 fn service(service: &str, address: ServiceAddress) -> ObjectChange {
@@ -68,7 +80,7 @@ fn leaving(pod: &str, hash: &str, until: Option<i64>) -> ObjectChange {
 }
 
 fn compile(changes: Vec<ObjectChange>) -> String {
-    let mut compiler = Compiler::new(Settings { ambassador_id: "default".to_owned(), listener_port: 8080 });
+    let mut compiler = Compiler::new(Settings::default());
     for change in changes {
         compiler.apply(change);
     }
@@ -140,8 +152,22 @@ fn show(compiled: &Compiled) -> String {
         let needed = if leaving.needed { " and needed" } else { "" };
         let _ = writeln!(text, "leaving {pod} {}{needed}", leaving.hash);
     }
-    for (name, status) in &compiled.statuses {
-        let _ = writeln!(text, "status {name} {} {}", status.state.as_str(), status.reason);
+    for (subject, status) in &compiled.statuses {
+        let (state, reason) = (status.state.as_str(), &status.reason);
+        let _ = match subject {
+            Subject::Document(DocumentName { kind: DocumentKind::Mapping, name }, Origin::Object) => {
+                writeln!(text, "status {name} {state} {reason}")
+            }
+            Subject::Document(DocumentName { kind, name }, Origin::Object) => {
+                writeln!(text, "status {} {name} {state} {reason}", kind.as_str())
+            }
+            Subject::Document(DocumentName { kind, name }, origin @ Origin::Annotation(..)) => {
+                writeln!(text, "status {} {name} of {origin} {state} {reason}", kind.as_str())
+            }
+            Subject::Unreadable(carrier, number) => {
+                writeln!(text, "status document {number} of {carrier} {state} {reason}")
+            }
+        };
     }
     text
 }
@@ -216,7 +242,7 @@ fn pods_that_were_chosen_to_go_are_left_out_at_once_unless_all_were() {
 
 #[test]
 fn a_pod_that_is_wanted_again_comes_back() {
-    let mut compiler = Compiler::new(Settings { ambassador_id: "default".to_owned(), listener_port: 8080 });
+    let mut compiler = Compiler::new(Settings::default());
     let changes = [
         mapping("a", json!({"prefix": "/", "service": "a", "resolver": "endpoint"})),
         service("a", cluster_ip()),
@@ -321,7 +347,7 @@ fn a_header_route_of_a_rollout_is_asked_first_and_goes_to_the_canary_whole() {
         pod("p", "old"),
         pod("q", "new"),
     ]));
-    let mut compiler = Compiler::new(Settings { ambassador_id: "default".to_owned(), listener_port: 8080 });
+    let mut compiler = Compiler::new(Settings::default());
     for (name, headers) in
         [("base", json!({})), ("one", json!({"x": "1"})), ("two", json!({"x": "1", "y": "1"}))]
     {
@@ -384,7 +410,7 @@ fn mappings_that_share_by_accident_or_by_too_much_are_told() {
 #[test]
 fn a_resolver_of_ones_own_is_used_once_it_is_there() {
     let using = || mapping("a", json!({"prefix": "/", "service": "a", "resolver": "mine"}));
-    let resolver = ObjectChange::Resolver(name("mine"), Some(ResolverKind::Endpoint));
+    let resolver = emissary(DocumentKind::Resolver(ResolverKind::Endpoint), "mine", json!({}));
     let before = compile(vec![using(), service("a", cluster_ip()), slice("a", 1, &[(1, Ready, "p")])]);
     assert!(before.contains("status shop/a Inactive resolver `mine` does not exist"), "{before}");
     let after =
@@ -401,7 +427,7 @@ fn the_selector_is_part_of_the_pool_of_a_service_address() {
 
 #[test]
 fn a_pod_that_becomes_known_after_its_endpoint_gives_it_its_hash() {
-    let mut compiler = Compiler::new(Settings { ambassador_id: "default".to_owned(), listener_port: 8080 });
+    let mut compiler = Compiler::new(Settings::default());
     compiler.apply(mapping("a", json!({"prefix": "/", "service": "a", "resolver": "endpoint"})));
     compiler.apply(service("a", cluster_ip()));
     compiler.apply(slice("a", 1, &[(1, Ready, "p")]));

@@ -7,15 +7,18 @@ use std::{
 };
 
 use operator_routes::{
-    Compiled, Compiler, ObjectChange, ObjectName, Settings,
+    Compat, Compiled, Compiler, ObjectChange, ObjectName, Settings,
+    dialect::{
+        ApiVersion, Carrier, CarrierKind, DocumentKind, annotation::Annotation, documents::DocumentName,
+    },
     object::{
-        EndpointCondition, EndpointSlice, Family, MappingObject, Pod, ResolverKind, RolloutServices, Service,
-        ServiceAddress, ServicePort, SliceEndpoint,
+        EmissaryObject, EndpointCondition, EndpointSlice, Family, Pod, ResolverKind, RolloutServices,
+        SecretObject, Service, ServiceAddress, ServicePort, SliceEndpoint,
     },
 };
 use proptest::prelude::*;
 use proxy_config::{
-    model::{Config, Draining},
+    model::{Config, Draining, Secret},
     validate::validate,
 };
 use serde_json::{Value, json};
@@ -54,8 +57,16 @@ fn spec() -> impl Strategy<Value = Value> {
         json!({"shadow": true, "method": "GET", "weight": 20}),
         json!({"shadow": true, "prefix": "/echo/v1", "headers": {"x-a": true}}),
         json!({"connect_timeout_ms": 7, "weight": "x"}),
+        json!({"host_redirect": true, "path_redirect": "/a", "prefix_redirect": "/b"}),
+        json!({"regex_rewrite": {"pattern": "/(e)", "substitution": "/\\1\\1"}, "add_response_headers": {"a": "b"}}),
+        json!({"cors": {"origins": ["*"]}, "retry_policy": {"retry_on": "5xx"}, "use_websocket": true}),
+        json!({"tls": "ctx", "grpc": true}),
+        json!({"tls": true, "cluster_tag": "t"}),
+        json!({"hostname": "a.example.org:80"}),
+        json!({"load_balancer": {"policy": "ring_hash", "header": "x"}, "resolver": "endpoint"}),
+        json!({"circuit_breakers": [{"max_requests": 3}], "bypass_auth": true}),
     ]);
-    let more = prop_oneof![3 => Just(json!({})), 1 => more];
+    let more = prop_oneof![2 => Just(json!({})), 1 => more];
     (service, prefix, resolver, weight, more).prop_map(|(service, prefix, resolver, weight, more)| {
         let mut spec = json!({"service": service, "prefix": prefix, "resolver": resolver, "weight": weight});
         for (field, value) in more.as_object().into_iter().flatten() {
@@ -65,11 +76,134 @@ fn spec() -> impl Strategy<Value = Value> {
     })
 }
 
-fn mapping() -> impl Strategy<Value = MappingObject> {
-    (version(), any::<bool>(), spec()).prop_map(|(resource_version, owned_by_rollout, spec)| MappingObject {
+fn labels() -> impl Strategy<Value = BTreeMap<String, String>> {
+    let labels =
+        |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    prop::sample::select(vec![
+        labels(&[]),
+        labels(&[("tier", "web")]),
+        labels(&[("tier", "web"), ("zone", "z")]),
+        labels(&[("tier", "db")]),
+    ])
+}
+
+fn object(spec: impl Strategy<Value = Value>) -> impl Strategy<Value = EmissaryObject> {
+    let api = prop::sample::select(&[ApiVersion::V1, ApiVersion::V2, ApiVersion::V3][..]);
+    (version(), api, labels(), any::<bool>(), spec).prop_map(
+        |(resource_version, version, labels, owned_by_rollout, spec)| EmissaryObject {
+            resource_version,
+            version,
+            labels,
+            owned_by_rollout,
+            spec,
+        },
+    )
+}
+
+fn host() -> impl Strategy<Value = Value> {
+    prop::sample::select(vec![
+        json!({}),
+        json!({"hostname": "a.example.org", "requestPolicy": {"insecure": {"action": "Route"}}}),
+        json!({"hostname": "*.example.org", "tlsSecret": {"name": "a"}}),
+        json!({"hostname": "a.example.org", "tlsSecret": {"name": "a"}, "tlsContext": {"name": "ctx"}}),
+        json!({"hostname": "a.example.org:80", "requestPolicy": {"insecure": {"action": "Reject", "additionalPort": 81}}}),
+        json!({"hostname": "a.*", "mappingSelector": {"matchLabels": {"tier": "web"}}}),
+        json!({"mappingSelector": {"matchLabels": {"tier": "web", "zone": "z"}}}),
+        json!({"selector": {"matchExpressions": [{"key": "tier", "operator": "Exists"}]}}),
+        json!({"requestPolicy": {"insecure": {"action": "Perhaps"}}}),
+        json!({"hostname": "a.*.org"}),
+        json!({"ambassador_id": ["other"]}),
+    ])
+}
+
+fn listener() -> impl Strategy<Value = Value> {
+    let port = prop::sample::select(&[80, 8080, 8443, 0][..]);
+    let protocol = prop::sample::select(&["HTTP", "HTTPS", "HTTPPROXY", "TCP", "TLS"][..]);
+    let from = prop::sample::select(&["ALL", "SELF"][..]);
+    let selector = prop::sample::select(vec![json!({}), json!({"matchLabels": {"tier": "web"}})]);
+    (port, protocol, from, selector).prop_map(|(port, protocol, from, selector)| {
+        let binding = json!({"namespace": {"from": from}, "selector": selector});
+        json!({"port": port, "protocol": protocol, "securityModel": "XFP", "hostBinding": binding})
+    })
+}
+
+fn context() -> impl Strategy<Value = Value> {
+    prop::sample::select(vec![
+        json!({}),
+        json!({"secret": "a", "hosts": ["b.example.org", "*.example.org"]}),
+        json!({"secret": "b.y", "ca_secret": "c", "sni": "inner"}),
+        json!({"ca_secret": "a", "min_tls_version": "v1.3", "max_tls_version": "v1.2"}),
+    ])
+}
+
+fn module() -> impl Strategy<Value = Value> {
+    prop::sample::select(vec![
+        json!({}),
+        json!({"config": {"resolver": "endpoint", "cluster_request_timeout_ms": 7}}),
+        json!({"config": {"retry_policy": {"retry_on": "5xx"}, "strip_matching_host_port": true, "new": 1}}),
+        json!({"config": ["nonsense"]}),
+    ])
+}
+
+fn tcp_mapping() -> impl Strategy<Value = Value> {
+    let port = prop::sample::select(&[8080, 8443, 9000][..]);
+    let more = prop::sample::select(vec![
+        json!({}),
+        json!({"weight": 0}),
+        json!({"weight": 70}),
+        json!({"host": "a.example.org"}),
+        json!({"resolver": "mine"}),
+        json!({"tls": "ctx"}),
+    ]);
+    (port, prop::sample::select(&["a", "b:80", "a:b"][..]), more).prop_map(|(port, service, more)| {
+        let mut spec = json!({"port": port, "service": service});
+        more.as_object().into_iter().flatten().for_each(|(field, value)| spec[field] = value.clone());
+        spec
+    })
+}
+
+fn emissary() -> impl Strategy<Value = ObjectChange> {
+    let of = |kind, name: ObjectName, object| ObjectChange::Emissary(DocumentName { kind, name }, object);
+    let some = |object| prop::option::weighted(0.85, object);
+    let resolver =
+        prop::sample::select(&[ResolverKind::Service, ResolverKind::Endpoint, ResolverKind::Consul][..]);
+    prop_oneof![
+        6 => (name(), some(object(spec()).boxed())).prop_map(move |(name, it)| of(DocumentKind::Mapping, name, it)),
+        2 => (name(), some(object(host()).boxed())).prop_map(move |(name, it)| of(DocumentKind::Host, name, it)),
+        2 => (name(), some(object(listener()).boxed())).prop_map(move |(name, it)| of(DocumentKind::Listener, name, it)),
+        1 => some(object(context()).boxed())
+            .prop_map(move |it| of(DocumentKind::TlsContext, ObjectName::new("x", "ctx"), it)),
+        1 => (prop::sample::select(&["x", "y"][..]), some(object(module()).boxed()))
+            .prop_map(move |(space, it)| of(DocumentKind::Module, ObjectName::new(space, "ambassador"), it)),
+        2 => (name(), some(object(tcp_mapping()).boxed()))
+            .prop_map(move |(name, it)| of(DocumentKind::TcpMapping, name, it)),
+        1 => (resolver, some(object(Just(json!({}))).boxed()))
+            .prop_map(move |(kind, it)| of(DocumentKind::Resolver(kind), ObjectName::new("x", "mine"), it)),
+    ]
+}
+
+fn annotation() -> impl Strategy<Value = Annotation> {
+    let text = prop::sample::select(vec![
+        "apiVersion: ambassador/v0\nkind: Mapping\nname: a\nprefix: /echo\nservice: a\nweight: '20'\n",
+        "apiVersion: getambassador.io/v3alpha1\nkind: Mapping\nname: b\nprefix: /echo\nservice: b:80\n---\nkind: [",
+        "---\napiVersion: ambassador/v1\nkind: Host\nname: a\nhostname: a.example.org\n---\nnothing\n",
+        "apiVersion: ambassador/v1\nkind: Module\nname: ambassador\nconfig: {cors: {origins: '*'}}\n",
+        "apiVersion: ambassador/v2\nkind: Mapping\nname: a\nprefix: /\nservice: c\nambassador_id: other\n",
+        "",
+    ]);
+    (text, labels(), version()).prop_map(|(text, labels, resource_version)| Annotation {
+        text: text.into(),
+        labels,
         resource_version,
-        owned_by_rollout,
-        spec,
+    })
+}
+
+fn secret() -> impl Strategy<Value = SecretObject> {
+    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(chain, key, authorities)| SecretObject {
+        chain: chain.then(|| "-----BEGIN CERTIFICATE-----".to_owned()),
+        key: key.then(|| Secret("-----BEGIN PRIVATE KEY-----".to_owned())),
+        authorities: authorities.then(|| "-----BEGIN CERTIFICATE-----".to_owned()),
+        revoked: None,
     })
 }
 
@@ -118,31 +252,37 @@ fn slice() -> impl Strategy<Value = EndpointSlice> {
 }
 
 fn change() -> impl Strategy<Value = ObjectChange> {
-    let resolver =
-        prop::sample::select(&[ResolverKind::Service, ResolverKind::Endpoint, ResolverKind::Consul][..]);
     let leaving = prop::option::weighted(0.4, Just(Draining { until: None }));
     let pod = (0_u8..3, leaving).prop_map(|(hash, leaving)| Pod { hash: hash.to_string().into(), leaving });
     let rollout = prop::collection::btree_set(prop::sample::select(&NAMES[..]).prop_map(Arc::from), 0..3)
         .prop_map(|services: BTreeSet<Arc<str>>| RolloutServices(services));
+    let carrier = |name| Carrier { kind: CarrierKind::Service, name };
     prop_oneof![
-        4 => (name(), prop::option::weighted(0.85, mapping())).prop_map(|(name, it)| ObjectChange::Mapping(name, it)),
-        1 => prop::option::weighted(0.85, resolver).prop_map(|it| ObjectChange::Resolver(ObjectName::new("x", "mine"), it)),
-        2 => (name(), prop::option::weighted(0.85, service())).prop_map(|(name, it)| ObjectChange::Service(name, it)),
-        3 => (name(), prop::option::weighted(0.85, slice())).prop_map(|(name, it)| ObjectChange::EndpointSlice(name, it)),
-        2 => (name(), prop::option::weighted(0.85, pod)).prop_map(|(name, it)| ObjectChange::Pod(name, it)),
+        12 => emissary(),
+        2 => (name(), prop::option::weighted(0.85, annotation()))
+            .prop_map(move |(name, it)| ObjectChange::Annotation(carrier(name), it)),
+        2 => (name(), prop::option::weighted(0.85, secret())).prop_map(|(name, it)| ObjectChange::Secret(name, it)),
+        3 => (name(), prop::option::weighted(0.85, service())).prop_map(|(name, it)| ObjectChange::Service(name, it)),
+        4 => (name(), prop::option::weighted(0.85, slice())).prop_map(|(name, it)| ObjectChange::EndpointSlice(name, it)),
+        3 => (name(), prop::option::weighted(0.85, pod)).prop_map(|(name, it)| ObjectChange::Pod(name, it)),
         1 => (name(), prop::option::weighted(0.85, rollout)).prop_map(|(name, it)| ObjectChange::Rollout(name, it)),
     ]
 }
 
-fn compiler() -> Compiler {
-    Compiler::new(Settings { ambassador_id: "default".to_owned(), listener_port: 8080 })
+fn compat() -> impl Strategy<Value = Compat> {
+    prop_oneof![2 => Just(Compat::Ideal), 1 => Just(Compat::Strict)]
+}
+
+fn compiler(compat: Compat) -> Compiler {
+    Compiler::new(Settings { compat, ..Settings::default() })
 }
 
 /// The object that a change is about, as a text.
 fn subject(change: &ObjectChange) -> String {
     match change {
-        ObjectChange::Mapping(name, _) => format!("mapping {name}"),
-        ObjectChange::Resolver(name, _) => format!("resolver {name}"),
+        ObjectChange::Emissary(name, _) => format!("{} {}", name.kind.as_str(), name.name),
+        ObjectChange::Annotation(carrier, _) => format!("annotation of {carrier}"),
+        ObjectChange::Secret(name, _) => format!("secret {name}"),
         ObjectChange::Service(name, _) => format!("service {name}"),
         ObjectChange::EndpointSlice(name, _) => format!("slice {name}"),
         ObjectChange::Pod(name, _) => format!("pod {name}"),
@@ -153,9 +293,10 @@ fn subject(change: &ObjectChange) -> String {
 proptest! {
     #[test]
     fn any_edit_sequence_gives_what_compiling_from_nothing_gives(
+        compat in compat(),
         edits in prop::collection::vec((change(), prop::bool::weighted(0.8)), 1..80)
     ) {
-        let mut incremental = compiler();
+        let mut incremental = compiler(compat);
         let mut followed = Compiled::default();
         for (change, compile) in &edits {
             incremental.apply(change.clone());
@@ -167,7 +308,7 @@ proptest! {
 
         // The same last states, each object once, in another order.
         let last: BTreeMap<String, &ObjectChange> = edits.iter().map(|(change, _)| (subject(change), change)).collect();
-        let mut whole = compiler();
+        let mut whole = compiler(compat);
         last.values().rev().for_each(|change| whole.apply((*change).clone()));
         whole.compile();
 
@@ -177,13 +318,42 @@ proptest! {
     }
 
     #[test]
-    fn whatever_the_objects_the_proxies_can_take_the_result(edits in prop::collection::vec(change(), 1..40)) {
-        let mut compiler = compiler();
+    fn whatever_the_objects_the_proxies_can_take_the_result(
+        compat in compat(),
+        edits in prop::collection::vec(change(), 1..40),
+    ) {
+        let mut compiler = compiler(compat);
         for change in edits {
             compiler.apply(change);
         }
         compiler.compile();
         prop_assert_eq!(validate(&compiler.compiled().config), Vec::new());
+    }
+
+    #[test]
+    fn every_object_that_is_for_this_instance_has_a_verdict(
+        compat in compat(),
+        edits in prop::collection::vec(emissary(), 1..20),
+    ) {
+        let mut compiler = compiler(compat);
+        let mut there = BTreeSet::new();
+        for change in edits {
+            if let ObjectChange::Emissary(name, object) = &change {
+                let ours = |object: &EmissaryObject| object.spec.get("ambassador_id").is_none();
+                if object.as_ref().is_some_and(ours) {
+                    there.insert(name.clone());
+                } else {
+                    there.remove(name);
+                }
+            }
+            compiler.apply(change);
+        }
+        compiler.compile();
+        let judged = compiler.compiled().statuses.keys().map(|subject| match subject {
+            operator_routes::Subject::Document(name, _) => name.clone(),
+            operator_routes::Subject::Unreadable(..) => unreachable!("there is no annotation"),
+        });
+        prop_assert_eq!(judged.collect::<BTreeSet<DocumentName>>(), there);
     }
 }
 
@@ -192,12 +362,7 @@ fn follow(followed: &mut Compiled, compiler: &mut Compiler) {
     let delta = compiler.compile();
     let config: &mut Config = &mut followed.config;
     delta.changes.into_iter().for_each(|change| config.apply(change));
-    for (id, split) in delta.splits {
-        match split {
-            Some(split) => drop(followed.splits.insert(id, split)),
-            None => drop(followed.splits.remove(&id)),
-        }
-    }
+    carry(&mut followed.splits, delta.splits);
     for (version, there) in delta.pods {
         if there {
             followed.pods.insert(version);
@@ -205,16 +370,25 @@ fn follow(followed: &mut Compiled, compiler: &mut Compiler) {
             followed.pods.remove(&version);
         }
     }
-    for (pod, leaving) in delta.leaving {
-        match leaving {
-            Some(leaving) => drop(followed.leaving.insert(pod, leaving)),
-            None => drop(followed.leaving.remove(&pod)),
+    carry(&mut followed.leaving, delta.leaving);
+    carry(&mut followed.statuses, delta.statuses);
+    carry(&mut followed.ports, delta.ports);
+    carry(&mut followed.hosts, delta.hosts);
+    carry(&mut followed.rules, delta.rules);
+    for (secret, wanted) in delta.secrets {
+        if wanted {
+            followed.secrets.insert(secret);
+        } else {
+            followed.secrets.remove(&secret);
         }
     }
-    for (name, status) in delta.statuses {
-        match status {
-            Some(status) => drop(followed.statuses.insert(name, status)),
-            None => drop(followed.statuses.remove(&name)),
+}
+
+fn carry<K: Ord, V>(values: &mut BTreeMap<K, V>, delta: BTreeMap<K, Option<V>>) {
+    for (key, value) in delta {
+        match value {
+            Some(value) => drop(values.insert(key, value)),
+            None => drop(values.remove(&key)),
         }
     }
 }

@@ -12,7 +12,7 @@ use crds::contract::{
 };
 use k8s_openapi::{
     api::{
-        core::v1::{Service, ServiceSpec},
+        core::v1::{Secret, Service, ServiceSpec},
         discovery::v1::{Endpoint, EndpointSlice},
     },
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
@@ -20,13 +20,19 @@ use k8s_openapi::{
 use kube::api::DynamicObject;
 use operator_routes::{
     ObjectName,
+    dialect::{ApiVersion, DocumentKind, annotation::Annotation},
     object::{
-        self, EndpointCondition, Family, MappingObject, Pod, RolloutServices, ServiceAddress, SliceEndpoint,
+        self, EmissaryObject, EndpointCondition, Family, Pod, RolloutServices, SecretObject, ServiceAddress,
+        SliceEndpoint,
     },
 };
 use proxy_config::model::{Draining, UnixMillis};
 use serde_json::Value;
 
+use super::statuses::Observed;
+
+/// The annotation with objects of Emissary.
+const CONFIG_ANNOTATION: &str = "getambassador.io/config";
 /// The label with the Service of a slice.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
@@ -36,21 +42,72 @@ pub(super) fn name(metadata: &ObjectMeta) -> ObjectName {
     ObjectName::new(text(&metadata.namespace), text(&metadata.name))
 }
 
-pub(super) fn mapping(mapping: &mut DynamicObject) -> MappingObject {
-    let owners = mapping.metadata.owner_references.as_deref().unwrap_or_default();
-    MappingObject {
-        resource_version: version(&mapping.metadata),
+/// An object of Emissary.
+pub(super) fn emissary(object: &mut DynamicObject) -> EmissaryObject {
+    let owners = object.metadata.owner_references.as_deref().unwrap_or_default();
+    EmissaryObject {
+        resource_version: version(&object.metadata),
+        version: written_version(object),
+        labels: object.metadata.labels.clone().unwrap_or_default(),
         owned_by_rollout: owners
             .iter()
             .any(|owner| owner.kind == "Rollout" && owner.api_version.starts_with("argoproj.io/")),
-        spec: mapping.data.get_mut("spec").map(Value::take).unwrap_or_default(),
+        spec: object.data.get_mut("spec").map(Value::take).unwrap_or_default(),
     }
 }
 
-/// The state and reason in the status of a Mapping.
-pub(super) fn mapping_status(mapping: &DynamicObject) -> (String, String) {
-    let text = |field: &str| mapping.data["status"][field].as_str().unwrap_or_default().to_owned();
-    (text("state"), text("reason"))
+/// In whose shapes a spec was written. Without a conversion webhook the API server names every object by the version
+/// that it was asked for; but it records by which version each writer wrote which fields.
+fn written_version(object: &DynamicObject) -> ApiVersion {
+    let asked = object.types.as_ref().map(|types| types.api_version.as_str()).unwrap_or_default();
+    let writers = object.metadata.managed_fields.as_deref().unwrap_or_default().iter();
+    let of_spec = writers.filter(|writer| {
+        let fields = writer.fields_v1.as_ref().map(|fields| &fields.0);
+        writer.subresource.is_none() && fields.is_some_and(|fields| fields.get("f:spec").is_some())
+    });
+    // Who wrote last wrote what there is.
+    let last =
+        of_spec.max_by_key(|writer| writer.time.clone()).and_then(|writer| writer.api_version.as_deref());
+    last.and_then(ApiVersion::parse).or_else(|| ApiVersion::parse(asked)).unwrap_or(ApiVersion::V3)
+}
+
+/// What the status of an object of Emissary says, and of which generation.
+pub(super) fn observed(kind: DocumentKind, object: &DynamicObject) -> Observed {
+    let text = |field: &str| object.data["status"][field].as_str().unwrap_or_default().to_owned();
+    let reason = if kind == DocumentKind::Host { text("errorReason") } else { text("reason") };
+    Observed {
+        state: text("state"),
+        reason,
+        observed_generation: object.data["status"]["observedGeneration"].as_i64(),
+        generation: object.metadata.generation,
+        uid: object.metadata.uid.clone().unwrap_or_default(),
+    }
+}
+
+/// The annotation of an object that bears one.
+pub(super) fn annotation(metadata: &ObjectMeta) -> Option<Annotation> {
+    let text = metadata.annotations.as_ref()?.get(CONFIG_ANNOTATION)?;
+    Some(Annotation {
+        text: text.as_str().into(),
+        labels: metadata.labels.clone().unwrap_or_default(),
+        resource_version: version(metadata),
+    })
+}
+
+/// What of a Secret is certificates and keys. One of another kind has none of it.
+pub(super) fn secret(secret: &Secret) -> SecretObject {
+    let text = |names: &[&str]| {
+        let data = secret.data.as_ref()?;
+        let found = names.iter().find_map(|name| data.get(*name))?;
+        String::from_utf8(found.0.clone()).ok()
+    };
+    let authorities = text(&["ca.crt"]);
+    SecretObject {
+        chain: text(&["tls.crt", "cert-chain.pem"]),
+        key: text(&["tls.key", "key.pem", "user.key"]).map(proxy_config::model::Secret),
+        authorities,
+        revoked: text(&["crl.pem"]),
+    }
 }
 
 pub(super) fn service(service: &Service) -> object::Service {

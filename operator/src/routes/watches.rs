@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Debug,
     pin::pin,
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,29 +13,31 @@ use futures::{Stream, StreamExt as _};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
-        core::v1::{Pod, Service},
+        core::v1::{Pod, Secret, Service},
         discovery::v1::EndpointSlice,
     },
 };
 use kube::{
     Api, Client, Resource,
-    api::{ApiResource, DynamicObject, ListParams},
-    core::{DynamicResourceScope, GroupVersionKind, PartialObjectMeta},
+    api::{ApiResource, DynamicObject},
+    core::{DynamicResourceScope, PartialObjectMeta},
     runtime::watcher::{self, Event, watcher},
 };
-use operator_routes::{ObjectChange, ObjectName, object::ResolverKind};
+use operator_routes::{
+    ObjectChange, ObjectName,
+    dialect::{Carrier, CarrierKind, DocumentKind, documents::DocumentName},
+};
 use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc::Sender, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Input, objects};
-use crate::config_server::Settings;
+use super::{Input, objects, served::Served};
+use crate::{config_server::Settings, errors::chain};
 
-/// The group of Mappings and resolvers.
+/// Emissary's group, and the one of its 2.0 preview, whose kinds have longer names.
 const GROUP: &str = "getambassador.io";
-/// Versions in which Emissary's kinds may be served, the preferred one first.
-const VERSIONS: [&str; 3] = ["v3alpha1", "v2", "v1"];
+const PREVIEW_GROUP: &str = "x.getambassador.io";
 /// Between two tries after an error; doubles up to the second.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LAST: Duration = Duration::from_secs(5);
@@ -44,27 +47,27 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// One kind of objects that routes depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
-    Mappings,
-    EndpointResolvers,
-    ServiceResolvers,
-    ConsulResolvers,
+    /// A kind of `getambassador.io`.
+    Emissary(DocumentKind),
+    /// A kind of `x.getambassador.io`.
+    Preview(DocumentKind),
     Services,
+    Secrets,
     EndpointSlices,
     Pods,
     Rollouts,
 }
 
 impl Source {
-    pub(super) const ALL: [Self; 8] = [
-        Self::Mappings,
-        Self::EndpointResolvers,
-        Self::ServiceResolvers,
-        Self::ConsulResolvers,
-        Self::Services,
-        Self::EndpointSlices,
-        Self::Pods,
-        Self::Rollouts,
-    ];
+    /// The kinds that the preview had.
+    const PREVIEW: [DocumentKind; 4] =
+        [DocumentKind::Mapping, DocumentKind::TcpMapping, DocumentKind::Host, DocumentKind::Listener];
+
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let built_in = [Self::Services, Self::Secrets, Self::EndpointSlices, Self::Pods, Self::Rollouts];
+        let emissary = DocumentKind::ALL.into_iter().map(Self::Emissary);
+        emissary.chain(Self::PREVIEW.into_iter().map(Self::Preview)).chain(built_in)
+    }
 }
 
 /// Starts a task for each source. They end with `shutdown`.
@@ -74,10 +77,12 @@ pub(super) fn start_watches(
     inputs: &Sender<Input>,
     shutdown: &CancellationToken,
 ) {
-    for source in Source::ALL {
+    let served = Arc::new(Served::new(client.clone()));
+    for source in Source::all() {
         let watch = Watch {
             source,
             client: client.clone(),
+            served: Arc::clone(&served),
             namespace: settings.watch_namespace.clone(),
             proxy_service: settings.proxy_service.clone(),
             inputs: inputs.clone(),
@@ -97,37 +102,10 @@ pub(super) fn start_watches(
     }
 }
 
-/// The first version of a kind that the API server has.
-async fn first_served(
-    client: &Client,
-    namespace: Option<&str>,
-    group: &str,
-    versions: &[&str],
-    kind: &str,
-) -> Option<ApiResource> {
-    for version in versions {
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        let api: Api<PartialObjectMeta<DynamicObject>> = match namespace {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-            None => Api::all_with(client.clone(), &resource),
-        };
-        match api.list(&ListParams::default().limit(1)).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
-            // Also if it cannot be asked now: the watch tells what is wrong, and goes on trying.
-            Ok(_) | Err(_) => return Some(resource),
-        }
-    }
-    None
-}
-
-/// How Mappings are read and written; `None` if the API server has none.
-pub(super) async fn mapping_resource(client: &Client, namespace: Option<&str>) -> Option<ApiResource> {
-    first_served(client, namespace, GROUP, &VERSIONS, "Mapping").await
-}
-
 struct Watch {
     source: Source,
     client: Client,
+    served: Arc<Served>,
     namespace: Option<String>,
     proxy_service: ObjectName,
     inputs: Sender<Input>,
@@ -139,20 +117,19 @@ type Told = (ObjectName, Vec<Input>);
 impl Watch {
     async fn run(self) {
         match self.source {
-            Source::Mappings => self.custom(GROUP, &VERSIONS, "Mapping", told_mapping).await,
-            Source::EndpointResolvers => {
-                let told = |it| told_resolver(&it, ResolverKind::Endpoint);
-                self.custom(GROUP, &VERSIONS, "KubernetesEndpointResolver", told).await;
+            Source::Emissary(kind) => {
+                self.custom(GROUP, kind.as_str(), |it| told_emissary(it, kind)).await;
             }
-            Source::ServiceResolvers => {
-                let told = |it| told_resolver(&it, ResolverKind::Service);
-                self.custom(GROUP, &VERSIONS, "KubernetesServiceResolver", told).await;
+            Source::Preview(kind) => {
+                let name = format!("Ambassador{}", kind.as_str());
+                self.custom(PREVIEW_GROUP, &name, |it| told_emissary(it, kind)).await;
             }
-            Source::ConsulResolvers => {
-                let told = |it| told_resolver(&it, ResolverKind::Consul);
-                self.custom(GROUP, &VERSIONS, "ConsulResolver", told).await;
+            Source::Rollouts => self.custom("argoproj.io", "Rollout", told_rollout).await,
+            Source::Secrets => {
+                // Helm keeps its releases in Secrets, large and many.
+                let config = watcher::Config::default().fields("type!=helm.sh/release.v1");
+                self.built_in(config, |it| told_secret(&it)).await;
             }
-            Source::Rollouts => self.custom("argoproj.io", &["v1alpha1"], "Rollout", told_rollout).await,
             Source::Services => {
                 self.built_in(watcher::Config::default(), |it| told_service(&it)).await;
             }
@@ -185,7 +162,7 @@ impl Watch {
     }
 
     /// Watches a kind that somebody has to install. Until then there are none of it.
-    async fn custom<K>(&self, group: &str, versions: &[&str], kind: &str, told: impl Fn(K) -> Told)
+    async fn custom<K>(&self, group: &str, kind: &str, told: impl Fn(K) -> Told)
     where
         K: Resource<Scope = DynamicResourceScope, DynamicType = ApiResource>
             + Clone
@@ -195,9 +172,16 @@ impl Watch {
             + 'static,
     {
         loop {
-            if let Some(resource) =
-                first_served(&self.client, self.namespace.as_deref(), group, versions, kind).await
-            {
+            let resource = match self.served.resource(group, kind).await {
+                Ok(resource) => resource,
+                // Not knowing is not the same as knowing that there are none.
+                Err(error) => {
+                    warn!(group, kind, error = chain(&error), "failed to ask whether a kind is installed");
+                    sleep(ASK_AGAIN).await;
+                    continue;
+                }
+            };
+            if let Some(resource) = resource {
                 let api: Api<K> = match &self.namespace {
                     Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
                     None => Api::all_with(self.client.clone(), &resource),
@@ -273,39 +257,43 @@ impl Source {
     /// What is told of an object that is gone.
     fn gone(self, name: ObjectName) -> Vec<Input> {
         let change = match self {
-            Self::Mappings => ObjectChange::Mapping(name.clone(), None),
-            Self::EndpointResolvers | Self::ServiceResolvers | Self::ConsulResolvers => {
-                ObjectChange::Resolver(name.clone(), None)
+            Self::Emissary(kind) | Self::Preview(kind) => {
+                let document = DocumentName { kind, name };
+                let change = ObjectChange::Emissary(document.clone(), None);
+                return vec![Input::Status(document, None), Input::Change(change)];
             }
-            Self::Services => ObjectChange::Service(name.clone(), None),
+            Self::Services => {
+                let carrier = Carrier { kind: CarrierKind::Service, name: name.clone() };
+                let annotation = ObjectChange::Annotation(carrier.clone(), None);
+                let told = vec![
+                    Input::Carrier(carrier, None),
+                    Input::Change(annotation),
+                    Input::Change(ObjectChange::Service(name, None)),
+                ];
+                return told;
+            }
+            Self::Secrets => return vec![Input::SecretVersion(name, None)],
             Self::EndpointSlices => ObjectChange::EndpointSlice(name.clone(), None),
             Self::Pods => ObjectChange::Pod(name.clone(), None),
             Self::Rollouts => ObjectChange::Rollout(name.clone(), None),
         };
-        let more = match self {
-            Self::Mappings => Some(Input::MappingStatus(name, None)),
-            Self::EndpointSlices => Some(Input::ProxySlice(name, BTreeMap::new())),
-            Self::EndpointResolvers
-            | Self::ServiceResolvers
-            | Self::ConsulResolvers
-            | Self::Services
-            | Self::Pods
-            | Self::Rollouts => None,
-        };
+        let more = (self == Self::EndpointSlices).then(|| Input::ProxySlice(name, BTreeMap::new()));
         more.into_iter().chain([Input::Change(change)]).collect()
     }
 }
 
-fn told_mapping(mut mapping: DynamicObject) -> Told {
-    let name = objects::name(&mapping.metadata);
-    let status = Input::MappingStatus(name.clone(), Some(objects::mapping_status(&mapping)));
-    let slim = objects::mapping(&mut mapping);
-    (name.clone(), vec![status, Input::Change(ObjectChange::Mapping(name, Some(slim)))])
+fn told_emissary(mut object: DynamicObject, kind: DocumentKind) -> Told {
+    let name = objects::name(&object.metadata);
+    let document = DocumentName { kind, name: name.clone() };
+    let status = Input::Status(document.clone(), Some(objects::observed(kind, &object)));
+    let slim = objects::emissary(&mut object);
+    (name, vec![status, Input::Change(ObjectChange::Emissary(document, Some(slim)))])
 }
 
-fn told_resolver(resolver: &PartialObjectMeta<DynamicObject>, kind: ResolverKind) -> Told {
-    let name = objects::name(&resolver.metadata);
-    (name.clone(), vec![Input::Change(ObjectChange::Resolver(name, Some(kind)))])
+fn told_secret(secret: &PartialObjectMeta<Secret>) -> Told {
+    let name = objects::name(&secret.metadata);
+    let version = secret.metadata.resource_version.clone().unwrap_or_default();
+    (name.clone(), vec![Input::SecretVersion(name, Some(version))])
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "what a watch makes of an object owns it")]
@@ -316,7 +304,15 @@ fn told_rollout(rollout: DynamicObject) -> Told {
 
 fn told_service(service: &Service) -> Told {
     let name = objects::name(&service.metadata);
-    (name.clone(), vec![Input::Change(ObjectChange::Service(name, Some(objects::service(service))))])
+    let carrier = Carrier { kind: CarrierKind::Service, name: name.clone() };
+    let uid = service.metadata.uid.clone();
+    let annotation = objects::annotation(&service.metadata);
+    let inputs = vec![
+        Input::Carrier(carrier.clone(), uid.filter(|_| annotation.is_some())),
+        Input::Change(ObjectChange::Annotation(carrier, annotation)),
+        Input::Change(ObjectChange::Service(name.clone(), Some(objects::service(service)))),
+    ];
+    (name, inputs)
 }
 
 fn told_slice(slice: &EndpointSlice, proxies: &ObjectName) -> Told {

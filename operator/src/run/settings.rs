@@ -5,12 +5,14 @@ use std::{
     time::Duration,
 };
 
-use operator_routes::ObjectName;
+use operator_routes::{Compat, ObjectName};
 use tokio::sync::watch;
 
 use super::{Error, Parts};
 use crate::{
-    analysis, config_server,
+    analysis,
+    arguments::AmbassadorCompat,
+    config_server,
     lease::Tenure,
     rollouts,
     traffic::{Authority, Connector, Credential, Target},
@@ -50,7 +52,12 @@ impl Parts {
             proxy_service_account: name("--proxy-service-account", &arguments.proxy_service_account)?,
             traffic_service_account: name("--traffic-service-account", &arguments.traffic_service_account)?,
             ambassador_id: arguments.ambassador_id.clone(),
+            compat: match arguments.ambassador_compat {
+                AmbassadorCompat::Ideal => Compat::Ideal,
+                AmbassadorCompat::Strict => Compat::Strict,
+            },
             listener_port: arguments.proxy_port,
+            tls_port: arguments.proxy_tls_port,
             watch_namespace: self.watched(),
         })
     }

@@ -1,29 +1,59 @@
 //! The addresses behind the `service` of a Mapping.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     fmt::Write as _,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
-use proxy_config::model::{Address, Cluster, ClusterId, Draining, Endpoint, Version};
+use proxy_config::model::{
+    Address, Balance, Certificate, Cluster, ClusterId, Draining, Endpoint, TlsVersions, Trust,
+    UpstreamProtocol, UpstreamTls, Version,
+};
 
-use super::stores::Stores;
+use super::{certificates, stores::Stores};
 use crate::{
+    compat::Compat,
     compiled::{ObjectKind, ObjectVersion},
-    mapping::{Mapping, ServiceHost},
+    mapping::{Connection, ServiceHost, ServiceReference},
     object::{EndpointCondition, ObjectName, Service, ServiceAddress, ServicePort, SliceEndpoint},
 };
 
 /// The port where none is written and the Service does not say better.
 const DEFAULT_PORT: u16 = 80;
+const DEFAULT_TLS_PORT: u16 = 443;
 
 /// What a backend is asked for by. Mappings with equal ones share a cluster.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 pub(super) struct BackendKey {
     target: Target,
-    connect_timeout_ms: u32,
+    /// Whether TLS is spoken, and in whose namespace its context is looked up.
+    tls: Option<Arc<str>>,
+    connection: Connection,
+    /// The text of all but the target: what makes connections shareable.
+    settings: String,
+}
+
+impl PartialEq for BackendKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for BackendKey {}
+
+impl PartialOrd for BackendKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for BackendKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (&self.target, &self.tls, &self.settings).cmp(&(&other.target, &other.tls, &other.settings))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +75,8 @@ pub(super) struct Backend {
     /// The pods among them that were chosen to go: the Service has no better ones.
     pub(super) needed: BTreeSet<ObjectName>,
     pub(super) versions: Vec<ObjectVersion>,
+    /// What it shows to its upstream.
+    pub(super) certificate: Option<Arc<Certificate>>,
     /// Why it cannot serve, whatever its pods do.
     pub(super) problem: Option<Problem>,
     /// What the user should know although it serves.
@@ -61,25 +93,49 @@ pub(super) struct Problem {
 }
 
 impl BackendKey {
-    /// The backend of `mapping`; `pods` is whether its resolver asks for pods.
-    pub(super) fn of(mapping: &Mapping, pods: bool) -> Self {
-        let port = mapping.service.port;
-        let service = |name: &ObjectName, or_dns| Target::Service { name: name.clone(), port, pods, or_dns };
-        let target = match &mapping.service.host {
+    /// The backend of a reference in `namespace`; `pods` is whether its resolver asks for pods.
+    pub(super) fn of(
+        reference: &ServiceReference,
+        connection: &Connection,
+        namespace: &Arc<str>,
+        pods: bool,
+    ) -> Self {
+        let tls = reference.tls.then(|| namespace.clone());
+        let default_port = if reference.tls { DEFAULT_TLS_PORT } else { DEFAULT_PORT };
+        let (port, given) = (reference.port.unwrap_or(default_port), reference.port);
+        let service =
+            |name: &ObjectName, or_dns| Target::Service { name: name.clone(), port: given, pods, or_dns };
+        let target = match &reference.host {
             ServiceHost::Service(name) => service(name, false),
             // With pods asked for, a DNS name has no meaning.
             ServiceHost::ServiceOrName(name) => service(name, !pods),
-            ServiceHost::Name(host) => Target::Dns { host: host.clone(), port: port.unwrap_or(DEFAULT_PORT) },
-            ServiceHost::Address(address) => {
-                Target::Address { address: *address, port: port.unwrap_or(DEFAULT_PORT) }
-            }
+            ServiceHost::Name(host) => Target::Dns { host: host.clone(), port },
+            ServiceHost::Address(address) => Target::Address { address: *address, port },
         };
-        Self { target, connect_timeout_ms: mapping.connect_timeout_ms }
+        Self::new(target, tls, connection.clone())
     }
 
     /// A backend without endpoints.
     pub(super) fn nobody() -> Self {
-        Self { target: Target::Nobody, connect_timeout_ms: 3000 }
+        Self::new(Target::Nobody, None, Connection::default())
+    }
+
+    fn new(target: Target, tls: Option<Arc<str>>, connection: Connection) -> Self {
+        let mut settings = connection.id();
+        if let Some(namespace) = &tls {
+            // The name of a context means another one in another namespace.
+            let _ = write!(settings, " originates={namespace}");
+        }
+        Self { target, tls, connection, settings }
+    }
+
+    /// Whether it depends on TLS contexts and Secrets.
+    pub(super) fn originates_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    fn default_port(&self) -> u16 {
+        if self.tls.is_some() { DEFAULT_TLS_PORT } else { DEFAULT_PORT }
     }
 
     /// The Service whose changes change the backend.
@@ -91,6 +147,67 @@ impl BackendKey {
     }
 
     pub(super) fn compile(&self, stores: &Stores) -> Backend {
+        let mut backend = self.in_the_clear(stores);
+        let Some(namespace) = &self.tls else { return backend };
+        match self.upstream_tls(stores, namespace) {
+            Ok((tls, certificate)) => {
+                Arc::make_mut(&mut backend.cluster).tls = Some(tls);
+                backend.certificate = certificate;
+            }
+            // Never in the clear what was meant to be encrypted.
+            Err(text) => {
+                Arc::make_mut(&mut backend.cluster).endpoints.clear();
+                backend.ready.clear();
+                backend.problem.get_or_insert(Problem { code: "no_upstream_tls", text });
+            }
+        }
+        backend
+    }
+
+    /// How TLS is spoken to the upstream: as its context says; without one its certificate is not verified, as in
+    /// Emissary.
+    fn upstream_tls(
+        &self,
+        stores: &Stores,
+        namespace: &Arc<str>,
+    ) -> Result<(UpstreamTls, Option<Arc<Certificate>>), String> {
+        let Some(text) = &self.connection.tls_context else {
+            let server_name = match &self.target {
+                Target::Dns { host, .. } if stores.compat == Compat::Ideal => Some(host.clone()),
+                _ => None,
+            };
+            let tls = UpstreamTls {
+                server_name,
+                names: Vec::new(),
+                trust: Trust::Anyone,
+                certificate: None,
+                versions: TlsVersions::default(),
+            };
+            return Ok((tls, None));
+        };
+        let (_, context) = stores
+            .tls_context(text, namespace)
+            .ok_or_else(|| format!("TLSContext `{text}` does not exist in namespace `{namespace}`"))?;
+        let context = context.as_ref().map_err(|reason| format!("TLSContext `{text}`: {reason}"))?;
+        let trust = match &context.settings.authorities {
+            None => Trust::Anyone,
+            Some(secret) => Trust::Ca(certificates::authorities(stores, secret)?),
+        };
+        let certificate = match &context.secret {
+            None => None,
+            Some(secret) => Some(Arc::new(certificates::certificate(stores, secret)?)),
+        };
+        let tls = UpstreamTls {
+            server_name: context.settings.sni.clone(),
+            names: Vec::new(),
+            trust,
+            certificate: certificate.as_ref().map(|certificate| certificate.id.clone()),
+            versions: context.settings.versions,
+        };
+        Ok((tls, certificate))
+    }
+
+    fn in_the_clear(&self, stores: &Stores) -> Backend {
         match &self.target {
             Target::Service { name, port, pods, or_dns } => {
                 self.of_service(stores, name, *port, *pods, *or_dns)
@@ -125,7 +242,7 @@ impl BackendKey {
         let Some(service) = stores.service(name) else {
             if or_dns {
                 let host = format!("{}.{}", name.name, name.namespace);
-                let address = Address::Name { host, port: written.unwrap_or(DEFAULT_PORT) };
+                let address = Address::Name { host, port: written.unwrap_or_else(|| self.default_port()) };
                 let remark = format!(
                     "there is no Service `{}` in namespace `{}`: requests go to the DNS name",
                     name.name, name.namespace
@@ -158,16 +275,17 @@ impl BackendKey {
         mut id: String,
     ) -> Backend {
         if let ServiceAddress::External(host) = &service.address {
-            let address = Address::Name { host: host.clone(), port: written.unwrap_or(DEFAULT_PORT) };
+            let address =
+                Address::Name { host: host.clone(), port: written.unwrap_or_else(|| self.default_port()) };
             return self.plain(id, vec![address]);
         }
-        let Some(port) = find_port(service, written) else {
+        let Some(port) = find_port(service, written, self.default_port()) else {
             let ports: Vec<String> = service.ports.iter().map(|port| port.port.to_string()).collect();
             let text = format!(
                 "Service `{}` has port {}, the Mapping asks for {}",
                 name.name,
                 if ports.is_empty() { "none".to_owned() } else { ports.join(", ") },
-                written.unwrap_or(DEFAULT_PORT),
+                written.unwrap_or_else(|| self.default_port()),
             );
             return self.broken(id, name, "no_port", text);
         };
@@ -236,6 +354,7 @@ impl BackendKey {
             ready,
             needed,
             versions: versions.collect(),
+            certificate: None,
             cluster: self.cluster(id, endpoints),
             service: None,
             problem: None,
@@ -252,6 +371,7 @@ impl BackendKey {
             ready: BTreeMap::new(),
             needed: BTreeSet::new(),
             versions: Vec::new(),
+            certificate: None,
             problem: None,
             remark: None,
         }
@@ -263,8 +383,19 @@ impl BackendKey {
     }
 
     fn cluster(&self, mut id: String, endpoints: Vec<Endpoint>) -> Arc<Cluster> {
-        let _ = write!(id, " connect={}", self.connect_timeout_ms);
-        Arc::new(Cluster::plain(ClusterId::new(id), self.connect_timeout_ms, endpoints))
+        let _ = write!(id, " {}", self.settings);
+        let Connection { connect_timeout_ms, http2, tls_context: _, tag: _, balance, limits, outliers } =
+            &self.connection;
+        Arc::new(Cluster {
+            id: ClusterId::new(id),
+            connect_timeout_ms: *connect_timeout_ms,
+            endpoints,
+            protocol: if *http2 { UpstreamProtocol::Http2 } else { UpstreamProtocol::Http1 },
+            tls: None,
+            balance: Balance { policy: balance.clone().unwrap_or_default(), slow_start_ms: None },
+            limits: *limits,
+            outliers: *outliers,
+        })
     }
 }
 
@@ -307,8 +438,8 @@ impl Found {
 
 /// The port of the Service that is meant: by its number, by the number of its pods' port, or, where none is written,
 /// the only one.
-fn find_port(service: &Service, written: Option<u16>) -> Option<&ServicePort> {
-    let number = written.unwrap_or(DEFAULT_PORT);
+fn find_port(service: &Service, written: Option<u16>, default: u16) -> Option<&ServicePort> {
+    let number = written.unwrap_or(default);
     let by_port = service.ports.iter().find(|port| port.port == number);
     let by_target = || service.ports.iter().find(|port| written.is_some() && port.target == written);
     let only = || match &service.ports[..] {

@@ -6,27 +6,31 @@ use std::{
 };
 
 use proxy_config::model::{
-    Action, Arm, ArmId, Filters, HostRewrite, PathMatch, Refusal, Route, RouteId, Share, Split, SplitId,
+    Action, Arm, ArmId, Case, Edit, Filters, HeaderEdit, HostMatch, HostRewrite, PathMatch, Refusal, Rewrite,
+    Route, RouteId, Share, Split, SplitId, Upgrades,
 };
 
 use super::{
+    Backends,
     backend::{Backend, BackendKey, Problem},
     mirror::{self, Shadow},
     stores::{StoredMapping, Stores},
-    verdict,
+    subject, verdict,
 };
 use crate::{
-    compiled::{ObjectKind, ObjectVersion, Served, ServedArm, SplitReport, Status, rejected_split},
+    compat::Compat,
+    compiled::{
+        ObjectKind, ObjectVersion, Rule, Served, ServedArm, SplitReport, Status, Subject, rejected_split,
+    },
+    hostname,
     mapping::{Mapping, MatchKey, PathKind},
     object::{ObjectName, ResolverKind},
     order,
-    weights::{Claim, Shares, Written, divide},
+    weights::{Claim, Shares, Written, divide, drawing_order},
 };
 
 /// The id of the arm that gets what nobody may take. No Mapping's: those have a slash.
 const NOBODY: &str = "nobody";
-
-pub(super) const TLS_NOT_SERVED: &str = "TLS to the upstream is not served yet: use `http://`, without `tls`";
 
 /// One member of a group that has passed.
 pub(super) struct Member<'a> {
@@ -44,10 +48,11 @@ pub(super) struct Rejected<'a> {
 }
 
 /// What a group contributes.
+#[derive(Default)]
 pub(super) struct Output {
-    pub(super) route: Option<Route>,
+    pub(super) route: Option<(Route, Rule)>,
     pub(super) splits: BTreeMap<SplitId, SplitReport>,
-    pub(super) statuses: BTreeMap<ObjectName, Status>,
+    pub(super) statuses: BTreeMap<Subject, Status>,
 }
 
 /// Sorts the members of a group into those that make its route and those that cannot. The first decides how the
@@ -57,27 +62,17 @@ pub(super) fn admit<'a>(
     members: impl Iterator<Item = (&'a ObjectName, &'a StoredMapping, &'a Mapping)>,
 ) -> (Vec<Member<'a>>, Vec<Rejected<'a>>) {
     let mut sorted: Vec<_> = members.collect();
-    // Emissary's load order is by the text `name.namespace`.
-    sorted
-        .sort_by_cached_key(|(name, stored, _)| (stored.owned, format!("{}.{}", name.name, name.namespace)));
+    let canary = |stored: &StoredMapping| stores.compat == Compat::Ideal && stored.owned();
+    sorted.sort_by_key(|(name, stored, _)| (canary(stored), stored.load_key.as_str(), *name));
     let (mut admitted, mut rejected) = (Vec::<Member<'_>>::new(), Vec::new());
     for (name, stored, mapping) in sorted {
-        let pods = asks_for_pods(stores, mapping);
-        let agrees = match admitted.first() {
-            Some(first) if first.mapping.path != mapping.path => Err(format!(
-                "it is a `{}` and Mapping `{}` with the same match is a `{}`",
-                mapping.path.field(),
-                first.name,
-                first.mapping.path.field(),
-            )),
-            _ => Ok(()),
-        };
-        match pods.and_then(|pods| agrees.map(|()| pods)) {
-            Ok(_) if mapping.service.tls => {
+        let agrees = admitted.first().map_or(Ok(()), |first| agree(first, mapping, stores.compat));
+        match asks_for_pods(stores, mapping).and_then(|pods| agrees.map(|()| pods)) {
+            Ok(_) if mapping.redirect.is_some() => {
                 admitted.push(Member { name, stored, mapping, backend: BackendKey::nobody() });
             }
             Ok(pods) => {
-                let backend = BackendKey::of(mapping, pods);
+                let backend = BackendKey::of(&mapping.service, &mapping.connection, &name.namespace, pods);
                 admitted.push(Member { name, stored, mapping, backend });
             }
             Err(reason) => rejected.push(Rejected { name, stored, reason }),
@@ -86,13 +81,58 @@ pub(super) fn admit<'a>(
     (admitted, rejected)
 }
 
+/// Whether a Mapping can be in the group of `first`, or why not.
+fn agree(first: &Member<'_>, mapping: &Mapping, compat: Compat) -> Result<(), String> {
+    let other = first.name;
+    match (&first.mapping.redirect, &mapping.redirect) {
+        (Some(_), Some(_)) => {
+            return Err(format!("Mapping `{other}` redirects requests with the same match already"));
+        }
+        (Some(_), None) => {
+            return Err(format!("Mapping `{other}` with the same match redirects its requests"));
+        }
+        (None, Some(_)) => {
+            return Err(format!(
+                "it is a `host_redirect`, and Mapping `{other}` with the same match is none"
+            ));
+        }
+        (None, None) => {}
+    }
+    match compat {
+        Compat::Ideal if first.mapping.path != mapping.path => Err(format!(
+            "it is a `{}` and Mapping `{other}` with the same match is a `{}`",
+            mapping.path.field(),
+            first.mapping.path.field(),
+        )),
+        Compat::Ideal => Ok(()),
+        Compat::Strict => disagreement(first.mapping, mapping).map_or(Ok(()), |field| {
+            Err(format!("its `{field}` is not that of Mapping `{other}` with the same match"))
+        }),
+    }
+}
+
+/// The core field that a newcomer has and the first one has not, or has otherwise (emissary.md §2.1).
+pub(super) fn disagreement(first: &Mapping, mapping: &Mapping) -> Option<&'static str> {
+    let differs =
+        |(field, value): &(&&'static str, &serde_json::Value)| first.core.get(**field) != Some(*value);
+    mapping.core.iter().find(differs).map(|(field, _)| *field)
+}
+
 /// Whether the Mapping's resolver asks for pods, or why it asks for nothing that is there.
 pub(super) fn asks_for_pods(stores: &Stores, mapping: &Mapping) -> Result<bool, String> {
-    match (stores.resolver(mapping.resolver.as_deref()), mapping.resolver.as_deref()) {
-        (Some(ResolverKind::Service), _) => Ok(false),
-        (Some(ResolverKind::Endpoint), _) => Ok(true),
-        (Some(ResolverKind::Consul), _) => Err("a Consul resolver is not served yet".to_owned()),
-        (None, name) => Err(format!("resolver `{}` does not exist", name.unwrap_or_default())),
+    let resolver = mapping.resolver.as_deref();
+    match stores.resolver(resolver) {
+        Some(ResolverKind::Service) if mapping.core.contains_key("load_balancer") => {
+            Err("`load_balancer` has no effect without pods to choose from: write `resolver: endpoint`"
+                .to_owned())
+        }
+        Some(ResolverKind::Service) => Ok(false),
+        Some(ResolverKind::Endpoint) => Ok(true),
+        Some(ResolverKind::Consul) => {
+            Err("Consul is not asked for endpoints: use a Kubernetes Service and `resolver: endpoint`"
+                .to_owned())
+        }
+        None => Err(format!("resolver `{}` does not exist", resolver.unwrap_or_default())),
     }
 }
 
@@ -102,58 +142,194 @@ pub(super) fn compile(
     members: &[Member<'_>],
     rejected: &[Rejected<'_>],
     shadows: &[Shadow<'_>],
-    backends: &BTreeMap<BackendKey, Backend>,
+    backends: Backends<'_>,
+    stores: &Stores,
 ) -> Output {
-    let mut output = Output { route: None, splits: BTreeMap::new(), statuses: BTreeMap::new() };
+    let mut output = Output::default();
     for Rejected { name, stored, reason } in rejected {
-        output.statuses.insert((*name).clone(), verdict::inactive(reason.clone()));
+        output.statuses.insert(subject(stored), verdict::inactive(reason.clone()));
         output.splits.insert(rejected_split(name), rejected_report(name, stored, reason));
     }
     let Some(first) = members.first() else { return output };
-    let claims: Vec<Claim> =
-        members.iter().map(|it| Claim { written: it.mapping.weight, owned: it.stored.owned }).collect();
-    let shares = divide(&claims);
-    let case = members.iter().find_map(|member| member.mapping.case);
-    let problems: Vec<Option<Problem>> = members.iter().map(|it| problem(it, backends)).collect();
+    let claim = |it: &Member<'_>| Claim {
+        written: it.mapping.weight,
+        owned: it.stored.owned(),
+        above_all: it.mapping.above_all,
+    };
+    let claims: Vec<Claim> = members.iter().map(claim).collect();
+    let shares = divide(&claims, stores.compat);
+    let problems: Vec<Option<Problem>> =
+        members.iter().map(|it| backends[&it.backend].problem.clone()).collect();
 
-    let id = order::id(key);
-    let split = SplitId::new(id.clone());
-    let action = match problems.iter().flatten().next() {
-        Some(problem) if problems.iter().all(Option::is_some) => {
+    let id = SplitId::new(order::id(key));
+    let action = match (&first.mapping.redirect, problems.iter().flatten().next()) {
+        (Some(redirect), _) => Action::Redirect(redirect.clone()),
+        (None, Some(problem)) if problems.iter().all(Option::is_some) => {
             Action::Refuse(Refusal { status: 503, reason: problem.code.to_owned() })
         }
-        _ => Action::Split(Split {
-            id: split.clone(),
-            arms: arms(members, &shares, backends),
+        (None, _) => Action::Split(Split {
+            id: id.clone(),
+            arms: arms(members, &shares, backends, stores.compat),
             mirrors: mirror::mirrors(shadows, backends),
         }),
     };
-    output.route = Some(Route {
-        id: RouteId::new(id),
+    let mut route = route(key, members, action, stores);
+    let case = route.case;
+    let rule = rule(key, members, &claims, stores.compat);
+    let hostless = verdict::hostless(&rule, stores);
+    if hostless.is_none() {
+        narrow(&mut route, &rule, stores);
+        output.route = Some((route, rule));
+    }
+    let mut sentences: BTreeSet<String> =
+        problems.iter().flatten().map(|problem| problem.text.clone()).collect();
+    sentences.extend(hostless.clone());
+    if shares.unclaimed > Share::ZERO {
+        sentences.insert(verdict::unclaimed(shares.unclaimed, stores.compat));
+    }
+    let problem = (!sentences.is_empty()).then(|| sentences.into_iter().collect::<Vec<_>>().join("; "));
+    output.splits.insert(id, SplitReport { served: served(members, &shares, shadows, backends), problem });
+    let group = verdict::Group {
+        members,
+        shares: &shares,
+        case,
+        hostless: hostless.as_deref(),
+        compat: stores.compat,
+    };
+    for (member, problem) in members.iter().zip(&problems) {
+        let remark = backends[&member.backend].remark.as_deref();
+        let status = verdict::of_member(member, problem.as_ref(), remark, &group);
+        output.statuses.insert(subject(member.stored), status);
+    }
+    output
+}
+
+/// The route that a Mapping would make if it were the only one.
+pub(super) fn alone(name: &ObjectName, mapping: &Mapping, stores: &Stores) -> Route {
+    let backend = BackendKey::nobody().compile(stores);
+    let action = match &mapping.redirect {
+        Some(redirect) => Action::Redirect(redirect.clone()),
+        None => Action::Split(Split {
+            id: SplitId::new(order::id(&mapping.key)),
+            arms: vec![arm(name, mapping, Share::WHOLE, &backend)],
+            mirrors: Vec::new(),
+        }),
+    };
+    let filters = Filters {
+        cors: mapping.cors.clone(),
+        retry: mapping.retry.clone(),
+        errors: mapping.errors.clone(),
+        upgrades: mapping.upgrades.clone().map_or(Upgrades::Any, Upgrades::Only),
+        ..Filters::default()
+    };
+    let mut route = bare(&mapping.key, mapping.path, action, stores);
+    route.case = mapping.case.unwrap_or_default();
+    route.filters = filters;
+    route
+}
+
+fn route(key: &MatchKey, members: &[Member<'_>], action: Action, stores: &Stores) -> Route {
+    let path = members.first().map_or(PathKind::Prefix, |first| first.mapping.path);
+    let mut route = bare(key, path, action, stores);
+    let mut mappings = members.iter().map(|member| member.mapping);
+    match stores.compat {
+        // Whoever says something first says it for all: a canary has what its stable Mapping has.
+        Compat::Ideal => {
+            route.case = mappings.find_map(|it| it.case).unwrap_or_default();
+            let mut mappings = members.iter().map(|member| member.mapping);
+            route.filters.cors = mappings.clone().find_map(|it| it.cors.clone());
+            route.filters.retry = mappings.clone().find_map(|it| it.retry.clone());
+            route.filters.errors =
+                mappings.clone().map(|it| &it.errors).find(|it| !it.is_empty()).cloned().unwrap_or_default();
+            route.filters.upgrades =
+                mappings.find_map(|it| it.upgrades.clone()).map_or(Upgrades::Any, Upgrades::Only);
+            if matches!(route.action, Action::Redirect(_)) {
+                let own = members.first().map(|first| first.mapping.response_headers.clone());
+                route.filters.response_headers = own.unwrap_or_default();
+            }
+        }
+        // Whoever says something last says it for all; headers of all are put together.
+        Compat::Strict => {
+            let mappings: Vec<&Mapping> = mappings.collect();
+            let last = || mappings.iter().rev();
+            route.case = last().find_map(|it| it.case).unwrap_or_default();
+            route.filters.cors = last().find_map(|it| it.cors.clone());
+            route.filters.retry = last().find_map(|it| it.retry.clone());
+            route.filters.upgrades =
+                Upgrades::Only(last().find_map(|it| it.upgrades.clone()).unwrap_or_default());
+            if matches!(route.action, Action::Redirect(_)) {
+                // Its redirects do not look at the query.
+                route.query.clear();
+            }
+            route.filters.request_headers = merged(&mappings, |it| &it.request_headers);
+            route.filters.response_headers = merged(&mappings, |it| &it.response_headers);
+        }
+    }
+    route
+}
+
+/// A route that does not say for which hosts it is, and that one Host selects, is for the name of that Host.
+fn narrow(route: &mut Route, rule: &Rule, stores: &Stores) {
+    if rule.named || route.host != HostMatch::Any {
+        return;
+    }
+    let mut names = stores.selecting_hosts(&rule.labels);
+    if let (Some(name), None) = (names.next(), names.next()) {
+        route.host = to_the_letter(name, stores);
+    }
+}
+
+fn to_the_letter(host: &HostMatch, stores: &Stores) -> HostMatch {
+    if stores.compat == Compat::Strict && !stores.module.strips_port() {
+        hostname::to_the_letter(host)
+    } else {
+        host.clone()
+    }
+}
+
+/// A route with its match and its action alone.
+fn bare(key: &MatchKey, path_kind: PathKind, action: Action, stores: &Stores) -> Route {
+    Route {
+        id: RouteId::new(order::id(key)),
         rank: order::rank(key),
-        host: key.host.clone(),
-        path: path(first.mapping.path, &key.prefix),
-        case: case.unwrap_or_default(),
+        host: to_the_letter(&key.host, stores),
+        path: path(path_kind, &key.prefix),
+        case: Case::default(),
         method: key.method.clone(),
         headers: key.headers.clone(),
         query: key.query.clone(),
         listeners: Vec::new(),
         filters: Filters::default(),
         action,
-    });
-    let mut sentences: BTreeSet<String> =
-        problems.iter().flatten().map(|problem| problem.text.clone()).collect();
-    if shares.unclaimed > Share::ZERO {
-        sentences.insert(verdict::unclaimed(shares.unclaimed));
     }
-    let problem = (!sentences.is_empty()).then(|| sentences.into_iter().collect::<Vec<_>>().join("; "));
-    output.splits.insert(split, SplitReport { served: served(members, &shares, shadows, backends), problem });
-    for (member, problem) in members.iter().zip(&problems) {
-        let remark = backends[&member.backend].remark.as_deref();
-        let status = verdict::of_member(member, problem.as_ref(), remark, &shares, case, members);
-        output.statuses.insert(member.name.clone(), status);
+}
+
+/// Emissary's headers of a group: those that are added by name, the last one of a name; of those that are removed the
+/// last list.
+fn merged(mappings: &[&Mapping], edits: fn(&Mapping) -> &Vec<HeaderEdit>) -> Vec<HeaderEdit> {
+    let removes = |edit: &&HeaderEdit| edit.edit == Edit::Remove;
+    let mut lists =
+        mappings.iter().rev().map(|it| edits(it).iter().filter(removes).cloned().collect::<Vec<_>>());
+    let mut merged = lists.find(|list| !list.is_empty()).unwrap_or_default();
+    let mut added = BTreeMap::new();
+    for edit in mappings.iter().flat_map(|it| edits(it)).filter(|edit| !removes(edit)) {
+        added.insert(edit.name.clone(), edit.clone());
     }
-    output
+    merged.extend(added.into_values());
+    merged
+}
+
+fn rule(key: &MatchKey, members: &[Member<'_>], claims: &[Claim], compat: Compat) -> Rule {
+    let named = members.iter().any(|member| member.mapping.named);
+    let labels = members.iter().flat_map(|member| &member.stored.document.labels);
+    let one_draw = compat == Compat::Strict && members.len() > 1;
+    let drawn = drawing_order(claims).filter(|_| one_draw);
+    Rule {
+        everywhere: named && matches!(key.host, HostMatch::Regex(_)),
+        named,
+        labels: labels.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        drawn: drawn.map(|index| ArmId::new(members[index].name.to_string())).collect(),
+    }
 }
 
 /// What stands for a Mapping that is in no route.
@@ -180,32 +356,46 @@ pub(super) fn path(kind: PathKind, prefix: &str) -> PathMatch {
 }
 
 /// The arm of a Mapping.
-pub(super) fn arm(name: &ObjectName, mapping: &Mapping, share: Share, backend: &Backend) -> Arm {
+fn arm(name: &ObjectName, mapping: &Mapping, share: Share, backend: &Backend) -> Arm {
     Arm {
         id: ArmId::new(name.to_string()),
         share,
         cluster: backend.cluster.id.clone(),
         rewrite: mapping.rewrite.clone(),
-        host_rewrite: mapping.host_rewrite.clone().map_or(HostRewrite::Keep, HostRewrite::Literal),
+        host_rewrite: mapping.host_rewrite.clone(),
         timeout_ms: mapping.timeout_ms,
         idle_timeout_ms: mapping.idle_timeout_ms,
         total_timeout_ms: None,
-        request_headers: Vec::new(),
-        response_headers: Vec::new(),
+        request_headers: mapping.request_headers.clone(),
+        response_headers: mapping.response_headers.clone(),
     }
 }
 
-fn arms(members: &[Member<'_>], shares: &Shares, backends: &BTreeMap<BackendKey, Backend>) -> Vec<Arm> {
+fn arms(members: &[Member<'_>], shares: &Shares, backends: Backends<'_>, compat: Compat) -> Vec<Arm> {
     let of_member = |(member, share): (&Member<'_>, &Share)| {
         arm(member.name, member.mapping, *share, &backends[&member.backend])
     };
     let mut arms: Vec<Arm> = members.iter().zip(&shares.shares).map(of_member).collect();
+    if compat == Compat::Strict {
+        // The expression of the last member, or its absence, is that of all; who has one of its own loses `rewrite`.
+        let last = members.last().map(|member| &member.mapping.rewrite);
+        for arm in &mut arms {
+            // Headers are those of the route there.
+            arm.request_headers.clear();
+            arm.response_headers.clear();
+            match (last, &arm.rewrite) {
+                (Some(regex @ Rewrite::Regex(_)), _) => arm.rewrite = regex.clone(),
+                (_, Rewrite::Regex(_)) => arm.rewrite = Rewrite::None,
+                (_, Rewrite::None | Rewrite::Prefix(_) | Rewrite::Full(_)) => {}
+            }
+        }
+    }
     if shares.unclaimed > Share::ZERO {
         arms.push(Arm {
             id: ArmId::new(NOBODY),
             share: shares.unclaimed,
             cluster: backends[&BackendKey::nobody()].cluster.id.clone(),
-            rewrite: proxy_config::model::Rewrite::None,
+            rewrite: Rewrite::None,
             host_rewrite: HostRewrite::Keep,
             timeout_ms: None,
             idle_timeout_ms: None,
@@ -218,12 +408,7 @@ fn arms(members: &[Member<'_>], shares: &Shares, backends: &BTreeMap<BackendKey,
     arms
 }
 
-fn served(
-    members: &[Member<'_>],
-    shares: &Shares,
-    shadows: &[Shadow<'_>],
-    backends: &BTreeMap<BackendKey, Backend>,
-) -> Served {
+fn served(members: &[Member<'_>], shares: &Shares, shadows: &[Shadow<'_>], backends: Backends<'_>) -> Served {
     let mut arms = Vec::with_capacity(members.len());
     let mut versions = BTreeSet::new();
     for (member, share) in members.iter().zip(&shares.shares) {
@@ -255,14 +440,7 @@ pub(super) fn served_arm(name: &ObjectName, mapping: &Mapping, share: Share, bac
     }
 }
 
-fn problem(member: &Member<'_>, backends: &BTreeMap<BackendKey, Backend>) -> Option<Problem> {
-    if member.mapping.service.tls {
-        return Some(Problem { code: "upstream_tls_not_served", text: TLS_NOT_SERVED.to_owned() });
-    }
-    backends[&member.backend].problem.clone()
-}
-
 fn version(name: &ObjectName, stored: &StoredMapping) -> ObjectVersion {
-    let resource_version = Arc::clone(&stored.resource_version);
+    let resource_version = Arc::clone(&stored.document.resource_version);
     ObjectVersion { kind: ObjectKind::Mapping, object: name.clone(), resource_version }
 }

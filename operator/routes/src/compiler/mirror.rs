@@ -4,16 +4,16 @@
 //! it may also ask for more than they do (a method, a longer path, headers): then it copies those of their requests
 //! for which that holds too. A shadow that asks for less copies nothing.
 
-use std::collections::BTreeMap;
-
 use proxy_config::model::{Mirror, MirrorId, NamedMatch, PathMatch, Share, TextMatch};
 
 use super::{
-    backend::{Backend, BackendKey},
+    Backends,
+    backend::BackendKey,
     group::{self, Member},
     stores::{StoredMapping, Stores},
 };
 use crate::{
+    compat::Compat,
     compiled::ServedArm,
     mapping::{Mapping, MatchKey, PathKind},
     object::ObjectName,
@@ -41,6 +41,7 @@ struct Beyond {
 pub(super) fn may_copy(group: &MatchKey, shadow: &MatchKey) -> bool {
     let holds = |all: &[NamedMatch], some: &[NamedMatch]| some.iter().all(|it| all.contains(it));
     group.host == shadow.host
+        && group.selected_by == shadow.selected_by
         && (group.method.is_none() || group.method == shadow.method)
         && holds(&shadow.headers, &group.headers)
         && holds(&shadow.query, &group.query)
@@ -58,21 +59,27 @@ pub(super) fn of_group<'a>(
     let names = || shadows.iter().map(|(name, ..)| *name);
     let shadow = |(name, stored, mapping): &(&'a ObjectName, &'a StoredMapping, &'a Mapping)| {
         let beyond = beyond(key, first.mapping.path, mapping)?;
-        if rival(stores, names(), name).is_some() {
+        if rival(stores, names(), name).is_some() || !is_emissarys(stores, key, first, mapping) {
             return None;
         }
-        let backend = backend(stores, mapping).ok()?;
+        let backend = backend(stores, name, mapping).ok()?;
         Some(Shadow { name, stored, mapping, backend, beyond })
     };
     shadows.iter().filter_map(shadow).collect()
 }
 
-/// Where the copies go, or why nowhere.
-pub(super) fn backend(stores: &Stores, mapping: &Mapping) -> Result<BackendKey, String> {
-    if mapping.service.tls {
-        return Err(group::TLS_NOT_SERVED.to_owned());
+/// Whether Emissary would copy as well, where it is followed to the letter: the same match, and its core fields agree.
+fn is_emissarys(stores: &Stores, group: &MatchKey, first: &Member<'_>, shadow: &Mapping) -> bool {
+    match stores.compat {
+        Compat::Ideal => true,
+        Compat::Strict => shadow.key == *group && group::disagreement(first.mapping, shadow).is_none(),
     }
-    Ok(BackendKey::of(mapping, group::asks_for_pods(stores, mapping)?))
+}
+
+/// Where the copies go, or why nowhere.
+pub(super) fn backend(stores: &Stores, name: &ObjectName, mapping: &Mapping) -> Result<BackendKey, String> {
+    let pods = group::asks_for_pods(stores, mapping)?;
+    Ok(BackendKey::of(&mapping.service, &mapping.connection, &name.namespace, pods))
 }
 
 /// The shadow that takes the place of `name`: of those that people have written with one match only the first in load
@@ -83,10 +90,10 @@ pub(super) fn rival<'a>(
     name: &ObjectName,
 ) -> Option<&'a ObjectName> {
     let (own, mapping) = stores.valid(name)?;
-    let load_order = |name: &ObjectName| format!("{}.{}", name.name, name.namespace);
     let before = |other: &ObjectName| {
         stores.valid(other).is_some_and(|(stored, theirs)| {
-            !own.owned && !stored.owned && theirs.key == mapping.key && load_order(other) < load_order(name)
+            let earlier = (&stored.load_key, other) < (&own.load_key, name);
+            !own.owned() && !stored.owned() && theirs.key == mapping.key && earlier
         })
     };
     let mut shadows = shadows;
@@ -94,7 +101,7 @@ pub(super) fn rival<'a>(
 }
 
 /// The mirrors of the group's split. A shadow whose Service cannot serve has none: nobody would get its copies.
-pub(super) fn mirrors(shadows: &[Shadow<'_>], backends: &BTreeMap<BackendKey, Backend>) -> Vec<Mirror> {
+pub(super) fn mirrors(shadows: &[Shadow<'_>], backends: Backends<'_>) -> Vec<Mirror> {
     let mirror = |Shadow { name, mapping, backend, beyond, .. }: &Shadow<'_>| Mirror {
         id: MirrorId::new(name.to_string()),
         share: share(mapping),
@@ -111,7 +118,7 @@ pub(super) fn mirrors(shadows: &[Shadow<'_>], backends: &BTreeMap<BackendKey, Ba
 }
 
 /// What is said of them.
-pub(super) fn served(shadows: &[Shadow<'_>], backends: &BTreeMap<BackendKey, Backend>) -> Vec<ServedArm> {
+pub(super) fn served(shadows: &[Shadow<'_>], backends: Backends<'_>) -> Vec<ServedArm> {
     let arm =
         |it: &Shadow<'_>| group::served_arm(it.name, it.mapping, share(it.mapping), &backends[&it.backend]);
     let mut arms: Vec<ServedArm> = shadows.iter().filter(|it| it.arrives(backends)).map(arm).collect();
@@ -121,7 +128,7 @@ pub(super) fn served(shadows: &[Shadow<'_>], backends: &BTreeMap<BackendKey, Bac
 
 impl Shadow<'_> {
     /// Whether there is somebody who gets its copies.
-    pub(super) fn arrives(&self, backends: &BTreeMap<BackendKey, Backend>) -> bool {
+    pub(super) fn arrives(&self, backends: Backends<'_>) -> bool {
         backends[&self.backend].problem.is_none()
     }
 }
@@ -167,17 +174,28 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::mapping::{Parsed, parse};
+    use crate::{
+        dialect::{ApiVersion, Document, DocumentKind, Origin},
+        mapping::parse,
+        module::Module,
+    };
 
     fn mapping(more: &Value) -> Mapping {
         let mut spec = json!({"prefix": "/api/", "service": "a"});
         for (field, value) in more.as_object().into_iter().flatten() {
             spec[field] = value.clone();
         }
-        match parse(&spec, "shop", "default") {
-            Parsed::Valid(mapping) => *mapping,
-            other @ (Parsed::Foreign | Parsed::Invalid(_)) => panic!("{spec} is {other:?}"),
-        }
+        let document = Document {
+            kind: DocumentKind::Mapping,
+            name: ObjectName::new("shop", "a"),
+            version: ApiVersion::V2,
+            origin: Origin::Object,
+            labels: std::collections::BTreeMap::new(),
+            resource_version: "1".into(),
+            owned_by_rollout: false,
+            spec: std::sync::Arc::new(spec),
+        };
+        parse(&document, &Module::default(), "sluice", Compat::Ideal).expect("the Mapping is valid")
     }
 
     #[test]

@@ -6,22 +6,33 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::model::{Change, Cluster, ClusterId, Key, Listener, Route, RouteId, SplitId, Version};
+use proxy_config::model::{
+    Certificate, CertificateId, Change, Cluster, ClusterId, Host, HostId, Key, Listener, ListenerId, Route,
+    RouteId, SplitId, TcpRoute, TcpRouteId, Version,
+};
 
 use super::backend::Backend;
 use crate::{
-    compiled::{Compiled, Delta, Leaving, SplitReport, Status},
+    compiled::{Compiled, Delta, Leaving, Rule, SplitReport, Status, Subject},
+    edge::{Port, VirtualHost},
     object::ObjectName,
 };
 
 /// New values by id; `None` is gone. A later entry for the same id replaces an earlier one.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    pub(super) listener: Option<Arc<Listener>>,
+    pub(super) listeners: BTreeMap<ListenerId, Option<Arc<Listener>>>,
+    pub(super) certificates: BTreeMap<CertificateId, Option<Arc<Certificate>>>,
+    pub(super) server_names: BTreeMap<HostId, Option<Arc<Host>>>,
+    pub(super) tcp_routes: BTreeMap<TcpRouteId, Option<Arc<TcpRoute>>>,
+    pub(super) ports: BTreeMap<ListenerId, Option<Arc<Port>>>,
+    pub(super) hosts: BTreeMap<HostId, Option<Arc<VirtualHost>>>,
+    pub(super) rules: BTreeMap<RouteId, Option<Arc<Rule>>>,
+    pub(super) secrets: BTreeMap<ObjectName, bool>,
     pub(super) routes: BTreeMap<RouteId, Option<Arc<Route>>>,
     clusters: BTreeMap<ClusterId, Option<Arc<Cluster>>>,
     pub(super) splits: BTreeMap<SplitId, Option<SplitReport>>,
-    pub(super) statuses: BTreeMap<ObjectName, Option<Status>>,
+    pub(super) statuses: BTreeMap<Subject, Option<Status>>,
     pub(super) pods: BTreeMap<Version, bool>,
     pub(super) leaving: BTreeMap<ObjectName, Option<Leaving>>,
     /// Pods that some backend picked or picks although they were chosen to go.
@@ -41,26 +52,43 @@ impl Pending {
 
     /// Brings `compiled` up to date and says what differs.
     pub(super) fn settle(self, compiled: &mut Compiled) -> Delta {
-        let Self { listener, routes, clusters, splits, statuses, pods, leaving, needed: _ } = self;
+        let Self {
+            listeners,
+            certificates,
+            server_names,
+            tcp_routes,
+            ports,
+            hosts,
+            rules,
+            secrets,
+            routes,
+            clusters,
+            splits,
+            statuses,
+            pods,
+            leaving,
+            needed: _,
+        } = self;
         let mut delta = Delta::default();
-        let mut removed = Vec::new();
-        if let Some(listener) = listener {
-            compiled.config.listeners.insert(listener.id.clone(), Arc::clone(&listener));
-            delta.changes.push(Change::Listener(listener));
-        }
-        for (id, cluster) in settle(&mut compiled.config.clusters, clusters) {
-            match cluster {
-                Some(cluster) => delta.changes.push(Change::Cluster(cluster)),
-                None => removed.push(Change::Removed(Key::Cluster(id))),
+        let config = &mut compiled.config;
+        let mut changes = Changes::default();
+        changes.take(settle(&mut config.certificates, certificates), Change::Certificate, Key::Certificate);
+        changes.take(settle(&mut config.listeners, listeners), Change::Listener, Key::Listener);
+        changes.take(settle(&mut config.hosts, server_names), Change::Host, Key::Host);
+        changes.take(settle(&mut config.clusters, clusters), Change::Cluster, Key::Cluster);
+        changes.take(settle(&mut config.tcp_routes, tcp_routes), Change::TcpRoute, Key::TcpRoute);
+        changes.take(settle(&mut config.routes, routes), Change::Route, Key::Route);
+        delta.changes = changes.in_order();
+        delta.ports = settle(&mut compiled.ports, ports);
+        delta.hosts = settle(&mut compiled.hosts, hosts);
+        delta.rules = settle(&mut compiled.rules, rules);
+        for (secret, wanted) in secrets {
+            let known = &mut compiled.secrets;
+            let differs = if wanted { known.insert(secret.clone()) } else { known.remove(&secret) };
+            if differs {
+                delta.secrets.insert(secret, wanted);
             }
         }
-        for (id, route) in settle(&mut compiled.config.routes, routes) {
-            match route {
-                Some(route) => delta.changes.push(Change::Route(route)),
-                None => delta.changes.push(Change::Removed(Key::Route(id))),
-            }
-        }
-        delta.changes.append(&mut removed);
         let splits = splits.into_iter().map(|(id, report)| (id, report.map(Arc::new)));
         delta.splits = settle(&mut compiled.splits, splits.collect());
         delta.statuses = settle(&mut compiled.statuses, statuses);
@@ -73,6 +101,28 @@ impl Pending {
             }
         }
         delta
+    }
+}
+
+/// Changes of a configuration: what is named by others before them, and gone after them.
+#[derive(Default)]
+struct Changes {
+    now: Vec<Change>,
+    gone: Vec<Change>,
+}
+
+impl Changes {
+    fn take<K, V>(&mut self, changed: BTreeMap<K, Option<V>>, now: fn(V) -> Change, gone: fn(K) -> Key) {
+        for (id, value) in changed {
+            match value {
+                Some(value) => self.now.push(now(value)),
+                None => self.gone.push(Change::Removed(gone(id))),
+            }
+        }
+    }
+
+    fn in_order(self) -> Vec<Change> {
+        self.now.into_iter().chain(self.gone.into_iter().rev()).collect()
     }
 }
 

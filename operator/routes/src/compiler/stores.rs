@@ -5,18 +5,32 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::model::{Draining, Version};
+use proxy_config::model::{Draining, HostMatch, Version};
 
 use crate::{
-    mapping::{Mapping, Parsed},
-    object::{EndpointSlice, ObjectName, Pod, ResolverKind, RolloutServices, Service},
+    compat::Compat,
+    dialect::{Document, DocumentKind, Documents},
+    edge::{host::Host, listener::Listener, selector::Selector, tls_context::TlsContext},
+    mapping::Mapping,
+    module::Module,
+    object::{EndpointSlice, ObjectName, Pod, ResolverKind, RolloutServices, SecretObject, Service},
+    tcp::TcpMapping,
 };
 
 /// Every object that the compiler was told of.
 #[derive(Debug, Default)]
 pub(super) struct Stores {
+    pub(super) compat: Compat,
+    pub(super) documents: Documents,
+    pub(super) module: Module,
     pub(super) mappings: BTreeMap<ObjectName, StoredMapping>,
-    resolvers: BTreeMap<ObjectName, ResolverKind>,
+    pub(super) tcp_mappings: BTreeMap<ObjectName, Read<TcpMapping>>,
+    pub(super) listeners: BTreeMap<ObjectName, Read<Listener>>,
+    pub(super) hosts: BTreeMap<ObjectName, Read<Host>>,
+    pub(super) tls_contexts: BTreeMap<ObjectName, Read<TlsContext>>,
+    /// How many Hosts have the same selector.
+    selectors: BTreeMap<Selector, usize>,
+    secrets: BTreeMap<ObjectName, SecretObject>,
     services: BTreeMap<ObjectName, Service>,
     /// By Service, then by the slice's own name.
     slices: BTreeMap<ObjectName, BTreeMap<Arc<str>, EndpointSlice>>,
@@ -32,33 +46,109 @@ pub(super) struct Stores {
     managed: BTreeMap<ObjectName, usize>,
 }
 
-/// A Mapping, read.
+/// A document that counts, and what was read from it or why nothing could be.
 #[derive(Debug)]
-pub(super) struct StoredMapping {
-    pub(super) resource_version: Arc<str>,
-    pub(super) owned: bool,
-    pub(super) parsed: Parsed,
+pub(super) struct Read<T> {
+    pub(super) document: Arc<Document>,
+    /// Its place in Emissary's order.
+    pub(super) load_key: String,
+    pub(super) value: Result<T, String>,
+}
+
+/// A Mapping, read.
+pub(super) type StoredMapping = Read<Box<Mapping>>;
+
+impl<T> Read<T> {
+    pub(super) fn new(document: &Arc<Document>, value: Result<T, String>) -> Self {
+        Self { document: Arc::clone(document), load_key: document.load_key(), value }
+    }
+
+    /// Whether a Rollout owns it.
+    pub(super) fn owned(&self) -> bool {
+        self.document.owned_by_rollout
+    }
 }
 
 impl Stores {
+    pub(super) fn new(compat: Compat) -> Self {
+        Self { compat, ..Self::default() }
+    }
+
     /// What a Mapping that names `resolver` means. The names that Emissary has built in need no object.
     pub(super) fn resolver(&self, resolver: Option<&str>) -> Option<ResolverKind> {
         match resolver {
             None | Some("kubernetes-service") => Some(ResolverKind::Service),
             Some("endpoint" | "kubernetes-endpoint") => Some(ResolverKind::Endpoint),
             Some("consul" | "consul-endpoint") => Some(ResolverKind::Consul),
-            Some(name) => {
-                (self.resolvers.iter()).find(|(resolver, _)| *resolver.name == *name).map(|(_, kind)| *kind)
-            }
+            Some(name) => [ResolverKind::Service, ResolverKind::Endpoint, ResolverKind::Consul]
+                .into_iter()
+                .find(|kind| self.documents.has_name(DocumentKind::Resolver(*kind), name)),
         }
     }
 
     /// A Mapping that can be served.
     pub(super) fn valid(&self, name: &ObjectName) -> Option<(&StoredMapping, &Mapping)> {
         let stored = self.mappings.get(name)?;
-        match &stored.parsed {
-            Parsed::Valid(mapping) => Some((stored, &**mapping)),
-            Parsed::Foreign | Parsed::Invalid(_) => None,
+        Some((stored, stored.value.as_ref().ok()?))
+    }
+
+    /// The TLS context that is meant by `name` or `name.namespace`.
+    pub(super) fn tls_context(
+        &self,
+        text: &str,
+        namespace: &Arc<str>,
+    ) -> Option<(&ObjectName, &Result<TlsContext, String>)> {
+        let own = ObjectName::new(namespace.clone(), text);
+        let of =
+            |name: &ObjectName| self.tls_contexts.get_key_value(name).map(|(name, read)| (name, &read.value));
+        of(&own).or_else(|| {
+            let (name, namespace) = text.rsplit_once('.')?;
+            of(&ObjectName::new(namespace, name))
+        })
+    }
+
+    pub(super) fn secret(&self, name: &ObjectName) -> Option<&SecretObject> {
+        self.secrets.get(name)
+    }
+
+    pub(super) fn set_secret(&mut self, name: ObjectName, secret: Option<SecretObject>) {
+        match secret {
+            Some(secret) => drop(self.secrets.insert(name, secret)),
+            None => drop(self.secrets.remove(&name)),
+        }
+    }
+
+    /// The selectors of Hosts.
+    pub(super) fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        self.selectors.keys()
+    }
+
+    /// The names of the Hosts that select by these labels.
+    pub(super) fn selecting_hosts(
+        &self,
+        labels: &BTreeMap<String, String>,
+    ) -> impl Iterator<Item = &HostMatch> {
+        let valid = self.hosts.values().filter_map(|read| read.value.as_ref().ok());
+        valid
+            .filter(|host| host.selector.as_ref().is_some_and(|selector| selector.selects(labels)))
+            .map(|host| &host.name)
+    }
+
+    /// Takes what is read of a Host, or forgets it.
+    pub(super) fn set_host(&mut self, name: &ObjectName, host: Option<Read<Host>>) {
+        fn selector(read: Option<&Read<Host>>) -> Option<&Selector> {
+            read.and_then(|read| read.value.as_ref().ok()).and_then(|host| host.selector.as_ref())
+        }
+        let before = self.hosts.remove(name);
+        let (old, new) = (selector(before.as_ref()), selector(host.as_ref()));
+        if let Some(new) = new {
+            *self.selectors.entry(new.clone()).or_default() += 1;
+        }
+        if let Some(old) = old {
+            subtract(&mut self.selectors, old);
+        }
+        if let Some(host) = host {
+            self.hosts.insert(name.clone(), host);
         }
     }
 
@@ -99,15 +189,6 @@ impl Stores {
     /// Whether a Rollout with traffic routing moves this Service.
     pub(super) fn is_managed(&self, service: &ObjectName) -> bool {
         self.managed.contains_key(service)
-    }
-
-    /// Whether a resolver was known under this name before or is now, and differs.
-    pub(super) fn set_resolver(&mut self, name: ObjectName, resolver: Option<ResolverKind>) -> bool {
-        let before = match resolver {
-            Some(kind) => self.resolvers.insert(name, kind),
-            None => self.resolvers.remove(&name),
-        };
-        before != resolver
     }
 
     pub(super) fn set_service(&mut self, name: ObjectName, service: Option<Service>) {

@@ -1,10 +1,13 @@
-//! What a Mapping's status says.
+//! What the status of an object says.
 
 use proxy_config::model::{Case, Share};
 
-use super::{backend::Problem, group::Member};
+use super::{backend::Problem, group::Member, stores::Stores};
 use crate::{
-    compiled::{State, Status},
+    compat::Compat,
+    compiled::{Rule, State, Status},
+    dialect::DocumentKind,
+    object::ResolverKind,
     weights::{Remark, Shares, Written},
 };
 
@@ -21,43 +24,102 @@ pub(super) fn running(reason: String) -> Status {
     Status { state: State::Running, reason }
 }
 
-/// The verdict on a Mapping in the route of `members`.
+/// The verdict on a resolver.
+pub(super) fn of_resolver(kind: DocumentKind) -> Status {
+    match kind {
+        DocumentKind::Resolver(ResolverKind::Consul) => inactive(
+            "Consul is not asked for endpoints: use Kubernetes Services and `resolver: endpoint`".to_owned(),
+        ),
+        _ => running(String::new()),
+    }
+}
+
+/// A group as its members see it.
+pub(super) struct Group<'a> {
+    pub(super) members: &'a [Member<'a>],
+    pub(super) shares: &'a Shares,
+    pub(super) case: Case,
+    /// Why no host has it.
+    pub(super) hostless: Option<&'a str>,
+    pub(super) compat: Compat,
+}
+
+/// Why no host has a route, if so.
+pub(super) fn hostless(rule: &Rule, stores: &Stores) -> Option<String> {
+    if rule.named || rule.everywhere || (stores.hosts.is_empty() && stores.compat == Compat::Ideal) {
+        return None;
+    }
+    let selected = stores.selectors().any(|selector| selector.selects(&rule.labels));
+    (!selected).then(|| {
+        "no Host has it: it has no `hostname`, and no Host selects its labels; write `hostname: \"*\"` for every Host"
+            .to_owned()
+    })
+}
+
+/// The verdict on a Mapping in the route of a group.
 pub(super) fn of_member(
     member: &Member<'_>,
     problem: Option<&Problem>,
     remark: Option<&str>,
-    shares: &Shares,
-    case: Option<Case>,
-    members: &[Member<'_>],
+    group: &Group<'_>,
 ) -> Status {
+    let Group { members, shares, case, hostless, compat } = group;
     let mut sentences: Vec<String> = Vec::new();
+    sentences.extend(hostless.map(str::to_owned));
     sentences.extend(problem.map(|problem| format!("requests are answered with 503: {}", problem.text)));
     sentences.extend(remark.map(str::to_owned));
     sentences.extend(member.mapping.remarks.iter().cloned());
-    if member.mapping.case.is_some_and(|own| Some(own) != case) {
+    if member.mapping.case.is_some_and(|own| own != *case) {
         sentences.push("`case_sensitive` of the first Mapping with the same match is used".to_owned());
     }
-    sentences.extend(shares.remark.and_then(|remark| of_weights(member, remark, members)));
+    sentences.extend(of_shared_fields(member, members));
+    sentences.extend(shares.remark.and_then(|remark| of_weights(member, remark, members, *compat)));
     if shares.unclaimed > Share::ZERO {
-        sentences.push(unclaimed(shares.unclaimed));
+        sentences.push(unclaimed(shares.unclaimed, *compat));
     }
-    let state = if problem.is_some() { State::Inactive } else { State::Running };
+    let state = if problem.is_some() || hostless.is_some() { State::Inactive } else { State::Running };
     Status { state, reason: sentences.join("; ") }
 }
 
-/// What nobody may take.
-pub(super) fn unclaimed(share: Share) -> String {
+/// The fields of which a group has one value, where the member's is another.
+fn of_shared_fields(member: &Member<'_>, members: &[Member<'_>]) -> Option<String> {
+    let own = member.mapping;
+    let theirs = || members.iter().map(|it| it.mapping);
+    let cors = own.cors.is_some() && theirs().any(|it| it.cors.is_some() && it.cors != own.cors);
+    let retry = own.retry.is_some() && theirs().any(|it| it.retry.is_some() && it.retry != own.retry);
+    let upgrades =
+        own.upgrades.is_some() && theirs().any(|it| it.upgrades.is_some() && it.upgrades != own.upgrades);
+    let errors =
+        !own.errors.is_empty() && theirs().any(|it| !it.errors.is_empty() && it.errors != own.errors);
+    let fields = [
+        ("`cors`", cors),
+        ("`retry_policy`", retry),
+        ("`allow_upgrade`", upgrades),
+        ("`error_response_overrides`", errors),
+    ];
+    let names: Vec<&str> = fields.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
+    (!names.is_empty()).then(|| {
+        format!("Mappings with the same match have other values of {}: one counts for all", names.join(", "))
+    })
+}
+
+/// What nobody takes.
+pub(super) fn unclaimed(share: Share, compat: Compat) -> String {
     let percent = f64::from(share.parts()) / 100.0;
+    let fate = match compat {
+        Compat::Ideal => "are answered with 503",
+        Compat::Strict => "are taken by none of them, as in Emissary,",
+    };
     format!(
-        "{percent} % of the requests are answered with 503: the weights do not reach 100 and no Mapping without \
-         weight takes the rest"
+        "{percent} % of the requests {fate}: the weights do not reach 100 and no Mapping without weight takes the rest"
     )
 }
 
 /// Why the member's share is not what was written.
-fn of_weights(member: &Member<'_>, remark: Remark, members: &[Member<'_>]) -> Option<String> {
+fn of_weights(member: &Member<'_>, remark: Remark, members: &[Member<'_>], compat: Compat) -> Option<String> {
     let weightless = |member: &Member<'_>| member.mapping.weight == Written::Nothing;
     match remark {
+        Remark::Over | Remark::Under if compat == Compat::Strict => None,
         Remark::Over => {
             let others = others(member, members, |_| true);
             Some(format!(

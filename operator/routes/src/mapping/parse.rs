@@ -1,68 +1,86 @@
-//! Reads the spec of a Mapping, in the shape of any API version (emissary.md §1.2, §1.3).
+//! Reads a Mapping, in the shape of any API version (emissary.md §1.2, §1.3).
 
 use std::collections::BTreeMap;
 
-use proxy_config::model::{Case, HostMatch, NamedMatch, Rewrite, TextMatch};
+use proxy_config::model::{Case, Edit, HeaderEdit, Value as Template};
 use serde_json::Value;
 
 use super::{
-    Mapping, MatchKey, PathKind,
-    fields::{Fields, kind, named},
-    host::parse_glob,
-    service::parse_service,
+    Mapping, MatchKey, PathKind, connection, headers, matching,
+    matching::HostAndHeaders,
+    policy, rewriting,
+    service::{ServiceHost, ServiceReference, parse_service},
 };
-use crate::weights::Written;
-
-/// What a Mapping turned out to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Parsed {
-    /// It is for another instance: its `ambassador_id` does not name this one.
-    Foreign,
-    /// It cannot be served; the sentence says why.
-    Invalid(String),
-    /// It can.
-    Valid(Box<Mapping>),
-}
+use crate::{
+    compat::Compat,
+    dialect::{Document, violation},
+    fields::{Fields, kind},
+    module::Module,
+    weights::Written,
+};
 
 /// Emissary's defaults.
 const TIMEOUT_MS: u32 = 3_000;
 const IDLE_TIMEOUT_MS: u32 = 300_000;
-const CONNECT_TIMEOUT_MS: u32 = 3_000;
 
 /// Acted on below.
-const SERVED: [&str; 26] = [
+const SERVED: [&str; 49] = [
+    "add_linkerd_headers",
+    "add_request_headers",
+    "add_response_headers",
+    "allow_upgrade",
     "ambassador_id",
-    "prefix",
-    "prefix_exact",
-    "prefix_regex",
+    "auto_host_rewrite",
+    "bypass_error_response_overrides",
     "case_sensitive",
-    "service",
-    "rewrite",
+    "circuit_breakers",
+    "cluster_tag",
+    "connect_timeout_ms",
+    "cors",
+    "error_response_overrides",
+    "grpc",
+    "headers",
     "host",
-    "hostname",
+    "host_redirect",
     "host_regex",
     "host_rewrite",
+    "hostname",
+    "idle_timeout_ms",
+    "load_balancer",
     "method",
     "method_regex",
-    "headers",
-    "regex_headers",
-    "query_parameters",
-    "regex_query_parameters",
+    "outlier_detection",
+    "path_redirect",
     "precedence",
-    "weight",
+    "prefix",
+    "prefix_exact",
+    "prefix_redirect",
+    "prefix_regex",
+    "priority",
+    "query_parameters",
+    "redirect_response_code",
+    "regex_headers",
+    "regex_query_parameters",
+    "regex_redirect",
+    "regex_rewrite",
+    "remove_request_headers",
+    "remove_response_headers",
     "resolver",
-    "tls",
-    "timeout_ms",
-    "idle_timeout_ms",
-    "connect_timeout_ms",
+    "retry_policy",
+    "rewrite",
+    "service",
     "shadow",
-    "host_redirect",
+    "timeout_ms",
+    "tls",
+    "use_websocket",
+    "weight",
 ];
 
 /// Written by conversions between versions, or for documentation: no request depends on them.
-const SILENT: [&str; 9] = [
+const SILENT: [&str; 10] = [
     "docs",
     "stats_name",
+    "v3StatsName",
     "modules",
     "v2BoolHeaders",
     "v2BoolQueryParameters",
@@ -72,38 +90,125 @@ const SILENT: [&str; 9] = [
     "v2Shorthand",
 ];
 
-/// Reads a Mapping in `namespace` for the instance `ambassador_id`.
-#[must_use]
-pub fn parse(spec: &Value, namespace: &str, ambassador_id: &str) -> Parsed {
-    let Value::Object(object) = spec else {
-        return Parsed::Invalid(format!("`spec` is {}, not an object", kind(spec)));
-    };
-    let fields = Fields(object);
-    match is_ours(&fields, ambassador_id) {
-        Ok(true) => {}
-        Ok(false) => return Parsed::Foreign,
-        Err(reason) => return Parsed::Invalid(reason),
+/// Fields in which the members of a group must agree in Emissary, besides those that make the group.
+const CORE: [&str; 9] = [
+    "bypass_auth",
+    "circuit_breakers",
+    "cluster_idle_timeout_ms",
+    "cluster_max_connection_lifetime_ms",
+    "connect_timeout_ms",
+    "keepalive",
+    "load_balancer",
+    "prefix_exact",
+    "prefix_regex",
+];
+
+/// Fields that are numbers, and those that are true or false.
+const NUMBERS: [&str; 8] = [
+    "cluster_idle_timeout_ms",
+    "cluster_max_connection_lifetime_ms",
+    "connect_timeout_ms",
+    "idle_timeout_ms",
+    "precedence",
+    "redirect_response_code",
+    "timeout_ms",
+    "weight",
+];
+const FLAGS: [&str; 12] = [
+    "add_linkerd_headers",
+    "auto_host_rewrite",
+    "bypass_auth",
+    "case_sensitive",
+    "grpc",
+    "host_redirect",
+    "host_regex",
+    "method_regex",
+    "prefix_exact",
+    "prefix_regex",
+    "shadow",
+    "use_websocket",
+];
+
+/// A Mapping's fields, and the Module's where the Mapping has none.
+pub(super) struct Reader<'a> {
+    pub(super) fields: Fields<'a>,
+    module: &'a Module,
+    home: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    /// A field that the Module may have. One that is written, empty or not, hides the Module's.
+    pub(super) fn value(&self, field: &str) -> Option<&'a Value> {
+        self.fields.value(field).or_else(|| self.module.default_of(field))
     }
-    match read(&fields, namespace) {
-        Ok(mapping) => Parsed::Valid(Box::new(mapping)),
-        Err(reason) => Parsed::Invalid(reason),
+
+    /// Such a field with a text or a list of them.
+    pub(super) fn texts(&self, field: &str) -> Result<Option<Vec<String>>, String> {
+        match (self.fields.value(field), self.module.default_of(field)) {
+            (None, Some(value)) => {
+                let object = [(field.to_owned(), value.clone())].into_iter().collect();
+                Fields(&object).texts(field)
+            }
+            _ => self.fields.texts(field),
+        }
     }
 }
 
-fn is_ours(fields: &Fields<'_>, ambassador_id: &str) -> Result<bool, String> {
-    let ids = fields.texts("ambassador_id")?;
-    Ok(match ids.as_deref() {
-        None | Some([]) => ambassador_id == "default",
-        Some(ids) => ids.iter().any(|id| id == ambassador_id || id == "_automatic_"),
-    })
-}
-
-fn read(fields: &Fields<'_>, namespace: &str) -> Result<Mapping, String> {
-    if fields.flag("host_redirect")? == Some(true) {
-        return Err("`host_redirect` is not served yet".to_owned());
-    }
+/// Reads a Mapping with the defaults of `module`; `home` is the operator's own namespace.
+///
+/// # Errors
+/// A sentence for its owner about why it cannot be served.
+pub fn parse(document: &Document, module: &Module, home: &str, compat: Compat) -> Result<Mapping, String> {
+    let Fields(object) = Fields::of(&document.spec, "spec")?;
     let mut remarks = Vec::new();
-    let path = path_kind(fields)?;
+    if compat == Compat::Strict {
+        if let Some(reason) = violation(document.kind, document.version, &document.spec) {
+            return Err(reason);
+        }
+        return read(&Reader { fields: Fields(object), module, home }, document, compat, remarks);
+    }
+    let mut object = object.clone();
+    remarks.extend(as_meant(&mut object));
+    read(&Reader { fields: Fields(&object), module, home }, document, compat, remarks)
+}
+
+/// Makes numbers and flags of texts that are some: annotations are full of `weight: "20"`.
+fn as_meant(object: &mut serde_json::Map<String, Value>) -> Option<String> {
+    let mut names = Vec::new();
+    for (name, value) in object.iter_mut() {
+        let Value::String(text) = value else { continue };
+        let meant = if NUMBERS.contains(&name.as_str()) {
+            text.trim().parse::<i64>().ok().map(Value::from)
+        } else if FLAGS.contains(&name.as_str()) {
+            truth(text.trim()).map(Value::Bool)
+        } else {
+            None
+        };
+        if let Some(meant) = meant {
+            names.push(format!("`{name}`"));
+            *value = meant;
+        }
+    }
+    (!names.is_empty()).then(|| format!("written as a text and read as it is meant: {}", names.join(", ")))
+}
+
+/// The words of YAML 1.1.
+fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" => Some(true),
+        "false" | "no" | "off" | "n" => Some(false),
+        _ => None,
+    }
+}
+
+fn read(
+    reader: &Reader<'_>,
+    document: &Document,
+    compat: Compat,
+    mut remarks: Vec<String>,
+) -> Result<Mapping, String> {
+    let fields = &reader.fields;
+    let path = matching::path_kind(fields)?;
     let prefix = fields.text("prefix")?.filter(|prefix| !prefix.is_empty()).ok_or("`prefix` is missing")?;
     if path != PathKind::Regex && !prefix.starts_with('/') {
         return Err(format!("`prefix` is `{prefix}`, which no path begins with: write `/{prefix}`"));
@@ -111,83 +216,106 @@ fn read(fields: &Fields<'_>, namespace: &str) -> Result<Mapping, String> {
     if prefix.chars().any(char::is_control) {
         return Err("`prefix` has control characters".to_owned());
     }
-    let (host, headers) = host_and_headers(fields, &mut remarks)?;
-    let query = named(fields.matches("query_parameters", false)?)
-        .chain(named(fields.matches("regex_query_parameters", true)?))
-        .collect();
+    let HostAndHeaders { host, named, headers } =
+        matching::host_and_headers(fields, document.version, &mut remarks)?;
     let precedence = fields.integer("precedence")?.unwrap_or(0);
     let precedence = i32::try_from(precedence)
         .map_err(|_| format!("`precedence` is {precedence}, which is out of range"))?;
-    let service = fields.text("service")?.ok_or("`service` is missing")?;
-    let (mut service, remark) = parse_service(&service, namespace)?;
+    let text = fields.text("service")?.filter(|service| !service.is_empty()).ok_or("`service` is missing")?;
+    let namespace = if reader.module.resolves_at_home() { reader.home } else { &*document.name.namespace };
+    let (mut service, remark) = parse_service(&text, namespace)?;
     remarks.extend(remark);
-    service.tls |= originates_tls(fields)?;
+    let connection = connection::connection(reader)?;
+    service.tls |= connection.tls_context.is_some() || fields.value("tls") == Some(&Value::Bool(true));
     let timeout = |milliseconds: u32| (milliseconds > 0).then_some(milliseconds);
-    let connect_timeout_ms = match fields.milliseconds("connect_timeout_ms", CONNECT_TIMEOUT_MS)? {
-        0 => return Err("`connect_timeout_ms` is 0: no connection could ever be made".to_owned()),
-        milliseconds => milliseconds,
+    let redirect = match fields.flag("host_redirect")? {
+        Some(true) => {
+            Some(rewriting::redirect(fields, path, redirect_host(&service), service.port, &mut remarks)?)
+        }
+        Some(false) | None => None,
     };
+    let mut request_headers = headers::edits(reader, "request")?;
+    request_headers.extend(linkerd_header(reader, &service)?);
     let case = fields.flag("case_sensitive")?.map(|counts| if counts { Case::Counts } else { Case::Ignored });
+    let shadow = fields.flag("shadow")?.unwrap_or(false);
     let mapping = Mapping {
-        key: MatchKey { host, prefix, method: method(fields)?, headers, query, precedence },
+        key: MatchKey {
+            host,
+            prefix,
+            method: matching::method(fields)?,
+            headers,
+            query: matching::query(fields)?,
+            precedence,
+            selected_by: None,
+        },
         path,
+        named,
         case,
         weight: weight(fields, &mut remarks)?,
-        shadow: fields.flag("shadow")?.unwrap_or(false),
-        service,
-        resolver: fields.text("resolver")?.filter(|name| !name.is_empty()),
-        rewrite: rewrite(fields, path, &mut remarks)?,
-        host_rewrite: fields.text("host_rewrite")?.filter(|host| !host.is_empty()),
-        timeout_ms: timeout(fields.milliseconds("timeout_ms", TIMEOUT_MS)?),
+        above_all: fields.value("weight").and_then(Value::as_f64).is_some_and(|weight| weight > 100.0),
+        shadow,
+        redirect: redirect.filter(|_| !shadow),
+        resolver: resolver(reader)?,
+        rewrite: rewriting::rewrite(fields, path, &mut remarks)?,
+        host_rewrite: rewriting::host_rewrite(fields)?,
+        timeout_ms: timeout(
+            fields.milliseconds("timeout_ms", reader.module.timeout_ms().unwrap_or(TIMEOUT_MS))?,
+        ),
         idle_timeout_ms: timeout(fields.milliseconds("idle_timeout_ms", IDLE_TIMEOUT_MS)?),
-        connect_timeout_ms,
+        request_headers,
+        response_headers: headers::edits(reader, "response")?,
+        retry: policy::retry(reader)?,
+        cors: policy::cors(reader)?,
+        errors: policy::errors(reader, &mut remarks)?,
+        upgrades: policy::upgrades(fields)?,
+        core: core(fields),
         remarks: Vec::new(),
+        service,
+        connection,
     };
+    if compat == Compat::Strict {
+        as_emissary(fields)?;
+    }
     remarks.extend(not_acted_on(fields));
     Ok(Mapping { remarks, ..mapping })
 }
 
-fn path_kind(fields: &Fields<'_>) -> Result<PathKind, String> {
-    let exact = fields.flag("prefix_exact")?.unwrap_or(false);
-    Ok(match (fields.flag("prefix_regex")?.unwrap_or(false), exact) {
-        (true, _) => PathKind::Regex,
-        (false, true) => PathKind::Exact,
-        (false, false) => PathKind::Prefix,
-    })
+/// Fields with which Emissary serves nothing.
+fn as_emissary(fields: &Fields<'_>) -> Result<(), String> {
+    match ["outlier_detection", "error_response_overrides"].iter().find(|field| fields.value(field).is_some())
+    {
+        Some(field) => Err(format!("`{field}` is not supported by Emissary")),
+        None => Ok(()),
+    }
 }
 
-/// `hostname` wins over `host`, which wins over a `:authority` among the headers.
-fn host_and_headers(
-    fields: &Fields<'_>,
-    remarks: &mut Vec<String>,
-) -> Result<(HostMatch, Vec<NamedMatch>), String> {
-    let lower = |matches: BTreeMap<String, TextMatch>| {
-        matches.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()
-    };
-    let mut exact: BTreeMap<_, _> = lower(fields.matches("headers", false)?);
-    let mut regex: BTreeMap<_, _> = lower(fields.matches("regex_headers", true)?);
-    let (exact_authority, regex_authority) = (exact.remove(":authority"), regex.remove(":authority"));
-    let authority = exact_authority.or(regex_authority);
-    let host = fields.text("host")?.filter(|host| !host.is_empty());
-    let host = match (fields.text("hostname")?.filter(|host| !host.is_empty()), host, authority) {
-        (Some(hostname), host, authority) => {
-            if host.is_some() || authority.is_some() {
-                remarks.push("`hostname` is used, `host` and the header `:authority` are not".to_owned());
-            }
-            parse_glob(&hostname)?
+fn resolver(reader: &Reader<'_>) -> Result<Option<String>, String> {
+    let resolver = reader.texts("resolver")?.and_then(|names| names.into_iter().next());
+    Ok(resolver.filter(|name| !name.is_empty()))
+}
+
+/// The host that clients are sent to: a name without namespace has that of the Mapping, as in Emissary.
+fn redirect_host(service: &ServiceReference) -> String {
+    match &service.host {
+        ServiceHost::Service(name) | ServiceHost::ServiceOrName(name) => {
+            format!("{}.{}", name.name, name.namespace)
         }
-        (None, Some(pattern), _) if fields.flag("host_regex")? == Some(true) => HostMatch::Regex(pattern),
-        (None, Some(host), _) | (None, None, Some(TextMatch::Exact(host))) => parse_glob(&host)?,
-        (None, None, Some(TextMatch::Regex(pattern))) => HostMatch::Regex(pattern),
-        (None, None, Some(TextMatch::Present) | None) => HostMatch::Any,
-    };
-    Ok((host, named(exact).chain(named(regex)).collect()))
+        ServiceHost::Name(host) => host.clone(),
+        ServiceHost::Address(address) if address.is_ipv6() => format!("[{address}]"),
+        ServiceHost::Address(address) => address.to_string(),
+    }
 }
 
-fn method(fields: &Fields<'_>) -> Result<Option<TextMatch>, String> {
-    let regex = fields.flag("method_regex")? == Some(true);
-    let method = fields.text("method")?.filter(|method| !method.is_empty());
-    Ok(method.map(|method| if regex { TextMatch::Regex(method) } else { TextMatch::Exact(method) }))
+/// `add_linkerd_headers`: where Linkerd's proxy is to send the request.
+fn linkerd_header(reader: &Reader<'_>, service: &ServiceReference) -> Result<Option<HeaderEdit>, String> {
+    let own = reader.fields.flag("add_linkerd_headers")?;
+    let wanted = own.or_else(|| reader.module.default_of("add_linkerd_headers")?.as_bool());
+    if wanted != Some(true) {
+        return Ok(None);
+    }
+    let port = service.port.unwrap_or(if service.tls { 443 } else { 80 });
+    let value = Template::text(format!("{}:{port}", redirect_host(service)));
+    Ok(Some(HeaderEdit { name: "l5d-dst-override".to_owned(), edit: Edit::Add(value) }))
 }
 
 fn weight(fields: &Fields<'_>, remarks: &mut Vec<String>) -> Result<Written, String> {
@@ -201,33 +329,15 @@ fn weight(fields: &Fields<'_>, remarks: &mut Vec<String>) -> Result<Written, Str
     Ok(Written::Parts((counted * 100.0).round() as u16))
 }
 
-/// `tls` names a context or, in older versions, is `true`.
-fn originates_tls(fields: &Fields<'_>) -> Result<bool, String> {
-    match fields.value("tls") {
-        None => Ok(false),
-        Some(Value::Bool(flag)) => Ok(*flag),
-        Some(Value::String(context)) => Ok(!context.is_empty()),
-        Some(other) => Err(format!("`tls` is {}, not the name of a TLSContext", kind(other))),
-    }
+/// The core fields that are written. Circuit breakers are always there: absent ones differ from written ones.
+fn core(fields: &Fields<'_>) -> BTreeMap<&'static str, Value> {
+    let written = CORE.into_iter().filter_map(|field| Some((field, fields.value(field)?.clone())));
+    let mut core: BTreeMap<&'static str, Value> = written.collect();
+    core.entry("circuit_breakers").or_insert(Value::Null);
+    core
 }
 
-/// The default is `/`; an empty text is no rewrite. Where the whole path matched, the whole path is replaced.
-fn rewrite(fields: &Fields<'_>, path: PathKind, remarks: &mut Vec<String>) -> Result<Rewrite, String> {
-    let mut text = fields.text("rewrite")?.unwrap_or_else(|| "/".to_owned());
-    if text.is_empty() {
-        return Ok(Rewrite::None);
-    }
-    if !text.starts_with('/') {
-        remarks.push(format!("`rewrite` is `{text}` and counts as `/{text}`"));
-        text.insert(0, '/');
-    }
-    Ok(match path {
-        PathKind::Prefix => Rewrite::Prefix(text),
-        PathKind::Exact | PathKind::Regex => Rewrite::Full(text),
-    })
-}
-
-/// One sentence that names every field that is set and has no effect yet.
+/// One sentence that names every field that is set and has no effect.
 fn not_acted_on(fields: &Fields<'_>) -> Option<String> {
     let empty =
         |value: &Value| matches!(value, Value::Null | Value::Bool(false)) || value.as_str() == Some("");
@@ -237,7 +347,7 @@ fn not_acted_on(fields: &Fields<'_>) -> Option<String> {
         })
         .map(|(name, _)| format!("`{name}`"))
         .collect();
-    (!names.is_empty()).then(|| format!("not acted on yet: {}", names.join(", ")))
+    (!names.is_empty()).then(|| format!("not acted on: {}", names.join(", ")))
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ pub fn parse_service(text: &str, namespace: &str) -> Result<(ServiceReference, O
     };
     // A path, query or fragment has no meaning here and is dropped, as Emissary does.
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
     let (host, port) = split_port(authority).ok_or_else(|| format!("service `{text}` has no valid port"))?;
     let port = match port {
         None | Some("") => None,
@@ -135,6 +136,7 @@ mod tests {
             ("grpc://echo", "Service shop/echo (remark)"),
             ("echo/path?query", "Service shop/echo"),
             ("//echo", "Service shop/echo"),
+            ("user:word@echo:81", "Service shop/echo port 81"),
             ("echo:", "Service shop/echo"),
             ("echo:foo", "error: service `echo:foo` has no valid port: `foo` is not 1 to 65535"),
             ("echo:70000", "error: service `echo:70000` has no valid port: `70000` is not 1 to 65535"),

@@ -14,7 +14,7 @@ const EPOCH: Epoch = Epoch { created: 7, transitions: 1 };
 /// Two proxies behind the Service; `prompt` acknowledges, `late` does not.
 fn fleet() -> Arc<Shared> {
     let shared = Arc::new(Shared::new(Metrics::new(&prometheus::Registry::new()).unwrap()));
-    let mut compiler = Compiler::new(Settings { ambassador_id: "default".to_owned(), listener_port: 8080 });
+    let mut compiler = Compiler::new(Settings::default());
     compiler.compile();
     let pods = ["prompt", "late"].map(|pod| (pod.to_owned(), ObjectName::new("sluice", pod)));
     shared.serve(EPOCH, compiler.compiled(), BTreeMap::from(pods));

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use chrono::DateTime;
-use operator_routes::{Compiled, Compiler, ObjectChange, Settings, object::MappingObject};
+use operator_routes::{
+    Compiled, Compiler, ObjectChange, Settings,
+    dialect::{DocumentKind, documents::DocumentName},
+    object::EmissaryObject,
+};
 use proxy_config::{
     CONFIG_AUDIENCE, CONTRACT, SERVER_NAME, TRAFFIC_AUDIENCE,
     model::Epoch,
@@ -131,12 +135,12 @@ fn hello() -> Hello {
 fn mapping(weight: u8) -> ObjectChange {
     let spec =
         serde_json::json!({"prefix": "/", "service": "198.18.0.1", "timeout_ms": 1000 + u32::from(weight)});
-    let mapping = MappingObject { resource_version: "1".into(), owned_by_rollout: false, spec };
-    ObjectChange::Mapping(ObjectName::new("shop", "echo"), Some(mapping))
+    let name = DocumentName { kind: DocumentKind::Mapping, name: ObjectName::new("shop", "echo") };
+    ObjectChange::Emissary(name, Some(EmissaryObject::new("1", spec)))
 }
 
 fn compiler() -> Compiler {
-    let mut compiler = Compiler::new(Settings { ambassador_id: "default".to_owned(), listener_port: 8080 });
+    let mut compiler = Compiler::new(Settings::default());
     compiler.apply(mapping(0));
     compiler.compile();
     compiler

@@ -1,7 +1,8 @@
 use operator_routes::{
     Compiler, ObjectChange, Settings,
+    dialect::{DocumentKind, documents::DocumentName},
     object::{
-        EndpointCondition, EndpointSlice, Family, MappingObject, Pod, Service, ServicePort, SliceEndpoint,
+        EmissaryObject, EndpointCondition, EndpointSlice, Family, Pod, Service, ServicePort, SliceEndpoint,
     },
 };
 use proxy_config::{
@@ -33,9 +34,13 @@ fn name(text: &str) -> ObjectName {
     ObjectName::new("shop", text)
 }
 
+fn mapping_name(text: &str) -> DocumentName {
+    DocumentName { kind: DocumentKind::Mapping, name: name(text) }
+}
+
 impl World {
     fn new() -> Self {
-        let settings = Settings { ambassador_id: "default".to_owned(), listener_port: 8080 };
+        let settings = Settings::default();
         let mut compiler = Compiler::new(settings);
         compiler.compile();
         let state = State::new(EPOCH, compiler.compiled(), BTreeMap::new());
@@ -61,12 +66,9 @@ impl World {
 
     fn mapping(&mut self, service: &str, weight: Option<u8>) {
         let spec = json!({"prefix": "/", "service": service, "resolver": "endpoint", "weight": weight});
-        let mapping = MappingObject {
-            resource_version: self.next_version(),
-            owned_by_rollout: service == "canary",
-            spec,
-        };
-        self.change(ObjectChange::Mapping(name(service), Some(mapping)));
+        let owned_by_rollout = service == "canary";
+        let mapping = EmissaryObject { owned_by_rollout, ..EmissaryObject::new(self.next_version(), spec) };
+        self.change(ObjectChange::Emissary(mapping_name(service), Some(mapping)));
     }
 
     /// A Service with one pod of a version.
@@ -408,9 +410,9 @@ fn a_version_that_only_gets_copies_is_routable_until_they_end() {
     let shadow = |world: &mut World, there: bool| {
         let spec =
             json!({"prefix": "/", "service": "canary", "resolver": "endpoint", "shadow": true, "weight": 5});
-        let resource_version = world.next_version();
-        let shadow = MappingObject { resource_version, owned_by_rollout: true, spec };
-        world.change(ObjectChange::Mapping(name("shadow"), there.then_some(shadow)));
+        let shadow = EmissaryObject::new(world.next_version(), spec);
+        let shadow = EmissaryObject { owned_by_rollout: true, ..shadow };
+        world.change(ObjectChange::Emissary(mapping_name("shadow"), there.then_some(shadow)));
     };
     shadow(&mut world, true);
     assert!(world.send(&mut peer).is_some());
@@ -459,8 +461,8 @@ fn a_removed_split_is_told_once_nobody_serves_it() {
     let mut peer = world.served("a");
     let watcher = world.state.watch();
     world.state.next_updates(watcher);
-    world.change(ObjectChange::Mapping(name("canary"), None));
-    world.change(ObjectChange::Mapping(name("stable"), None));
+    world.change(ObjectChange::Emissary(mapping_name("canary"), None));
+    world.change(ObjectChange::Emissary(mapping_name("stable"), None));
     let updates = world.state.next_updates(watcher);
     assert_eq!(updates[0].splits[0].compiled, None);
     assert_eq!(updates[0].splits[0].views.len(), 1, "the proxy still serves it");

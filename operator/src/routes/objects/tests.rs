@@ -111,21 +111,61 @@ fn a_service_keeps_its_address_and_ports() {
 }
 
 #[test]
-fn a_mapping_of_any_shape_is_taken_as_it_is() {
+fn an_object_of_any_shape_is_taken_as_it_is() {
     let value = json!({
-        "apiVersion": "getambassador.io/v2", "kind": "Mapping",
+        "apiVersion": "getambassador.io/v3alpha1", "kind": "Mapping",
         "metadata": {
-            "namespace": "shop", "name": "echo-canary", "resourceVersion": "9",
+            "namespace": "shop", "name": "echo-canary", "resourceVersion": "9", "generation": 3, "labels": {"a": "b"},
             "ownerReferences": [{"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "echo", "uid": "u"}]
         },
         "spec": "nonsense",
-        "status": {"state": "Inactive", "reason": "no"}
+        "status": {"state": "Inactive", "reason": "no", "observedGeneration": 2}
     });
     let mut decoded: DynamicObject = object(value);
-    assert_eq!(mapping_status(&decoded), ("Inactive".to_owned(), "no".to_owned()));
-    let slim = mapping(&mut decoded);
+    let seen = observed(DocumentKind::Mapping, &decoded);
+    assert_eq!((seen.state.as_str(), seen.reason.as_str()), ("Inactive", "no"));
+    assert_eq!((seen.observed_generation, seen.generation), (Some(2), Some(3)));
+    let slim = emissary(&mut decoded);
     assert!(slim.owned_by_rollout);
     assert_eq!(slim.spec, json!("nonsense"));
+    assert_eq!((slim.labels.len(), slim.version), (1, ApiVersion::V3));
+}
+
+#[test]
+fn the_version_of_a_spec_is_that_of_who_wrote_it_last() {
+    let writer = |version: &str, time: &str, fields: Value, subresource: Option<&str>| {
+        json!({
+            "manager": "m", "operation": "Update", "fieldsType": "FieldsV1", "apiVersion": version, "time": time,
+            "fieldsV1": fields, "subresource": subresource
+        })
+    };
+    let of_spec = json!({"f:spec": {"f:prefix": {}}});
+    let version = |fields: Vec<Value>| {
+        let metadata = json!({"name": "a", "managedFields": fields});
+        let value =
+            json!({"apiVersion": "getambassador.io/v3alpha1", "kind": "Mapping", "metadata": metadata});
+        emissary(&mut object(value)).version
+    };
+    assert_eq!(version(vec![]), ApiVersion::V3);
+    let old = writer("getambassador.io/v2", "2026-01-01T00:00:00Z", of_spec.clone(), None);
+    let status =
+        writer("getambassador.io/v3alpha1", "2026-01-03T00:00:00Z", json!({"f:status": {}}), Some("status"));
+    assert_eq!(version(vec![old.clone(), status.clone()]), ApiVersion::V2);
+    let newer = writer("getambassador.io/v3alpha1", "2026-01-02T00:00:00Z", of_spec, None);
+    assert_eq!(version(vec![newer, status, old]), ApiVersion::V3);
+}
+
+#[test]
+fn of_a_secret_certificates_and_keys_are_kept() {
+    let read = |data: Value| secret(&object(json!({"metadata": {}, "data": data})));
+    let tls = read(json!({"tls.crt": "Y2hhaW4=", "tls.key": "a2V5", "ca.crt": "Y2E=", "other": "eA=="}));
+    assert_eq!((tls.chain.as_deref(), tls.authorities.as_deref()), (Some("chain"), Some("ca")));
+    assert_eq!(tls.key, Some(proxy_config::model::Secret("key".to_owned())));
+    assert_eq!(
+        read(json!({"cert-chain.pem": "Y2hhaW4=", "user.key": "a2V5"})).chain.as_deref(),
+        Some("chain")
+    );
+    assert_eq!(read(json!({"password": "eA=="})), SecretObject::default());
 }
 
 #[test]

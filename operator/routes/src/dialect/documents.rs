@@ -1,0 +1,167 @@
+//! Every document, and which of several with one name counts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    Carrier, Document, DocumentKind, Origin,
+    annotation::{self, Annotation, Found},
+};
+use crate::{compat::Compat, fields::Fields, object::ObjectName};
+
+/// Names one or several documents: Emissary tells them apart by kind, namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentName {
+    /// What they are.
+    pub kind: DocumentKind,
+    /// Their name.
+    pub name: ObjectName,
+}
+
+/// The documents that are for one instance.
+#[derive(Debug, Default)]
+pub struct Documents {
+    /// By the text that orders them; the last one counts.
+    by_name: BTreeMap<DocumentName, BTreeMap<(String, Origin), Arc<Document>>>,
+    carried: BTreeMap<Carrier, Carried>,
+}
+
+/// What an annotation holds.
+#[derive(Debug, Default)]
+struct Carried {
+    documents: Vec<Arc<Document>>,
+    unreadable: BTreeMap<u32, String>,
+}
+
+/// What a change concerns.
+#[derive(Debug, Default)]
+pub struct Concerned {
+    /// Names whose documents changed.
+    pub names: BTreeSet<DocumentName>,
+    /// Documents that are gone.
+    pub gone: Vec<(DocumentName, Origin)>,
+}
+
+impl Concerned {
+    /// Adds what another change concerns.
+    pub fn merge(&mut self, other: Self) {
+        let Self { names, gone } = other;
+        self.names.extend(names);
+        self.gone.extend(gone);
+    }
+}
+
+impl Documents {
+    /// The document that counts.
+    #[must_use]
+    pub fn get(&self, name: &DocumentName) -> Option<&Arc<Document>> {
+        self.by_name.get(name)?.values().next_back()
+    }
+
+    /// Those that do not count because another one of the same name does.
+    pub fn superseded(&self, name: &DocumentName) -> impl Iterator<Item = &Arc<Document>> {
+        self.by_name.get(name).into_iter().flat_map(|all| all.values().rev().skip(1))
+    }
+
+    /// Those of one kind that count, by name.
+    pub fn of_kind(&self, kind: DocumentKind) -> impl Iterator<Item = &Arc<Document>> {
+        let all = self.by_name.iter().skip_while(move |(name, _)| name.kind < kind);
+        all.take_while(move |(name, _)| name.kind == kind).filter_map(|(_, all)| all.values().next_back())
+    }
+
+    /// Whether some document of the kind has this name, in whatever namespace.
+    #[must_use]
+    pub fn has_name(&self, kind: DocumentKind, name: &str) -> bool {
+        self.of_kind(kind).any(|document| *document.name.name == *name)
+    }
+
+    /// What of an annotation could not be read, by the number of the document.
+    #[must_use]
+    pub fn unreadable(&self, carrier: &Carrier) -> Option<&BTreeMap<u32, String>> {
+        self.carried.get(carrier).map(|carried| &carried.unreadable)
+    }
+
+    /// Takes an object, or forgets it.
+    pub fn set_object(
+        &mut self,
+        name: &DocumentName,
+        document: Option<Document>,
+        ambassador_id: &str,
+    ) -> Concerned {
+        let mut concerned = Concerned::default();
+        self.remove(name, &Origin::Object, &mut concerned);
+        if let Some(document) = document.filter(|document| is_for(document, ambassador_id)) {
+            self.insert(Arc::new(document), &mut concerned);
+        }
+        concerned
+    }
+
+    /// Takes an annotation, or forgets it.
+    pub fn set_annotation(
+        &mut self,
+        carrier: &Carrier,
+        annotation: Option<&Annotation>,
+        ambassador_id: &str,
+        compat: Compat,
+    ) -> Concerned {
+        let mut concerned = Concerned::default();
+        for document in self.carried.remove(carrier).unwrap_or_default().documents {
+            let name = DocumentName { kind: document.kind, name: document.name.clone() };
+            self.remove(&name, &document.origin, &mut concerned);
+        }
+        let Some(annotation) = annotation else { return concerned };
+        let mut holds = Carried::default();
+        for (number, found) in (1..).zip(annotation::read(carrier, annotation, compat)) {
+            match found {
+                Found::Unreadable(reason) => drop(holds.unreadable.insert(number, reason)),
+                Found::Document(document) if is_for(&document, ambassador_id) => {
+                    let document = Arc::new(document);
+                    holds.documents.push(Arc::clone(&document));
+                    self.insert(document, &mut concerned);
+                }
+                Found::Document(_) => {}
+            }
+        }
+        if !(holds.documents.is_empty() && holds.unreadable.is_empty()) {
+            self.carried.insert(carrier.clone(), holds);
+        }
+        concerned
+    }
+
+    fn insert(&mut self, document: Arc<Document>, concerned: &mut Concerned) {
+        let name = DocumentName { kind: document.kind, name: document.name.clone() };
+        let key = (document.load_key(), document.origin.clone());
+        concerned.gone.retain(|(gone, origin)| (gone, origin) != (&name, &document.origin));
+        concerned.names.insert(name.clone());
+        self.by_name.entry(name).or_default().insert(key, document);
+    }
+
+    fn remove(&mut self, name: &DocumentName, origin: &Origin, concerned: &mut Concerned) {
+        let Some(all) = self.by_name.get_mut(name) else { return };
+        let before = all.len();
+        all.retain(|(_, known), _| known != origin);
+        if all.len() == before {
+            return;
+        }
+        if all.is_empty() {
+            self.by_name.remove(name);
+        }
+        concerned.names.insert(name.clone());
+        concerned.gone.push((name.clone(), origin.clone()));
+    }
+}
+
+/// Whether a document is for the instance. One whose `ambassador_id` cannot be read is: it says so then.
+fn is_for(document: &Document, ambassador_id: &str) -> bool {
+    let ids = Fields::of(&document.spec, "spec").and_then(|spec| {
+        let camel = spec.texts("ambassadorId")?;
+        Ok(spec.texts("ambassador_id")?.or(camel))
+    });
+    match ids.as_ref().map(Option::as_deref) {
+        Ok(None | Some([])) => ambassador_id == "default",
+        Ok(Some(ids)) => ids.iter().any(|id| id == ambassador_id || id == "_automatic_"),
+        Err(_) => true,
+    }
+}

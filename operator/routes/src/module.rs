@@ -1,0 +1,168 @@
+//! The Module `ambassador`: defaults for every Mapping (emissary.md §1.10).
+
+use serde_json::{Map, Value};
+
+use crate::{
+    dialect::Document,
+    fields::{Fields, kind},
+};
+
+/// The settings of the installation; without a Module there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Module {
+    config: Map<String, Value>,
+    /// What the user should know, in whole sentences.
+    pub remarks: Vec<String>,
+}
+
+/// Keys that are acted on.
+const SERVED: [&str; 19] = [
+    "add_linkerd_headers",
+    "circuit_breakers",
+    "cluster_request_timeout_ms",
+    "cors",
+    "defaults",
+    "error_response_overrides",
+    "load_balancer",
+    "resolver",
+    "retry_policy",
+    "strip_matching_host_port",
+    "use_ambassador_namespace_for_service_resolution",
+    "xff_num_trusted_hops",
+    // Carried for the fields of Mappings of the same name, which say what becomes of them.
+    "cluster_idle_timeout_ms",
+    "cluster_max_connection_lifetime_ms",
+    "keepalive",
+    // What the proxy does anyway.
+    "envoy_validation_timeout",
+    "prune_unreachable_routes",
+    "regex_type",
+    "regex_max_size",
+];
+
+/// Keys of which only one value would make a difference, and it is not this one.
+const AS_SERVED: [(&str, bool); 10] = [
+    ("enable_http10", false),
+    ("enable_ipv4", true),
+    ("enable_ipv6", false),
+    ("merge_slashes", false),
+    ("preserve_external_request_id", false),
+    ("reject_requests_with_escaped_slashes", false),
+    ("use_remote_address", true),
+    ("enable_grpc_web", false),
+    ("enable_grpc_http11_bridge", false),
+    ("use_proxy_proto", false),
+];
+
+/// Fields of Mappings that have their default in `defaults`.
+const IN_DEFAULTS: [&str; 5] = [
+    "add_request_headers",
+    "add_response_headers",
+    "remove_request_headers",
+    "remove_response_headers",
+    "stats_name",
+];
+
+/// Fields of Mappings that have their default in a key of the same name.
+const SAME_NAME: [&str; 9] = [
+    "add_linkerd_headers",
+    "circuit_breakers",
+    "cluster_idle_timeout_ms",
+    "cluster_max_connection_lifetime_ms",
+    "cors",
+    "error_response_overrides",
+    "keepalive",
+    "resolver",
+    "retry_policy",
+];
+
+impl Module {
+    /// Reads the one named `ambassador`. A value of the wrong type counts as absent, so that no mistake here takes
+    /// every Mapping with it.
+    ///
+    /// # Errors
+    /// Its `config` is no object.
+    pub fn parse(document: &Document) -> Result<Self, String> {
+        let spec = Fields::of(&document.spec, "spec")?;
+        let Fields(given) = spec.object("config")?;
+        let (mut config, mut remarks) = (Map::new(), Vec::new());
+        let mut ignored = Vec::new();
+        for (name, value) in given {
+            match type_of(name) {
+                _ if value.is_null() => {}
+                Some((expected, fits)) if !fits(value) => {
+                    remarks
+                        .push(format!("`{name}` is {}, not {expected}, and counts as absent", kind(value)));
+                }
+                _ => {
+                    let as_served =
+                        AS_SERVED.iter().any(|(it, served)| it == name && value == &Value::Bool(*served));
+                    if !SERVED.contains(&name.as_str()) && !as_served {
+                        ignored.push(format!("`{name}`"));
+                    }
+                    config.insert(name.clone(), value.clone());
+                }
+            }
+        }
+        if !ignored.is_empty() {
+            remarks.push(format!("not acted on: {}", ignored.join(", ")));
+        }
+        Ok(Self { config, remarks })
+    }
+
+    /// The value of a Mapping's field where the Mapping has none.
+    pub(crate) fn default_of(&self, field: &str) -> Option<&Value> {
+        if IN_DEFAULTS.contains(&field) {
+            let defaults = self.config.get("defaults")?;
+            let of_mappings = defaults.get("httpmapping").and_then(|mappings| mappings.get(field));
+            return of_mappings.or_else(|| defaults.get(field));
+        }
+        if field == "load_balancer" || SAME_NAME.contains(&field) {
+            return self.config.get(field);
+        }
+        None
+    }
+
+    /// `cluster_request_timeout_ms`: `timeout_ms` of Mappings without their own.
+    pub(crate) fn timeout_ms(&self) -> Option<u32> {
+        self.config.get("cluster_request_timeout_ms").and_then(Value::as_u64)?.try_into().ok()
+    }
+
+    /// `strip_matching_host_port`: the listener's own port in the authority makes no difference.
+    pub(crate) fn strips_port(&self) -> bool {
+        self.config.get("strip_matching_host_port") == Some(&Value::Bool(true))
+    }
+
+    /// `use_ambassador_namespace_for_service_resolution`: names without a namespace are in the operator's own, as
+    /// before Ambassador 1.0.
+    pub(crate) fn resolves_at_home(&self) -> bool {
+        self.config.get("use_ambassador_namespace_for_service_resolution") == Some(&Value::Bool(true))
+    }
+
+    /// `xff_num_trusted_hops`: proxies in front that are trusted, for Listeners without `l7Depth`.
+    pub(crate) fn trusted_hops(&self) -> Option<u32> {
+        self.config.get("xff_num_trusted_hops").and_then(Value::as_u64)?.try_into().ok()
+    }
+}
+
+/// A type in words and as a test.
+type Expected = (&'static str, fn(&Value) -> bool);
+
+/// What a key must be.
+fn type_of(name: &str) -> Option<Expected> {
+    Some(match name {
+        "cors" | "defaults" | "keepalive" | "load_balancer" | "retry_policy" => {
+            ("an object", Value::is_object)
+        }
+        "circuit_breakers" | "error_response_overrides" => ("a list", Value::is_array),
+        "resolver" => ("a text", Value::is_string),
+        "add_linkerd_headers"
+        | "strip_matching_host_port"
+        | "use_ambassador_namespace_for_service_resolution" => ("true or false", Value::is_boolean),
+        "cluster_request_timeout_ms"
+        | "cluster_idle_timeout_ms"
+        | "cluster_max_connection_lifetime_ms"
+        | "xff_num_trusted_hops" => ("a whole number from 0", Value::is_u64),
+        _ => return None,
+    })
+}
