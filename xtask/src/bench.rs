@@ -20,6 +20,8 @@ pub(crate) enum Task {
     Rollouts(Options),
     /// An operator with 1 000 and 10 000 Rollouts: memory, processor time, API calls, passes.
     Scale(Options),
+    /// The route compiler with 10 000 Mappings, on one core and without a cluster.
+    Routes(Options),
 }
 
 /// Options of every bench.
@@ -49,6 +51,11 @@ pub(crate) fn run(settings: &Settings, task: &Task) -> anyhow::Result<()> {
             let operator = images::program(Image::Operator, Profile::Release)?;
             let mut bench = story(&cluster, "bench-scale")?;
             bench.arg("--operator").arg(operator);
+            measure(bench, options)
+        }
+        Task::Routes(options) => {
+            let mut bench = Command::new(env!("CARGO"));
+            bench.args(["bench", "--quiet", "--package", "operator-routes", "--bench", "routes", "--"]);
             measure(bench, options)
         }
     }
