@@ -170,7 +170,7 @@ impl Routes {
                 // One that was deleted and made anew needs its status again, though the verdict is the same; so does
                 // one of a newer generation.
                 let outdated = |status: &Observed| {
-                    let seen = status.observed_generation;
+                    let seen = status.told_generation;
                     status.state.is_empty() || seen.is_some() && seen != status.generation
                 };
                 if status.as_ref().is_some_and(outdated) {
@@ -180,7 +180,7 @@ impl Routes {
             }
             Input::Carrier(carrier, uid) => self.statuses.carries(carrier, uid),
             Input::SecretVersion(name, version) => {
-                if self.secrets.seen(name.clone(), version) {
+                if self.secrets.seen(&name, version) {
                     self.compiler.apply(ObjectChange::Secret(name, None));
                 }
             }

@@ -78,7 +78,7 @@ pub(super) fn observed(kind: DocumentKind, object: &DynamicObject) -> Observed {
     Observed {
         state: text("state"),
         reason,
-        observed_generation: object.data["status"]["observedGeneration"].as_i64(),
+        told_generation: object.data["status"]["observedGeneration"].as_i64(),
         generation: object.metadata.generation,
         uid: object.metadata.uid.clone().unwrap_or_default(),
     }

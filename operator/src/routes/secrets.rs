@@ -44,14 +44,14 @@ impl Secrets {
     }
 
     /// A Secret has this version now, or is gone. Returns whether what is known of it is gone with it.
-    pub(super) fn seen(&mut self, name: ObjectName, version: Option<String>) -> bool {
+    pub(super) fn seen(&mut self, name: &ObjectName, version: Option<String>) -> bool {
         let gone = version.is_none();
         match version {
             Some(version) => drop(self.versions.insert(name.clone(), version)),
-            None => drop(self.versions.remove(&name)),
+            None => drop(self.versions.remove(name)),
         }
-        self.refresh(&name);
-        gone && self.asked.remove(&name).is_some()
+        self.refresh(name);
+        gone && self.asked.remove(name).is_some()
     }
 
     /// Something refers to a Secret now, or nothing does any more. Returns whether what is known of it may go.

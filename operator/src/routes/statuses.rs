@@ -42,7 +42,7 @@ pub(super) struct Observed {
     /// `status.reason`, of a Host `status.errorReason`.
     pub(super) reason: String,
     /// `status.observedGeneration`; `None`: nobody has written it, or the API server does not keep it.
-    pub(super) observed_generation: Option<i64>,
+    pub(super) told_generation: Option<i64>,
     /// `metadata.generation`.
     pub(super) generation: Option<i64>,
     /// `metadata.uid`.
@@ -155,8 +155,7 @@ fn differing(kind: DocumentKind, observed: &Observed, status: &Status) -> Option
         (_, state) => (state.as_str(), "reason"),
     };
     // Where Emissary's definitions are installed, the API server drops the generation.
-    let outdated =
-        observed.observed_generation.is_some() && observed.observed_generation != observed.generation;
+    let outdated = observed.told_generation.is_some() && observed.told_generation != observed.generation;
     if observed.state == state && observed.reason == status.reason && !outdated {
         return None;
     }
@@ -260,7 +259,7 @@ mod tests {
         let observed = |state: &str, reason: &str, seen: Option<i64>| Observed {
             state: state.to_owned(),
             reason: reason.to_owned(),
-            observed_generation: seen,
+            told_generation: seen,
             generation: Some(2),
             uid: "u".to_owned(),
         };

@@ -124,7 +124,7 @@ fn an_object_of_any_shape_is_taken_as_it_is() {
     let mut decoded: DynamicObject = object(value);
     let seen = observed(DocumentKind::Mapping, &decoded);
     assert_eq!((seen.state.as_str(), seen.reason.as_str()), ("Inactive", "no"));
-    assert_eq!((seen.observed_generation, seen.generation), (Some(2), Some(3)));
+    assert_eq!((seen.told_generation, seen.generation), (Some(2), Some(3)));
     let slim = emissary(&mut decoded);
     assert!(slim.owned_by_rollout);
     assert_eq!(slim.spec, json!("nonsense"));
