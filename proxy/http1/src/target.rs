@@ -34,8 +34,12 @@ impl<'b> Target<'b> {
             return if whole { Ok(Self::Authority(text)) } else { Err(Malformed::Target) };
         }
         // A fragment is for the client (RFC 9110 §7.1); whoever cuts it off sees another path than whoever does not.
-        // The others are in no URI (RFC 3986 appendix A).
-        if text.bytes().any(|it| matches!(it, b'#' | b'<' | b'>' | b'`' | 0x7f)) {
+        // The others are in no URI (RFC 3986 appendix A). What else is not, such as `|`, is sent by many clients.
+        let (path, query) = text.split_once('?').unwrap_or((text, ""));
+        let in_none = |it| matches!(it, b'#' | b'<' | b'>' | 0x7f);
+        if path.bytes().any(|it| in_none(it) || it == b'`')
+            || query.bytes().any(|it| in_none(it) || it == b'"')
+        {
             return Err(Malformed::Target);
         }
         if text.starts_with('/') {
@@ -140,6 +144,7 @@ mod tests {
             ("GET", "?a", Err(Malformed::Target)),
             ("GET", "/a#b", Err(Malformed::Target)),
             ("GET", "/a<b", Err(Malformed::Target)),
+            ("GET", "/a?\"", Err(Malformed::Target)),
             ("GET", "http://", Err(Malformed::Target)),
             ("GET", "http:///a", Err(Malformed::Target)),
             ("GET", "http://:80/a", Err(Malformed::Target)),
