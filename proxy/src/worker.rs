@@ -5,11 +5,9 @@
 
 mod attempt;
 mod body;
-mod connection;
 mod copy;
-mod downstream;
 mod entry;
-mod exchange;
+mod http1;
 mod listener;
 mod mirror;
 mod pin;
@@ -49,6 +47,9 @@ use crate::{
 /// How often idle upstream connections are looked at.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// How much is read at once.
+const SCRATCH: usize = 64 * 1024;
+
 /// How often it is looked whether the time of a draining endpoint is over.
 const DEADLINES: Duration = Duration::from_secs(1);
 
@@ -76,12 +77,18 @@ struct Worker {
     pins: Rc<Pins>,
     current: RefCell<Rc<Pin>>,
     pool: RefCell<Pool>,
+    /// Idle connections to endpoints.
+    http1: RefCell<http1::Pool>,
+    /// Where everything is read to. Nobody keeps it over a wait.
+    scratch: RefCell<Box<[u8]>>,
     random: Random,
     /// How many copies of requests are under way to mirrors.
     copies: Cell<u32>,
     tunnels: RefCell<Tunnels>,
     phase: Cell<Phase>,
     phases: watch::Receiver<Phase>,
+    /// Cancelled when the process drains, for those who wait for something else.
+    draining: CancellationToken,
     /// Connections of clients and tunnels: what a drain waits for.
     tasks: TaskTracker,
 }
@@ -138,11 +145,14 @@ impl Worker {
             current: RefCell::new(pins.pin(Arc::default(), 0)),
             pins,
             pool: RefCell::default(),
+            http1: RefCell::default(),
+            scratch: RefCell::new(vec![0; SCRATCH].into()),
             random: Random::new(),
             copies: Cell::new(0),
             tunnels: RefCell::default(),
             phase: Cell::new(Phase::Serving),
             phases,
+            draining: CancellationToken::new(),
             tasks: TaskTracker::new(),
             shared,
         })
@@ -163,10 +173,11 @@ impl Worker {
                     Ok(()) => self.phase.set(*phases.borrow_and_update()),
                     Err(_) => return,
                 },
-                _ = sweep.tick() => self.pool.borrow_mut().sweep(),
+                _ = sweep.tick() => self.sweep(),
                 _ = deadlines.tick() => self.tunnels.borrow_mut().end_overdue(clock::now()),
             }
         }
+        self.draining.cancel();
         for close in listeners.into_values() {
             close.cancel();
         }
@@ -183,7 +194,7 @@ impl Worker {
             Command::Switch { snapshot, generation, switched } => {
                 let next = self.pins.pin(snapshot, generation);
                 self.current.replace(next);
-                self.pool.borrow_mut().sweep();
+                self.sweep();
                 // Nobody waits once the process stops.
                 let _ = switched.send(());
             }
@@ -206,7 +217,13 @@ impl Worker {
 
     /// A new `X-Request-Id`.
     fn request_id(&self) -> HeaderValue {
-        HeaderValue::from_str(&self.random.uuid()).unwrap_or_else(|_| HeaderValue::from_static("none"))
+        HeaderValue::from_bytes(&self.random.uuid()).unwrap_or_else(|_| HeaderValue::from_static("none"))
+    }
+
+    /// Closes idle connections that nobody will use.
+    fn sweep(&self) {
+        self.pool.borrow_mut().sweep();
+        self.http1.borrow_mut().sweep();
     }
 
     /// The snapshot for a request that starts now.

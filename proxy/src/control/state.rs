@@ -48,7 +48,7 @@ impl State {
         let random = Random::new();
         Self {
             shared,
-            boot_id: random.uuid(),
+            boot_id: String::from_utf8_lossy(&random.uuid()).into_owned(),
             random,
             builder: RefCell::default(),
             publisher: RefCell::new(Publisher::new(workers)),

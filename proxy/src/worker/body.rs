@@ -1,123 +1,49 @@
-//! Bodies on their way through, in both directions.
+//! The body of a copy of a request on its way to a mirror.
 
 use std::{
     cell::Cell,
-    future::Future as _,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, Sleep};
+use hyper::body::{Body, Frame, SizeHint};
 
-use super::{
-    copy::{self, Follower, Tee},
-    downstream::UnderWay,
-    pool::{InFlight, Sender},
-};
+use super::copy::Follower;
 
-/// What both directions of one exchange know.
+/// What is known of an exchange from outside of its body.
 #[derive(Debug)]
 pub(super) struct Progress {
     /// The request is sent, its body included.
     pub(super) uploaded: Cell<bool>,
     /// The client broke off while it sent its body.
     pub(super) client_failed: Cell<bool>,
-    /// When something last moved. Kept only if the arm has an idle timeout.
-    pub(super) last: Cell<Instant>,
-    /// Until both directions are over, the client's connection carries this request. A copy has no client.
-    pub(super) _under_way: Option<UnderWay>,
 }
 
-/// A request body from the client to the upstream.
+/// A request body that follows that of another request.
 #[derive(Debug)]
 pub(super) struct Upload {
-    source: Source,
+    source: Follower,
     progress: Rc<Progress>,
-    /// Where else it goes.
-    tees: Vec<Tee>,
-}
-
-#[derive(Debug)]
-enum Source {
-    /// A request that is sent again, or a copy of one, that has no body.
-    Nothing,
-    Client(Incoming),
-    Copy(Follower),
-}
-
-/// A response body from the upstream to the client, or our own.
-#[derive(Debug)]
-pub(super) enum Download {
-    Text(Option<Bytes>),
-    Upstream(Box<FromUpstream>),
-}
-
-#[derive(Debug)]
-pub(super) struct FromUpstream {
-    incoming: Incoming,
-    ended: bool,
-    progress: Rc<Progress>,
-    in_flight: InFlight,
-    connection: Option<Sender>,
-    limits: Option<Limits>,
-}
-
-/// When a response that does not move is ended, and the timer for it, which exists once something had to be waited for.
-#[derive(Debug)]
-pub(super) struct Limits {
-    idle: Option<Duration>,
-    until: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// Why a body ended early.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
-    #[error("failed to read the body")]
-    Read(#[source] hyper::Error),
-    #[error("nothing moved for too long")]
-    Idle,
-    #[error("the exchange took too long as a whole")]
-    Late,
     #[error("failed to copy the whole body")]
     Copy,
 }
 
-// === impl Upload ===
-
 impl Upload {
-    pub(super) fn new(incoming: Option<Incoming>, progress: &Rc<Progress>) -> Self {
-        Self::from(incoming.map_or(Source::Nothing, Source::Client), progress)
-    }
-
-    /// A copy of a body of which nothing has been read. It is fed as this one is read.
-    pub(super) fn copy(&mut self, progress: &Rc<Progress>) -> Self {
-        if self.is_end_stream() {
-            return Self::from(Source::Nothing, progress);
-        }
-        let (tee, copy) = copy::pipe(self.size_hint());
-        self.tees.push(tee);
-        Self::from(Source::Copy(copy), progress)
+    pub(super) fn new(source: Follower, progress: Rc<Progress>) -> Self {
+        progress.uploaded.set(source.is_end_stream());
+        Self { source, progress }
     }
 
     /// What is known of its exchange.
     pub(super) fn progress(&self) -> Rc<Progress> {
         Rc::clone(&self.progress)
-    }
-
-    fn from(source: Source, progress: &Rc<Progress>) -> Self {
-        let upload = Self { source, progress: Rc::clone(progress), tees: Vec::new() };
-        progress.uploaded.set(upload.is_end_stream());
-        upload
-    }
-
-    fn uploaded(&self) {
-        self.progress.uploaded.set(true);
-        self.tees.iter().for_each(Tee::finish);
     }
 }
 
@@ -129,155 +55,20 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = match &mut self.source {
-            Source::Nothing => None,
-            Source::Client(incoming) => {
-                ready!(Pin::new(incoming).poll_frame(context)).map(|it| it.map_err(BodyError::Read))
-            }
-            Source::Copy(copy) => ready!(copy.poll_frame(context)),
-        };
-        self.progress.last.set(Instant::now());
+        let frame = ready!(self.source.poll_frame(context));
         match &frame {
-            None => self.uploaded(),
-            Some(Ok(frame)) => {
-                self.tees.iter().for_each(|tee| tee.push(frame));
-                if self.is_end_stream() {
-                    self.uploaded();
-                }
-            }
-            Some(Err(_)) => {
-                self.progress.client_failed.set(true);
-                self.tees.clear();
-            }
+            Some(Ok(_)) => self.progress.uploaded.set(self.source.is_end_stream()),
+            None => self.progress.uploaded.set(true),
+            Some(Err(_)) => self.progress.client_failed.set(true),
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Nothing => true,
-            Source::Client(incoming) => incoming.is_end_stream(),
-            Source::Copy(copy) => copy.is_end_stream(),
-        }
+        self.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Nothing => SizeHint::with_exact(0),
-            Source::Client(incoming) => incoming.size_hint(),
-            Source::Copy(copy) => copy.size_hint(),
-        }
-    }
-}
-
-// === impl Download ===
-
-impl Download {
-    pub(super) fn text(text: &'static str) -> Self {
-        Self::Text(Some(Bytes::from_static(text.as_bytes())))
-    }
-
-    pub(super) fn upstream(
-        incoming: Incoming,
-        progress: Rc<Progress>,
-        in_flight: InFlight,
-        connection: Sender,
-        limits: Option<Limits>,
-    ) -> Self {
-        let connection = Some(connection);
-        Self::Upstream(Box::new(FromUpstream {
-            incoming,
-            ended: false,
-            progress,
-            in_flight,
-            connection,
-            limits,
-        }))
-    }
-}
-
-impl Body for Download {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.get_mut() {
-            Self::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Self::Upstream(body) => body.poll(context),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Text(text) => text.is_none(),
-            Self::Upstream(body) => body.is_over(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Upstream(body) => body.incoming.size_hint(),
-        }
-    }
-}
-
-// === impl FromUpstream ===
-
-impl FromUpstream {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match Pin::new(&mut self.incoming).poll_frame(context) {
-            Poll::Ready(frame) => {
-                if self.limits.is_some() {
-                    self.progress.last.set(Instant::now());
-                }
-                self.ended = frame.is_none();
-                Poll::Ready(frame.map(|it| it.map_err(BodyError::Read)))
-            }
-            Poll::Pending => match &mut self.limits {
-                Some(limits) => Poll::Ready(Some(Err(ready!(limits.poll(&self.progress, context))))),
-                None => Poll::Pending,
-            },
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.ended || self.incoming.is_end_stream()
-    }
-}
-
-impl Drop for FromUpstream {
-    /// A connection whose exchange is over in both directions takes another request; any other is closed, which
-    /// tells the upstream that nobody listens any more.
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && self.is_over()
-            && self.progress.uploaded.get()
-        {
-            self.in_flight.give_back(connection);
-        }
-    }
-}
-
-impl Limits {
-    /// `None` if there are none.
-    pub(super) fn new(idle: Option<Duration>, until: Option<Instant>) -> Option<Self> {
-        (idle.is_some() || until.is_some()).then_some(Self { idle, until, timer: None })
-    }
-
-    /// Ready when nothing has moved for the idle timeout, or when all of the time is over.
-    fn poll(&mut self, progress: &Progress, context: &mut Context<'_>) -> Poll<BodyError> {
-        let idle_at = self.idle.map(|it| progress.last.get() + it);
-        let Some(next) = [idle_at, self.until].into_iter().flatten().min() else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
-        if timer.deadline() != next {
-            timer.as_mut().reset(next);
-        }
-        ready!(timer.as_mut().poll(context));
-        // What has moved meanwhile has moved the next time as well.
-        Poll::Ready(if self.until == Some(next) { BodyError::Late } else { BodyError::Idle })
+        self.source.size_hint()
     }
 }

@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::{Worker, connection, entry::Entry};
+use super::{Worker, entry::Entry, http1};
 use crate::shared::count;
 
 /// How long to wait when there is no room for another connection, here or in the system.
@@ -59,8 +59,10 @@ pub(super) async fn accept(
 
 fn start(worker: &Rc<Worker>, of: &Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
     count(&worker.shared.accepted);
+    // Fails only if the client is gone already, which the first read will find out as well.
+    let _ = stream.set_nodelay(true);
     // As it is now; one that is gone goes on as it was.
     let listener = worker.pin().snapshot.listener(&of.id).cloned().unwrap_or_else(|| Arc::clone(of));
     let entry = Entry::new(listener, peer, Scheme::Http);
-    worker.tasks.spawn_local(connection::serve(Rc::clone(worker), stream, entry));
+    worker.tasks.spawn_local(http1::serve(Rc::clone(worker), stream, entry));
 }

@@ -13,6 +13,7 @@ mod deadlines;
 mod drain;
 mod failures;
 mod forwarding;
+mod http1;
 mod mirrors;
 mod rarities;
 mod retries;
