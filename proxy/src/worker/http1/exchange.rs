@@ -228,8 +228,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut has_host = upward.write(&mut self.sent.bytes, &worker.random);
         if let Some(filtering) = &filtering
             && filtering.changes_request(arm)
-            && let Some(mut parts) = written(self.sent.rest())
         {
+            // With ours it has too many fields. It must not pass without the changes.
+            let Some(mut parts) = written(self.sent.rest()) else {
+                return Err(refuse(own::refuse(worker, Reason::HeadTooLarge)));
+            };
             filtering.change_request(arm, &mut parts.headers);
             has_host = rewrite(&mut self.sent.bytes, &parts, upgrade, framing);
         }
