@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: what we claim about speed, measured.
 
+mod peers;
+
 use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context as _, ensure};
@@ -7,10 +9,12 @@ use clap::{Args, Subcommand};
 
 use crate::{
     cluster,
-    demo::story,
+    command,
+    demo::{cargo, story},
     images::{self, Image, Profile},
     install,
-    settings::Settings,
+    settings::{Settings, programs},
+    terminal::stage,
 };
 
 /// What is measured.
@@ -20,6 +24,9 @@ pub(crate) enum Task {
     Rollouts(Options),
     /// An operator with 1 000 and 10 000 Rollouts: memory, processor time, API calls, passes.
     Scale(Options),
+    /// Our proxy beside Envoy, `HAProxy` and nginx: processor time per request, memory, latency. Needs two cores, no
+    /// cluster; takes six minutes.
+    Proxy(Options),
 }
 
 /// Options of every bench.
@@ -50,6 +57,24 @@ pub(crate) fn run(settings: &Settings, task: &Task) -> anyhow::Result<()> {
             let mut bench = story(&cluster, "bench-scale")?;
             bench.arg("--operator").arg(operator);
             measure(bench, options)
+        }
+        Task::Proxy(options) => {
+            let peers = stage("other proxies", |stage| peers::ensure(settings, stage))?;
+            let sluice = images::program(Image::Proxy, Profile::Release)?;
+            stage("bench", |stage| {
+                stage.at("building it");
+                // Optimised as well, or clients and servers would be what is measured.
+                command::run(&mut cargo(["build", "--quiet", "--release", "--package", "proxy-bench"]))
+            })?;
+            let bench = programs().with_file_name("release").join("proxy-bench");
+            let mut pinned = Command::new("taskset");
+            pinned.args(["--cpu-list", "1"]).arg(bench).arg("--sluice").arg(sluice);
+            for (name, program) in peers.programs {
+                pinned.arg(format!("--{name}")).arg(program);
+            }
+            pinned.arg("--libraries").arg(peers.libraries);
+            pinned.arg("--directory").arg(settings.cache().join("bench/run"));
+            measure(pinned, options)
         }
     }
 }
