@@ -64,16 +64,21 @@ pub fn has_progressed(rollout: &Rollout, before: &RolloutStatus, after: &Rollout
 /// The progress deadline has passed, or did before. Whether it counts in the current step is the caller's to know.
 #[must_use]
 pub fn has_timed_out(rollout: &Rollout, status: &RolloutStatus, now: DateTime<Utc>) -> bool {
-    let timed_out =
-        conditions::get(status, Kind::Progressing).is_some_and(|it| it.reason == reason::TIMED_OUT);
-    timed_out || deadline_passed(rollout, status, now)
+    is_told(status) || is_past(rollout, status, now)
 }
 
 /// The progress deadline passes now, and has not been told yet.
 #[must_use]
 pub fn deadline_passed(rollout: &Rollout, status: &RolloutStatus, now: DateTime<Utc>) -> bool {
-    let told = conditions::get(status, Kind::Progressing).is_some_and(|it| it.reason == reason::TIMED_OUT);
-    !told && deadline(rollout, status).is_some_and(|deadline| deadline < now)
+    !is_told(status) && is_past(rollout, status, now)
+}
+
+fn is_told(status: &RolloutStatus) -> bool {
+    conditions::get(status, Kind::Progressing).is_some_and(|it| it.reason == reason::TIMED_OUT)
+}
+
+fn is_past(rollout: &Rollout, status: &RolloutStatus, now: DateTime<Utc>) -> bool {
+    deadline(rollout, status).is_some_and(|deadline| deadline < now)
 }
 
 /// When the progress deadline passes unless something moves: `progressDeadlineSeconds` after the last update of the

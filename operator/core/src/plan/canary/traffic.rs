@@ -51,12 +51,12 @@ pub(super) fn to_stable(
         }
     }
     services::point_canary(scene, routed, stable, draft);
-    if routed.routing.base_is_canary() {
-        if writing.is_none() {
+    if writing.is_none() {
+        if routed.routing.base_is_canary() {
             mappings::sync(scene, routed, draft);
+        } else {
+            remove_canaries(scene, routed, draft);
         }
-    } else if writing.is_none() {
-        remove_canaries(scene, routed, draft);
     }
     writing
 }
