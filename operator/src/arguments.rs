@@ -181,6 +181,22 @@ pub struct RouteArguments {
     /// Port on which the proxies accept TLS where no Listener says otherwise
     #[arg(long, default_value_t = 8443)]
     pub proxy_tls_port: u16,
+    /// Ingresses are served if the `spec.controller` of their IngressClass is one of these, beside our own; for example
+    /// k8s.io/ingress-nginx
+    #[arg(long, value_delimiter = ',')]
+    pub ingress_controllers: Vec<String>,
+    /// What the annotations of Ingresses that are acted on begin with
+    #[arg(long, default_value = "nginx.ingress.kubernetes.io")]
+    pub annotations_prefix: String,
+    /// The ConfigMap with what holds for all Ingresses; by default there is none
+    #[arg(long)]
+    pub ingress_config_map: Option<String>,
+    /// The Service whose addresses are written into the status of Ingresses; by default the proxies'
+    #[arg(long)]
+    pub publish_service: Option<String>,
+    /// Addresses that are written into the status of Ingresses instead
+    #[arg(long, value_delimiter = ',')]
+    pub publish_status_address: Vec<String>,
 }
 
 /// How Mappings are understood.

@@ -94,6 +94,23 @@ pub struct Settings {
     pub tls_port: u16,
     /// Only objects of this namespace are looked at.
     pub watch_namespace: Option<String>,
+    /// How Ingresses are served.
+    pub ingress: IngressSettings,
+}
+
+/// How Ingresses are served.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IngressSettings {
+    /// `spec.controller` of the IngressClasses whose Ingresses are served.
+    pub controllers: Vec<String>,
+    /// What the annotations that are acted on begin with.
+    pub annotations_prefix: String,
+    /// The ConfigMap with what holds for all of them; `None`: nothing does.
+    pub config_map: Option<ObjectName>,
+    /// The Service whose addresses their status tells; `None`: none does.
+    pub publish_service: Option<ObjectName>,
+    /// What their status tells instead.
+    pub publish_addresses: Vec<String>,
 }
 
 /// Why this part of the operator ended.

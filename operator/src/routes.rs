@@ -5,12 +5,11 @@
 //! |---|---|
 //! | which objects are watched | `watches.rs` |
 //! | in which version of its API a kind is read | `served.rs` |
-//! | what is kept of each | `objects.rs` |
+//! | what is kept of each | the crate `operator-objects` |
 //! | which Secrets are fetched | `secrets.rs` |
 //! | how the owner of an object learns its verdict | `statuses.rs` |
 //! | when the lease makes a difference | this file |
 
-mod objects;
 mod secrets;
 mod served;
 mod statuses;
@@ -22,6 +21,7 @@ use std::{
 };
 
 use kube::Client;
+use operator_objects::{Observed, SeenIngress};
 use operator_routes::{
     Compiler, Delta, ObjectChange, ObjectName, Settings as CompilerSettings, State, Subject,
     dialect::{Carrier, DocumentKind, Origin, documents::DocumentName},
@@ -37,7 +37,7 @@ use tracing::{debug, info};
 
 use self::{
     secrets::Secrets,
-    statuses::{Observed, Statuses},
+    statuses::Statuses,
     watches::{Source, start_watches},
 };
 use crate::{
@@ -54,6 +54,12 @@ const QUEUE: usize = 4096;
 enum Input {
     /// For the compiler.
     Change(ObjectChange),
+    /// What an Ingress says of itself now.
+    Ingress(ObjectName, Option<SeenIngress>),
+    /// The name and uid of the ConfigMap with what holds for all Ingresses.
+    Defaults(Option<(ObjectName, String)>),
+    /// Where clients reach the proxies.
+    Published(Vec<String>),
     /// What an object of Emissary says of itself now.
     Status(DocumentName, Option<Observed>),
     /// The uid of an object that bears an annotation.
@@ -80,7 +86,8 @@ pub(crate) async fn run(
     let (inputs, mut queue) = mpsc::channel(QUEUE);
     start_watches(&client, settings, &inputs, &shutdown);
     let secrets = Secrets::start(client.clone(), inputs.clone(), &shutdown);
-    let statuses = Statuses::start(client, &shutdown);
+    let addresses = settings.ingress.publish_addresses.clone();
+    let statuses = Statuses::start(client, addresses, &shutdown);
     let mut routes = Routes::new(settings, shared, secrets, statuses, ready);
     loop {
         let current = tenure.borrow_and_update().clone();
@@ -144,13 +151,15 @@ impl Routes {
             namespace: settings.namespace.clone(),
             listener_port: settings.listener_port,
             tls_port: settings.tls_port,
+            ingress_controllers: settings.ingress.controllers.clone(),
+            ingress_annotations: settings.ingress.annotations_prefix.clone(),
         };
         Self {
             compiler: Compiler::new(compiler),
             shared,
             secrets,
             statuses,
-            missing: Source::all().collect(),
+            missing: Source::all(settings).collect(),
             ready,
             blank: BTreeSet::new(),
             proxy_slices: BTreeMap::new(),
@@ -179,6 +188,22 @@ impl Routes {
                 self.statuses.observed(name, status);
             }
             Input::Carrier(carrier, uid) => self.statuses.carries(carrier, uid),
+            Input::Ingress(name, seen) => {
+                if seen.is_some() {
+                    self.blank.insert(Subject::Ingress(name.clone()));
+                }
+                self.statuses.saw_ingress(name, seen);
+            }
+            Input::Defaults(map) => {
+                self.blank.insert(Subject::IngressDefaults);
+                self.statuses.saw_defaults(map);
+            }
+            Input::Published(addresses) => {
+                if self.statuses.publish(addresses) {
+                    let ingresses = self.compiler.compiled().statuses.keys();
+                    self.blank.extend(ingresses.filter(|it| matches!(it, Subject::Ingress(_))).cloned());
+                }
+            }
             Input::SecretVersion(name, version) => {
                 if self.secrets.seen(&name, version) {
                     self.compiler.apply(ObjectChange::Secret(name, None));
@@ -332,14 +357,15 @@ mod tests {
             listener_port: 8080,
             tls_port: 8443,
             watch_namespace: None,
+            ingress: crate::config_server::IngressSettings::default(),
         };
         let shared = Arc::new(Shared::new(Metrics::new(&prometheus::Registry::new()).unwrap()));
         let (client, shutdown) = (TestApi::default().client(), CancellationToken::new());
         let secrets = Secrets::start(client.clone(), mpsc::channel(1).0, &shutdown);
-        let statuses = Statuses::start(client, &shutdown);
+        let statuses = Statuses::start(client, Vec::new(), &shutdown);
         let readiness = Readiness::default();
         let mut routes = Routes::new(&settings, shared, secrets, statuses, readiness.gate("routes"));
-        for source in Source::all() {
+        for source in Source::all(&settings) {
             assert_eq!(readiness.closed(), ["routes"], "before {source:?}");
             routes.take(Input::Complete(source));
         }

@@ -67,6 +67,10 @@ pub enum Subject {
     Document(DocumentName, Origin),
     /// A document of an annotation that could not be read, by its number from 1.
     Unreadable(Carrier, u32),
+    /// An Ingress that is for one of our controllers: `Running` if every rule of it is served.
+    Ingress(ObjectName),
+    /// The ConfigMap with what holds for all Ingresses.
+    IngressDefaults,
 }
 
 /// For which hosts a route is, and what becomes of requests that none of its arms takes.
@@ -115,7 +119,7 @@ pub struct Served {
 /// One arm of a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedArm {
-    /// The Mapping that gives it.
+    /// The Mapping that gives it, or the [`ingress_key`] of an Ingress.
     pub mapping: ObjectName,
     /// The Service behind it; `None`: it goes to an address or to a DNS name.
     pub service: Option<ObjectName>,
@@ -148,6 +152,8 @@ pub enum ObjectKind {
     Service,
     /// `discovery.k8s.io` EndpointSlice.
     EndpointSlice,
+    /// `networking.k8s.io` Ingress.
+    Ingress,
 }
 
 /// The verdict on an object, as its `status` has it.
@@ -174,6 +180,13 @@ pub fn rejected_split(mapping: &ObjectName) -> SplitId {
     SplitId::new(format!("rejected {mapping}"))
 }
 
+/// What stands in the place of a Mapping's name where an Ingress is meant; no Mapping can be called so. `part`: only
+/// those of its requests that are told apart so.
+#[must_use]
+pub fn ingress_key(ingress: &ObjectName, part: &str) -> ObjectName {
+    ingress.sibling(format!("ingress/{}{part}", ingress.name))
+}
+
 // === impl ObjectKind ===
 
 impl ObjectKind {
@@ -184,6 +197,7 @@ impl ObjectKind {
             Self::Mapping => "Mapping",
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
+            Self::Ingress => "Ingress",
         }
     }
 }

@@ -6,6 +6,7 @@
 //!   context with its Secrets,
 //! - a *group* (a route with its split) from the Mappings of one match and their backends,
 //! - a *host* from one Host, the Listeners, and its context and Secrets; hosts and groups know nothing of each other,
+//! - a *place* (the route of rules of Ingresses, with its split) from the Ingresses that have such a rule,
 //! - a *way for connections* from the TCPMappings of one port and server name.
 //!
 //! A change marks what it touches; a Service passes the mark on to its groups only if a backend changed. The Module
@@ -17,9 +18,11 @@ mod connections;
 mod documents;
 mod entrances;
 mod group;
+mod ingress;
 mod mirror;
 mod pending;
 mod stores;
+mod uses;
 mod verdict;
 
 use std::{
@@ -34,6 +37,7 @@ use self::{
     backend::{Backend, BackendKey},
     pending::Pending,
     stores::Stores,
+    uses::Backends,
 };
 use crate::{
     compat::Compat,
@@ -42,6 +46,7 @@ use crate::{
         Carrier,
         documents::{Concerned, DocumentName},
     },
+    ingress::{Place, defaults::Defaults},
     mapping::MatchKey,
     object::{EmissaryObject, ObjectChange, ObjectName},
     order,
@@ -61,7 +66,16 @@ pub struct Settings {
     pub listener_port: u16,
     /// The port on which they take TLS where no Listener says better, once there is a certificate.
     pub tls_port: u16,
+    /// `spec.controller` of the IngressClasses whose Ingresses are served.
+    pub ingress_controllers: Vec<String>,
+    /// What the annotations of Ingresses that are acted on begin with, without the slash.
+    pub ingress_annotations: String,
 }
+
+/// The controller of our own IngressClasses.
+pub const INGRESS_CONTROLLER: &str = "sluice.dev/ingress-controller";
+/// What ingress-nginx's annotations begin with.
+pub const INGRESS_ANNOTATIONS: &str = "nginx.ingress.kubernetes.io";
 
 impl Default for Settings {
     /// Those of an installation that says nothing.
@@ -72,6 +86,8 @@ impl Default for Settings {
             namespace: "sluice".to_owned(),
             listener_port: 8080,
             tls_port: 8443,
+            ingress_controllers: vec![INGRESS_CONTROLLER.to_owned()],
+            ingress_annotations: INGRESS_ANNOTATIONS.to_owned(),
         }
     }
 }
@@ -89,7 +105,13 @@ pub struct Compiler {
     unnamed: BTreeSet<ObjectName>,
     /// The TCPMappings of each port and server name.
     connections: BTreeMap<TcpKey, BTreeSet<ObjectName>>,
-    /// The backends that each group or way for connections uses.
+    /// The Ingresses that have a rule of each place.
+    places: BTreeMap<Arc<Place>, BTreeSet<ObjectName>>,
+    /// What is to be said of rules of Ingresses.
+    words: BTreeMap<Arc<Place>, BTreeMap<ObjectName, ingress::Word>>,
+    /// What is wrong with the names that Ingresses have certificates for.
+    ingress_tls: BTreeMap<ObjectName, Vec<String>>,
+    /// The backends that each group, place or way for connections uses.
     uses: BTreeMap<User, BTreeSet<BackendKey>>,
     /// Who uses each backend.
     users: BTreeMap<BackendKey, BTreeSet<User>>,
@@ -110,6 +132,7 @@ pub struct Compiler {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum User {
     Group(Arc<MatchKey>),
+    Place(Arc<Place>),
     Connections(TcpKey),
 }
 
@@ -121,7 +144,13 @@ struct Touched {
     unreadable: BTreeSet<Subject>,
     mappings: BTreeSet<ObjectName>,
     shadows: bool,
+    /// The ConfigMap with what holds for all Ingresses.
+    defaults: bool,
     groups: BTreeSet<Arc<MatchKey>>,
+    ingresses: BTreeSet<ObjectName>,
+    places: BTreeSet<Arc<Place>>,
+    /// Ingresses whose verdict may be another one.
+    judged: BTreeSet<ObjectName>,
     connections: BTreeSet<TcpKey>,
     services: BTreeSet<ObjectName>,
     secrets: bool,
@@ -143,6 +172,9 @@ impl Compiler {
             shadows: BTreeMap::new(),
             unnamed: BTreeSet::new(),
             connections: BTreeMap::new(),
+            places: BTreeMap::new(),
+            words: BTreeMap::new(),
+            ingress_tls: BTreeMap::new(),
             uses: BTreeMap::new(),
             users: BTreeMap::new(),
             service_backends: BTreeMap::new(),
@@ -208,13 +240,42 @@ impl Compiler {
                 let services = self.stores.set_rollout(&name, rollout);
                 self.touched.services.extend(services);
             }
+            ObjectChange::Ingress(name, ingress) => {
+                match ingress {
+                    Some(ingress) => drop(self.stores.ingress_objects.insert(name.clone(), ingress)),
+                    None => drop(self.stores.ingress_objects.remove(&name)),
+                }
+                self.touched.ingresses.insert(name);
+            }
+            ObjectChange::IngressClass(name, class) => {
+                let before = match class.clone() {
+                    Some(class) => self.stores.ingress_classes.insert(name, class),
+                    None => self.stores.ingress_classes.remove(&name),
+                };
+                if before != class {
+                    self.touch_ingresses();
+                }
+            }
+            ObjectChange::IngressDefaults(data) => {
+                let defaults = data.as_ref().map(Defaults::parse).unwrap_or_default();
+                if defaults != self.stores.ingress_defaults {
+                    self.stores.ingress_defaults = defaults;
+                    self.touch_ingresses();
+                }
+                self.touched.defaults = true;
+            }
         }
+    }
+
+    fn touch_ingresses(&mut self) {
+        self.touched.ingresses.extend(self.stores.ingress_objects.keys().cloned());
     }
 
     /// Computes what the changes since the last call touch.
     pub fn compile(&mut self) -> Delta {
         let mut pending = Pending::default();
         self.read_documents(&mut pending);
+        self.read_ingresses(&mut pending);
         let Touched {
             documents: _,
             carriers: _,
@@ -222,6 +283,10 @@ impl Compiler {
             mappings,
             shadows,
             mut groups,
+            ingresses: _,
+            mut places,
+            judged: ingresses,
+            defaults,
             mut connections,
             services,
             secrets,
@@ -244,6 +309,7 @@ impl Compiler {
         for user in self.refresh_backends(&stale, &mut pending) {
             match user {
                 User::Group(key) => drop(groups.insert(key)),
+                User::Place(place) => drop(places.insert(place)),
                 User::Connections(key) => drop(connections.insert(key)),
             }
         }
@@ -256,10 +322,27 @@ impl Compiler {
         for name in &judged {
             self.judge_shadow(name, &mut pending);
         }
-        if secrets || entrances || !connections.is_empty() {
+        for place in &places {
+            self.compile_place(place, &mut pending);
+        }
+        let entered = secrets || entrances || !connections.is_empty();
+        if entered {
             self.compile_entrances(&mut pending);
             // The listeners of their ports may be others now.
             connections.extend(self.connections.keys().cloned());
+        }
+        let mut ingresses: BTreeSet<ObjectName> =
+            ingresses.into_iter().chain(mem::take(&mut self.touched.judged)).collect();
+        if entered {
+            ingresses.extend(self.stores.ingresses.keys().cloned());
+        }
+        for name in &ingresses {
+            self.judge_ingress(name, &mut pending);
+        }
+        if defaults {
+            let remarks = &self.stores.ingress_defaults.remarks;
+            let status = (!remarks.is_empty()).then(|| verdict::running(remarks.join("; ")));
+            pending.statuses.insert(Subject::IngressDefaults, status);
         }
         for key in &connections {
             self.compile_connections(key, &mut pending);
@@ -274,27 +357,6 @@ impl Compiler {
             pending.leaving.insert(pod, leaving);
         }
         pending.settle(&mut self.compiled)
-    }
-
-    /// Compiles backends anew and returns who uses those that changed.
-    fn refresh_backends(&mut self, stale: &BTreeSet<BackendKey>, pending: &mut Pending) -> BTreeSet<User> {
-        let mut users = BTreeSet::new();
-        for key in stale {
-            let backend = key.compile(&self.stores);
-            let Some(before) = self.backends.get_mut(key) else { continue };
-            if *before != backend {
-                users.extend(self.users.get(key).into_iter().flatten().cloned());
-                pending.replace_backend(Some(before), Some(&backend));
-                certificates::replace(
-                    &mut self.certificates,
-                    before.certificate.as_ref(),
-                    backend.certificate.as_ref(),
-                    pending,
-                );
-                *before = backend;
-            }
-        }
-        users
     }
 
     /// What a pod that was chosen to go still gets; `None` for any other.
@@ -355,12 +417,7 @@ impl Compiler {
             .chain(admitted.iter().map(|it| it.name))
             .map(rejected_split)
             .collect();
-        let mut made = BTreeMap::new();
-        for backend in &wanted {
-            if !self.backends.contains_key(backend) {
-                made.insert(backend.clone(), backend.compile(&self.stores));
-            }
-        }
+        let made = self.make(&wanted);
         let backends = Backends { known: &self.backends, made: &made };
         let output = group::compile(key, &admitted, &rejected, &shadows, backends, &self.stores);
         let copying: BTreeSet<ObjectName> = shadows.iter().map(|shadow| shadow.name.clone()).collect();
@@ -395,75 +452,6 @@ impl Compiler {
                 judged.insert(name.clone());
             }
         }
-    }
-
-    /// Records which backends somebody uses, takes those that were `made` for it, and drops those that nobody uses any
-    /// more.
-    fn set_uses(
-        &mut self,
-        user: &User,
-        wanted: &BTreeSet<BackendKey>,
-        made: BTreeMap<BackendKey, Backend>,
-        pending: &mut Pending,
-    ) {
-        for (key, backend) in made {
-            pending.replace_backend(None, Some(&backend));
-            certificates::replace(&mut self.certificates, None, backend.certificate.as_ref(), pending);
-            if let Some(service) = key.service() {
-                self.service_backends.entry(service.clone()).or_default().insert(key.clone());
-            }
-            if key.originates_tls() {
-                self.tls_backends.insert(key.clone());
-            }
-            self.backends.insert(key, backend);
-        }
-        for backend in wanted {
-            self.users.entry(backend.clone()).or_default().insert(user.clone());
-        }
-        let before = if wanted.is_empty() {
-            self.uses.remove(user)
-        } else {
-            self.uses.insert(user.clone(), wanted.clone())
-        };
-        for backend in before.unwrap_or_default().difference(wanted) {
-            let Some(users) = self.users.get_mut(backend) else { continue };
-            users.remove(user);
-            if users.is_empty() {
-                self.users.remove(backend);
-                self.drop_backend(backend, pending);
-            }
-        }
-    }
-
-    fn drop_backend(&mut self, backend: &BackendKey, pending: &mut Pending) {
-        if let Some(compiled) = self.backends.remove(backend) {
-            pending.replace_backend(Some(&compiled), None);
-            certificates::replace(&mut self.certificates, compiled.certificate.as_ref(), None, pending);
-        }
-        self.tls_backends.remove(backend);
-        if let Some(service) = backend.service()
-            && let Some(backends) = self.service_backends.get_mut(service)
-        {
-            backends.remove(backend);
-            if backends.is_empty() {
-                self.service_backends.remove(service);
-            }
-        }
-    }
-}
-
-/// Backends that are used already, and those that are made for somebody who asks now.
-#[derive(Clone, Copy)]
-struct Backends<'a> {
-    known: &'a BTreeMap<BackendKey, Backend>,
-    made: &'a BTreeMap<BackendKey, Backend>,
-}
-
-impl std::ops::Index<&BackendKey> for Backends<'_> {
-    type Output = Backend;
-
-    fn index(&self, key: &BackendKey) -> &Backend {
-        self.made.get(key).unwrap_or_else(|| &self.known[key])
     }
 }
 

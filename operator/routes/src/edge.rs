@@ -55,6 +55,20 @@ pub enum Selects {
     Named,
     /// Those whose Mappings have these labels.
     Labels(Selector),
+    /// Only those that are for every host.
+    Nothing,
+}
+
+impl Selects {
+    /// The text by which the proxies know which routes a host has; empty for all that is not told apart.
+    #[must_use]
+    pub fn class(&self) -> String {
+        match self {
+            Self::All | Self::Nothing => String::new(),
+            Self::Named => "named".to_owned(),
+            Self::Labels(selector) => format!("labels {selector}"),
+        }
+    }
 }
 
 /// What becomes of requests that are not secure.
@@ -78,6 +92,7 @@ impl VirtualHost {
                 Selects::All => true,
                 Selects::Named => rule.named,
                 Selects::Labels(selector) => selector.selects(&rule.labels),
+                Selects::Nothing => false,
             }
     }
 
@@ -86,7 +101,7 @@ impl VirtualHost {
     pub fn specificity(&self) -> (u8, usize) {
         match &self.name {
             HostMatch::Authority(name) | HostMatch::Exact(name) => (3, name.len()),
-            HostMatch::Suffix(tail) => (2, tail.len()),
+            HostMatch::Suffix(tail) | HostMatch::Label(tail) => (2, tail.len()),
             HostMatch::Prefix(head) => (1, head.len()),
             HostMatch::Regex(pattern) => (1, pattern.len()),
             HostMatch::Any => (0, 0),

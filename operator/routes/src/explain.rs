@@ -1,5 +1,7 @@
 //! Which route answers a request: what the proxies do, as a value, for `explain` and for tests.
 
+mod candidates;
+
 use proxy_config::{
     model::{
         Action, Arm, ArmId, Case, ClusterId, HostId, HostMatch, HostRewrite, ListenerId, NamedMatch,
@@ -8,6 +10,7 @@ use proxy_config::{
     pattern::{Substitution, compile, compile_search},
 };
 
+pub use self::candidates::{Candidate, Standing};
 use crate::{
     compiled::{Compiled, Rule},
     edge::{InsecureAction, Port, VirtualHost},
@@ -97,24 +100,50 @@ const ACME: &str = "/.well-known/acme-challenge/";
 /// Finds what becomes of a request.
 #[must_use]
 pub fn explain(compiled: &Compiled, request: &Request<'_>) -> Answer {
-    let Some((listener, port)) = compiled.ports.iter().find(|(_, port)| port.number == request.port) else {
-        return Answer::NoPort;
-    };
     let authority = request.authority.to_ascii_lowercase();
+    match find_host(compiled, &authority, request) {
+        Err(answer) => answer,
+        Ok((listener, port, id, host)) => {
+            Answer::Host(id.clone(), at_host(compiled, port, listener, host, &authority, request))
+        }
+    }
+}
+
+/// Every route that is for the path or for the host of a request, in the order in which they are asked, and what each
+/// has to do with it.
+#[must_use]
+pub fn candidates(compiled: &Compiled, request: &Request<'_>) -> Vec<Candidate> {
+    let authority = request.authority.to_ascii_lowercase();
+    let listener = compiled.ports.iter().find(|(_, port)| port.number == request.port).map(|(id, _)| id);
+    let Some(listener) = listener else { return Vec::new() };
+    let host = find_host(compiled, &authority, request).ok().map(|(_, _, _, host)| host);
+    candidates::candidates(compiled, listener, host, &authority, request)
+}
+
+/// A port and the host on it that a request is for.
+type Found<'c> = (&'c ListenerId, &'c Port, &'c HostId, &'c VirtualHost);
+
+fn find_host<'c>(
+    compiled: &'c Compiled,
+    authority: &str,
+    request: &Request<'_>,
+) -> Result<Found<'c>, Answer> {
+    let found = compiled.ports.iter().find(|(_, port)| port.number == request.port);
+    let (listener, port) = found.ok_or(Answer::NoPort)?;
     let bound = compiled.hosts.iter().filter(|(_, host)| host.listeners.contains(listener));
     let hosts: Vec<(&HostId, &VirtualHost)> = bound.map(|(id, host)| (id, &**host)).collect();
     let in_chain = |host: &VirtualHost| {
         !request.tls
-            || host.tls && hostname::holds(&without_port(&host.name), hostname::without_port(&authority))
+            || host.tls && hostname::holds(&without_port(&host.name), hostname::without_port(authority))
     };
     let chain = if request.tls { port.tls } else { port.cleartext };
     if !chain || !hosts.iter().any(|(_, host)| in_chain(host)) {
-        return Answer::NoChain;
+        return Err(Answer::NoChain);
     }
-    let named = |host: &VirtualHost| in_chain(host) && holds(host, &authority);
-    let host = hosts.iter().filter(|(_, host)| named(host)).max_by_key(|(_, host)| host.specificity());
-    let Some((id, host)) = host else { return Answer::NoHost };
-    Answer::Host((*id).clone(), at_host(compiled, port, listener, host, &authority, request))
+    let named = |host: &VirtualHost| in_chain(host) && holds(host, authority);
+    let host = hosts.into_iter().filter(|(_, host)| named(host)).max_by_key(|(_, host)| host.specificity());
+    let (id, host) = host.ok_or(Answer::NoHost)?;
+    Ok((listener, port, id, host))
 }
 
 /// Whether the name of a host holds. A name without a port is compared with the whole authority where Emissary is
@@ -138,7 +167,7 @@ fn at_host(
     authority: &str,
     request: &Request<'_>,
 ) -> Vec<Outcome> {
-    let path = request.target.split(['?', '#']).next().unwrap_or_default();
+    let path = without_query(request.target);
     let query = request.target.split_once('?').map_or("", |(_, query)| query);
     let insecure = !is_secure(port, request) && !path.starts_with(ACME);
     let mut routes: Vec<(&Route, &Rule)> = compiled
@@ -160,14 +189,8 @@ fn at_host(
         if insecure && host.insecure == InsecureAction::Reject {
             break;
         }
-        let to_https = RedirectTo {
-            status: 301,
-            scheme: Some(Scheme::Https),
-            host: None,
-            port: None,
-            path: Rewrite::None,
-        };
-        let to_https = (insecure && host.insecure == InsecureAction::Redirect).then_some(&to_https);
+        let to_https = to_https(host, route).filter(|_| insecure);
+        let to_https = to_https.as_ref();
         match (&route.action, to_https) {
             (Action::Redirect(to), None) | (Action::Redirect(_) | Action::Refuse(_), Some(to)) => {
                 outcomes
@@ -209,6 +232,17 @@ fn at_host(
     outcomes
 }
 
+/// Where the host, or else the route, sends what comes in the clear.
+fn to_https(host: &VirtualHost, route: &Route) -> Option<RedirectTo> {
+    let status = match host.insecure {
+        InsecureAction::Redirect => Some(301),
+        InsecureAction::Route => route.to_https.map(|it| it.status),
+        InsecureAction::Reject => None,
+    };
+    let scheme = Some(Scheme::Https);
+    Some(RedirectTo { status: status?, scheme, host: None, port: None, path: Rewrite::None })
+}
+
 fn forwarded(route: &Route, arm: &Arm, request: &Request<'_>) -> What {
     What::Forwarded {
         route: route.id.clone(),
@@ -232,20 +266,26 @@ fn is_secure(port: &Port, request: &Request<'_>) -> bool {
 }
 
 fn matches(route: &Route, authority: &str, path: &str, query: &str, request: &Request<'_>) -> bool {
-    let header = |it: &NamedMatch| {
-        let mut values = request.headers.iter().filter(|(name, _)| *name == it.name);
-        values.any(|(_, value)| text_matches(&it.value, value))
-    };
-    let parameter = |it: &NamedMatch| {
-        let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        pairs.find(|(name, _)| *name == it.name).is_some_and(|(_, value)| text_matches(&it.value, value))
-    };
     // What is cheap first: an expression is compiled each time.
     path_matches(&route.path, route.case, path)
         && route.method.as_ref().is_none_or(|method| text_matches(method, request.method))
-        && route.headers.iter().all(header)
-        && route.query.iter().all(parameter)
+        && route.headers.iter().all(|it| header_holds(it, request))
+        && route.query.iter().all(|it| parameter_holds(it, query))
         && hostname::holds(&route.host, authority)
+}
+
+fn header_holds(wanted: &NamedMatch, request: &Request<'_>) -> bool {
+    let mut values = request.headers.iter().filter(|(name, _)| *name == wanted.name);
+    values.any(|(_, value)| text_matches(&wanted.value, value))
+}
+
+fn parameter_holds(wanted: &NamedMatch, query: &str) -> bool {
+    let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.find(|(name, _)| *name == wanted.name).is_some_and(|(_, value)| text_matches(&wanted.value, value))
+}
+
+fn without_query(target: &str) -> &str {
+    target.split(['?', '#']).next().unwrap_or_default()
 }
 
 fn text_matches(text: &TextMatch, value: &str) -> bool {

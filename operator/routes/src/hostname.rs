@@ -75,7 +75,7 @@ pub(crate) fn show(host: &HostMatch) -> String {
     match host {
         HostMatch::Any => "*".to_owned(),
         HostMatch::Exact(name) | HostMatch::Authority(name) => name.clone(),
-        HostMatch::Suffix(tail) => format!("*{tail}"),
+        HostMatch::Suffix(tail) | HostMatch::Label(tail) => format!("*{tail}"),
         HostMatch::Prefix(head) => format!("{head}*"),
         HostMatch::Regex(pattern) => format!("~{pattern}"),
     }
@@ -95,7 +95,7 @@ pub(crate) fn to_the_letter(host: &HostMatch) -> HostMatch {
         HostMatch::Exact(name) => HostMatch::Authority(name.clone()),
         HostMatch::Suffix(tail) => HostMatch::Regex(format!(".+{}", escape(tail))),
         HostMatch::Prefix(head) => HostMatch::Regex(format!("{}.+", escape(head))),
-        HostMatch::Authority(_) | HostMatch::Regex(_) | HostMatch::Any => host.clone(),
+        HostMatch::Authority(_) | HostMatch::Regex(_) | HostMatch::Label(_) | HostMatch::Any => host.clone(),
     }
 }
 
@@ -107,6 +107,9 @@ pub(crate) fn holds(host: &HostMatch, authority: &str) -> bool {
         HostMatch::Exact(text) => name == text,
         HostMatch::Authority(text) => authority == text,
         HostMatch::Suffix(tail) => name.len() > tail.len() && name.ends_with(tail.as_str()),
+        HostMatch::Label(tail) => {
+            name.strip_suffix(tail.as_str()).is_some_and(|label| !label.is_empty() && !label.contains('.'))
+        }
         HostMatch::Prefix(head) => name.len() > head.len() && name.starts_with(head.as_str()),
         HostMatch::Regex(pattern) => compile(pattern).is_ok_and(|regex| regex.is_match(authority)),
     }
@@ -118,7 +121,7 @@ fn has_port(name: &str) -> bool {
 }
 
 /// `text` as a pattern that matches it alone.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 8);
     for it in text.chars() {
         if r"\.+*?()|[]{}^$#&-~".contains(it) {

@@ -17,8 +17,8 @@
 //! | which route is asked first | [`order`] |
 //! | which addresses a Service stands for | `compiler/backend.rs` |
 //! | what is recomputed when an object changes | [`compiler`] |
-
 //! | what Emissary does and we do not by default | [`compat`] |
+//! | how Ingresses are read and served | `ingress.rs`, `compiler/ingress.rs` |
 //! | which object answers a request, and why the others do not | [`explain`] |
 
 pub mod compat;
@@ -30,6 +30,7 @@ pub mod edge;
 pub mod explain;
 mod fields;
 pub mod hostname;
+mod ingress;
 pub mod mapping;
 pub mod module;
 pub mod object;
@@ -41,8 +42,8 @@ pub use self::{
     compat::Compat,
     compiled::{
         Compiled, Delta, Leaving, ObjectKind, ObjectVersion, Rule, Served, ServedArm, SplitReport, State,
-        Status, Subject, rejected_split,
+        Status, Subject, ingress_key, rejected_split,
     },
-    compiler::{Compiler, Settings},
+    compiler::{Compiler, INGRESS_ANNOTATIONS, INGRESS_CONTROLLER, Settings},
     object::{ObjectChange, ObjectName},
 };

@@ -41,6 +41,43 @@ pub enum ObjectChange {
     Pod(ObjectName, Option<Pod>),
     /// `argoproj.io` Rollout.
     Rollout(ObjectName, Option<RolloutServices>),
+    /// `networking.k8s.io` Ingress.
+    Ingress(ObjectName, Option<IngressObject>),
+    /// `networking.k8s.io` IngressClass, by name: it has no namespace.
+    IngressClass(Arc<str>, Option<IngressClass>),
+    /// `data` of the ConfigMap with what holds for all Ingresses; `None`: there is none.
+    IngressDefaults(Option<BTreeMap<String, String>>),
+}
+
+/// An Ingress as the API server has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IngressObject {
+    /// `metadata.resourceVersion`.
+    pub resource_version: Arc<str>,
+    /// `metadata.creationTimestamp` in seconds since 1970: of two with the same rule the older counts.
+    pub created: i64,
+    /// `metadata.annotations`.
+    pub annotations: BTreeMap<String, String>,
+    /// `spec`, of any shape.
+    pub spec: Value,
+}
+
+/// An IngressClass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngressClass {
+    /// `spec.controller`.
+    pub controller: String,
+    /// Annotation `ingressclass.kubernetes.io/is-default-class`.
+    pub default: bool,
+}
+
+/// Which port of a Service is meant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PortReference {
+    /// By its number.
+    Number(u16),
+    /// By its name.
+    Name(Arc<str>),
 }
 
 /// An object of Emissary as the API server has it.
@@ -219,6 +256,15 @@ impl EmissaryObject {
             owned_by_rollout,
             spec: Arc::new(spec),
         }
+    }
+}
+
+// === impl IngressObject ===
+
+impl IngressObject {
+    /// One without annotations, from the beginning of time.
+    pub fn new(resource_version: impl Into<Arc<str>>, spec: Value) -> Self {
+        Self { resource_version: resource_version.into(), created: 0, annotations: BTreeMap::new(), spec }
     }
 }
 

@@ -32,8 +32,7 @@ pub fn rank(key: &MatchKey) -> Rank {
     let query: Vec<(String, String, bool)> = key.query.iter().map(constraint).collect();
 
     let mut rank = Vec::with_capacity(key.prefix.len() + 64);
-    // Precedence is signed: its greatest value becomes 0.
-    rank.extend((i64::from(i32::MAX) - i64::from(key.precedence)).to_be_bytes());
+    rank.extend(precedence(i64::from(key.precedence)));
     down(&mut rank, key.prefix.chars().count());
     down(&mut rank, weight(&headers));
     down(&mut rank, weight(&query));
@@ -79,6 +78,12 @@ pub fn id(key: &MatchKey) -> String {
     id
 }
 
+/// The first bytes of a rank. Precedence is signed: its greatest value becomes 0. Between two there is room for another
+/// dialect.
+pub(crate) fn precedence(value: i64) -> [u8; 8] {
+    (2 * (i64::from(i32::MAX) - value)).to_be_bytes()
+}
+
 fn show_text(text: &TextMatch) -> String {
     match text {
         TextMatch::Exact(text) => format!("={}", escape(text)),
@@ -88,7 +93,7 @@ fn show_text(text: &TextMatch) -> String {
 }
 
 /// Spaces separate the parts of an id and brackets their names, so neither may occur inside.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for it in text.chars() {
         match it {
@@ -117,13 +122,13 @@ fn weight(constraints: &[(String, String, bool)]) -> usize {
     constraints.iter().map(one).sum()
 }
 
-fn down(rank: &mut Vec<u8>, number: usize) {
+pub(crate) fn down(rank: &mut Vec<u8>, number: usize) {
     let number = u32::try_from(number).unwrap_or(u32::MAX);
     rank.extend((u32::MAX - number).to_be_bytes());
 }
 
 /// Inverted bytes, closed by one that is above all of them: a text comes before its own beginnings.
-fn down_text(rank: &mut Vec<u8>, text: &str) {
+pub(crate) fn down_text(rank: &mut Vec<u8>, text: &str) {
     rank.extend(text.bytes().map(|byte| u8::MAX - byte));
     rank.push(u8::MAX);
 }

@@ -40,7 +40,9 @@ pub(crate) fn parse(document: &Document) -> Result<TcpMapping, String> {
     let host = match fields.text("host")?.filter(|host| !host.is_empty()) {
         None => None,
         Some(host) => match parse_glob(&host)? {
-            HostMatch::Any | HostMatch::Exact(_) | HostMatch::Suffix(_) => Some(host.to_ascii_lowercase()),
+            HostMatch::Any | HostMatch::Exact(_) | HostMatch::Suffix(_) | HostMatch::Label(_) => {
+                Some(host.to_ascii_lowercase())
+            }
             HostMatch::Authority(_) | HostMatch::Prefix(_) | HostMatch::Regex(_) => {
                 return Err(format!("`host` is `{host}`, which is no server name"));
             }

@@ -167,6 +167,7 @@ fn show(compiled: &Compiled) -> String {
             Subject::Unreadable(carrier, number) => {
                 writeln!(text, "status document {number} of {carrier} {state} {reason}")
             }
+            other => writeln!(text, "status {other:?} {state} {reason}"),
         };
     }
     text

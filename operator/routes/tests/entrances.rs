@@ -125,6 +125,7 @@ fn show(compiled: &Compiled) -> String {
                 format!("{} {name}, {origin}", kind.as_str())
             }
             Subject::Unreadable(carrier, number) => format!("document {number} of {carrier}"),
+            other => format!("{other:?}"),
         };
         let _ = writeln!(text, "status {subject}: {} {}", status.state.as_str(), status.reason);
     }

@@ -12,8 +12,8 @@ use operator_routes::{
         ApiVersion, Carrier, CarrierKind, DocumentKind, annotation::Annotation, documents::DocumentName,
     },
     object::{
-        EmissaryObject, EndpointCondition, EndpointSlice, Family, Pod, ResolverKind, RolloutServices,
-        SecretObject, Service, ServiceAddress, ServicePort, SliceEndpoint,
+        EmissaryObject, EndpointCondition, EndpointSlice, Family, IngressClass, IngressObject, Pod,
+        ResolverKind, RolloutServices, SecretObject, Service, ServiceAddress, ServicePort, SliceEndpoint,
     },
 };
 use proptest::prelude::*;
@@ -266,6 +266,69 @@ fn change() -> impl Strategy<Value = ObjectChange> {
         4 => (name(), prop::option::weighted(0.85, slice())).prop_map(|(name, it)| ObjectChange::EndpointSlice(name, it)),
         3 => (name(), prop::option::weighted(0.85, pod)).prop_map(|(name, it)| ObjectChange::Pod(name, it)),
         1 => (name(), prop::option::weighted(0.85, rollout)).prop_map(|(name, it)| ObjectChange::Rollout(name, it)),
+        6 => ingress(),
+    ]
+}
+
+/// Ingresses, their classes and what holds for all of them.
+fn ingress() -> impl Strategy<Value = ObjectChange> {
+    let path = (
+        prop::sample::select(&["/", "/echo", "/echo/", "echo", "/(a|b)"][..]),
+        prop::sample::select(&["Exact", "Prefix", "ImplementationSpecific", "Other"][..]),
+        prop::sample::select(&NAMES[..]),
+        prop::sample::select(vec![json!({"number": 80}), json!({"name": "p8080"}), json!({"name": "p1"}), json!({})]),
+    )
+        .prop_map(|(path, kind, service, port)| {
+            json!({"path": path, "pathType": kind, "backend": {"service": {"name": service, "port": port}}})
+        });
+    let host = prop::sample::select(&["", "a.example.org", "*.example.org", "b..org"][..]);
+    let rule = (host, prop::collection::vec(path, 0..3)).prop_map(|(host, paths)| {
+        if host.is_empty() {
+            json!({"http": {"paths": paths}})
+        } else {
+            json!({"host": host, "http": {"paths": paths}})
+        }
+    });
+    let more = prop::sample::select(vec![
+        json!({"ingressClassName": "sluice"}),
+        json!({"ingressClassName": "sluice", "defaultBackend": {"service": {"name": "a", "port": {"number": 80}}}}),
+        json!({"ingressClassName": "sluice", "tls": [{"hosts": ["a.example.org"], "secretName": "a"}]}),
+        json!({"ingressClassName": "sluice", "tls": [{"secretName": "b"}]}),
+        json!({"ingressClassName": "other"}),
+        json!({}),
+    ]);
+    let annotations = prop::sample::select(vec![
+        vec![],
+        vec![("canary", "true"), ("canary-weight", "30")],
+        vec![("canary", "true"), ("canary-by-header", "x-beta"), ("canary-by-cookie", "beta")],
+        vec![("use-regex", "true"), ("rewrite-target", "/$1")],
+        vec![("permanent-redirect", "https://b.example.org")],
+        vec![("app-root", "/home"), ("force-ssl-redirect", "true"), ("enable-cors", "true")],
+        vec![("backend-protocol", "HTTPS"), ("affinity", "cookie"), ("session-cookie-name", "a b")],
+        vec![("auth-url", "https://auth.example.org"), ("upstream-vhost", "a b")],
+        vec![("canary-weight", "x")],
+    ]);
+    let object = (0_i64..3, prop::collection::vec(rule, 0..3), more, annotations, version()).prop_map(
+        |(created, rules, mut spec, annotations, resource_version)| {
+            spec["rules"] = json!(rules);
+            let prefixed = |(name, value): (&str, &str)| {
+                (format!("nginx.ingress.kubernetes.io/{name}"), value.to_owned())
+            };
+            let annotations = annotations.into_iter().map(prefixed).collect();
+            IngressObject { resource_version, created, annotations, spec }
+        },
+    );
+    let controller = prop::sample::select(&["sluice.dev/ingress-controller", "example.org/other"][..]);
+    let class = (controller, any::<bool>())
+        .prop_map(|(controller, default)| IngressClass { controller: controller.to_owned(), default });
+    let data = prop::sample::select(vec![
+        BTreeMap::from([("ssl-redirect".to_owned(), "false".to_owned())]),
+        BTreeMap::from([("proxy-read-timeout".to_owned(), "5".to_owned()), ("x".to_owned(), String::new())]),
+    ]);
+    prop_oneof![
+        9 => (name(), prop::option::weighted(0.85, object)).prop_map(|(name, it)| ObjectChange::Ingress(name, it)),
+        2 => prop::option::weighted(0.85, class).prop_map(|it| ObjectChange::IngressClass("sluice".into(), it)),
+        1 => prop::option::of(data).prop_map(ObjectChange::IngressDefaults),
     ]
 }
 
@@ -287,6 +350,9 @@ fn subject(change: &ObjectChange) -> String {
         ObjectChange::EndpointSlice(name, _) => format!("slice {name}"),
         ObjectChange::Pod(name, _) => format!("pod {name}"),
         ObjectChange::Rollout(name, _) => format!("rollout {name}"),
+        ObjectChange::Ingress(name, _) => format!("ingress {name}"),
+        ObjectChange::IngressClass(name, _) => format!("ingress class {name}"),
+        ObjectChange::IngressDefaults(_) => "defaults of ingresses".to_owned(),
     }
 }
 
@@ -351,7 +417,7 @@ proptest! {
         compiler.compile();
         let judged = compiler.compiled().statuses.keys().map(|subject| match subject {
             operator_routes::Subject::Document(name, _) => name.clone(),
-            operator_routes::Subject::Unreadable(..) => unreachable!("there is no annotation"),
+            other => unreachable!("there is nothing else: {other:?}"),
         });
         prop_assert_eq!(judged.collect::<BTreeSet<DocumentName>>(), there);
     }

@@ -8,12 +8,13 @@ use std::{
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
+use operator_objects as objects;
 use operator_routes::{ObjectName, object::SecretObject};
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{Input, objects};
+use super::Input;
 use crate::errors::chain;
 
 /// After a fetch that failed.

@@ -1,21 +1,25 @@
 //! Writes the verdicts where the owner of an object looks for them, only where something else is said: to the status
-//! of a Mapping or Host; as events for kinds without a status, and on the Service that bears an annotation.
+//! of a Mapping or Host; as events for kinds without a status, and on the Service that bears an annotation. The status of
+//! an Ingress has no place for them: it tells where the proxies are.
 
 mod events;
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use futures::{StreamExt as _, stream};
+use k8s_openapi::api::networking::v1::Ingress;
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
 };
+use operator_objects::{Observed, SeenIngress};
 use operator_routes::{
-    State, Status, Subject,
+    ObjectName, State, Status, Subject,
     dialect::{Carrier, DocumentKind, Origin, documents::DocumentName},
 };
 use serde_json::{Value, json};
@@ -34,34 +38,37 @@ const AT_ONCE: usize = 8;
 /// After a write that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What an object says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Observed {
-    /// `status.state`.
-    pub(super) state: String,
-    /// `status.reason`, of a Host `status.errorReason`.
-    pub(super) reason: String,
-    /// `status.observedGeneration`; `None`: nobody has written it, or the API server does not keep it.
-    pub(super) told_generation: Option<i64>,
-    /// `metadata.generation`.
-    pub(super) generation: Option<i64>,
-    /// `metadata.uid`.
-    pub(super) uid: String,
-}
-
 /// What the objects say and what they should say.
 pub(super) struct Statuses {
     observed: BTreeMap<DocumentName, Observed>,
     /// The uids of the objects that bear annotations.
     carriers: BTreeMap<Carrier, String>,
+    ingresses: BTreeMap<ObjectName, SeenIngress>,
+    /// The ConfigMap with what holds for all Ingresses, and its uid.
+    defaults: Option<(ObjectName, String)>,
+    /// Where clients reach the proxies.
+    addresses: Vec<String>,
+    /// Whether that was said once and for all.
+    fixed: bool,
+    /// The uid of each Ingress that was told its addresses, and which. Whoever changes them afterwards is left alone: two
+    /// controllers would undo each other's work.
+    told: Mutex<BTreeMap<ObjectName, (String, Vec<String>)>>,
     due: Arc<Due>,
 }
 
 /// The newest verdict on each object that says something else.
 #[derive(Default)]
 struct Due {
-    writes: Mutex<BTreeMap<Subject, Write>>,
+    writes: Mutex<BTreeMap<Topic, Write>>,
     some: Notify,
+}
+
+/// What a write is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Topic {
+    Verdict(Subject),
+    /// The addresses of an Ingress.
+    Addresses(ObjectName),
 }
 
 /// What is to be written.
@@ -71,11 +78,14 @@ enum Write {
     Status { name: DocumentName, status: Value },
     /// An event.
     Event(Event),
+    /// The addresses of an Ingress.
+    Addresses { ingress: ObjectName, addresses: Vec<String> },
 }
 
 impl Statuses {
-    /// Starts the task that writes.
-    pub(super) fn start(client: Client, shutdown: &CancellationToken) -> Self {
+    /// Starts the task that writes. `addresses` are where clients reach the proxies; without any [`Statuses::publish`]
+    /// says it.
+    pub(super) fn start(client: Client, addresses: Vec<String>, shutdown: &CancellationToken) -> Self {
         let due = Arc::new(Due::default());
         let writer = Writer {
             served: Served::new(client.clone()),
@@ -84,7 +94,16 @@ impl Statuses {
             due: Arc::clone(&due),
         };
         tokio::spawn(shutdown.clone().run_until_cancelled_owned(writer.run()));
-        Self { observed: BTreeMap::new(), carriers: BTreeMap::new(), due }
+        Self {
+            observed: BTreeMap::new(),
+            carriers: BTreeMap::new(),
+            ingresses: BTreeMap::new(),
+            defaults: None,
+            fixed: !addresses.is_empty(),
+            addresses,
+            told: Mutex::default(),
+            due,
+        }
     }
 
     /// An object says this now, or is gone.
@@ -103,6 +122,31 @@ impl Statuses {
         }
     }
 
+    /// An Ingress says this now, or is gone.
+    pub(super) fn saw_ingress(&mut self, name: ObjectName, seen: Option<SeenIngress>) {
+        match seen {
+            Some(seen) => drop(self.ingresses.insert(name, seen)),
+            None => {
+                self.told.get_mut().unwrap_or_else(PoisonError::into_inner).remove(&name);
+                self.ingresses.remove(&name);
+            }
+        }
+    }
+
+    /// The ConfigMap with what holds for all Ingresses.
+    pub(super) fn saw_defaults(&mut self, map: Option<(ObjectName, String)>) {
+        self.defaults = map;
+    }
+
+    /// Clients reach the proxies there. Returns whether that is news.
+    pub(super) fn publish(&mut self, addresses: Vec<String>) -> bool {
+        let news = !self.fixed && self.addresses != addresses;
+        if news {
+            self.addresses = addresses;
+        }
+        news
+    }
+
     /// The verdicts on `subjects` are those in `wanted`, or none.
     pub(super) fn want<'a>(
         &self,
@@ -111,14 +155,41 @@ impl Statuses {
     ) {
         let mut due = self.due.lock();
         for subject in subjects {
+            let topic = Topic::Verdict(subject.clone());
             match wanted.get(subject).and_then(|status| self.write(subject, status)) {
-                Some(write) => drop(due.insert(subject.clone(), write)),
-                None => drop(due.remove(subject)),
+                Some(write) => drop(due.insert(topic, write)),
+                None => drop(due.remove(&topic)),
+            }
+            if let Subject::Ingress(ingress) = subject {
+                let topic = Topic::Addresses(ingress.clone());
+                match self.addresses(ingress, wanted.contains_key(subject)) {
+                    Some(addresses) => {
+                        drop(due.insert(topic, Write::Addresses { ingress: ingress.clone(), addresses }));
+                    }
+                    None => drop(due.remove(&topic)),
+                }
             }
         }
         if !due.is_empty() {
             self.due.some.notify_one();
         }
+    }
+
+    /// The addresses that an Ingress should have and has not. One that is not ours any more has none of ours.
+    fn addresses(&self, ingress: &ObjectName, ours: bool) -> Option<Vec<String>> {
+        let seen = self.ingresses.get(ingress)?;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !ours {
+            let had = told.remove(ingress).is_some();
+            let has = !self.addresses.is_empty() && seen.addresses == self.addresses;
+            return (had && has).then(Vec::new);
+        }
+        let wanted = (seen.uid.clone(), self.addresses.clone());
+        if told.get(ingress) == Some(&wanted) {
+            return None;
+        }
+        told.insert(ingress.clone(), wanted);
+        (seen.addresses != self.addresses).then(|| self.addresses.clone())
     }
 
     /// What has to be written so that the owner learns of a verdict; `None`: nothing.
@@ -136,6 +207,14 @@ impl Statuses {
             }
             Subject::Document(name, Origin::Annotation(carrier, number)) => (Some(name), carrier, *number),
             Subject::Unreadable(carrier, number) => (None, carrier, *number),
+            Subject::Ingress(name) => {
+                let uid = &self.ingresses.get(name)?.uid;
+                return Event::on_ingress(name, uid, status).map(Write::Event);
+            }
+            Subject::IngressDefaults => {
+                let (name, uid) = self.defaults.as_ref()?;
+                return Event::on_config_map(name, uid, status).map(Write::Event);
+            }
         };
         let uid = self.carriers.get(carrier)?;
         Event::on_carrier(carrier, uid, name, number, status).map(Write::Event)
@@ -143,6 +222,7 @@ impl Statuses {
 
     /// Somebody else writes them now.
     pub(super) fn forget(&self) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.due.lock().clear();
     }
 }
@@ -163,7 +243,7 @@ fn differing(kind: DocumentKind, observed: &Observed, status: &Status) -> Option
 }
 
 impl Due {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Subject, Write>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Topic, Write>> {
         self.writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -183,34 +263,48 @@ impl Writer {
                 self.due.some.notified().await;
                 continue;
             }
-            let writes = stream::iter(batch).map(|(subject, write)| self.carry_out(subject, write));
-            let failed: Vec<(Subject, Write)> =
+            let writes = stream::iter(batch).map(|(topic, write)| self.carry_out(topic, write));
+            let failed: Vec<(Topic, Write)> =
                 writes.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
             if failed.is_empty() {
                 continue;
             }
             sleep(RETRY).await;
             let mut due = self.due.lock();
-            for (subject, write) in failed {
-                due.entry(subject).or_insert(write);
+            for (topic, write) in failed {
+                due.entry(topic).or_insert(write);
             }
         }
     }
 
     /// Gives back what was not written and should be tried again.
-    async fn carry_out(&self, subject: Subject, write: Write) -> Option<(Subject, Write)> {
+    async fn carry_out(&self, topic: Topic, write: Write) -> Option<(Topic, Write)> {
         let result = match &write {
             Write::Status { name, status } => self.patch(name, status).await,
             Write::Event(event) => self.events.tell(event).await,
+            Write::Addresses { ingress, addresses } => self.tell_addresses(ingress, addresses).await,
         };
         match result {
             Ok(()) => None,
             Err(kube::Error::Api(answer)) if answer.code == 404 => None,
             Err(error) => {
-                warn!(?subject, error = chain(&error), "failed to tell a verdict");
-                Some((subject, write))
+                warn!(?topic, error = chain(&error), "failed to tell a verdict");
+                Some((topic, write))
             }
         }
+    }
+
+    async fn tell_addresses(&self, ingress: &ObjectName, addresses: &[String]) -> kube::Result<()> {
+        let address = |text: &String| match text.parse::<IpAddr>() {
+            Ok(_) => json!({"ip": text}),
+            Err(_) => json!({"hostname": text}),
+        };
+        let addresses: Vec<Value> = addresses.iter().map(address).collect();
+        let patch = json!({"status": {"loadBalancer": {"ingress": addresses}}});
+        let api: Api<Ingress> = Api::namespaced(self.client.clone(), &ingress.namespace);
+        api.patch_status(&ingress.name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        debug!(%ingress, ?addresses, "wrote the addresses of an Ingress");
+        Ok(())
     }
 
     async fn patch(&self, name: &DocumentName, status: &Value) -> kube::Result<()> {

@@ -11,10 +11,11 @@ use std::{
 use crds::contract::POD_TEMPLATE_HASH_LABEL;
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::{
-    NamespaceResourceScope,
+    ClusterResourceScope, NamespaceResourceScope,
     api::{
-        core::v1::{Pod, Secret, Service},
+        core::v1::{ConfigMap, Pod, Secret, Service},
         discovery::v1::EndpointSlice,
+        networking::v1::{Ingress, IngressClass},
     },
 };
 use kube::{
@@ -23,6 +24,7 @@ use kube::{
     core::{DynamicResourceScope, PartialObjectMeta},
     runtime::watcher::{self, Event, watcher},
 };
+use operator_objects as objects;
 use operator_routes::{
     ObjectChange, ObjectName,
     dialect::{Carrier, CarrierKind, DocumentKind, documents::DocumentName},
@@ -32,8 +34,11 @@ use tokio::{sync::mpsc::Sender, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Input, objects, served::Served};
-use crate::{config_server::Settings, errors::chain};
+use super::{Input, served::Served};
+use crate::{
+    config_server::{IngressSettings, Settings},
+    errors::chain,
+};
 
 /// Emissary's group, and the one of its 2.0 preview, whose kinds have longer names.
 const GROUP: &str = "getambassador.io";
@@ -56,6 +61,10 @@ pub(super) enum Source {
     EndpointSlices,
     Pods,
     Rollouts,
+    Ingresses,
+    IngressClasses,
+    /// The ConfigMap with what holds for all Ingresses.
+    IngressDefaults,
 }
 
 impl Source {
@@ -63,10 +72,20 @@ impl Source {
     const PREVIEW: [DocumentKind; 4] =
         [DocumentKind::Mapping, DocumentKind::TcpMapping, DocumentKind::Host, DocumentKind::Listener];
 
-    pub(super) fn all() -> impl Iterator<Item = Self> {
-        let built_in = [Self::Services, Self::Secrets, Self::EndpointSlices, Self::Pods, Self::Rollouts];
+    /// Those that these settings ask for.
+    pub(super) fn all(settings: &Settings) -> impl Iterator<Item = Self> {
+        let built_in = [
+            Self::Services,
+            Self::Secrets,
+            Self::EndpointSlices,
+            Self::Pods,
+            Self::Rollouts,
+            Self::Ingresses,
+            Self::IngressClasses,
+        ];
+        let defaults = settings.ingress.config_map.as_ref().map(|_| Self::IngressDefaults);
         let emissary = DocumentKind::ALL.into_iter().map(Self::Emissary);
-        emissary.chain(Self::PREVIEW.into_iter().map(Self::Preview)).chain(built_in)
+        emissary.chain(Self::PREVIEW.into_iter().map(Self::Preview)).chain(built_in).chain(defaults)
     }
 }
 
@@ -78,13 +97,14 @@ pub(super) fn start_watches(
     shutdown: &CancellationToken,
 ) {
     let served = Arc::new(Served::new(client.clone()));
-    for source in Source::all() {
+    for source in Source::all(settings) {
         let watch = Watch {
             source,
             client: client.clone(),
             served: Arc::clone(&served),
             namespace: settings.watch_namespace.clone(),
             proxy_service: settings.proxy_service.clone(),
+            ingress: settings.ingress.clone(),
             inputs: inputs.clone(),
         };
         tokio::spawn(shutdown.clone().run_until_cancelled_owned(watch.run()));
@@ -108,6 +128,7 @@ struct Watch {
     served: Arc<Served>,
     namespace: Option<String>,
     proxy_service: ObjectName,
+    ingress: IngressSettings,
     inputs: Sender<Input>,
 }
 
@@ -131,7 +152,8 @@ impl Watch {
                 self.built_in(config, |it| told_secret(&it)).await;
             }
             Source::Services => {
-                self.built_in(watcher::Config::default(), |it| told_service(&it)).await;
+                let published = self.ingress.publish_service.as_ref();
+                self.built_in(watcher::Config::default(), |it| told_service(&it, published)).await;
             }
             Source::EndpointSlices => {
                 let proxies = self.proxy_service.clone();
@@ -140,6 +162,18 @@ impl Watch {
             Source::Pods => {
                 let with_hash = watcher::Config::default().labels(POD_TEMPLATE_HASH_LABEL);
                 self.built_in(with_hash, |it| told_pod(&it)).await;
+            }
+            Source::Ingresses => {
+                self.built_in(watcher::Config::default(), |it| told_ingress(&it)).await;
+            }
+            Source::IngressClasses => {
+                self.without_namespace(watcher::Config::default(), |it| told_ingress_class(&it)).await;
+            }
+            Source::IngressDefaults => {
+                let Some(name) = &self.ingress.config_map else { return };
+                let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &name.namespace);
+                let config = watcher::Config::default().fields(&format!("metadata.name={}", name.name));
+                self.follow(watcher(api, config), &|it| told_config_map(&it)).await;
             }
         }
     }
@@ -159,6 +193,19 @@ impl Watch {
             None => Api::all(self.client.clone()),
         };
         self.follow(watcher(api, config), &told).await;
+    }
+
+    /// Watches a kind that every API server has and that has no namespace.
+    async fn without_namespace<K>(&self, config: watcher::Config, told: impl Fn(K) -> Told)
+    where
+        K: Resource<Scope = ClusterResourceScope, DynamicType = ()>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + 'static,
+    {
+        self.follow(watcher(Api::all(self.client.clone()), config), &told).await;
     }
 
     /// Watches a kind that somebody has to install. Until then there are none of it.
@@ -272,6 +319,19 @@ impl Source {
                 ];
                 return told;
             }
+            Self::Ingresses => {
+                let carrier = Carrier { kind: CarrierKind::Ingress, name: name.clone() };
+                return vec![
+                    Input::Ingress(name.clone(), None),
+                    Input::Carrier(carrier.clone(), None),
+                    Input::Change(ObjectChange::Annotation(carrier, None)),
+                    Input::Change(ObjectChange::Ingress(name, None)),
+                ];
+            }
+            Self::IngressClasses => ObjectChange::IngressClass(name.name.clone(), None),
+            Self::IngressDefaults => {
+                return vec![Input::Defaults(None), Input::Change(ObjectChange::IngressDefaults(None))];
+            }
             Self::Secrets => return vec![Input::SecretVersion(name, None)],
             Self::EndpointSlices => ObjectChange::EndpointSlice(name.clone(), None),
             Self::Pods => ObjectChange::Pod(name.clone(), None),
@@ -302,7 +362,34 @@ fn told_rollout(rollout: DynamicObject) -> Told {
     (name.clone(), vec![Input::Change(ObjectChange::Rollout(name, Some(objects::rollout(&rollout))))])
 }
 
-fn told_service(service: &Service) -> Told {
+fn told_ingress(ingress: &Ingress) -> Told {
+    let name = objects::name(&ingress.metadata);
+    let carrier = Carrier { kind: CarrierKind::Ingress, name: name.clone() };
+    let uid = ingress.metadata.uid.clone();
+    let annotation = objects::annotation(&ingress.metadata);
+    let inputs = vec![
+        Input::Ingress(name.clone(), Some(objects::seen_ingress(ingress))),
+        Input::Carrier(carrier.clone(), uid.filter(|_| annotation.is_some())),
+        Input::Change(ObjectChange::Annotation(carrier, annotation)),
+        Input::Change(ObjectChange::Ingress(name.clone(), Some(objects::ingress(ingress)))),
+    ];
+    (name, inputs)
+}
+
+fn told_ingress_class(class: &IngressClass) -> Told {
+    let name = objects::name(&class.metadata);
+    let change = ObjectChange::IngressClass(name.name.clone(), Some(objects::ingress_class(class)));
+    (name, vec![Input::Change(change)])
+}
+
+fn told_config_map(map: &ConfigMap) -> Told {
+    let name = objects::name(&map.metadata);
+    let uid = map.metadata.uid.clone().unwrap_or_default();
+    let change = ObjectChange::IngressDefaults(Some(objects::config_map(map)));
+    (name.clone(), vec![Input::Defaults(Some((name, uid))), Input::Change(change)])
+}
+
+fn told_service(service: &Service, published: Option<&ObjectName>) -> Told {
     let name = objects::name(&service.metadata);
     let carrier = Carrier { kind: CarrierKind::Service, name: name.clone() };
     let uid = service.metadata.uid.clone();
@@ -312,7 +399,8 @@ fn told_service(service: &Service) -> Told {
         Input::Change(ObjectChange::Annotation(carrier, annotation)),
         Input::Change(ObjectChange::Service(name.clone(), Some(objects::service(service)))),
     ];
-    (name, inputs)
+    let address = (published == Some(&name)).then(|| Input::Published(objects::addresses(service)));
+    (name, inputs.into_iter().chain(address).collect())
 }
 
 fn told_slice(slice: &EndpointSlice, proxies: &ObjectName) -> Told {

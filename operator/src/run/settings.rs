@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use operator_routes::{Compat, ObjectName};
+use operator_routes::{Compat, INGRESS_CONTROLLER, ObjectName};
 use tokio::sync::watch;
 
 use super::{Error, Parts};
@@ -59,6 +59,21 @@ impl Parts {
             listener_port: arguments.proxy_port,
             tls_port: arguments.proxy_tls_port,
             watch_namespace: self.watched(),
+            ingress: config_server::IngressSettings {
+                controllers: [vec![INGRESS_CONTROLLER.to_owned()], arguments.ingress_controllers.clone()]
+                    .concat(),
+                annotations_prefix: arguments.annotations_prefix.clone(),
+                config_map: arguments
+                    .ingress_config_map
+                    .as_ref()
+                    .map(|it| name("--ingress-config-map", it))
+                    .transpose()?,
+                publish_service: match &arguments.publish_service {
+                    Some(service) => Some(name("--publish-service", service)?),
+                    None => Some(name("--proxy-service", &arguments.proxy_service)?),
+                },
+                publish_addresses: arguments.publish_status_address.clone(),
+            },
         })
     }
 

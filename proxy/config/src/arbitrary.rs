@@ -12,7 +12,7 @@ use crate::model::{
     Action, Address, Arm, ArmId, Case, Certificate, CertificateId, Change, Cluster, ClusterId, Config,
     Draining, Endpoint, HostId, HostMatch, HostRewrite, Key, ListenerId, Mirror, MirrorId, NamedMatch,
     PathMatch, Rank, RedirectTo, Refusal, RegexRewrite, Rewrite, Route, RouteId, Scheme, Secret, Share,
-    Split, SplitId, TcpRoute, TcpRouteId, TextMatch, UnixMillis, Version,
+    Split, SplitId, TcpRoute, TcpRouteId, TextMatch, ToHttps, UnixMillis, Version,
 };
 
 pub(crate) fn config() -> impl Strategy<Value = Config> {
@@ -91,8 +91,16 @@ fn key() -> impl Strategy<Value = Key> {
 
 fn route() -> impl Strategy<Value = Route> {
     let matches = (host(), path(), case(), option::of(text()), vec(named(), 0..3), vec(named(), 0..3));
-    (name(), vec(any::<u8>(), 0..9), matches, listeners(), filters::filters(), action()).prop_map(
-        |(id, rank, (host, path, case, method, headers, query), listeners, filters, action)| Route {
+    let admission = (listeners(), vec(name(), 0..3), option::of(to_https()));
+    (name(), vec(any::<u8>(), 0..9), matches, admission, filters::filters(), action()).prop_map(
+        |(
+            id,
+            rank,
+            (host, path, case, method, headers, query),
+            (listeners, classes, to_https),
+            filters,
+            action,
+        )| Route {
             id: RouteId::new(id),
             rank: Rank(rank),
             host,
@@ -102,10 +110,16 @@ fn route() -> impl Strategy<Value = Route> {
             headers,
             query,
             listeners,
+            classes,
+            to_https,
             filters,
             action,
         },
     )
+}
+
+fn to_https() -> impl Strategy<Value = ToHttps> {
+    (any::<u16>(), 1..=u16::MAX).prop_map(|(status, port)| ToHttps { status, port })
 }
 
 fn host() -> impl Strategy<Value = HostMatch> {
@@ -114,6 +128,7 @@ fn host() -> impl Strategy<Value = HostMatch> {
         name().prop_map(HostMatch::Exact),
         name().prop_map(HostMatch::Authority),
         name().prop_map(HostMatch::Suffix),
+        name().prop_map(HostMatch::Label),
         name().prop_map(HostMatch::Prefix),
         name().prop_map(HostMatch::Regex),
     ]

@@ -6,8 +6,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::model::{
-    Action, Change, Cluster, Config, Filters, HeaderEdit, HostRewrite, PathMatch, Protocol, Refusal, Rewrite,
-    Route, Upgrades, UpstreamProtocol,
+    Action, Change, Cluster, Config, Filters, HeaderEdit, HostMatch, HostRewrite, PathMatch, Protocol,
+    Refusal, Rewrite, Route, Upgrades, UpstreamProtocol,
 };
 
 /// Its reports name the pods that drain, with their requests. Of a proxy without it nobody knows when a pod has
@@ -27,6 +27,10 @@ pub const ENDPOINT_HOSTS: &str = "endpoint_hosts";
 pub const PATH_ELEMENTS: &str = "path_elements";
 /// It has routes that are for some listeners only.
 pub const ROUTE_LISTENERS: &str = "route_listeners";
+/// It sends requests of single routes to `https`.
+pub const TO_HTTPS: &str = "to_https";
+/// It matches hosts by one more label.
+pub const HOST_LABELS: &str = "host_labels";
 /// It answers for pages of other origins.
 pub const CORS: &str = "cors";
 /// It tries again by a route's own policy.
@@ -66,6 +70,8 @@ const ALL: &[&str] = &[
     ENDPOINT_HOSTS,
     PATH_ELEMENTS,
     ROUTE_LISTENERS,
+    TO_HTTPS,
+    HOST_LABELS,
     CORS,
     RETRIES,
     ERROR_RESPONSES,
@@ -92,6 +98,8 @@ pub const SERVED: &[&str] = &[
     ENDPOINT_HOSTS,
     PATH_ELEMENTS,
     ROUTE_LISTENERS,
+    TO_HTTPS,
+    HOST_LABELS,
     CORS,
     RETRIES,
     ERROR_RESPONSES,
@@ -211,6 +219,12 @@ fn refused(route: &Route) -> Route {
         action: Action::Refuse(Refusal { status: 500, reason: REASON.to_owned() }),
         filters: Filters::default(),
         listeners: Vec::new(),
+        to_https: None,
+        // The nearest that every proxy knows, as with the path.
+        host: match &route.host {
+            HostMatch::Label(text) => HostMatch::Suffix(text.clone()),
+            _ => route.host.clone(),
+        },
         path: match &route.path {
             // The nearest that every proxy knows: more requests are refused rather than served as something else.
             PathMatch::Elements(text) => PathMatch::Prefix(text.clone()),
@@ -231,6 +245,8 @@ fn needed(route: &Route, config: &Config) -> Vec<&'static str> {
     let Filters { request_headers, response_headers, cors, retry: _, errors: _, upgrades } = &route.filters;
     let edits = |request: &[HeaderEdit], response: &[HeaderEdit]| !request.is_empty() || !response.is_empty();
     need(!route.listeners.is_empty(), ROUTE_LISTENERS);
+    need(route.to_https.is_some(), TO_HTTPS);
+    need(matches!(route.host, HostMatch::Label(_)), HOST_LABELS);
     need(matches!(route.path, PathMatch::Elements(_)), PATH_ELEMENTS);
     need(edits(request_headers, response_headers), HEADER_EDITS);
     need(cors.is_some(), CORS);

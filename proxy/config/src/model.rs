@@ -30,7 +30,7 @@ pub use self::{
         Certificate, ClientValidation, Host, Insecure, Listener, Protocol, Secret, Security, ServerTls,
         TcpRoute, TlsVersion, TlsVersions, Unverified,
     },
-    route::{Case, HostMatch, NamedMatch, PathMatch, Rank, Route, TextMatch},
+    route::{Case, HostMatch, NamedMatch, PathMatch, Rank, Route, TextMatch, ToHttps},
     value::{Edit, HeaderEdit, Value, ValuePart, Variable},
 };
 

@@ -5,6 +5,7 @@
 //! What outlives a snapshot (lines of draws, in-flight, counters) is atomic, owned by
 //! [`Builder`](snapshot::Builder) and referenced by the [`Snapshot`](snapshot::Snapshot)s that it makes.
 
+pub mod admission;
 pub mod answer;
 pub mod balance;
 pub mod counters;

@@ -2,19 +2,30 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-/// An index by exact names, wildcards of any depth (`*.example.org`) and the name of all names (`*`).
+/// An index by exact names, wildcards of any depth (`*.example.org`), beginnings (`example.*`) and the name of all names
+/// (`*`).
 #[derive(Debug)]
 pub struct Names<T> {
     exact: HashMap<Box<str>, Vec<T>>,
     /// By what follows the `*`.
     wildcards: HashMap<Box<str>, Vec<T>>,
     lengths: BTreeSet<usize>,
+    /// By what precedes the `*`.
+    beginnings: HashMap<Box<str>, Vec<T>>,
+    beginning_lengths: BTreeSet<usize>,
     any: Vec<T>,
 }
 
 impl<T> Default for Names<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), wildcards: HashMap::new(), lengths: BTreeSet::new(), any: Vec::new() }
+        Self {
+            exact: HashMap::new(),
+            wildcards: HashMap::new(),
+            lengths: BTreeSet::new(),
+            beginnings: HashMap::new(),
+            beginning_lengths: BTreeSet::new(),
+            any: Vec::new(),
+        }
     }
 }
 
@@ -26,6 +37,9 @@ impl<T> Names<T> {
         } else if let Some(suffix) = name.strip_prefix('*') {
             self.lengths.insert(suffix.len());
             self.wildcards.entry(suffix.into()).or_default().push(value);
+        } else if let Some(beginning) = name.strip_suffix('*') {
+            self.beginning_lengths.insert(beginning.len());
+            self.beginnings.entry(beginning.into()).or_default().push(value);
         } else {
             self.exact.entry(name.into()).or_default().push(value);
         }
@@ -38,13 +52,18 @@ impl<T> Names<T> {
         let exact = self.exact.get(name).into_iter().flatten();
         let lengths = self.lengths.range(..name.len()).rev();
         let suffixes = lengths.filter_map(|it| self.wildcards.get(name.get(name.len() - it..)?)).flatten();
-        exact.chain(suffixes).chain(&self.any).find(|it| accepts(it))
+        let lengths = self.beginning_lengths.range(..name.len()).rev();
+        let beginnings = lengths.filter_map(|it| self.beginnings.get(name.get(..*it)?)).flatten();
+        exact.chain(suffixes).chain(beginnings).chain(&self.any).find(|it| accepts(it))
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.wildcards.is_empty() && self.any.is_empty()
+        self.exact.is_empty()
+            && self.wildcards.is_empty()
+            && self.beginnings.is_empty()
+            && self.any.is_empty()
     }
 }
 

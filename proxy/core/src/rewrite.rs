@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, StatusCode};
 use proxy_config::{
-    model::{self, PathMatch, RedirectTo, Route, Scheme},
+    model::{self, PathMatch, RedirectTo, Route, Scheme, ToHttps},
     pattern::{self, PatternError, Substitution},
 };
 use regex::Regex;
@@ -112,11 +112,11 @@ impl Redirect {
         })
     }
 
-    /// One that leads to the same place over TLS, on this port.
+    /// One that leads to the same place over TLS.
     #[must_use]
-    pub fn to_https(port: u16) -> Self {
+    pub fn to_https(ToHttps { status, port }: ToHttps) -> Self {
         Self {
-            status: StatusCode::MOVED_PERMANENTLY,
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::MOVED_PERMANENTLY),
             scheme: Some(Scheme::Https),
             host: None,
             port: Some(port),

@@ -145,7 +145,16 @@ impl Snapshot {
     /// The rule that takes the request.
     #[must_use]
     pub fn find(&self, request: &RequestHead<'_>) -> Option<&Arc<Rule>> {
-        let Slot(slot) = self.hosts.find(request)?;
+        self.find_at(self.host(request.host(), request.listener), request)
+    }
+
+    /// The rule that takes a request to this host of ours.
+    pub(crate) fn find_at(
+        &self,
+        host: Option<&Arc<model::Host>>,
+        request: &RequestHead<'_>,
+    ) -> Option<&Arc<Rule>> {
+        let Slot(slot) = self.hosts.find(request, host.map(|it| it.class.as_str()))?;
         self.rules.get(slot)?.as_ref()
     }
 

@@ -14,6 +14,7 @@ use http::{
 };
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use proxy_core::{
+    admission::Instead,
     answer::Reason,
     counters::FirstTry,
     forward, grpc,
@@ -23,7 +24,7 @@ use tokio::time::Instant;
 
 use self::{
     filter::Filtering,
-    place::{Instead, Placed, place},
+    place::{Placed, place},
 };
 use super::{
     Worker,

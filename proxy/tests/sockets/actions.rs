@@ -5,8 +5,8 @@ use http::Request;
 use http_body_util::Empty;
 use proxy_config::model::{
     Action, Change, Cors, Edit, ErrorResponse, HeaderEdit, Host, HostId, HostRewrite, Insecure, Listener,
-    ListenerId, OriginMatch, PathMatch, RedirectTo, RegexRewrite, Rewrite, Route, Scheme, Security, Upgrades,
-    Value, ValuePart, Variable,
+    ListenerId, OriginMatch, PathMatch, RedirectTo, RegexRewrite, Rewrite, Route, Scheme, Security, ToHttps,
+    Upgrades, Value, ValuePart, Variable,
 };
 
 use crate::support::{
@@ -214,13 +214,19 @@ async fn hosts_that_want_tls_send_clients_there_or_away() {
             listeners: Vec::new(),
             tls: None,
             insecure,
+            class: String::new(),
         }))
     };
     let routes = vec![
         host("*", Insecure::Route),
         host("*.example.org", Insecure::Redirect(443)),
         host("secret.example.org", Insecure::Reject),
-        route_changed("/", &[("a", 10_000)], |_| ()),
+        route_changed("/", &[("a", 10_000)], |route| {
+            route.path = PathMatch::Regex("/(a|.well-known/.*)?".into())
+        }),
+        route_changed("/only", &[("a", 10_000)], |route| {
+            route.to_https = Some(ToHttps { status: 308, port: 8443 });
+        }),
     ];
     let (operator, _directory, proxy, _pod) = serving(routes).await;
     let get = async |host: &str, path: &str| {
@@ -232,7 +238,10 @@ async fn hosts_that_want_tls_send_clients_there_or_away() {
     let there = "https://www.example.org/a?b".to_owned();
     assert_eq!(get("www.example.org:8080", "/a?b").await, (301, there, none()));
     assert_eq!(get("www.example.org", "/.well-known/acme-challenge/x").await, (200, none(), none()));
-    assert_eq!(get("secret.example.org", "/").await, (403, none(), "insecure".into()));
+    assert_eq!(get("secret.example.org", "/").await, (404, none(), "insecure".into()));
+    assert_eq!(get("www.example.org", "/none").await, (404, none(), "no_route".into()));
+    let there = "https://other.org:8443/only".to_owned();
+    assert_eq!(get("other.org", "/only").await, (308, there, none()));
     drop(operator);
 }
 
@@ -248,6 +257,7 @@ async fn a_trusted_proxy_says_what_is_secure() {
         listeners: vec![ListenerId::new("http")],
         tls: None,
         insecure: Insecure::Reject,
+        class: String::new(),
     };
     let changes = vec![
         cluster("a", &[(pod.address, "h1")]),
@@ -256,7 +266,7 @@ async fn a_trusted_proxy_says_what_is_secure() {
         Change::Host(host.into()),
     ];
     operator.configure(changes).await;
-    assert_eq!(client::get(proxy.http, "/").await.reason(), (403, "insecure"));
+    assert_eq!(client::get(proxy.http, "/").await.reason(), (404, "insecure"));
     let reply = send(&proxy, "GET", "/", &[("x-forwarded-proto", "https")]).await;
     assert!(reply.status == 200 && reply.body.contains("x-forwarded-proto: https\n"), "{}", reply.body);
 }

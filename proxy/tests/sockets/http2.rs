@@ -105,6 +105,7 @@ async fn http2_takes_the_same_routes_in_the_clear_and_by_alpn() {
             client: None,
         }),
         insecure: Insecure::Route,
+        class: String::new(),
     };
     let changes = vec![
         Change::Listener(https.into()),

@@ -46,6 +46,7 @@ fn host(id: &str, names: &[&str], certificate: &str, edit: impl FnOnce(&mut Serv
         listeners: Vec::new(),
         tls: Some(tls),
         insecure: Insecure::Route,
+        class: String::new(),
     }))
 }
 

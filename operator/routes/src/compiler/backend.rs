@@ -18,7 +18,9 @@ use crate::{
     compat::Compat,
     compiled::{ObjectKind, ObjectVersion},
     mapping::{Connection, ServiceHost, ServiceReference},
-    object::{EndpointCondition, ObjectName, Service, ServiceAddress, ServicePort, SliceEndpoint},
+    object::{
+        EndpointCondition, ObjectName, PortReference, Service, ServiceAddress, ServicePort, SliceEndpoint,
+    },
 };
 
 /// The port where none is written and the Service does not say better.
@@ -58,7 +60,7 @@ impl Ord for BackendKey {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Target {
-    Service { name: ObjectName, port: Option<u16>, pods: bool, or_dns: bool },
+    Service { name: ObjectName, port: Option<PortReference>, pods: bool, or_dns: bool },
     Dns { host: String, port: u16 },
     Address { address: IpAddr, port: u16 },
     Nobody,
@@ -102,9 +104,10 @@ impl BackendKey {
     ) -> Self {
         let tls = reference.tls.then(|| namespace.clone());
         let default_port = if reference.tls { DEFAULT_TLS_PORT } else { DEFAULT_PORT };
-        let (port, given) = (reference.port.unwrap_or(default_port), reference.port);
+        let port = reference.port.unwrap_or(default_port);
+        let given = || reference.port.map(PortReference::Number);
         let service =
-            |name: &ObjectName, or_dns| Target::Service { name: name.clone(), port: given, pods, or_dns };
+            |name: &ObjectName, or_dns| Target::Service { name: name.clone(), port: given(), pods, or_dns };
         let target = match &reference.host {
             ServiceHost::Service(name) => service(name, false),
             // With pods asked for, a DNS name has no meaning.
@@ -113,6 +116,24 @@ impl BackendKey {
             ServiceHost::Address(address) => Target::Address { address: *address, port },
         };
         Self::new(target, tls, connection.clone())
+    }
+
+    /// The pods of a Service of an Ingress.
+    pub(super) fn of_ingress(
+        service: &ObjectName,
+        port: &PortReference,
+        connection: &Connection,
+        tls: bool,
+    ) -> Self {
+        let tls = tls.then(|| service.namespace.clone());
+        let target =
+            Target::Service { name: service.clone(), port: Some(port.clone()), pods: true, or_dns: false };
+        Self::new(target, tls, connection.clone())
+    }
+
+    /// What has these connections and no endpoints.
+    pub(super) fn without_endpoints(connection: &Connection) -> Self {
+        Self::new(Target::Nobody, None, connection.clone())
     }
 
     /// A backend without endpoints.
@@ -136,6 +157,14 @@ impl BackendKey {
 
     fn default_port(&self) -> u16 {
         if self.tls.is_some() { DEFAULT_TLS_PORT } else { DEFAULT_PORT }
+    }
+
+    /// The number of a port where no Service says which: a name says none.
+    fn number(&self, written: Option<&PortReference>) -> u16 {
+        match written {
+            Some(PortReference::Number(number)) => *number,
+            Some(PortReference::Name(_)) | None => self.default_port(),
+        }
     }
 
     /// The Service whose changes change the backend.
@@ -210,7 +239,7 @@ impl BackendKey {
     fn in_the_clear(&self, stores: &Stores) -> Backend {
         match &self.target {
             Target::Service { name, port, pods, or_dns } => {
-                self.of_service(stores, name, *port, *pods, *or_dns)
+                self.of_service(stores, name, port.as_ref(), *pods, *or_dns)
             }
             Target::Dns { host, port } => {
                 let address = Address::Name { host: host.clone(), port: *port };
@@ -228,13 +257,15 @@ impl BackendKey {
         &self,
         stores: &Stores,
         name: &ObjectName,
-        written: Option<u16>,
+        written: Option<&PortReference>,
         pods: bool,
         or_dns: bool,
     ) -> Backend {
         let mut id = format!("{} {name}", if pods { "endpoint" } else { "service" });
-        if let Some(port) = written {
-            let _ = write!(id, ":{port}");
+        match written {
+            None => {}
+            Some(PortReference::Number(port)) => drop(write!(id, ":{port}")),
+            Some(PortReference::Name(port)) => drop(write!(id, ":{port}")),
         }
         if or_dns {
             id.push_str(" or name");
@@ -242,7 +273,7 @@ impl BackendKey {
         let Some(service) = stores.service(name) else {
             if or_dns {
                 let host = format!("{}.{}", name.name, name.namespace);
-                let address = Address::Name { host, port: written.unwrap_or_else(|| self.default_port()) };
+                let address = Address::Name { host, port: self.number(written) };
                 let remark = format!(
                     "there is no Service `{}` in namespace `{}`: requests go to the DNS name",
                     name.name, name.namespace
@@ -270,23 +301,16 @@ impl BackendKey {
         stores: &Stores,
         name: &ObjectName,
         service: &Service,
-        written: Option<u16>,
+        written: Option<&PortReference>,
         pods: bool,
         mut id: String,
     ) -> Backend {
         if let ServiceAddress::External(host) = &service.address {
-            let address =
-                Address::Name { host: host.clone(), port: written.unwrap_or_else(|| self.default_port()) };
+            let address = Address::Name { host: host.clone(), port: self.number(written) };
             return self.plain(id, vec![address]);
         }
         let Some(port) = find_port(service, written, self.default_port()) else {
-            let ports: Vec<String> = service.ports.iter().map(|port| port.port.to_string()).collect();
-            let text = format!(
-                "Service `{}` has port {}, the Mapping asks for {}",
-                name.name,
-                if ports.is_empty() { "none".to_owned() } else { ports.join(", ") },
-                written.unwrap_or_else(|| self.default_port()),
-            );
+            let text = no_port(name, service, written, self.default_port());
             return self.broken(id, name, "no_port", text);
         };
         match &service.address {
@@ -436,9 +460,34 @@ impl Found {
     }
 }
 
-/// The port of the Service that is meant: by its number, by the number of its pods' port, or, where none is written,
-/// the only one.
-fn find_port(service: &Service, written: Option<u16>, default: u16) -> Option<&ServicePort> {
+/// The sentence about a port that is not there.
+fn no_port(name: &ObjectName, service: &Service, written: Option<&PortReference>, default: u16) -> String {
+    if let Some(PortReference::Name(wanted)) = written {
+        let ports: Vec<String> = service.ports.iter().map(|port| format!("`{}`", port.name)).collect();
+        let ports = if ports.is_empty() { "none".to_owned() } else { ports.join(", ") };
+        return format!("Service `{}` has ports named {ports}, none of them is `{wanted}`", name.name);
+    }
+    let ports: Vec<String> = service.ports.iter().map(|port| port.port.to_string()).collect();
+    let wanted = match written {
+        Some(PortReference::Number(number)) => *number,
+        Some(PortReference::Name(_)) | None => default,
+    };
+    let ports = if ports.is_empty() { "none".to_owned() } else { ports.join(", ") };
+    format!("Service `{}` has port {ports}, {wanted} is asked for", name.name)
+}
+
+/// The port of the Service that is meant: by its name, by its number, by the number of its pods' port, or, where none is
+/// written, the only one.
+fn find_port<'s>(
+    service: &'s Service,
+    written: Option<&PortReference>,
+    default: u16,
+) -> Option<&'s ServicePort> {
+    let written = match written {
+        Some(PortReference::Name(name)) => return service.ports.iter().find(|port| *port.name == **name),
+        Some(PortReference::Number(number)) => Some(*number),
+        None => None,
+    };
     let number = written.unwrap_or(default);
     let by_port = service.ports.iter().find(|port| port.port == number);
     let by_target = || service.ports.iter().find(|port| written.is_some() && port.target == written);

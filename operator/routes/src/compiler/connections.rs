@@ -1,9 +1,6 @@
 //! TCPMappings of one port and server name share its connections.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use proxy_config::model::{
     Arm, ArmId, HostRewrite, ListenerId, Rewrite, Share, Split, SplitId, TcpRoute, TcpRouteId,
@@ -53,12 +50,7 @@ impl Compiler {
         admitted.sort_by_key(|(_, _, _, load_key)| *load_key);
         let wanted: BTreeSet<BackendKey> =
             admitted.iter().map(|(_, _, backend, _)| backend.clone()).collect();
-        let mut made = BTreeMap::new();
-        for backend in &wanted {
-            if !self.backends.contains_key(backend) {
-                made.insert(backend.clone(), backend.compile(&self.stores));
-            }
-        }
+        let made = self.make(&wanted);
         let backends = Backends { known: &self.backends, made: &made };
         // Relative weights, which upstream gets wrong: never its own arithmetic.
         let claim = |mapping: &TcpMapping| Claim { written: mapping.weight, owned: false, above_all: false };

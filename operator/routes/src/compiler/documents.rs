@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, mem, sync::Arc};
 use proxy_config::{model::Change, validate::validate_change};
 
 use super::{
-    Compiler, Pending, Subject, group, mirror,
+    Compiler, Pending, Subject,
+    backend::BackendKey,
+    group, mirror,
     stores::{Read, StoredMapping},
     subject, verdict,
 };
@@ -147,7 +149,9 @@ impl Compiler {
         let read = self
             .document(DocumentKind::Host, name)
             .map(|it| Read::new(&it, host::parse(&it, self.settings.compat)));
-        self.stores.set_host(name, read);
+        if self.stores.set_host(name, read) {
+            self.touched.groups.extend(self.groups.keys().cloned());
+        }
     }
 
     fn set_tcp_mapping(&mut self, name: &ObjectName, pending: &mut Pending) {
@@ -242,7 +246,9 @@ impl Compiler {
                 Some(labels.map(|(name, value)| (name.clone(), value.clone())).collect());
         }
         let route = group::alone(&document.name, &mapping, &self.stores);
-        match validate_change(&Change::Route(Arc::new(route))).into_iter().next() {
+        let cluster = BackendKey::without_endpoints(&mapping.connection).compile(&self.stores).cluster;
+        let problems = [Change::Route(Arc::new(route)), Change::Cluster(cluster)];
+        match problems.iter().flat_map(validate_change).next() {
             Some(problem) => Err(problem.fault.to_string()),
             None => Ok(Box::new(mapping)),
         }

@@ -1,6 +1,8 @@
 //! Ports, hosts and their certificates. They are computed together: what a port speaks depends on the hosts that are
 //! bound to it, and there are far fewer of them than routes.
 
+mod ingresses;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -44,6 +46,8 @@ struct Draft {
     certificates: BTreeMap<HostId, Arc<Certificate>>,
     statuses: BTreeMap<Subject, Status>,
     secrets: BTreeSet<ObjectName>,
+    /// What is wrong with the names of Ingresses.
+    ingress_tls: BTreeMap<ObjectName, Vec<String>>,
 }
 
 /// A port, and who asks for it.
@@ -63,9 +67,11 @@ impl Compiler {
         draft.open_ports(&self.stores, &self.settings);
         draft.read_hosts(&self.stores);
         draft.name_contexts(&self.stores);
+        draft.name_ingresses(&self.stores);
         draft.close_without_certificates();
         draft.open_for_connections(self.connections.keys());
-        let Draft { ports, hosts, server_names, certificates, statuses, secrets } = draft;
+        let Draft { ports, hosts, server_names, certificates, statuses, secrets, ingress_tls } = draft;
+        self.ingress_tls = ingress_tls;
 
         let mut listeners = BTreeMap::new();
         let mut taken = BTreeMap::new();
@@ -198,7 +204,7 @@ impl Draft {
             }
         }
         let none = match stores.compat {
-            Compat::Ideal => stores.hosts.is_empty(),
+            Compat::Ideal => !stores.has_hosts(),
             Compat::Strict => self.hosts.is_empty(),
         };
         if none {
@@ -210,7 +216,19 @@ impl Draft {
                 selects,
                 insecure: InsecureAction::Route,
             };
-            self.hosts.insert(HostId::new("*"), host);
+            let id = HostId::new("*");
+            if host.selects == Selects::Named {
+                let names = ServerNames {
+                    id: id.clone(),
+                    names: vec!["*".to_owned()],
+                    listeners: Vec::new(),
+                    tls: None,
+                    insecure: Insecure::Route,
+                    class: host.selects.class(),
+                };
+                self.server_names.insert(id.clone(), names);
+            }
+            self.hosts.insert(id, host);
         }
     }
 
@@ -226,6 +244,13 @@ impl Draft {
             Ok(tls) => (tls, None),
             Err(reason) => (None, Some(format!("TLS is not served for it: {reason}"))),
         };
+        let odd = match &host.name {
+            HostMatch::Prefix(_) => true,
+            HostMatch::Suffix(tail) => !tail.starts_with('.'),
+            _ => false,
+        };
+        // Envoy finds no server name with a star in such a place.
+        let tls = tls.filter(|_| stores.compat == Compat::Ideal || !odd);
         let served = VirtualHost {
             name: host.name.clone(),
             listeners: listeners.clone(),
@@ -236,19 +261,8 @@ impl Draft {
             },
             insecure: host.insecure,
         };
-        if host.selector.is_some() {
-            remarks.push(
-                "a Mapping with a `hostname` that fits is served here as well: the proxies do not keep it off yet"
-                    .to_owned(),
-            );
-        }
         match server_name(&host.name) {
             Some(server_name) => {
-                let insecure = match host.insecure {
-                    InsecureAction::Redirect => Insecure::Redirect(HTTPS),
-                    InsecureAction::Reject => Insecure::Reject,
-                    InsecureAction::Route => Insecure::Route,
-                };
                 let taken = self.server_names.values().any(|other| other.names.contains(&server_name));
                 if taken {
                     remarks.push(format!("another Host decides about TLS for `{server_name}`"));
@@ -262,7 +276,8 @@ impl Draft {
                         names: vec![server_name],
                         listeners: listeners.into_iter().collect(),
                         tls,
-                        insecure,
+                        insecure: insecure(host.insecure),
+                        class: served.selects.class(),
                     };
                     // Bound to no port it would be bound to all.
                     if !names.listeners.is_empty() {
@@ -271,8 +286,7 @@ impl Draft {
                 }
             }
             None => remarks.push(
-                "TLS and `requestPolicy` are not served for a name that ends with `*`: write the names"
-                    .to_owned(),
+                "a name with a port and `*` is not served: write the names, or leave the port out".to_owned(),
             ),
         }
         let unbound = served.listeners.is_empty().then(|| "no Listener serves it".to_owned());
@@ -338,7 +352,7 @@ impl Draft {
             let secrets = [&context.secret, &settings.authorities, &settings.revoked];
             self.secrets.extend(secrets.into_iter().flatten().cloned());
             let mut status = verdict::running(context.remarks.join("; "));
-            let before_hosts = stores.hosts.is_empty() && stores.compat == Compat::Ideal;
+            let before_hosts = !stores.has_hosts() && stores.compat == Compat::Ideal;
             if before_hosts
                 && !context.hosts.is_empty()
                 && let Some(secret) = &context.secret
@@ -354,13 +368,13 @@ impl Draft {
                         if !names.is_empty() {
                             self.certificates.insert(id.clone(), certificate);
                             self.add_names(name, &names);
-                            let insecure = Insecure::Route;
                             let names = ServerNames {
                                 id: id.clone(),
                                 names,
                                 listeners: Vec::new(),
                                 tls: Some(tls),
-                                insecure,
+                                insecure: Insecure::Route,
+                                class: String::new(),
                             };
                             self.server_names.insert(id, names);
                         }
@@ -461,6 +475,14 @@ impl Open {
     }
 }
 
+fn insecure(action: InsecureAction) -> Insecure {
+    match action {
+        InsecureAction::Redirect => Insecure::Redirect(HTTPS),
+        InsecureAction::Reject => Insecure::Reject,
+        InsecureAction::Route => Insecure::Route,
+    }
+}
+
 /// What is shown with a certificate.
 fn terminate(
     stores: &Stores,
@@ -498,8 +520,9 @@ fn server_name(name: &HostMatch) -> Option<String> {
         HostMatch::Any => Some("*".to_owned()),
         HostMatch::Exact(name) => Some(name.clone()),
         HostMatch::Authority(name) => Some(hostname::without_port(name).to_owned()),
-        HostMatch::Suffix(tail) if tail.starts_with('.') => Some(format!("*{tail}")),
-        HostMatch::Suffix(_) | HostMatch::Prefix(_) | HostMatch::Regex(_) => None,
+        HostMatch::Suffix(tail) | HostMatch::Label(tail) => Some(format!("*{tail}")),
+        HostMatch::Prefix(head) => Some(format!("{head}*")),
+        HostMatch::Regex(_) => None,
     }
 }
 

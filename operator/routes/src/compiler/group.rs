@@ -179,6 +179,7 @@ pub(super) fn compile(
     let hostless = verdict::hostless(&rule, stores);
     if hostless.is_none() {
         narrow(&mut route, &rule, stores);
+        route.classes = stores.classes(&rule);
         output.route = Some((route, rule));
     }
     let mut sentences: BTreeSet<String> =
@@ -299,6 +300,8 @@ fn bare(key: &MatchKey, path_kind: PathKind, action: Action, stores: &Stores) ->
         headers: key.headers.clone(),
         query: key.query.clone(),
         listeners: Vec::new(),
+        classes: Vec::new(),
+        to_https: None,
         filters: Filters::default(),
         action,
     }

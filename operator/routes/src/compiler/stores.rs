@@ -9,11 +9,16 @@ use proxy_config::model::{Draining, HostMatch, Version};
 
 use crate::{
     compat::Compat,
+    compiled::Rule,
     dialect::{Document, DocumentKind, Documents},
-    edge::{host::Host, listener::Listener, selector::Selector, tls_context::TlsContext},
+    edge::{Selects, host::Host, listener::Listener, selector::Selector, tls_context::TlsContext},
+    ingress::{Ingress, defaults::Defaults},
     mapping::Mapping,
     module::Module,
-    object::{EndpointSlice, ObjectName, Pod, ResolverKind, RolloutServices, SecretObject, Service},
+    object::{
+        EndpointSlice, IngressClass, IngressObject, ObjectName, Pod, ResolverKind, RolloutServices,
+        SecretObject, Service,
+    },
     tcp::TcpMapping,
 };
 
@@ -28,6 +33,11 @@ pub(super) struct Stores {
     pub(super) listeners: BTreeMap<ObjectName, Read<Listener>>,
     pub(super) hosts: BTreeMap<ObjectName, Read<Host>>,
     pub(super) tls_contexts: BTreeMap<ObjectName, Read<TlsContext>>,
+    pub(super) ingress_objects: BTreeMap<ObjectName, IngressObject>,
+    /// What is read of those that are ours, or why nothing could be.
+    pub(super) ingresses: BTreeMap<ObjectName, Result<Ingress, String>>,
+    pub(super) ingress_classes: BTreeMap<Arc<str>, IngressClass>,
+    pub(super) ingress_defaults: Defaults,
     /// How many Hosts have the same selector.
     selectors: BTreeMap<Selector, usize>,
     secrets: BTreeMap<ObjectName, SecretObject>,
@@ -123,6 +133,27 @@ impl Stores {
         self.selectors.keys()
     }
 
+    /// Whether there is a Host that can be served. One that cannot must not take away what there is without it.
+    pub(super) fn has_hosts(&self) -> bool {
+        self.hosts.values().any(|read| read.value.is_ok())
+    }
+
+    /// Whether there is one without a selector, which has the routes that say for which hosts they are.
+    pub(super) fn has_plain_hosts(&self) -> bool {
+        self.hosts.values().any(|read| read.value.as_ref().is_ok_and(|host| host.selector.is_none()))
+    }
+
+    /// The classes of hosts that have a route; without Hosts they are not told apart. None: no host has it.
+    pub(super) fn classes(&self, rule: &Rule) -> Vec<String> {
+        if !self.has_hosts() && self.compat == Compat::Ideal {
+            return Vec::new();
+        }
+        let named = (rule.named || rule.everywhere).then(|| Selects::Named.class());
+        let selectors = self.selectors().filter(|it| rule.everywhere || it.selects(&rule.labels));
+        let labels = selectors.map(|it| Selects::Labels(it.clone()).class());
+        named.into_iter().chain(labels).collect()
+    }
+
     /// The names of the Hosts that select by these labels.
     pub(super) fn selecting_hosts(
         &self,
@@ -134,11 +165,12 @@ impl Stores {
             .map(|host| &host.name)
     }
 
-    /// Takes what is read of a Host, or forgets it.
-    pub(super) fn set_host(&mut self, name: &ObjectName, host: Option<Read<Host>>) {
+    /// Takes what is read of a Host, or forgets it. Returns whether hosts are told apart by something else now.
+    pub(super) fn set_host(&mut self, name: &ObjectName, host: Option<Read<Host>>) -> bool {
         fn selector(read: Option<&Read<Host>>) -> Option<&Selector> {
             read.and_then(|read| read.value.as_ref().ok()).and_then(|host| host.selector.as_ref())
         }
+        let had = (self.has_hosts(), self.has_plain_hosts());
         let before = self.hosts.remove(name);
         let (old, new) = (selector(before.as_ref()), selector(host.as_ref()));
         if let Some(new) = new {
@@ -147,9 +179,11 @@ impl Stores {
         if let Some(old) = old {
             subtract(&mut self.selectors, old);
         }
+        let same_selector = old == new;
         if let Some(host) = host {
             self.hosts.insert(name.clone(), host);
         }
+        had != (self.has_hosts(), self.has_plain_hosts()) || !same_selector
     }
 
     pub(super) fn service(&self, name: &ObjectName) -> Option<&Service> {

@@ -46,14 +46,20 @@ pub(super) struct Group<'a> {
 
 /// Why no host has a route, if so.
 pub(super) fn hostless(rule: &Rule, stores: &Stores) -> Option<String> {
-    if rule.named || rule.everywhere || (stores.hosts.is_empty() && stores.compat == Compat::Ideal) {
+    if rule.everywhere || (!stores.has_hosts() && stores.compat == Compat::Ideal) {
         return None;
     }
     let selected = stores.selectors().any(|selector| selector.selects(&rule.labels));
-    (!selected).then(|| {
-        "no Host has it: it has no `hostname`, and no Host selects its labels; write `hostname: \"*\"` for every Host"
-            .to_owned()
-    })
+    let reason = match rule.named {
+        _ if selected => return None,
+        // Emissary says nothing of it.
+        true if stores.compat == Compat::Strict || stores.has_plain_hosts() => return None,
+        true => "no Host has it: each has a `mappingSelector`, and none selects its labels",
+        false => {
+            "no Host has it: it has no `hostname`, and no Host selects its labels; write `hostname: \"*\"` for every Host"
+        }
+    };
+    Some(reason.to_owned())
 }
 
 /// The verdict on a Mapping in the route of a group.

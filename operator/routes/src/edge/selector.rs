@@ -1,6 +1,9 @@
 //! Label selectors.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display, Formatter},
+};
 
 use serde_json::Value;
 
@@ -70,6 +73,20 @@ impl Selector {
                     Operator::DoesNotExist => value.is_none(),
                 }
             })
+    }
+}
+
+/// As `kubectl -l` takes it.
+impl Display for Selector {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let labels = self.labels.iter().map(|(name, value)| format!("{name}={value}"));
+        let expressions = self.expressions.iter().map(|Expression { label, operator }| match operator {
+            Operator::In(values) => format!("{label} in ({})", values.join(",")),
+            Operator::NotIn(values) => format!("{label} notin ({})", values.join(",")),
+            Operator::Exists => label.clone(),
+            Operator::DoesNotExist => format!("!{label}"),
+        });
+        f.write_str(&labels.chain(expressions).collect::<Vec<_>>().join(","))
     }
 }
 

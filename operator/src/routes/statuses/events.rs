@@ -12,7 +12,7 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, api::PostParams};
 use operator_routes::{
-    State, Status,
+    ObjectName, State, Status,
     dialect::{Carrier, CarrierKind, documents::DocumentName},
 };
 
@@ -35,14 +35,7 @@ pub(super) struct Event {
 impl Event {
     /// What is said on an object of Emissary; nothing if all is well.
     pub(super) fn on_object(name: &DocumentName, uid: &str, status: &Status) -> Option<Self> {
-        let about = ObjectReference {
-            api_version: Some("getambassador.io/v3alpha1".to_owned()),
-            kind: Some(name.kind.as_str().to_owned()),
-            namespace: Some(name.name.namespace.to_string()),
-            name: Some(name.name.name.to_string()),
-            uid: Some(uid.to_owned()),
-            ..ObjectReference::default()
-        };
+        let about = reference("getambassador.io/v3alpha1", name.kind.as_str(), &name.name, uid);
         Self::new(about, status, status.reason.clone())
     }
 
@@ -58,14 +51,7 @@ impl Event {
             CarrierKind::Service => "v1",
             CarrierKind::Ingress => "networking.k8s.io/v1",
         };
-        let about = ObjectReference {
-            api_version: Some(api_version.to_owned()),
-            kind: Some(carrier.kind.as_str().to_owned()),
-            namespace: Some(carrier.name.namespace.to_string()),
-            name: Some(carrier.name.name.to_string()),
-            uid: Some(uid.to_owned()),
-            ..ObjectReference::default()
-        };
+        let about = reference(api_version, carrier.kind.as_str(), &carrier.name, uid);
         let what = match document {
             Some(document) => {
                 format!("{} `{}` in the annotation", document.kind.as_str(), document.name.name)
@@ -73,6 +59,19 @@ impl Event {
             None => format!("document {number} of the annotation `getambassador.io/config`"),
         };
         Self::new(about, status, format!("{what}: {}", status.reason))
+    }
+
+    /// What is said on an Ingress, also if all is well.
+    pub(super) fn on_ingress(name: &ObjectName, uid: &str, status: &Status) -> Option<Self> {
+        let about = reference("networking.k8s.io/v1", "Ingress", name, uid);
+        let event = Self::new(about, status, status.reason.clone())?;
+        let reason = if status.state == State::Running { "RouteServed" } else { event.reason };
+        Some(Self { reason, ..event })
+    }
+
+    /// What is said on the ConfigMap with what holds for all Ingresses; nothing if all is well.
+    pub(super) fn on_config_map(name: &ObjectName, uid: &str, status: &Status) -> Option<Self> {
+        Self::new(reference("v1", "ConfigMap", name, uid), status, status.reason.clone())
     }
 
     fn new(about: ObjectReference, status: &Status, mut message: String) -> Option<Self> {
@@ -87,6 +86,17 @@ impl Event {
             State::Inactive => ("Warning", "RouteInactive"),
         };
         Some(Self { about, kind, reason, message })
+    }
+}
+
+fn reference(api_version: &str, kind: &str, name: &ObjectName, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(api_version.to_owned()),
+        kind: Some(kind.to_owned()),
+        namespace: Some(name.namespace.to_string()),
+        name: Some(name.name.to_string()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
     }
 }
 

@@ -34,8 +34,15 @@ pub(super) fn host() -> impl Strategy<Value = Host> {
         (1..=u16::MAX).prop_map(Insecure::Redirect),
         Just(Insecure::Reject),
     ];
-    (name(), vec(name(), 0..3), listeners(), option::of(tls()), insecure).prop_map(
-        |(id, names, listeners, tls, insecure)| Host { id: HostId::new(id), names, listeners, tls, insecure },
+    (name(), vec(name(), 0..3), listeners(), option::of(tls()), insecure, name()).prop_map(
+        |(id, names, listeners, tls, insecure, class)| Host {
+            id: HostId::new(id),
+            names,
+            listeners,
+            tls,
+            insecure,
+            class,
+        },
     )
 }
 

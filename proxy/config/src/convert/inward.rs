@@ -7,7 +7,7 @@ use crate::{
     model::{
         Action, Arm, ArmId, Case, CertificateId, Change, ClusterId, Epoch, HostId, HostMatch, HostRewrite,
         Key, ListenerId, Mirror, MirrorId, NamedMatch, PathMatch, Position, RedirectTo, Refusal,
-        RegexRewrite, Rewrite, Route, RouteId, Scheme, Share, Split, SplitId, TcpRouteId, TextMatch,
+        RegexRewrite, Rewrite, Route, RouteId, Scheme, Share, Split, SplitId, TcpRouteId, TextMatch, ToHttps,
     },
     wire::config as wire,
 };
@@ -53,7 +53,20 @@ impl TryFrom<wire::Route> for Route {
     type Error = ConvertError;
 
     fn try_from(route: wire::Route) -> Result<Self, ConvertError> {
-        let wire::Route { id, rank, host, path, method, headers, query, action, filters, listeners } = route;
+        let wire::Route {
+            id,
+            rank,
+            host,
+            path,
+            method,
+            headers,
+            query,
+            action,
+            filters,
+            listeners,
+            classes,
+            to_https,
+        } = route;
         let message = || format!("route {id}");
         let path = required(path, message, "path")?;
         let case = if path.ignore_case { Case::Ignored } else { Case::Counts };
@@ -75,9 +88,20 @@ impl TryFrom<wire::Route> for Route {
             },
             filters: filters.map(TryInto::try_into).transpose()?.unwrap_or_default(),
             listeners: listeners.into_iter().map(ListenerId::new).collect(),
+            classes,
+            to_https: to_https.map(|it| to_https_of(it, message)).transpose()?,
             id: RouteId::new(id),
         })
     }
+}
+
+fn to_https_of(
+    to_https: wire::ToHttps,
+    message: impl Fn() -> String + Copy,
+) -> Result<ToHttps, ConvertError> {
+    let wire::ToHttps { status, port } = to_https;
+    let port = if port == 0 { Scheme::Https.default_port() } else { narrow(port, message, "port")? };
+    Ok(ToHttps { status: narrow(status, message, "status")?, port })
 }
 
 impl From<wire::host_match::Match> for HostMatch {
@@ -87,6 +111,7 @@ impl From<wire::host_match::Match> for HostMatch {
             Match::Any(_) => Self::Any,
             Match::Exact(text) => Self::Exact(text),
             Match::Suffix(text) => Self::Suffix(text),
+            Match::Label(text) => Self::Label(text),
             Match::Prefix(text) => Self::Prefix(text),
             Match::Regex(text) => Self::Regex(text),
             Match::Authority(text) => Self::Authority(text),

@@ -44,7 +44,7 @@ impl TryFrom<wire::Host> for Host {
     type Error = ConvertError;
 
     fn try_from(host: wire::Host) -> Result<Self, ConvertError> {
-        let wire::Host { id, names, listeners, tls, insecure, redirect_port } = host;
+        let wire::Host { id, names, listeners, tls, insecure, redirect_port, class } = host;
         let message = || format!("host {id}");
         let port = if redirect_port == 0 { HTTPS } else { narrow(redirect_port, message, "redirect_port")? };
         Ok(Self {
@@ -56,6 +56,7 @@ impl TryFrom<wire::Host> for Host {
                 wire::Insecure::Redirect => Insecure::Redirect(port),
                 wire::Insecure::Reject => Insecure::Reject,
             },
+            class,
             id: HostId::new(id),
         })
     }
@@ -151,7 +152,7 @@ impl From<&Listener> for wire::Listener {
 
 impl From<&Host> for wire::Host {
     fn from(host: &Host) -> Self {
-        let Host { id, names, listeners, tls, insecure } = host;
+        let Host { id, names, listeners, tls, insecure, class } = host;
         let (insecure, redirect_port) = match insecure {
             Insecure::Route => (wire::Insecure::Route, 0),
             Insecure::Redirect(port) => (wire::Insecure::Redirect, u32::from(*port)),
@@ -164,6 +165,7 @@ impl From<&Host> for wire::Host {
             tls: tls.as_ref().map(Into::into),
             insecure: insecure.into(),
             redirect_port,
+            class: class.clone(),
         }
     }
 }

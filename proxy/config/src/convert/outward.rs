@@ -40,7 +40,21 @@ impl From<&Key> for wire::Key {
 
 impl From<&Route> for wire::Route {
     fn from(route: &Route) -> Self {
-        let Route { id, rank, host, path, case, method, headers, query, listeners, filters, action } = route;
+        let Route {
+            id,
+            rank,
+            host,
+            path,
+            case,
+            method,
+            headers,
+            query,
+            listeners,
+            classes,
+            to_https,
+            filters,
+            action,
+        } = route;
         Self {
             id: id.to_string(),
             rank: rank.0.clone(),
@@ -57,6 +71,9 @@ impl From<&Route> for wire::Route {
             // What most routes do not have costs their messages nothing.
             filters: (*filters != Filters::default()).then(|| filters.into()),
             listeners: listeners.iter().map(ToString::to_string).collect(),
+            classes: classes.clone(),
+            to_https: to_https
+                .map(|it| wire::ToHttps { status: u32::from(it.status), port: u32::from(it.port) }),
         }
     }
 }
@@ -81,6 +98,7 @@ impl From<&HostMatch> for wire::HostMatch {
                 HostMatch::Any => Match::Any(true),
                 HostMatch::Exact(text) => Match::Exact(text.clone()),
                 HostMatch::Suffix(text) => Match::Suffix(text.clone()),
+                HostMatch::Label(text) => Match::Label(text.clone()),
                 HostMatch::Prefix(text) => Match::Prefix(text.clone()),
                 HostMatch::Regex(text) => Match::Regex(text.clone()),
                 HostMatch::Authority(text) => Match::Authority(text.clone()),

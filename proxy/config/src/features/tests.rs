@@ -27,6 +27,8 @@ fn route(edit: impl FnOnce(&mut Route)) -> Route {
         headers: Vec::new(),
         query: Vec::new(),
         listeners: Vec::new(),
+        classes: Vec::new(),
+        to_https: None,
         filters: Filters::default(),
         action: Action::Split(Split { id: SplitId::new("r"), arms: vec![arm], mirrors: Vec::new() }),
     };
@@ -131,6 +133,7 @@ fn an_old_proxy_is_not_told_of_tls() {
         listeners: Vec::new(),
         tls: None,
         insecure: Insecure::Route,
+        class: String::new(),
     };
     let gone = Change::Removed(Key::Host(HostId::new("h")));
     for change in [

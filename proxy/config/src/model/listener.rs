@@ -69,7 +69,7 @@ pub enum Security {
 pub struct Host {
     /// Its name.
     pub id: HostId,
-    /// `example.org`, `*.example.org` (of any depth) or `*`, in lower case, without port.
+    /// `example.org`, `*.example.org` (of any depth), `example.*` or `*`, in lower case, without port.
     pub names: Vec<String>,
     /// Only on these listeners; empty: on all.
     pub listeners: Vec<ListenerId>,
@@ -77,9 +77,11 @@ pub struct Host {
     pub tls: Option<ServerTls>,
     /// What becomes of requests that are not secure.
     pub insecure: Insecure,
+    /// Which routes it takes besides those for all hosts: those that name this text.
+    pub class: String,
 }
 
-/// What becomes of requests that are not secure.
+/// What becomes of requests that are not secure and have a route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Insecure {
     /// What becomes of any.
@@ -88,7 +90,7 @@ pub enum Insecure {
     /// 301 to `https` on this port, left out if it is 443. `/.well-known/acme-challenge/` is routed all the same, or no
     /// certificate could be had (RFC 8555 §8.3).
     Redirect(u16),
-    /// 403.
+    /// 404, as if there were no route.
     Reject,
 }
 

@@ -23,10 +23,23 @@ pub struct Route {
     pub query: Vec<NamedMatch>,
     /// Only requests of these listeners; empty: of all.
     pub listeners: Vec<ListenerId>,
+    /// Only requests whose host has one of these [classes](super::Host::class); empty: whatever host they have, or none.
+    pub classes: Vec<String>,
+    /// What requests that are not secure get instead of the action; `None`: they are like others.
+    pub to_https: Option<ToHttps>,
     /// What else happens to requests and responses.
     pub filters: Filters,
     /// What becomes of the request.
     pub action: Action,
+}
+
+/// Sends clients to `https`, but for `/.well-known/acme-challenge/`. What the host says about such requests goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ToHttps {
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
+    /// Left out of the location if it is 443.
+    pub port: u16,
 }
 
 /// The order of rules of one host: smaller bytes are asked first.
@@ -42,6 +55,8 @@ pub enum HostMatch {
     Authority(String),
     /// `.example.org`: every longer name that ends so.
     Suffix(String),
+    /// `.example.org`: every name with one more label before it.
+    Label(String),
     /// `example.`: every longer name that begins so.
     Prefix(String),
     /// The whole authority matches.

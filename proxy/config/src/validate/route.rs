@@ -18,6 +18,9 @@ pub(super) fn faults(route: &Route) -> Vec<Fault> {
     path(&route.path, &mut faults);
     values(route.method.as_ref(), &route.headers, &route.query, &mut faults);
     filters::filters(&route.filters, &mut faults);
+    if let Some(to_https) = route.to_https {
+        redirect_status(to_https.status, &mut faults);
+    }
     match &route.action {
         Action::Split(split) => split_faults(split, &mut faults),
         Action::Refuse(refusal) => refusal_faults(refusal, &mut faults),
@@ -67,6 +70,7 @@ fn host(host: &HostMatch, faults: &mut Vec<Fault>) {
         HostMatch::Exact(text)
         | HostMatch::Authority(text)
         | HostMatch::Suffix(text)
+        | HostMatch::Label(text)
         | HostMatch::Prefix(text) => {
             if text.is_empty() {
                 faults.push(Fault::HostEmpty);
@@ -127,14 +131,18 @@ fn rewrite(rewrite: &Rewrite, faults: &mut Vec<Fault>) {
 }
 
 fn redirect_faults(redirect: &RedirectTo, faults: &mut Vec<Fault>) {
-    if ![301, 302, 303, 307, 308].contains(&redirect.status) {
-        faults.push(Fault::RedirectStatus(redirect.status));
-    }
+    redirect_status(redirect.status, faults);
     let is_name = |host: &str| is_host(host) && (!host.contains(':') || host.ends_with(']'));
     if let Some(host) = redirect.host.as_ref().filter(|it| !is_name(it)) {
         faults.push(Fault::RedirectHost(host.clone()));
     }
     rewrite(&redirect.path, faults);
+}
+
+fn redirect_status(status: u16, faults: &mut Vec<Fault>) {
+    if ![301, 302, 303, 307, 308].contains(&status) {
+        faults.push(Fault::RedirectStatus(status));
+    }
 }
 
 fn refusal_faults(refusal: &Refusal, faults: &mut Vec<Fault>) {

@@ -40,6 +40,8 @@ fn route() -> Route {
         headers: vec![NamedMatch { name: "x-canary".into(), value: TextMatch::Present }],
         query: Vec::new(),
         listeners: Vec::new(),
+        classes: Vec::new(),
+        to_https: None,
         filters: Filters::default(),
         action: split(&[("canary", 3_000), ("stable", 7_000)]),
     }

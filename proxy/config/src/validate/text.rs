@@ -26,11 +26,17 @@ pub(super) fn is_host(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|it| it.is_ascii_alphanumeric() || b".-_:[]".contains(&it))
 }
 
-/// A DNS name in lower case; a `*` may stand for the first labels or for all.
+/// A DNS name in lower case; a `*` may stand for its beginning, its end, or for all. Addresses in brackets are names too.
 pub(super) fn is_server_name(text: &str) -> bool {
     let label = |it: &str| {
         let allowed = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-_".contains(&it);
         (1..=63).contains(&it.len()) && it.bytes().all(allowed)
     };
-    text == "*" || text.len() <= 253 && text.strip_prefix("*.").unwrap_or(text).split('.').all(label)
+    let name = text.strip_prefix('*').or_else(|| text.strip_suffix('*')).unwrap_or(text);
+    // What follows or precedes the star may begin or end within a label or with its dot.
+    let name = if name.len() < text.len() { name.trim_matches('.') } else { name };
+    let address = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    text == "*"
+        || address.is_some_and(|it| it.parse::<std::net::Ipv6Addr>().is_ok())
+        || text.len() <= 253 && name.split('.').all(label)
 }

@@ -13,6 +13,8 @@ fn route(path: PathMatch, case: Case) -> Route {
         headers: Vec::new(),
         query: Vec::new(),
         listeners: Vec::new(),
+        classes: Vec::new(),
+        to_https: None,
         filters: Filters::default(),
         action: Action::Refuse(Refusal { status: 500, reason: "unused".into() }),
     }
@@ -101,5 +103,5 @@ fn redirects_lead_where_they_should() {
 #[test]
 fn without_a_host_there_is_nowhere_to_go() {
     let asked = Asked { scheme: Scheme::Http, authority: "", path: "/", query: None };
-    assert_eq!(Redirect::to_https(443).location(&asked), None);
+    assert_eq!(Redirect::to_https(ToHttps { status: 301, port: 443 }).location(&asked), None);
 }

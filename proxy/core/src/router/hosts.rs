@@ -17,6 +17,8 @@ pub(crate) struct Hosts {
     exact: HashMap<Arc<str>, Arc<Paths>>,
     authorities: HashMap<Arc<str>, Arc<Paths>>,
     suffixes: Wildcards,
+    /// By what follows the first label.
+    labels: HashMap<Arc<str>, Arc<Paths>>,
     prefixes: Wildcards,
     regexes: BTreeMap<Arc<str>, (Regex, Arc<Paths>)>,
 }
@@ -39,6 +41,7 @@ impl Hosts {
             HostMatch::Exact(text) => set(&mut self.exact, text, paths),
             HostMatch::Authority(text) => set(&mut self.authorities, text, paths),
             HostMatch::Suffix(text) => self.suffixes.set(text, paths),
+            HostMatch::Label(text) => set(&mut self.labels, text, paths),
             HostMatch::Prefix(text) => self.prefixes.set(text, paths),
             HostMatch::Regex(text) => {
                 let known = self.regexes.remove(text.as_str()).map(|(regex, _)| regex);
@@ -49,17 +52,19 @@ impl Hosts {
         }
     }
 
-    /// The rule that takes the request: of all that match, the one of smallest rank.
-    pub(crate) fn find(&self, request: &RequestHead<'_>) -> Option<Slot> {
+    /// The rule that takes a request whose host is of this class: of all that match, the one of smallest rank.
+    pub(crate) fn find(&self, request: &RequestHead<'_>, class: Option<&str>) -> Option<Slot> {
         let host = request.host();
-        let named = [self.authorities.get(request.authority), self.exact.get(host)].into_iter().flatten();
+        let tail = host.find('.').filter(|it| *it > 0).and_then(|it| self.labels.get(&host[it..]));
+        let named =
+            [self.authorities.get(request.authority), self.exact.get(host), tail].into_iter().flatten();
         let patterns = self.regexes.values().filter(|(regex, _)| regex.is_match(request.authority));
         let buckets = named
             .chain(self.suffixes.ends_of(host))
             .chain(self.prefixes.beginnings_of(host))
             .chain(patterns.map(|(_, paths)| paths))
             .chain(&self.any);
-        let best = buckets.fold(None, |best: Option<&Matcher>, paths| paths.find(request, best));
+        let best = buckets.fold(None, |best: Option<&Matcher>, paths| paths.find(request, class, best));
         best.map(|it| it.slot)
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Matcher {
     id: RouteId,
     /// Empty: all.
     listeners: Box<[ListenerId]>,
+    /// Empty: whatever class the host has.
+    classes: Box<[String]>,
     condition: Condition,
 }
 
@@ -61,16 +63,30 @@ impl Matcher {
             rank: route.rank.0.as_slice().into(),
             id: route.id.clone(),
             listeners: route.listeners.as_slice().into(),
+            classes: route.classes.as_slice().into(),
             condition: Condition::new(path, route.method.as_ref(), &route.headers, &route.query)?,
         })
     }
 
     /// Whether two routes ask the same, so that the indexes need no change.
     pub(crate) fn asks_the_same(a: &Route, b: &Route) -> bool {
-        let Route { id: _, rank, host, path, case, method, headers, query, listeners, filters: _, action: _ } =
-            a;
-        (rank, host, path, case, method, headers, query, listeners)
-            == (&b.rank, &b.host, &b.path, &b.case, &b.method, &b.headers, &b.query, &b.listeners)
+        let Route {
+            id: _,
+            rank,
+            host,
+            path,
+            case,
+            method,
+            headers,
+            query,
+            listeners,
+            classes,
+            to_https: _,
+            filters: _,
+            action: _,
+        } = a;
+        (rank, host, path, case, method) == (&b.rank, &b.host, &b.path, &b.case, &b.method)
+            && (headers, query, listeners, classes) == (&b.headers, &b.query, &b.listeners, &b.classes)
     }
 
     /// The order in which rules are asked.
@@ -79,8 +95,9 @@ impl Matcher {
     }
 
     /// Whether everything holds that the indexes do not know.
-    pub(crate) fn matches(&self, request: &RequestHead<'_>) -> bool {
+    pub(crate) fn matches(&self, request: &RequestHead<'_>, class: Option<&str>) -> bool {
         (self.listeners.is_empty() || self.listeners.contains(request.listener))
+            && (self.classes.is_empty() || class.is_some_and(|it| self.classes.iter().any(|own| own == it)))
             && self.condition.holds(request)
     }
 }

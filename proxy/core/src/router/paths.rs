@@ -50,9 +50,10 @@ impl Paths {
     pub(super) fn find<'a>(
         &'a self,
         request: &RequestHead<'_>,
+        class: Option<&str>,
         mut best: Option<&'a Matcher>,
     ) -> Option<&'a Matcher> {
-        let mut consider = |rules: &'a [Arc<Matcher>]| best = first(rules, request, best);
+        let mut consider = |rules: &'a [Arc<Matcher>]| best = first(rules, request, class, best);
         let path = request.path.as_bytes();
         self.case_counts.walk(path, |it| it, &mut consider);
         self.case_ignored.walk(path, |it| it.to_ascii_lowercase(), &mut consider);
@@ -65,9 +66,10 @@ impl Paths {
 fn first<'a>(
     rules: &'a [Arc<Matcher>],
     request: &RequestHead<'_>,
+    class: Option<&str>,
     best: Option<&'a Matcher>,
 ) -> Option<&'a Matcher> {
     let better = |rule: &Arc<Matcher>| best.is_none_or(|best| rule.order(best) == Ordering::Less);
-    let found = rules.iter().take_while(|rule| better(rule)).find(|rule| rule.matches(request));
+    let found = rules.iter().take_while(|rule| better(rule)).find(|rule| rule.matches(request, class));
     found.map(AsRef::as_ref).or(best)
 }

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use proxy_config::model::{
-    Action, Case, Change, Config, Filters, HostMatch, ListenerId, NamedMatch, PathMatch, Rank, Refusal,
-    Route, RouteId, TextMatch,
+    Action, Case, Change, Config, Filters, Host, HostId, HostMatch, Insecure, ListenerId, NamedMatch,
+    PathMatch, Rank, Refusal, Route, RouteId, TextMatch,
 };
 
 use super::*;
@@ -20,6 +20,8 @@ fn route(id: &str, rank: u8, host: HostMatch, path: PathMatch) -> Route {
         headers: Vec::new(),
         query: Vec::new(),
         listeners: Vec::new(),
+        classes: Vec::new(),
+        to_https: None,
         filters: Filters::default(),
         action: Action::Refuse(Refusal { status: 500, reason: "fixture".into() }),
     }
@@ -70,6 +72,7 @@ fn hosts_match_by_name_authority_wildcard_and_regex() {
         route("authority", 0, HostMatch::Authority("a.org:81".into()), slash()),
         route("exact", 1, HostMatch::Exact("a.org".into()), slash()),
         route("long", 2, HostMatch::Suffix(".b.org".into()), slash()),
+        route("label", 3, HostMatch::Label(".c.org".into()), slash()),
         route("short", 3, HostMatch::Suffix(".org".into()), slash()),
         route("prefix", 4, HostMatch::Prefix("api.".into()), slash()),
         route("regex", 5, HostMatch::Regex("[0-9]+\\.net(:1)?".into()), slash()),
@@ -82,6 +85,9 @@ fn hosts_match_by_name_authority_wildcard_and_regex() {
         ("x.b.org/", Some("long")),
         ("x.y.b.org/", Some("long")),
         ("b.org/", Some("short")),
+        ("x.c.org:80/", Some("label")),
+        ("c.org/", Some("short")),
+        ("x.y.c.org/", Some("short")),
         (".org/", Some("any")),
         ("api.example/", Some("prefix")),
         ("api./", Some("any")),
@@ -154,6 +160,43 @@ fn rules_may_be_for_some_listeners_only() {
 }
 
 #[test]
+fn rules_may_be_for_hosts_of_some_classes_only() {
+    let only = |id, rank, class: &str| Route {
+        classes: vec![class.to_owned()],
+        ..route(id, rank, HostMatch::Any, prefix("/"))
+    };
+    let host = |name: &str, class: &str| Host {
+        id: HostId::new(name),
+        names: vec![name.to_owned()],
+        listeners: Vec::new(),
+        tls: None,
+        insecure: Insecure::Route,
+        class: class.to_owned(),
+    };
+    let mut config = Config::default();
+    for route in
+        [only("web", 0, "web"), only("api", 1, "api"), route("all", 2, HostMatch::Any, prefix("/all"))]
+    {
+        config.apply(Change::Route(Arc::new(route)));
+    }
+    for host in [host("*.org", "web"), host("api.org", "api"), host("bare.org", "")] {
+        config.apply(Change::Host(Arc::new(host)));
+    }
+    let snapshot = Builder::default().build(Arc::new(config), || 1).unwrap();
+    let table = [
+        ("www.org/all", Some("web")),
+        ("api.org/all", Some("api")),
+        ("bare.org/all", Some("all")),
+        ("bare.org/", None),
+        ("www.net/all", Some("all")),
+        ("www.net/", None),
+    ];
+    for (target, expected) in table {
+        assert_eq!(find(&snapshot, &Method::GET, target, &[]).as_deref(), expected, "{target}");
+    }
+}
+
+#[test]
 fn method_headers_and_query_must_all_match() {
     let named = |name: &str, value| NamedMatch { name: name.into(), value };
     let routes = [Route {
@@ -191,6 +234,9 @@ fn find_by_asking_all<'a>(routes: &'a [Route], authority: &str, path: &str) -> O
             HostMatch::Exact(text) => host == text,
             HostMatch::Authority(text) => authority == text,
             HostMatch::Suffix(text) => host.len() > text.len() && host.ends_with(text),
+            HostMatch::Label(text) => {
+                host.strip_suffix(text.as_str()).is_some_and(|it| !it.is_empty() && !it.contains('.'))
+            }
             HostMatch::Prefix(text) => host.len() > text.len() && host.starts_with(text),
             HostMatch::Regex(text) => regex(text, authority),
         };
@@ -217,6 +263,7 @@ fn hosts() -> impl Strategy<Value = HostMatch> {
         "[ab]{1,2}".prop_map(HostMatch::Exact),
         "[ab]{1,2}:1".prop_map(HostMatch::Authority),
         "[ab]{1,2}".prop_map(HostMatch::Suffix),
+        "\\.[ab]{1,2}".prop_map(HostMatch::Label),
         "[ab]{1,2}".prop_map(HostMatch::Prefix),
         select(vec!["a.*", ".*:1"]).prop_map(|it| HostMatch::Regex(it.into())),
     ]
@@ -247,7 +294,7 @@ proptest! {
     #[test]
     fn after_any_edits_the_indexes_find_what_asking_every_rule_finds(
         edits in vec(some_routes(), 1..5),
-        requests in vec(("[ab]{0,4}", option::of(Just(":1")), "/[aA/]{0,4}"), 1..10),
+        requests in vec(("[ab.]{0,4}", option::of(Just(":1")), "/[aA/]{0,4}"), 1..10),
     ) {
         let mut builder = Builder::default();
         for routes in &edits {

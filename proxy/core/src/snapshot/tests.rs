@@ -45,6 +45,8 @@ fn route(path: &str, arms: &[(&str, u32)]) -> Change {
         headers: Vec::new(),
         query: Vec::new(),
         listeners: Vec::new(),
+        classes: Vec::new(),
+        to_https: None,
         filters: model::Filters::default(),
         action: model::Action::Split(model::Split {
             mirrors: Vec::new(),

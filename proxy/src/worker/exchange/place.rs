@@ -2,21 +2,18 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderValue, Method, Request, StatusCode, header::HOST};
+use http::{HeaderValue, Method, Request, header::HOST};
 use hyper::body::Incoming;
-use proxy_config::model::Insecure;
 use proxy_core::{
+    admission::{Entered, Instead},
     answer::Reason,
     forward, path,
-    rewrite::{Asked, Redirect},
+    rewrite::Asked,
     router::RequestHead,
     snapshot::{Action, Mirror, Rule},
 };
 
 use crate::worker::{entry::Entry, pin::Pin};
-
-/// What must stay reachable in the clear, or no certificate could be had (RFC 8555 §8.3).
-const ACME_CHALLENGE: &str = "/.well-known/acme-challenge/";
 
 /// The rule that takes a request, and what it is told of it.
 pub(super) struct Placed<'a> {
@@ -27,12 +24,6 @@ pub(super) struct Placed<'a> {
     pub(super) location: Option<HeaderValue>,
     /// Who gets a copy.
     pub(super) mirrors: Vec<&'a Mirror>,
-}
-
-/// What a client gets before any rule is asked.
-pub(super) enum Instead {
-    Because(Reason),
-    Redirect(StatusCode, HeaderValue),
 }
 
 pub(super) fn place<'a>(
@@ -66,8 +57,9 @@ pub(super) fn place<'a>(
         headers: request.headers(),
     };
     let asked = Asked { scheme: entry.sender.scheme, authority: &authority, path: &path, query: uri.query() };
-    admit(pin, entry, &head, &asked)?;
-    let rule = pin.snapshot.find(&head).ok_or(Instead::Because(Reason::NoRoute))?;
+    let shown = entry.host.as_ref().map(|it| &it.id);
+    let entered = Entered { listener: &entry.listener, sender: &entry.sender, shown };
+    let rule = pin.snapshot.admit(&entered, &head, &asked)?;
     let (mirrors, location) = match &rule.action {
         // Without mirrors this allocates nothing.
         Action::Split(split) => (split.mirrors.iter().filter(|it| it.takes(&head)).collect(), None),
@@ -79,30 +71,4 @@ pub(super) fn place<'a>(
         Cow::Owned(path) => Some(path),
     };
     Ok(Placed { rule, path, location, mirrors })
-}
-
-/// Whether the host lets the request in as it came.
-fn admit(pin: &Pin, entry: &Entry, head: &RequestHead<'_>, asked: &Asked<'_>) -> Result<(), Instead> {
-    let Some(host) = pin.snapshot.host(head.host(), &entry.listener.id) else { return Ok(()) };
-    // A host that validates clients must not be reached through one that does not.
-    let validates = host.tls.as_ref().is_some_and(|it| it.client.is_some());
-    let is_other = entry.host.as_ref().is_some_and(|shown| shown.id != host.id);
-    if is_other && (entry.listener.reject_misdirected || validates) {
-        return Err(Instead::Because(Reason::Misdirected));
-    }
-    if host.insecure == Insecure::Route
-        || forward::is_secure(entry.listener.security, &entry.sender, head.headers)
-    {
-        return Ok(());
-    }
-    match host.insecure {
-        Insecure::Redirect(_) if head.path.starts_with(ACME_CHALLENGE) => Ok(()),
-        Insecure::Redirect(port) => {
-            let redirect = Redirect::to_https(port);
-            let location = redirect.location(asked).ok_or(Instead::Because(Reason::BadRequest))?;
-            Err(Instead::Redirect(redirect.status, location))
-        }
-        Insecure::Reject => Err(Instead::Because(Reason::Insecure)),
-        Insecure::Route => Ok(()),
-    }
 }

@@ -130,6 +130,8 @@ fn route_value(path: &str, arms: &[(&str, u32)]) -> Route {
         headers: Vec::new(),
         query: Vec::new(),
         listeners: Vec::new(),
+        classes: Vec::new(),
+        to_https: None,
         filters: Filters::default(),
         action: Action::Split(Split {
             id: SplitId::new(path),

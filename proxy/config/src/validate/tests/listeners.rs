@@ -35,6 +35,7 @@ fn host() -> Host {
             client: None,
         }),
         insecure: Insecure::Redirect(443),
+        class: String::new(),
     }
 }
 

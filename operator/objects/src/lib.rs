@@ -1,4 +1,5 @@
-//! What is kept of each object. Everything else is dropped as soon as it is decoded.
+//! What routes need of each Kubernetes object. Everything else is dropped as soon as it is decoded. Pure: for whoever
+//! watches or lists the objects.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,38 +13,66 @@ use crds::contract::{
 };
 use k8s_openapi::{
     api::{
-        core::v1::{Secret, Service, ServiceSpec},
+        core::v1::{ConfigMap, Secret, Service, ServiceSpec},
         discovery::v1::{Endpoint, EndpointSlice},
+        networking::v1::{Ingress, IngressClass},
     },
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
-use kube::api::DynamicObject;
+use kube::core::DynamicObject;
 use operator_routes::{
     ObjectName,
     dialect::{ApiVersion, DocumentKind, annotation::Annotation},
     object::{
-        self, EmissaryObject, EndpointCondition, Family, Pod, RolloutServices, SecretObject, ServiceAddress,
+        self, EmissaryObject, EndpointCondition, Family, IngressObject, Pod, RolloutServices, SecretObject, ServiceAddress,
         SliceEndpoint,
     },
 };
 use proxy_config::model::{Draining, UnixMillis};
 use serde_json::Value;
 
-use super::statuses::Observed;
 
 /// The annotation with objects of Emissary.
 const CONFIG_ANNOTATION: &str = "getambassador.io/config";
+/// The annotation of an IngressClass for Ingresses that name none.
+const DEFAULT_CLASS_ANNOTATION: &str = "ingressclass.kubernetes.io/is-default-class";
 /// The label with the Service of a slice.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
+/// What an object of Emissary says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// `status.state`.
+    pub state: String,
+    /// `status.reason`, of a Host `status.errorReason`.
+    pub reason: String,
+    /// `status.observedGeneration`; `None`: nobody has written it, or the API server does not keep it.
+    pub told_generation: Option<i64>,
+    /// `metadata.generation`.
+    pub generation: Option<i64>,
+    /// `metadata.uid`.
+    pub uid: String,
+}
+
+/// What an Ingress says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeenIngress {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `status.loadBalancer.ingress`, addresses and names.
+    pub addresses: Vec<String>,
+}
+
 /// The name of an object in a namespace.
-pub(super) fn name(metadata: &ObjectMeta) -> ObjectName {
+#[must_use]
+pub fn name(metadata: &ObjectMeta) -> ObjectName {
     let text = |text: &Option<String>| text.as_deref().unwrap_or_default().to_owned();
     ObjectName::new(text(&metadata.namespace), text(&metadata.name))
 }
 
 /// An object of Emissary.
-pub(super) fn emissary(object: &mut DynamicObject) -> EmissaryObject {
+#[must_use]
+pub fn emissary(object: &mut DynamicObject) -> EmissaryObject {
     let owners = object.metadata.owner_references.as_deref().unwrap_or_default();
     EmissaryObject {
         resource_version: version(&object.metadata),
@@ -72,7 +101,8 @@ fn written_version(object: &DynamicObject) -> ApiVersion {
 }
 
 /// What the status of an object of Emissary says, and of which generation.
-pub(super) fn observed(kind: DocumentKind, object: &DynamicObject) -> Observed {
+#[must_use]
+pub fn observed(kind: DocumentKind, object: &DynamicObject) -> Observed {
     let text = |field: &str| object.data["status"][field].as_str().unwrap_or_default().to_owned();
     let reason = if kind == DocumentKind::Host { text("errorReason") } else { text("reason") };
     Observed {
@@ -85,7 +115,8 @@ pub(super) fn observed(kind: DocumentKind, object: &DynamicObject) -> Observed {
 }
 
 /// The annotation of an object that bears one.
-pub(super) fn annotation(metadata: &ObjectMeta) -> Option<Annotation> {
+#[must_use]
+pub fn annotation(metadata: &ObjectMeta) -> Option<Annotation> {
     let text = metadata.annotations.as_ref()?.get(CONFIG_ANNOTATION)?;
     Some(Annotation {
         text: text.as_str().into(),
@@ -95,7 +126,8 @@ pub(super) fn annotation(metadata: &ObjectMeta) -> Option<Annotation> {
 }
 
 /// What of a Secret is certificates and keys. One of another kind has none of it.
-pub(super) fn secret(secret: &Secret) -> SecretObject {
+#[must_use]
+pub fn secret(secret: &Secret) -> SecretObject {
     let text = |names: &[&str]| {
         let data = secret.data.as_ref()?;
         let found = names.iter().find_map(|name| data.get(*name))?;
@@ -110,7 +142,9 @@ pub(super) fn secret(secret: &Secret) -> SecretObject {
     }
 }
 
-pub(super) fn service(service: &Service) -> object::Service {
+/// A Service.
+#[must_use]
+pub fn service(service: &Service) -> object::Service {
     let Some(spec) = &service.spec else { return object::Service::default() };
     let cluster_ip = spec.cluster_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
     let address = match (spec.type_.as_deref(), cluster_ip) {
@@ -149,13 +183,15 @@ fn is_managed(metadata: &ObjectMeta, spec: &ServiceSpec) -> bool {
 }
 
 /// The Service that a slice belongs to.
-pub(super) fn slice_service(slice: &EndpointSlice) -> Option<ObjectName> {
+#[must_use]
+pub fn slice_service(slice: &EndpointSlice) -> Option<ObjectName> {
     let service = slice.metadata.labels.as_ref()?.get(SERVICE_LABEL)?;
     Some(name(&slice.metadata).sibling(service.as_str()))
 }
 
 /// `None` for a slice that no Service has, or of names.
-pub(super) fn slice(slice: &EndpointSlice) -> Option<object::EndpointSlice> {
+#[must_use]
+pub fn slice(slice: &EndpointSlice) -> Option<object::EndpointSlice> {
     let service = slice_service(slice)?.name;
     let family = match slice.address_type.as_str() {
         "IPv4" => Family::V4,
@@ -183,7 +219,8 @@ pub(super) fn slice(slice: &EndpointSlice) -> Option<object::EndpointSlice> {
 }
 
 /// The pods of a slice that are ready or serving, by uid.
-pub(super) fn carrying_pods(slice: &EndpointSlice) -> BTreeMap<String, ObjectName> {
+#[must_use]
+pub fn carrying_pods(slice: &EndpointSlice) -> BTreeMap<String, ObjectName> {
     let namespace = name(&slice.metadata);
     let carrying =
         slice.endpoints.iter().filter(|endpoint| condition(endpoint) != EndpointCondition::NotReady);
@@ -194,7 +231,8 @@ pub(super) fn carrying_pods(slice: &EndpointSlice) -> BTreeMap<String, ObjectNam
 }
 
 /// A pod with a revision's hash.
-pub(super) fn pod(metadata: &ObjectMeta) -> Option<Pod> {
+#[must_use]
+pub fn pod(metadata: &ObjectMeta) -> Option<Pod> {
     let labels = metadata.labels.as_ref()?;
     let hash = labels.get(POD_TEMPLATE_HASH_LABEL)?;
     let leaving = labels.contains_key(DRAINING_LABEL).then(|| Draining { until: drain_until(metadata) });
@@ -208,8 +246,66 @@ fn drain_until(metadata: &ObjectMeta) -> Option<UnixMillis> {
     Some(UnixMillis(until.timestamp_millis()))
 }
 
+/// An Ingress, its spec as it was written.
+#[must_use]
+pub fn ingress(ingress: &Ingress) -> IngressObject {
+    let metadata = &ingress.metadata;
+    IngressObject {
+        resource_version: version(metadata),
+        created: metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()),
+        annotations: metadata.annotations.clone().unwrap_or_default(),
+        // Texts, numbers and lists: it always serialises.
+        spec: serde_json::to_value(&ingress.spec).unwrap_or_default(),
+    }
+}
+
+/// What the status of an Ingress says.
+#[must_use]
+pub fn seen_ingress(ingress: &Ingress) -> SeenIngress {
+    let balancer = ingress.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let addresses = balancer.and_then(|balancer| balancer.ingress.as_ref()).into_iter().flatten();
+    SeenIngress {
+        uid: ingress.metadata.uid.clone().unwrap_or_default(),
+        addresses: addresses
+            .filter_map(|it| it.ip.clone().or_else(|| it.hostname.clone()))
+            .collect(),
+    }
+}
+
+/// An IngressClass.
+#[must_use]
+pub fn ingress_class(class: &IngressClass) -> object::IngressClass {
+    let default = class.metadata.annotations.as_ref().and_then(|it| it.get(DEFAULT_CLASS_ANNOTATION));
+    object::IngressClass {
+        controller: class.spec.as_ref().and_then(|spec| spec.controller.clone()).unwrap_or_default(),
+        default: default.is_some_and(|text| text == "true"),
+    }
+}
+
+/// The texts of a ConfigMap.
+#[must_use]
+pub fn config_map(map: &ConfigMap) -> BTreeMap<String, String> {
+    map.data.clone().unwrap_or_default()
+}
+
+/// Where clients reach a Service: by its load balancer, else by its external addresses, its name or its own address.
+#[must_use]
+pub fn addresses(service: &Service) -> Vec<String> {
+    let spec = service.spec.clone().unwrap_or_default();
+    let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let balanced = balancer.and_then(|balancer| balancer.ingress.clone()).unwrap_or_default();
+    let balanced = balanced.into_iter().filter_map(|it| it.ip.or(it.hostname));
+    let mut found: Vec<String> = balanced.chain(spec.external_ips.unwrap_or_default()).collect();
+    if found.is_empty() && spec.type_.as_deref() != Some("LoadBalancer") {
+        let own = spec.cluster_ip.filter(|ip| ip.parse::<IpAddr>().is_ok());
+        found.extend(spec.external_name.or(own));
+    }
+    found
+}
+
 /// The Services that a Rollout moves between revisions behind a route.
-pub(super) fn rollout(rollout: &DynamicObject) -> RolloutServices {
+#[must_use]
+pub fn rollout(rollout: &DynamicObject) -> RolloutServices {
     let strategy = &rollout.data["spec"]["strategy"];
     let mut services: BTreeSet<Arc<str>> = BTreeSet::new();
     let mut take =
