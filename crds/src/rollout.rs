@@ -30,7 +30,7 @@ pub use self::status::{
 };
 pub use self::step::{CanaryStep, Pause, PluginStep, SetCanaryScale, SetHeaderRoute, SetMirrorRoute};
 pub use self::template::PodTemplate;
-pub use self::traffic_routing::{AmbassadorTrafficRouting, Confirm, TrafficRouting};
+pub use self::traffic_routing::{AmbassadorTrafficRouting, Confirm, NginxTrafficRouting, TrafficRouting};
 
 use crate::go_json;
 

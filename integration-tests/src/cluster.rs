@@ -286,6 +286,8 @@ pub enum Kind {
     Pod,
     /// `coordination.k8s.io/v1`
     Lease,
+    /// `networking.k8s.io/v1`
+    Ingress,
 }
 
 impl Kind {
@@ -298,6 +300,7 @@ impl Kind {
             Self::Service => ("", "v1", "Service", "services"),
             Self::Pod => ("", "v1", "Pod", "pods"),
             Self::Lease => ("coordination.k8s.io", "v1", "Lease", "leases"),
+            Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
         };
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
     }

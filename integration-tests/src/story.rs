@@ -42,6 +42,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Settings {
     /// What is applied.
     pub manifests: String,
+    /// What Sluice makes beside the route that the user writes.
+    pub canary: (Kind, &'static str),
     /// The path that the Mapping routes. Mappings of all namespaces that route the same path share its requests.
     pub path: String,
     /// Requests per second.
@@ -62,6 +64,7 @@ impl Settings {
     pub fn quickstart(pause_seconds: u64) -> Self {
         Self {
             manifests: MANIFESTS.replace("duration: 60s", &format!("duration: {pause_seconds}s")),
+            canary: (Kind::Mapping, CANARY_MAPPING),
             path: "/someapp".to_owned(),
             rate: 200,
             connections: 16,
@@ -97,7 +100,7 @@ pub struct Scene {
     pub rollout: RolloutView,
     /// The steps in the spec.
     pub steps: usize,
-    /// Whether the canary Mapping is there.
+    /// Whether what Sluice makes beside the user's route is there.
     pub canary_mapping: bool,
     /// The newest sums.
     pub tally: Tally,
@@ -114,7 +117,7 @@ pub struct Report {
     pub tally: Tally,
     /// The last status.
     pub rollout: RolloutView,
-    /// Whether the canary Mapping was still there at the end.
+    /// Whether what Sluice made beside the user's route was still there at the end.
     pub canary_mapping: bool,
 }
 
@@ -135,7 +138,7 @@ impl Report {
         }
         problems.extend(self.stages.iter().filter_map(Stage::problem));
         if self.canary_mapping {
-            problems.push(format!("the Mapping {CANARY_MAPPING} is still there"));
+            problems.push("the canary's Mapping or Ingress is still there".to_owned());
         }
         problems
     }
@@ -270,7 +273,8 @@ impl Story {
     )]
     async fn look(&mut self) -> anyhow::Result<Scene> {
         let rollout = self.cluster.rollout(ROLLOUT).await?;
-        let canary_mapping = self.cluster.get(Kind::Mapping, CANARY_MAPPING).await?.is_some();
+        let (kind, name) = self.settings.canary;
+        let canary_mapping = self.cluster.get(kind, name).await?.is_some();
         let tallies = self.load.tallies();
         self.stages.see(
             Utc::now().timestamp_millis(),

@@ -37,6 +37,7 @@ use crds::contract::REVISION_ANNOTATION;
 use kube::core::DynamicObject;
 use operator_core::{
     effect::{Event, EventKind},
+    ingress,
     plan::{Wake, plan},
     traffic::ObjectName,
     world::{WorkloadKind, World},
@@ -74,6 +75,7 @@ pub struct Stores {
     pub(crate) pods: Store<Pod>,
     pub(crate) services: Store<Service>,
     pub(crate) mappings: Store<DynamicObject>,
+    pub(crate) ingresses: Store<DynamicObject>,
     pub(crate) analysis_runs: Store<AnalysisRun>,
     pub(crate) templates: Store<AnalysisTemplate>,
     /// Those for all namespaces, under no namespace.
@@ -90,10 +92,21 @@ impl Default for Stores {
             pods: Store::new(index_pod),
             services: Store::new(|_| Vec::new()),
             mappings: Store::new(index_owned),
+            ingresses: Store::new(index_owned),
             analysis_runs: Store::new(index_owned),
             templates: Store::new(|_| Vec::new()),
             cluster_templates: Store::new(|_| Vec::new()),
             workloads: Workloads::default(),
+        }
+    }
+}
+
+impl Stores {
+    /// The Mapping of that name, or the Ingress of that key.
+    fn split_object(&self, namespace: &str, key: &str) -> Option<Arc<DynamicObject>> {
+        match ingress::name_of(key) {
+            Some(name) => self.ingresses.get(&ObjectName::new(namespace, name)),
+            None => self.mappings.get(&ObjectName::new(namespace, key)),
         }
     }
 }

@@ -108,23 +108,23 @@ pub enum Effect {
         /// Value to write to annotation [`MANAGED_BY_ANNOTATION`]; `None`: it has it already.
         managed_by: Option<String>,
     },
-    /// POST of a canary Mapping.
+    /// POST of a canary Mapping or a canary Ingress.
     CreateMapping {
-        /// `metadata.name`, for logs.
+        /// `metadata.name`, or the [key](crate::ingress::key) of an Ingress.
         name: String,
         /// The complete object.
         manifest: Value,
     },
-    /// PUT of a canary Mapping. `metadata.resourceVersion` in the manifest is the precondition.
+    /// PUT of one. `metadata.resourceVersion` in the manifest is the precondition.
     UpdateMapping {
-        /// The Mapping.
+        /// The Mapping, or the Ingress by its key.
         target: Target,
         /// The complete object with uid and resourceVersion.
         manifest: Value,
     },
     /// DELETE with uid and resourceVersion preconditions.
     DeleteMapping {
-        /// The Mapping.
+        /// The Mapping, or the Ingress by its key.
         target: Target,
     },
     /// POST of an `AnalysisRun`. `AlreadyExists` is a failed precondition: the next `World` shows that the name is taken.

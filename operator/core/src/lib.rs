@@ -4,6 +4,7 @@ pub mod analysis;
 pub mod conditions;
 pub mod effect;
 pub mod hash;
+pub mod ingress;
 pub mod mapping;
 pub mod measures;
 pub mod phase;

@@ -117,7 +117,7 @@ fn spec(base: &Value, canary: &Canary<'_>) -> Option<Value> {
 }
 
 /// Makes the Rollout the controller, if it is not yet.
-fn own(metadata: &mut Map<String, Value>, canary: &Canary<'_>) {
+pub(crate) fn own(metadata: &mut Map<String, Value>, canary: &Canary<'_>) {
     let owner = json!({
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Rollout",

@@ -9,10 +9,12 @@ pub mod services;
 use crds::rollout::status::PingPongRole;
 use serde_json::Value;
 
+use crate::ingress;
 use crate::mapping::{canary_name, service::ServiceAddress};
 use crate::spec::{Canary, Invalid, MappingRouting, Routing, Spec, Strategy};
 use crate::world::{Claim, Mapping, World};
 
+const STABLE_INGRESS: &str = "spec.strategy.canary.trafficRouting.nginx.stableIngress";
 const MAPPINGS: &str = "spec.strategy.canary.trafficRouting.ambassador.mappings";
 
 /// The first reference that is wrong. Nothing moves while there is one.
@@ -24,11 +26,14 @@ pub fn check(world: &World, spec: &Spec) -> Result<(), Invalid> {
     let mappings = routing.map_or_else(|| Ok(Vec::new()), |routing| base_mappings(routing, world))?;
     services.iter().try_for_each(|(role, name, service)| services::check(world, *role, name, service))?;
     analyses.iter().try_for_each(|named| analysis::check(world, named))?;
-    for (name, mapping) in &mappings {
+    for (name, mapping) in mappings.iter().filter(|(name, _)| ingress::name_of(name).is_none()) {
         has_no_weight(name, mapping)?;
     }
     let Some(routing) = routing else { return Ok(()) };
-    mappings.iter().try_for_each(|(name, mapping)| can_be_split(spec, routing, world, name, mapping))
+    mappings.iter().try_for_each(|(name, mapping)| match ingress::name_of(name) {
+        Some(ingress) => ingress_can_be_split(spec, routing, world, ingress, mapping),
+        None => can_be_split(spec, routing, world, name, mapping),
+    })
 }
 
 /// While the stable version has `pongService`, its requests go by the canary Mapping: without `pingPong` that would be
@@ -60,11 +65,19 @@ fn base_mappings<'w>(
     routing: &'w MappingRouting,
     world: &'w World,
 ) -> Result<Vec<(&'w str, &'w Mapping)>, Invalid> {
+    if routing.names.is_empty() && routing.ingress.is_some() {
+        let why = "name the Ingress whose requests are split here, or several in stableIngresses";
+        return Err(Invalid::required(STABLE_INGRESS, why));
+    }
     if routing.names.is_empty() {
         return Err(Invalid::value(MAPPINGS, &Value::Null, "must provide at least one mapping"));
     }
     let find = |name: &'w String| match world.mapping(name) {
         Some(mapping) => Ok((name.as_str(), mapping)),
+        None if let Some(ingress) = ingress::name_of(name) => {
+            let why = format!("ingresses.networking.k8s.io \"{ingress}\" not found");
+            Err(Invalid::value(STABLE_INGRESS, ingress, why))
+        }
         None => {
             Err(Invalid::value(MAPPINGS, name, format!("mappings.getambassador.io \"{name}\" not found")))
         }
@@ -125,6 +138,40 @@ fn can_be_split(
                  {copy_field}; rename or delete it"
             );
             Err(Invalid::value(MAPPINGS, name, why))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A rule of the Ingress sends to the stable Service, it is nobody else's, and the name of its canary Ingress is free.
+fn ingress_can_be_split(
+    spec: &Spec,
+    routing: &MappingRouting,
+    world: &World,
+    name: &str,
+    ingress: &Mapping,
+) -> Result<(), Invalid> {
+    let stable = routing.base_service();
+    if !ingress::sends_to(&ingress.object, stable) {
+        let why = format!("ingress `{name}` has no rules using service {stable} backend");
+        return Err(Invalid::value(STABLE_INGRESS, name, why));
+    }
+    let key = ingress::key(name);
+    let holder = holder(world, &Claim::Mapping(key.clone()), None);
+    if holder != spec.name {
+        let why = format!(
+            "ingress `{name}` is already split by Rollout \"{holder}\"; an ingress can be in one Rollout only"
+        );
+        return Err(Invalid::value(STABLE_INGRESS, name, why));
+    }
+    let canary = routing.copy_name(&spec.name, &key);
+    match world.canary_mappings.get(&canary) {
+        Some(existing) if !existing.owned => {
+            let why = format!(
+                "{} exists and does not belong to this Rollout; rename or delete it",
+                ingress::show(&canary)
+            );
+            Err(Invalid::value(STABLE_INGRESS, name, why))
         }
         Some(_) | None => Ok(()),
     }

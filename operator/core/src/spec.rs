@@ -25,7 +25,7 @@ pub use self::analysis::{
     Analysis, Argument, ArgumentValue, Background, DEFAULT_RUN_HISTORY_LIMIT, RunHistory, Version,
 };
 pub use self::blue_green::{BlueGreen, Promotion};
-pub use self::canary::{Canary, Confirm, MappingRouting, Routing};
+pub use self::canary::{Canary, Confirm, IngressRouting, MappingRouting, Routing, stable_ingresses};
 pub use self::invalid::{Invalid, Problem};
 pub use self::managed_route::{Action, Condition, ManagedRoute, Text};
 pub use self::pods::{AntiAffinity, Roles, ScaleDown};

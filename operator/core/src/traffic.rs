@@ -112,7 +112,7 @@ pub struct Served {
 /// One backend of a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arm {
-    /// The Mapping that gives the arm.
+    /// The Mapping that gives the arm, or an Ingress by its [key](crate::ingress::key).
     pub mapping: ObjectName,
     /// The Service its endpoints come from.
     pub service: ObjectName,

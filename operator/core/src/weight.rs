@@ -205,6 +205,7 @@ mod tests {
                 canary_service: "canary".to_owned(),
                 ping_pong: None,
                 confirm: Confirm { settle: second, warn_after: second, drain_deadline: second },
+                ingress: None,
             }),
             max_surge: Amount::DEFAULT,
             max_unavailable: Amount::DEFAULT,

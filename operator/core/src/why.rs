@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use crds::analysis::AnalysisPhase;
 use crds::go_json::rfc3339_seconds;
 
+use crate::ingress;
+
 /// Why a plan does what it does, or what it waits for.
 ///
 /// The text ([`fmt::Display`]) is for people and names objects; [`Why::label`] has few values and is for metrics.
@@ -257,7 +259,11 @@ impl fmt::Display for Why {
             }
             Self::Overwritten { mapping, until } => {
                 let until = rfc3339_seconds(*until);
-                write!(f, "somebody else sets the weight of Mapping {mapping}; it is put right at {until}")
+                write!(
+                    f,
+                    "somebody else sets the weight of {}; it is put right at {until}",
+                    ingress::show(mapping)
+                )
             }
             Self::Weighting { weight } => write!(f, "setting weight {weight}"),
             Self::WaitingForWeight { progress } => f.write_str(progress),
@@ -294,7 +300,7 @@ impl fmt::Display for Why {
                 f,
                 "the ReplicaSet of the stable version {hash} is gone: bring its template back, or promote in full"
             ),
-            Self::RemovingMapping { mapping } => write!(f, "removing canary Mapping {mapping}"),
+            Self::RemovingMapping { mapping } => write!(f, "removing canary {}", ingress::show(mapping)),
             Self::StillRouted { replica_set } => {
                 write!(f, "{replica_set} stays, because requests may still be routed to it")
             }

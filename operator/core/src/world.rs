@@ -22,6 +22,7 @@ pub use self::analysis::{Analyses, AnalysisRun, Readable, Templates};
 pub use self::pod::Pod;
 pub(crate) use self::workload::group_of;
 pub use self::workload::{Workload, WorkloadKind};
+use crate::ingress;
 use crate::traffic::Traffic;
 
 /// One moment of the cluster, as far as one Rollout is concerned. All objects are in the Rollout's namespace.
@@ -40,10 +41,10 @@ pub struct World {
     pub workload: Option<Lookup<Workload>>,
     /// Every Service that the spec names, by name. A name without an entry counts as missing.
     pub services: BTreeMap<String, Lookup<Service>>,
-    /// Every base Mapping that `trafficRouting.ambassador.mappings` lists, by name. A name without an entry counts
-    /// as missing.
+    /// Every base Mapping that `trafficRouting.ambassador.mappings` lists, by name, and every stable Ingress of
+    /// `trafficRouting.nginx`, by [key](crate::ingress::key). One without an entry counts as missing.
     pub mappings: BTreeMap<String, Lookup<Mapping>>,
-    /// The canary Mappings that exist, by name: all that this Rollout controls (also those of a base Mapping that
+    /// The canary Mappings and canary Ingresses that exist, by name or key: all that this Rollout controls (also those of a base Mapping that
     /// the spec no longer lists) and any that carries the name of a canary Mapping this Rollout would create.
     pub canary_mappings: BTreeMap<String, Mapping>,
     /// Its `AnalysisRuns` and their templates.
@@ -199,7 +200,8 @@ impl Service {
     }
 }
 
-/// A `getambassador.io` Mapping, whole: fields this version does not know are copied to the canary Mapping too.
+/// A `getambassador.io` Mapping, whole: fields this version does not know are copied to the canary Mapping too. Or an
+/// Ingress, which is split the same way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mapping {
     /// `metadata.uid`.
@@ -217,11 +219,14 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// `spec.weight` as a whole percentage; `None` if it has none or one that is not a number.
+    /// `spec.weight` as a whole percentage, or that of a canary Ingress; `None` if it has none or one that is not a number.
     ///
     /// Fractions are rounded up so that no written weight is taken for 0.
     #[must_use]
     pub fn weight(&self) -> Option<i32> {
+        if let Some(weight) = ingress::weight(&self.object) {
+            return weight;
+        }
         let weight = self.object.pointer("/spec/weight")?;
         let whole = weight.as_i64().or_else(|| {
             #[expect(
@@ -250,6 +255,6 @@ pub struct Rival {
 pub enum Claim {
     /// A stable, canary, active, preview, ping or pong Service of that name.
     Service(String),
-    /// A base Mapping of that name.
+    /// A base Mapping of that name, or the stable Ingress of that [key](crate::ingress::key).
     Mapping(String),
 }

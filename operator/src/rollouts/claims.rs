@@ -5,12 +5,12 @@ use crds::{
     contract::CANARY_MAPPING_SUFFIX,
     rollout::{AnalysisTemplateRef, RolloutSpec},
 };
-use operator_core::{references::services::named, world::Claim};
+use operator_core::{ingress, references::services::named, spec::stable_ingresses, world::Claim};
 
 /// Every Service and base Mapping that the spec names, without repetitions.
 pub(super) fn claims(spec: &RolloutSpec) -> Vec<Claim> {
     let mut claims: Vec<Claim> = services(spec).into_iter().map(|it| Claim::Service(it.to_owned())).collect();
-    claims.extend(mappings(spec).into_iter().map(|it| Claim::Mapping(it.to_owned())));
+    claims.extend(mappings(spec).into_iter().map(Claim::Mapping));
     claims.sort();
     claims.dedup();
     claims
@@ -21,16 +21,13 @@ pub(super) fn services(spec: &RolloutSpec) -> Vec<&str> {
     named(&spec.strategy).into_iter().map(|(_, name)| name).collect()
 }
 
-/// The names of the base Mappings in the spec.
-pub(super) fn mappings(spec: &RolloutSpec) -> Vec<&str> {
+/// The names of the base Mappings in the spec, and the keys of the stable Ingresses.
+pub(super) fn mappings(spec: &RolloutSpec) -> Vec<String> {
     let routing = spec.strategy.canary.as_ref().and_then(|it| it.traffic_routing.as_ref());
-    let ambassador = routing.and_then(|it| it.ambassador.as_ref());
-    ambassador
-        .into_iter()
-        .flat_map(|it| &it.mappings)
-        .map(String::as_str)
-        .filter(|it| !it.is_empty())
-        .collect()
+    let mappings = routing.and_then(|it| it.ambassador.as_ref()).into_iter().flat_map(|it| &it.mappings);
+    let ingresses = routing.and_then(|it| it.nginx.as_ref()).into_iter().flat_map(stable_ingresses);
+    let mappings = mappings.filter(|it| !it.is_empty()).cloned();
+    mappings.chain(ingresses.map(|name| ingress::key(name))).collect()
 }
 
 /// The templates of analyses that the spec names; these may name others.

@@ -8,6 +8,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use kube::{Client, core::DynamicObject};
 use operator_core::{
     effect::Effect,
+    ingress,
     traffic::ObjectName,
     world::{WorkloadKind, World},
 };
@@ -264,7 +265,10 @@ impl Executor {
                 stores.replica_sets.erased(&ObjectName::new(namespace, name), uid);
             }
             (Subject::Mapping(name), Verb::Delete { uid }) => {
-                stores.mappings.erased(&ObjectName::new(namespace, name), uid);
+                match ingress::name_of(name) {
+                    Some(name) => stores.ingresses.erased(&ObjectName::new(namespace, name), uid),
+                    None => stores.mappings.erased(&ObjectName::new(namespace, name), uid),
+                };
             }
             (Subject::Pod(name), Verb::Delete { uid }) => {
                 stores.pods.erased(&ObjectName::new(namespace, name), uid);
@@ -285,10 +289,15 @@ impl Executor {
                     stores.services.written(object);
                 }
             }
-            (Subject::Mapping(_), Verb::Create | Verb::Change) => {
+            (Subject::Mapping(name), Verb::Create | Verb::Change) => {
                 if let Ok(mut object) = DynamicObject::deserialize(answer) {
-                    objects::trim_mapping(&mut object);
-                    stores.mappings.written(object);
+                    if ingress::name_of(name).is_some() {
+                        objects::trim_ingress(&mut object);
+                        stores.ingresses.written(object);
+                    } else {
+                        objects::trim_mapping(&mut object);
+                        stores.mappings.written(object);
+                    }
                 }
             }
             (Subject::AnalysisRun(_), Verb::Create | Verb::Change) => {
@@ -365,9 +374,9 @@ impl Attempt {
             Effect::SetServiceSelector { target, to, .. } => {
                 format!("point Service {} at version {to}", target.name)
             }
-            Effect::CreateMapping { name, .. } => format!("create Mapping {name}"),
-            Effect::UpdateMapping { target, .. } => format!("update Mapping {}", target.name),
-            Effect::DeleteMapping { target } => format!("delete Mapping {}", target.name),
+            Effect::CreateMapping { name, .. } => format!("create {}", ingress::show(name)),
+            Effect::UpdateMapping { target, .. } => format!("update {}", ingress::show(&target.name)),
+            Effect::DeleteMapping { target } => format!("delete {}", ingress::show(&target.name)),
             Effect::CreateAnalysisRun { name, .. } => format!("create AnalysisRun {name}"),
             Effect::TerminateAnalysisRun { target } => format!("end AnalysisRun {}", target.name),
             Effect::DeleteAnalysisRun { target } => format!("delete AnalysisRun {}", target.name),

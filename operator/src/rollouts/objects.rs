@@ -14,7 +14,10 @@ use k8s_openapi::{
     api::{apps::v1 as apps, core::v1 as core},
     apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference},
 };
-use kube::{Resource, core::DynamicObject};
+use kube::{
+    Resource,
+    core::{DynamicObject, TypeMeta},
+};
 use operator_core::{
     traffic::ObjectName,
     world::{Claim, WorkloadKind},
@@ -290,6 +293,13 @@ pub(super) fn trim_mapping(mapping: &mut DynamicObject) {
         managed.filter(|it| it.subresource.is_none()).max_by_key(|it| it.time.as_ref().map(|time| time.0));
     mapping.metadata.managed_fields =
         last.map(|it| vec![ManagedFieldsEntry { manager: it.manager, ..ManagedFieldsEntry::default() }]);
+}
+
+/// The same of an Ingress. In a list the API server does not say what its items are.
+pub(super) fn trim_ingress(ingress: &mut DynamicObject) {
+    trim_mapping(ingress);
+    let (api_version, kind) = ("networking.k8s.io/v1".to_owned(), "Ingress".to_owned());
+    ingress.types = Some(TypeMeta { api_version, kind });
 }
 
 /// Drops what is never read of a Service.

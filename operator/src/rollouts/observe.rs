@@ -6,10 +6,11 @@ mod convert;
 use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use crds::{Rollout, contract::CANARY_MAPPING_SUFFIX};
+use crds::Rollout;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt;
+use kube::{ResourceExt, core::DynamicObject};
 use operator_core::{
+    ingress, mapping,
     spec::Selector,
     traffic::ObjectName,
     world::{Claim, Lookup, Mapping, Owner, Pod, ReplicaSet, Rival, WorkloadKind, World},
@@ -111,7 +112,8 @@ pub struct Reach {
 
 fn reach<'a>(rollout: &Rollout, name: &ObjectName, canaries: impl Iterator<Item = &'a String>) -> Reach {
     let here = |it: &str| ObjectName::new(name.namespace.clone(), it);
-    let base = mappings(&rollout.spec).into_iter().map(here);
+    let bases = mappings(&rollout.spec);
+    let base = bases.iter().map(|it| here(it));
     Reach {
         namespace: name.namespace.clone(),
         services: services(&rollout.spec).into_iter().map(here).collect(),
@@ -179,9 +181,9 @@ fn named_mappings(
     let names = mappings(&rollout.spec).into_iter();
     names
         .map(|mapping| {
-            let found = stores.mappings.get(&ObjectName::new(name.namespace.clone(), mapping));
+            let found = stores.split_object(&name.namespace, &mapping);
             let lookup = found.map_or(Lookup::Missing, |it| Lookup::Found(convert::mapping(&it, uid)));
-            (mapping.to_owned(), lookup)
+            (mapping, lookup)
         })
         .collect()
 }
@@ -189,18 +191,20 @@ fn named_mappings(
 /// Those that the Rollout controls, and those that have a canary's name.
 fn canary_mappings(stores: &Stores, rollout: &Rollout, name: &ObjectName) -> BTreeMap<String, Mapping> {
     let uid = rollout.metadata.uid.clone().unwrap_or_default();
-    let named = mappings(&rollout.spec)
-        .into_iter()
-        .filter_map(|base| stores.mappings.get(&ObjectName::new(name.namespace.clone(), canary_name(base))));
-    let owned = stores.mappings.find(&Index::Controller(uid.clone())).into_iter();
-    let own_namespace = owned.filter(|it| key(&it.metadata).namespace == name.namespace);
-    named.chain(own_namespace).map(|it| (it.name_any(), convert::mapping(&it, &uid))).collect()
-}
-
-/// The name of a base Mapping's canary: cut so that the whole fits the 253 characters of a name, as Argo does.
-fn canary_name(base: &str) -> String {
-    let base = &base[..base.floor_char_boundary(246)];
-    format!("{base}{CANARY_MAPPING_SUFFIX}")
+    let named = mappings(&rollout.spec).into_iter().filter_map(|base| {
+        let copy = match ingress::name_of(&base) {
+            Some(stable) => ingress::canary_key(&name.name, stable),
+            None => mapping::canary_name(&base),
+        };
+        Some((copy.clone(), stores.split_object(&name.namespace, &copy)?))
+    });
+    let owned = Index::Controller(uid.clone());
+    let ours = |it: &Arc<DynamicObject>| key(&it.metadata).namespace == name.namespace;
+    let mappings = stores.mappings.find(&owned).into_iter().filter(ours).map(|it| (it.name_any(), it));
+    let ingresses =
+        stores.ingresses.find(&owned).into_iter().filter(ours).map(|it| (ingress::key(&it.name_any()), it));
+    let all = named.chain(mappings).chain(ingresses);
+    all.map(|(name, it)| (name, convert::mapping(&it, &uid))).collect()
 }
 
 /// The other Rollouts that name what this one names.

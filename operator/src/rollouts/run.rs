@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crds::{analysis, contract};
 use futures::future::join_all;
-use kube::{Api, Client, Resource, core::NamespaceResourceScope, runtime::watcher};
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::{Api, Client, Resource, api::ApiResource, core::NamespaceResourceScope, runtime::watcher};
 use operator_core::traffic::ObjectName;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,7 @@ use super::{
     Controller, Stores,
     execute::Executor,
     mappings::{Served, follow_mappings},
-    objects::{Pod, UNFINISHED, WatchedTemplate, trim, trim_run, trim_service},
+    objects::{Pod, UNFINISHED, WatchedTemplate, trim, trim_ingress, trim_run, trim_service},
     triggers,
     watch::{follow, trimmed},
     work::{Workers, Worklist},
@@ -163,12 +164,25 @@ impl Watches {
             |change| concern(triggers::of_mapping(stores, change)),
             stop,
         );
+        let resource = ApiResource::erase::<Ingress>(&());
+        let ingresses = follow(
+            match namespace {
+                Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+                None => Api::all_with(client.clone(), &resource),
+            },
+            watcher::Config::default(),
+            trimmed(trim_ingress),
+            &stores.ingresses,
+            |change| concern(triggers::of_ingress(stores, change)),
+            stop,
+        );
         tokio::join!(
             rollouts,
             replica_sets,
             self.follow_pods(),
             services,
             mappings,
+            ingresses,
             self.follow_workloads(),
             self.follow_analyses(),
         );
@@ -242,6 +256,13 @@ impl Watches {
         }
     }
 
+    /// A role of an earlier version has no right to them, and most Rollouts name none.
+    async fn complete_ingresses(&self) {
+        if tokio::time::timeout(SHARED, self.stores.ingresses.completed()).await.is_err() {
+            warn!("Ingresses cannot be read; Rollouts that name one are invalid until they can");
+        }
+    }
+
     async fn complete(&self) {
         let stores = &self.stores;
         tokio::join!(
@@ -253,6 +274,7 @@ impl Watches {
             stores.analysis_runs.completed(),
             stores.templates.completed(),
             self.complete_shared(),
+            self.complete_ingresses(),
         );
     }
 

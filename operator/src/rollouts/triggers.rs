@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
 use operator_core::{
+    ingress,
     traffic::ObjectName,
     world::{Claim, WorkloadKind},
 };
@@ -105,9 +106,33 @@ pub(super) fn of_mapping(stores: &Stores, change: &Change<DynamicObject>) -> BTr
     for mapping in both(change) {
         let name = key(&mapping.metadata);
         concerned.extend(owner(&mapping.metadata));
-        for base in [Some(name.name.as_str()), base_of_canary(&name.name)].into_iter().flatten() {
-            concerned.extend(claimants(stores, &name.namespace, Claim::Mapping(base.to_owned())));
-        }
+        concerned.extend(splitting(stores, &name.namespace, &name.name));
+    }
+    concerned
+}
+
+/// A changed Ingress: the Rollout that controls it, and those that name it.
+pub(super) fn of_ingress(stores: &Stores, change: &Change<DynamicObject>) -> BTreeSet<ObjectName> {
+    let mut concerned = BTreeSet::new();
+    for ingress in both(change) {
+        let name = key(&ingress.metadata);
+        concerned.extend(owner(&ingress.metadata));
+        concerned.extend(splitting(stores, &name.namespace, &ingress::key(&name.name)));
+    }
+    concerned
+}
+
+/// The Rollouts that split a Mapping or an Ingress, or made it beside one that they split.
+fn splitting(stores: &Stores, namespace: &str, key: &str) -> BTreeSet<ObjectName> {
+    let bases = [Some(key.to_owned()), base_of_canary(key).map(str::to_owned)].into_iter().flatten();
+    let mut concerned: BTreeSet<ObjectName> =
+        bases.flat_map(|base| claimants(stores, namespace, Claim::Mapping(base))).collect();
+    // The name of a canary Ingress begins with that of the Rollout, of which nobody knows where it ends.
+    let Some(canary) = ingress::name_of(key).and_then(base_of_canary) else { return concerned };
+    for (at, _) in canary.match_indices('-') {
+        let stable = ingress::key(&canary[at + 1..]);
+        let claimants = claimants(stores, namespace, Claim::Mapping(stable));
+        concerned.extend(claimants.into_iter().filter(|rollout| rollout.name == canary[..at]));
     }
     concerned
 }
@@ -148,9 +173,7 @@ pub(super) fn of_traffic(stores: &Stores, touched: &Touched) -> BTreeSet<ObjectN
         concerned.extend(claimants(stores, &service.namespace, Claim::Service(service.name.clone())));
     }
     for mapping in &touched.mappings {
-        for base in [Some(mapping.name.as_str()), base_of_canary(&mapping.name)].into_iter().flatten() {
-            concerned.extend(claimants(stores, &mapping.namespace, Claim::Mapping(base.to_owned())));
-        }
+        concerned.extend(splitting(stores, &mapping.namespace, &mapping.name));
     }
     for version in &touched.versions {
         let index = Index::Version(ObjectName::new(version.namespace.clone(), version.hash.clone()));

@@ -1,14 +1,17 @@
 //! `spec.strategy.canary`.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 use crds::rollout::status::PingPongRole;
-use crds::rollout::{CanaryStrategy, PodMetadata, ReplicaProgressThreshold};
+use crds::rollout::{CanaryStrategy, NginxTrafficRouting, PodMetadata, ReplicaProgressThreshold};
 
 use super::{
     Amount, AntiAffinity, Background, DEFAULT_DRAIN_DEADLINE_SECONDS, DEFAULT_SCALE_DOWN_DELAY_SECONDS,
     DEFAULT_SETTLE_SECONDS, DEFAULT_WARN_AFTER_SECONDS, Invalid, ManagedRoute, Step, seconds, validate,
 };
 use crate::analysis::Role;
+use crate::{ingress, mapping};
 
 /// `spec.strategy.canary`.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,14 +114,15 @@ pub enum Routing {
         /// `canaryService`.
         canary_service: Option<String>,
     },
-    /// Mappings (`getambassador.io`).
+    /// Mappings (`getambassador.io`), or Ingresses.
     Mappings(MappingRouting),
 }
 
-/// `trafficRouting.ambassador`, with what it needs.
+/// `trafficRouting.ambassador` or `trafficRouting.nginx`, with what it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappingRouting {
-    /// Names of the base Mappings, without repetition, in the order written. An empty list is refused by
+    /// Names of the base Mappings, or the [keys](crate::ingress::key) of the stable Ingresses, without repetition, in the
+    /// order written. An empty list is refused by
     /// [`crate::references::check`], as in Argo.
     pub names: Vec<String>,
     /// The Service of the stable version.
@@ -129,6 +133,30 @@ pub struct MappingRouting {
     pub ping_pong: Option<PingPongRole>,
     /// When a weight counts as served.
     pub confirm: Confirm,
+    /// What canary Ingresses are annotated with; `None`: Mappings are split.
+    pub ingress: Option<IngressRouting>,
+}
+
+/// What canary Ingresses are annotated with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngressRouting {
+    /// `annotationPrefix`.
+    pub prefix: String,
+    /// `additionalIngressAnnotations`, which get the prefix where they have it not.
+    pub additional: BTreeMap<String, String>,
+    /// `canaryIngressAnnotations`, as they are.
+    pub own: BTreeMap<String, String>,
+}
+
+impl IngressRouting {
+    fn read(nginx: &NginxTrafficRouting) -> Self {
+        let prefix = nginx.annotation_prefix.clone();
+        Self {
+            prefix: prefix.unwrap_or_else(|| "nginx.ingress.kubernetes.io".to_owned()),
+            additional: nginx.additional_ingress_annotations.clone(),
+            own: nginx.canary_ingress_annotations.clone(),
+        }
+    }
 }
 
 /// `trafficRouting.confirm`, defaults filled in.
@@ -148,6 +176,15 @@ impl MappingRouting {
     #[must_use]
     pub fn base_is_canary(&self) -> bool {
         self.ping_pong == Some(PingPongRole::Pong)
+    }
+
+    /// The name or key of the copy that a Rollout makes beside a base.
+    #[must_use]
+    pub fn copy_name(&self, rollout: &str, base: &str) -> String {
+        match ingress::name_of(base) {
+            Some(stable) => ingress::canary_key(rollout, stable),
+            None => mapping::canary_name(base),
+        }
     }
 
     /// The Service that the base Mappings send to.
@@ -170,9 +207,11 @@ impl Routing {
             return Ok(Self::Replicas { stable_service, canary_service });
         };
         let mut names: Vec<String> = Vec::new();
-        for name in routing.ambassador.iter().flat_map(|ambassador| &ambassador.mappings) {
-            if !names.contains(name) {
-                names.push(name.clone());
+        let ingresses = routing.nginx.iter().flat_map(stable_ingresses).map(|name| ingress::key(name));
+        let mappings = routing.ambassador.iter().flat_map(|ambassador| &ambassador.mappings).cloned();
+        for name in mappings.chain(ingresses) {
+            if !names.contains(&name) {
+                names.push(name);
             }
         }
         Ok(Self::Mappings(MappingRouting {
@@ -181,6 +220,7 @@ impl Routing {
             canary_service: canary_service.ok_or_else(|| validate::service_missing("canaryService"))?,
             ping_pong,
             confirm: Confirm::read(routing.confirm),
+            ingress: routing.nginx.as_ref().map(IngressRouting::read),
         }))
     }
 
@@ -219,6 +259,11 @@ impl Routing {
             Self::Mappings(routing) => &routing.names,
         }
     }
+}
+
+/// `stableIngress` and `stableIngresses`.
+pub fn stable_ingresses(nginx: &NginxTrafficRouting) -> impl Iterator<Item = &String> {
+    nginx.stable_ingress.iter().chain(&nginx.stable_ingresses)
 }
 
 /// The stable and the canary Service. Until a role is recorded, `pingService` is the stable one.

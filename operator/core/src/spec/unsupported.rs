@@ -53,14 +53,18 @@ fn steps(step: &CanaryStep) -> Option<Invalid> {
 }
 
 fn routers(routing: &TrafficRouting) -> Result<(), Invalid> {
-    let instead = "use trafficRouting.ambassador";
+    let instead = "use trafficRouting.ambassador or nginx";
     let found = first(&[
         (!routing.plugins.is_empty(), "plugins", instead),
         (routing.alb.is_some(), "alb", instead),
         (routing.apisix.is_some(), "apisix", instead),
         (routing.app_mesh.is_some(), "appMesh", instead),
         (routing.istio.is_some(), "istio", instead),
-        (routing.nginx.is_some(), "nginx", instead),
+        (
+            routing.nginx.is_some() && routing.ambassador.is_some(),
+            "nginx",
+            "name Mappings or Ingresses, not both",
+        ),
         (routing.smi.is_some(), "smi", instead),
         (routing.traefik.is_some(), "traefik", instead),
         (
@@ -71,9 +75,9 @@ fn routers(routing: &TrafficRouting) -> Result<(), Invalid> {
     ]);
     match found {
         Some(invalid) => Err(invalid),
-        None if routing.ambassador.is_none() => Err(Invalid::required(
+        None if routing.ambassador.is_none() && routing.nginx.is_none() => Err(Invalid::required(
             "ambassador",
-            "no traffic router is named; name the Mappings here, or remove trafficRouting to split by pods",
+            "no traffic router is named; name the Mappings here, or Ingresses in nginx, or remove trafficRouting to split by pods",
         )),
         None => Ok(()),
     }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Arm, Facts, Load, ObjectName, Served, Split};
+use crate::ingress;
 
 /// What the fold has to know of a Rollout's routes. Names are in the Rollout's namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub struct Route {
     pub namespace: String,
     /// The Services that select the Rollout's pods.
     pub services: BTreeSet<String>,
-    /// Listed base Mapping → its canary Mapping.
+    /// Listed base Mapping → its canary Mapping; Ingresses by their [keys](crate::ingress::key).
     pub mappings: BTreeMap<String, String>,
     /// The base Mappings send to the canary, and their canary Mappings to the stable version (`pingPong`).
     pub base_is_canary: bool,
@@ -219,7 +220,10 @@ impl<'a> Fold<'a> {
             self.listed.iter().filter_map(|split| split.compiled.as_ref()).any(|served| served.gives(&name))
         };
         let missing = self.route.mappings.keys().find(|base| !compiled(base))?;
-        Some(format!("the data plane has no route for Mapping {missing:?}"))
+        Some(match ingress::name_of(missing) {
+            Some(name) => format!("the data plane has no route for Ingress {name:?}"),
+            None => format!("the data plane has no route for Mapping {missing:?}"),
+        })
     }
 
     fn poll(&self, splits: &[&Split], holds: impl Fn(Option<&Served>) -> bool) -> Poll {
@@ -288,7 +292,9 @@ impl Route {
     }
 
     fn is_base(&self, arm: &Arm) -> bool {
-        arm.mapping.namespace == self.namespace && self.mappings.contains_key(&arm.mapping.name)
+        // A stable Ingress may have rules for other Services as well.
+        let ours = self.reaches(arm) || arm.service.name.is_empty();
+        ours && arm.mapping.namespace == self.namespace && self.mappings.contains_key(&arm.mapping.name)
     }
 
     fn is_canary(&self, arm: &Arm) -> bool {

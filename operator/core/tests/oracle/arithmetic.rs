@@ -226,6 +226,7 @@ fn routing_of(written: &Value) -> Routing {
         canary_service: "can".to_owned(),
         ping_pong: None,
         confirm,
+        ingress: None,
     })
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use crds::rollout::Rollout;
+use operator_core::ingress;
 use operator_core::world::Rival;
 use serde_json::{Value, json};
 
@@ -88,6 +89,11 @@ impl Cluster {
                 stamp(&mut object, old, "mapping", &version);
                 self.mappings.insert(name, object);
             }
+            "Ingress" => {
+                let key = ingress::key(&name);
+                stamp(&mut object, self.mappings.get(&key), "ingress", &version);
+                self.mappings.insert(key, object);
+            }
             "Deployment" => self.apply_workload(object, &version),
             "AnalysisTemplate" => drop(self.templates.insert(name, object)),
             "ClusterAnalysisTemplate" => drop(self.global_templates.insert(name, object)),
@@ -137,6 +143,7 @@ impl Cluster {
         let mut object = match kind {
             "rollout" => serde_json::to_value(self.rollout.as_ref().expect("a Rollout")).expect("JSON"),
             "mapping" => self.mappings[name].clone(),
+            "ingress" => self.mappings[&ingress::key(name)].clone(),
             "deployment" => self.workload.clone().expect("a Deployment"),
             other => panic!("cannot patch a {other}"),
         };

@@ -181,6 +181,12 @@ impl Cluster {
         let (mirrors, routes): (Vec<_>, Vec<_>) =
             self.mappings.iter().partition(|(_, mapping)| mapping["spec"]["shadow"] == true);
         for (name, mapping) in routes {
+            if mapping["kind"] == "Ingress" {
+                for (place, _) in places(mapping) {
+                    groups.entry(place).or_default().push((name, mapping));
+                }
+                continue;
+            }
             let spec = &mapping["spec"];
             let mut key = address(mapping);
             for condition in ["headers", "regex_headers", "method"] {
@@ -191,7 +197,7 @@ impl Cluster {
             groups.entry(key).or_default().push((name, mapping));
         }
         let content = groups.into_iter().map(|(key, group)| {
-            let mut served = self.split(&group);
+            let mut served = self.split(&key, &group);
             let mirrors = mirrors.iter().filter(|(_, mapping)| address(mapping) == address(group[0].1));
             served.versions.extend(mirrors.map(|(_, mapping)| version("Mapping", mapping)));
             (key, served)
@@ -209,8 +215,8 @@ impl Cluster {
         })
     }
 
-    fn split(&self, group: &[(&String, &Value)]) -> Served {
-        let weight = |mapping: &Value| mapping.pointer("/spec/weight").and_then(Value::as_i64);
+    fn split(&self, key: &str, group: &[(&String, &Value)]) -> Served {
+        let weight = canary_weight;
         let taken: i64 = group.iter().filter_map(|(_, mapping)| weight(mapping)).sum();
         let takers = group.iter().filter(|(_, mapping)| weight(mapping).is_none()).count();
         let rest = (100 - taken).max(0) * 100 / i64::try_from(takers.max(1)).expect("few Mappings");
@@ -218,8 +224,11 @@ impl Cluster {
         let arms = group
             .iter()
             .map(|(name, mapping)| {
-                let service = service_name(mapping["spec"]["service"].as_str().unwrap_or_default());
-                versions.push(version("Mapping", mapping));
+                let kind = if mapping["kind"] == "Ingress" { "Ingress" } else { "Mapping" };
+                let of_place = places(mapping).find(|(place, _)| place == key).map(|(_, service)| service);
+                let service = of_place
+                    .unwrap_or_else(|| service_name(mapping["spec"]["service"].as_str().unwrap_or_default()));
+                versions.push(version(kind, mapping));
                 if let Some(service) = self.services.get(&service) {
                     versions.push(version("Service", service));
                 }
@@ -235,6 +244,27 @@ impl Cluster {
             .collect();
         Served { arms, versions }
     }
+}
+
+/// The weight of a canary Mapping, or of a canary Ingress.
+pub(crate) fn canary_weight(object: &Value) -> Option<i64> {
+    let annotations = object["metadata"]["annotations"].as_object().into_iter().flatten();
+    let mut weights = annotations.filter(|(name, _)| name.ends_with("/canary-weight"));
+    let annotated = weights.find_map(|(_, weight)| weight.as_str()?.parse().ok());
+    annotated.or_else(|| object.pointer("/spec/weight").and_then(Value::as_i64))
+}
+
+/// Host and path of each rule of an Ingress, with its Service.
+fn places(ingress: &Value) -> impl Iterator<Item = (String, String)> {
+    let rules = ingress["spec"]["rules"].as_array().into_iter().flatten();
+    rules.flat_map(|rule| {
+        let host = rule["host"].as_str().unwrap_or("*");
+        let paths = rule["http"]["paths"].as_array().into_iter().flatten();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        paths.map(move |path| {
+            (format!("ingress {host}{}", text(&path["path"])), text(&path["backend"]["service"]["name"]))
+        })
+    })
 }
 
 /// Host and path of a Mapping.

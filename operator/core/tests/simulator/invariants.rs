@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use crds::rollout::status::PingPongRole;
 use operator_core::effect::Effect;
+use operator_core::ingress;
 use operator_core::plan::Plan;
-use operator_core::spec::Spec;
+use operator_core::spec::{Spec, stable_ingresses};
 use operator_core::traffic::{Arm, Served, Traffic};
 use serde_json::Value;
 
 use super::cluster::Cluster;
-use super::data_plane::{Content, Mode, service_name};
+use super::data_plane::{self, Content, Mode, service_name};
 use super::pods::ReplicaSet;
 
 #[derive(Clone, Debug, Default)]
@@ -74,7 +75,8 @@ impl Invariants {
                 }
             }
             Effect::CreateMapping { manifest, .. } => {
-                let splits = !manifest["spec"]["weight"].is_null() && manifest["spec"]["shadow"] != true;
+                let splits =
+                    data_plane::canary_weight(manifest).is_some() && manifest["spec"]["shadow"] != true;
                 let weight = canary_weight(cluster, manifest);
                 if splits && weight > 0 {
                     canary_carries(cluster, weight);
@@ -241,10 +243,13 @@ fn canary_carries(cluster: &Cluster, weight: i64) {
     }
     assert_eq!(cluster.data_plane.mode, Mode::Ready, "weight {weight} is written blindly");
     let service = service(cluster, false);
-    let listed =
-        canary.traffic_routing.and_then(|it| it.ambassador).map(|it| it.mappings).unwrap_or_default();
+    let routing = canary.traffic_routing.unwrap_or_default();
+    let mut listed = routing.ambassador.map(|it| it.mappings).unwrap_or_default();
+    listed.extend(routing.nginx.iter().flat_map(stable_ingresses).map(|name| ingress::key(name)));
     for (proxy, served) in contents(cluster) {
-        if !served.arms.iter().any(|arm| listed.contains(&arm.mapping.name)) {
+        let stable = self::service(cluster, true);
+        let sends = |arm: &Arm| listed.contains(&arm.mapping.name) && arm.service.name == stable;
+        if !served.arms.iter().any(sends) {
             continue;
         }
         let mut arms = arms_on(served, &service).peekable();
@@ -312,6 +317,6 @@ fn holds_only(arm: &Arm, hash: &str) -> bool {
 
 /// The canary's weight by a canary Mapping, which sends to pong: to the canary, or to the stable version.
 fn canary_weight(cluster: &Cluster, mapping: &Value) -> i64 {
-    let own = mapping["spec"]["weight"].as_i64().unwrap_or(0);
+    let own = data_plane::canary_weight(mapping).unwrap_or(0);
     if pong_is_stable(cluster) { 100 - own } else { own }
 }

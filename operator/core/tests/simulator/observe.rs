@@ -6,7 +6,10 @@ use std::sync::Arc;
 use chrono::SubsecRound as _;
 use crds::contract;
 use crds::rollout::PodTemplate;
+use operator_core::ingress;
+use operator_core::mapping::canary_name;
 use operator_core::references::services::named;
+use operator_core::spec::stable_ingresses;
 use operator_core::world::{
     Lookup, Mapping, Owner, Pod, ReplicaSet, ReplicaSetAnnotations, Service, Workload, WorkloadKind, World,
 };
@@ -19,19 +22,22 @@ impl Cluster {
     pub(crate) fn observe(&self) -> World {
         let rollout = self.rollout().clone();
         let canary = rollout.spec.strategy.canary.clone().unwrap_or_default();
-        let bases: BTreeSet<String> = canary
-            .traffic_routing
-            .and_then(|routing| routing.ambassador)
-            .map(|ambassador| ambassador.mappings.into_iter().collect())
-            .unwrap_or_default();
+        let routing = canary.traffic_routing.unwrap_or_default();
+        let mut bases: BTreeSet<String> =
+            routing.ambassador.map(|it| it.mappings.into_iter().collect()).unwrap_or_default();
+        bases.extend(routing.nginx.iter().flat_map(stable_ingresses).map(|name| ingress::key(name)));
+        let rollout_name = rollout.metadata.name.clone().unwrap_or_default();
         let uid = rollout.metadata.uid.clone().unwrap_or_default();
         let canary_mappings: BTreeMap<String, Mapping> = self
             .mappings
             .iter()
             .map(|(name, object)| (name.clone(), mapping(object, &uid)))
             .filter(|(name, mapping)| {
-                let base = name.strip_suffix(contract::CANARY_MAPPING_SUFFIX);
-                mapping.owned || base.is_some_and(|base| bases.contains(base))
+                let copies = bases.iter().map(|base| match ingress::name_of(base) {
+                    Some(stable) => ingress::canary_key(&rollout_name, stable),
+                    None => canary_name(base),
+                });
+                mapping.owned || copies.into_iter().any(|copy| copy == **name)
             })
             .collect();
         let services = named(&rollout.spec.strategy);

@@ -5,8 +5,8 @@
 //! | `apply FILE` | applies a manifest of `tests/scenarios/manifests` |
 //! | `set image IMAGE` | changes the image; pods of image `bad` never become ready |
 //! | `scale N` | changes `spec.replicas` |
-//! | `patch KIND NAME JSON` | merge-patches `rollout`, `mapping`, `service` or `deployment` |
-//! | `delete KIND NAME` | deletes `mapping`, `service`, `template`, `replicaset` (by image), `deployment` (without a name) |
+//! | `patch KIND NAME JSON` | merge-patches `rollout`, `mapping`, `ingress`, `service` or `deployment` |
+//! | `delete KIND NAME` | deletes `mapping`, `ingress`, `service`, `template`, `replicaset` (by image), `deployment` (without a name) |
 //! | `analysis PHASE`, `analysis PHASE RUN` | every AnalysisRun without a verdict gets this phase, or one of them; `{v1}` in its name is the hash of image `v1` |
 //! | `delete analysisrun RUN` | somebody deletes a run |
 //! | `rehash IMAGE HASH` | everything is as if another hash function had named the version, without marks of ours |
@@ -28,12 +28,14 @@
 use chrono::{SubsecRound as _, TimeDelta};
 use crds::analysis::AnalysisPhase;
 use crds::rollout::PauseCondition;
+use operator_core::ingress;
 use operator_core::world::{Claim, Rival};
 use serde_json::{Value, json};
 
 use super::Simulator;
 use super::cluster::start;
 use super::data_plane::Mode;
+use super::transcript::ingress_text;
 
 impl Simulator {
     /// Runs a whole script; `manifest` reads a file of the manifests folder.
@@ -75,6 +77,9 @@ impl Simulator {
                 self.cluster.patch(kind, name, &patch);
             }
             ["delete", "mapping", name] => drop(self.cluster.mappings.remove(name).expect("a Mapping")),
+            ["delete", "ingress", name] => {
+                drop(self.cluster.mappings.remove(&ingress::key(name)).expect("an Ingress"));
+            }
             ["delete", "service", name] => drop(self.cluster.services.remove(name).expect("a Service")),
             ["delete", "replicaset", image] => {
                 let hash = self.cluster.hash_of(image);
@@ -219,7 +224,11 @@ impl Simulator {
         }
         for (name, mapping) in &cluster.mappings {
             let spec = &mapping["spec"];
-            let line = format!("        Mapping {name}: {} weight {}", spec["service"], spec["weight"]);
+            let line = if mapping["kind"] == "Ingress" {
+                format!("        {}: {}", ingress::show(name), ingress_text(mapping))
+            } else {
+                format!("        Mapping {name}: {} weight {}", spec["service"], spec["weight"])
+            };
             self.transcript.line(&cluster, &line);
         }
         for (name, run) in &cluster.analysis_runs {

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use crds::analysis::AnalysisPhase;
 use crds::rollout::{RolloutPhase, RolloutStatus};
 use operator_core::effect::{Changes, Effect, EventKind};
+use operator_core::ingress;
 use operator_core::why::Why;
+use serde_json::Value;
 
 use super::cluster::{Cluster, start};
 
@@ -91,6 +93,12 @@ fn describe(effect: &Effect) -> String {
         Effect::SetServiceSelector { target, from, to, .. } => {
             format!("switch  Service {} {} -> {to}", target.name, from.as_deref().unwrap_or("(none)"))
         }
+        Effect::CreateMapping { name, manifest } if manifest["kind"] == "Ingress" => {
+            format!("create  {} {}", ingress::show(name), ingress_text(manifest))
+        }
+        Effect::UpdateMapping { target, manifest } if manifest["kind"] == "Ingress" => {
+            format!("update  {} {}", ingress::show(&target.name), ingress_text(manifest))
+        }
         Effect::CreateMapping { name, manifest } => {
             format!(
                 "create  Mapping {name} weight {} to {}",
@@ -100,7 +108,7 @@ fn describe(effect: &Effect) -> String {
         Effect::UpdateMapping { target, manifest } => {
             format!("update  Mapping {} weight {}", target.name, manifest["spec"]["weight"])
         }
-        Effect::DeleteMapping { target } => format!("delete  Mapping {}", target.name),
+        Effect::DeleteMapping { target } => format!("delete  {}", ingress::show(&target.name)),
         Effect::CreateAnalysisRun { name, manifest } => {
             let args = manifest["spec"].get("args").map(|it| format!(" with {it}")).unwrap_or_default();
             format!("create  AnalysisRun {name}{args}")
@@ -175,4 +183,24 @@ fn summary(status: &RolloutStatus) -> String {
         text.push_str(" aborted");
     }
     text
+}
+
+/// What matters of an Ingress: its annotations, and where its paths lead.
+pub(crate) fn ingress_text(ingress: &Value) -> String {
+    let annotations = ingress["metadata"]["annotations"].as_object().into_iter().flatten();
+    let short =
+        annotations.map(|(name, value)| format!("{}={value}", name.rsplit('/').next().unwrap_or(name)));
+    let rules = ingress["spec"]["rules"].as_array().into_iter().flatten();
+    let paths = rules.flat_map(|rule| {
+        let host = rule["host"].as_str().unwrap_or("*").to_owned();
+        let paths = rule["http"]["paths"].as_array().into_iter().flatten();
+        paths.map(move |path| {
+            format!(
+                "{host}{} -> {}",
+                path["path"].as_str().unwrap_or("/"),
+                path["backend"]["service"]["name"]
+            )
+        })
+    });
+    short.chain(paths).collect::<Vec<_>>().join(", ")
 }

@@ -14,6 +14,7 @@ use http::Request;
 use k8s_openapi::api::{
     apps::v1::ReplicaSet,
     core::v1::{Pod, Service},
+    networking::v1::Ingress,
 };
 use kube::{
     Resource,
@@ -25,6 +26,7 @@ use kube::{
 };
 use operator_core::{
     effect::{Effect, Target},
+    ingress,
     traffic::ObjectName,
     world::WorkloadKind,
 };
@@ -68,7 +70,7 @@ pub(crate) enum Subject {
     Pod(String),
     /// A Service.
     Service(String),
-    /// A Mapping.
+    /// A Mapping, or an Ingress by its key.
     Mapping(String),
     /// An `AnalysisRun`.
     AnalysisRun(String),
@@ -184,15 +186,17 @@ pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>
             call(request, Subject::Service(target.name.clone()), Verb::Change)
         }
         Effect::CreateMapping { name, manifest } => {
-            let request = mappings(scope)?.create(&create(), body(manifest)?);
+            let request = split_objects(scope, name)?.0.create(&create(), body(manifest)?);
             call(request, Subject::Mapping(name.clone()), Verb::Create)
         }
         Effect::UpdateMapping { target, manifest } => {
-            let request = mappings(scope)?.replace(&target.name, &create(), body(manifest)?);
+            let (objects, name) = split_objects(scope, &target.name)?;
+            let request = objects.replace(name, &create(), body(manifest)?);
             call(request, Subject::Mapping(target.name.clone()), Verb::Change)
         }
         Effect::DeleteMapping { target } => {
-            let request = mappings(scope)?.delete(&target.name, &deleting(target));
+            let (objects, name) = split_objects(scope, &target.name)?;
+            let request = objects.delete(name, &deleting(target));
             call(request, Subject::Mapping(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
         }
         Effect::CreateAnalysisRun { name, manifest } => create_run(scope, name, manifest),
@@ -321,9 +325,13 @@ fn analysis_runs(scope: &Scope<'_>) -> core::Request {
     core::Request::new(crds::analysis::AnalysisRun::url_path(&(), Some(scope.namespace)))
 }
 
-fn mappings(scope: &Scope<'_>) -> Result<core::Request, Error> {
+/// Mappings, or Ingresses if the name is the key of one; and the name.
+fn split_objects<'k>(scope: &Scope<'_>, key: &'k str) -> Result<(core::Request, &'k str), Error> {
+    if let Some(name) = ingress::name_of(key) {
+        return Ok((core::Request::new(Ingress::url_path(&(), Some(scope.namespace))), name));
+    }
     let resource = scope.mappings.ok_or(Error::NoMappings)?;
-    Ok(core::Request::new(DynamicObject::url_path(resource, Some(scope.namespace))))
+    Ok((core::Request::new(DynamicObject::url_path(resource, Some(scope.namespace))), key))
 }
 
 fn body(manifest: &Value) -> Result<Vec<u8>, Error> {
@@ -387,8 +395,22 @@ mod tests {
     const PODS: &str = "/api/v1/namespaces/web/pods";
     const SETS: &str = "/apis/apps/v1/namespaces/web/replicasets";
     const MAPPINGS: &str = "/apis/getambassador.io/v3alpha1/namespaces/web/mappings";
+    const INGRESSES: &str = "/apis/networking.k8s.io/v1/namespaces/web/ingresses";
     const RUNS: &str = "/apis/argoproj.io/v1alpha1/namespaces/web/analysisruns";
     const MANAGER: &str = "fieldManager=sluice-operator";
+
+    #[test]
+    fn a_canary_ingress_is_written_under_its_name() {
+        let manifest = json!({"kind": "Ingress", "metadata": {"name": "a"}});
+        let create = Effect::CreateMapping { name: ingress::key("a"), manifest: manifest.clone() };
+        check(&create, &format!("POST {INGRESSES}?&{MANAGER}"), "application/json", manifest.clone());
+        let target = Target { name: ingress::key("a"), ..target() };
+        let update = Effect::UpdateMapping { target: target.clone(), manifest: manifest.clone() };
+        check(&update, &format!("PUT {INGRESSES}/a?&{MANAGER}"), "application/json", manifest);
+        let (line, _, body) = sent(&Effect::DeleteMapping { target }, true);
+        assert_eq!(line, format!("DELETE {INGRESSES}/a?"));
+        assert_eq!(body["preconditions"], json!({"uid": "u1", "resourceVersion": "42"}));
+    }
 
     #[test]
     fn a_replica_set_is_created_as_the_plan_says() {

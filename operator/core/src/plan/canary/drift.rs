@@ -9,6 +9,7 @@ use super::super::draft::Draft;
 use super::Scene;
 use super::routed::Routed;
 use super::verify;
+use crate::ingress;
 use crate::weight::Weight;
 use crate::why::Why;
 use crate::world::Mapping;
@@ -26,7 +27,7 @@ pub(super) fn rests(scene: &Scene<'_>, routed: &Routed<'_>, target: i32, draft: 
     let has = mapping.weight().map_or_else(|| "no weight".to_owned(), |weight| format!("weight {weight}"));
     let target = routed.copy_weight(Weight::clamped(target)).percent();
     let by = mapping.changed_by.as_ref().map(|manager| format!(", set by {manager}")).unwrap_or_default();
-    let message = format!("canary Mapping {name} has {has} instead of {target}{by}");
+    let message = format!("canary {} has {has} instead of {target}{by}", ingress::show(name));
     if held.reason != CHANGED {
         draft.warning(CHANGED, message.clone());
     }

@@ -10,12 +10,16 @@ use super::super::leftovers::{self, target_of};
 use super::Scene;
 use super::routed::{Canary, Routed};
 use crate::effect::Effect;
+use crate::ingress;
 use crate::mapping::{self, Part};
 use crate::weight::Weight;
 use crate::world::Mapping;
 
 /// Reason of the event that tells a written weight; Argo's.
 const WEIGHT_UPDATE: &str = "CanaryMappingWeightUpdate";
+/// Reasons of the events about canary Ingresses; Argo's.
+const INGRESS_CREATE: &str = "CreatingCanaryIngress";
+const INGRESS_UPDATE: &str = "PatchingCanaryIngress";
 
 /// Creates the canary Mappings that are missing, with weight 0.
 pub(super) fn create(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) {
@@ -23,6 +27,9 @@ pub(super) fn create(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) 
         let (None, Some(base)) = (canary.existing, scene.world.mapping(base)) else { continue };
         let part = Part::Share(routed.copy_weight(Weight::ZERO));
         if let Some(manifest) = wanted(scene, routed, base, None, part) {
+            if let Some(name) = ingress::name_of(&canary.name) {
+                draft.normal(INGRESS_CREATE, format!("Creating canary ingress `{name}` with weight `0`"));
+            }
             draft.effect(Effect::CreateMapping { name: canary.name.clone(), manifest });
         }
     }
@@ -41,6 +48,12 @@ pub(super) fn lower(scene: &Scene<'_>, routed: &Routed<'_>, to: i32, draft: &mut
 }
 
 fn tell(routed: &Routed<'_>, to: i32, draft: &mut Draft) {
+    if routed.routing.ingress.is_some() {
+        for name in routed.canaries.values().filter_map(|canary| ingress::name_of(&canary.name)) {
+            draft.normal(INGRESS_UPDATE, format!("Updating Ingress `{name}` to desiredWeight '{to}'"));
+        }
+        return;
+    }
     let weight = routed.copy_weight(Weight::clamped(to)).percent();
     draft.normal(WEIGHT_UPDATE, format!("Set canary mapping weight to {weight}"));
 }
@@ -119,5 +132,13 @@ fn wanted(
         },
         part,
     };
-    mapping::wanted(&base.object, existing.map(|existing| &existing.object), &canary)
+    let existing = existing.map(|existing| &existing.object);
+    match &routed.routing.ingress {
+        Some(annotations) => {
+            let stable = base.object["metadata"]["name"].as_str().unwrap_or_default();
+            let key = ingress::canary_key(&rollout.name, stable);
+            ingress::wanted(&base.object, existing, &canary, ingress::name_of(&key)?, annotations)
+        }
+        None => mapping::wanted(&base.object, existing, &canary),
+    }
 }

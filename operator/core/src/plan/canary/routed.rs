@@ -6,7 +6,7 @@ use super::super::fleet::{Blind, Fleet};
 use super::super::scene;
 use super::Scene;
 use super::managed::{self, RouteMapping};
-use crate::mapping;
+use crate::ingress;
 use crate::replicas::Carried;
 use crate::spec::{self, MappingRouting};
 use crate::traffic::{Fold, Route};
@@ -70,7 +70,7 @@ impl<'w> Routed<'w> {
             None => BTreeMap::new(),
         };
         let canary = |base: &String| {
-            let name = mapping::canary_name(base);
+            let name = routing.copy_name(&scene.spec.name, base);
             let existing = world.canary_mappings.get(&name);
             Canary { name, existing, has_rest: routing.base_is_canary() }
         };
@@ -169,6 +169,14 @@ impl<'w> Routed<'w> {
     }
 }
 
+/// The object that a key stands for, by kind and name.
+fn object(key: &str) -> (&'static str, String) {
+    match ingress::name_of(key) {
+        Some(name) => ("Ingress", name.to_owned()),
+        None => ("Mapping", key.to_owned()),
+    }
+}
+
 fn route(
     world: &World,
     routing: &MappingRouting,
@@ -183,18 +191,18 @@ fn route(
     }
     for base in &routing.names {
         if let Some(mapping) = world.mapping(base) {
-            versions.insert(("Mapping", base.clone()), mapping.resource_version.clone());
+            versions.insert(object(base), mapping.resource_version.clone());
         }
     }
     for (name, route) in routes {
         if let Some(mapping) = route.existing {
-            versions.insert(("Mapping", name.clone()), mapping.resource_version.clone());
+            versions.insert(object(name), mapping.resource_version.clone());
         }
     }
     let mut existing = BTreeSet::new();
     for canary in canaries.values() {
         if let Some(mapping) = canary.existing {
-            versions.insert(("Mapping", canary.name.clone()), mapping.resource_version.clone());
+            versions.insert(object(&canary.name), mapping.resource_version.clone());
             existing.insert(canary.name.clone());
         }
     }

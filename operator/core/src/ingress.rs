@@ -1,0 +1,296 @@
+//! The canary Ingress of a stable Ingress (`trafficRouting.nginx`).
+//!
+//! Named, owned and annotated as Argo's, so that ingress-nginx splits by it as well. It has the rules of the stable one
+//! that send to the stable Service, with the canary Service in its place, and follows them; Argo copies them once. Where
+//! Argo leaves it with weight 0, it goes, as canary Mappings do.
+//!
+//! Where this engine names Mappings, an Ingress stands under its [`key`]: everything that moves weights is the same for
+//! both.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
+
+use crate::mapping::{Canary, Part, own};
+use crate::spec::IngressRouting;
+
+/// What the key of an Ingress begins with. No Mapping can be called so.
+const KEY: &str = "ingress/";
+/// The most that Kubernetes allows for a name, in bytes.
+const NAME_LENGTH: usize = 253;
+/// What ends the name of a canary Ingress.
+const SUFFIX: &str = "-canary";
+/// Part of an Ingress's own class that Argo keeps.
+const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+/// What follows the prefix in the annotation that holds the weight.
+const WEIGHT: &str = "/canary-weight";
+
+/// What stands for an Ingress of this name where Mappings are named.
+#[must_use]
+pub fn key(name: &str) -> String {
+    format!("{KEY}{name}")
+}
+
+/// The Ingress that a key stands for; `None`: it is the name of a Mapping.
+#[must_use]
+pub fn name_of(key: &str) -> Option<&str> {
+    key.strip_prefix(KEY)
+}
+
+/// The key as people say it: the kind and the name.
+#[must_use]
+pub fn show(key: &str) -> String {
+    name_of(key).map_or_else(|| format!("Mapping {key}"), |name| format!("Ingress {name}"))
+}
+
+/// The key of the canary Ingress of a Rollout beside a stable one; the rest is cut to what fits.
+#[must_use]
+pub fn canary_key(rollout: &str, stable: &str) -> String {
+    let whole = format!("{rollout}-{stable}");
+    key(&format!("{}{SUFFIX}", &whole[..whole.floor_char_boundary(NAME_LENGTH - SUFFIX.len())]))
+}
+
+/// The weight of a canary Ingress in percent; `None` if it is not an Ingress with one.
+#[must_use]
+pub fn weight(object: &Value) -> Option<Option<i32>> {
+    if object["kind"] != "Ingress" {
+        return None;
+    }
+    let annotations = object["metadata"]["annotations"].as_object();
+    let mut texts = annotations.into_iter().flatten().filter(|(name, _)| name.ends_with(WEIGHT));
+    Some(texts.find_map(|(_, text)| text.as_str()?.parse::<i32>().ok()).map(|weight| weight.clamp(0, 100)))
+}
+
+/// Whether some rule of an Ingress, or what takes the rest, sends to a Service.
+#[must_use]
+pub fn sends_to(object: &Value, service: &str) -> bool {
+    is_backend(&object["spec"]["defaultBackend"], service)
+        || paths(object).any(|path| is_backend(&path["backend"], service))
+}
+
+/// The object to POST, or with `existing` to PUT: then everything of it that is not ours stays as it is, and the result
+/// equals it if nothing is to be written.
+///
+/// `None` if no rule of the stable Ingress sends to the stable Service ([`crate::references::check`] says so to the user).
+#[must_use]
+pub fn wanted(
+    stable: &Value,
+    existing: Option<&Value>,
+    canary: &Canary<'_>,
+    name: &str,
+    routing: &IngressRouting,
+) -> Option<Value> {
+    let Part::Share(weight) = canary.part else { return None };
+    let mut object = existing.cloned().unwrap_or_else(|| {
+        json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {"name": name, "namespace": canary.namespace},
+        })
+    });
+    let spec = spec(stable, canary)?;
+    let fields = object.as_object_mut()?;
+    fields.insert("spec".to_owned(), spec);
+    let metadata = fields.entry("metadata").or_insert_with(|| json!({})).as_object_mut()?;
+    annotate(stable, metadata, weight.percent(), routing);
+    own(metadata, canary);
+    Some(object)
+}
+
+/// The rules that send to the stable Service, with the canary Service in its place.
+fn spec(stable: &Value, canary: &Canary<'_>) -> Option<Value> {
+    if !sends_to(stable, canary.base_service) {
+        return None;
+    }
+    let mut spec = Map::new();
+    if let Some(class) = stable["spec"].get("ingressClassName").filter(|class| !class.is_null()) {
+        spec.insert("ingressClassName".to_owned(), class.clone());
+    }
+    let rest = &stable["spec"]["defaultBackend"];
+    if is_backend(rest, canary.base_service) {
+        spec.insert("defaultBackend".to_owned(), with_service(rest, canary.copy_service));
+    }
+    let mut rules = Vec::new();
+    for rule in stable["spec"]["rules"].as_array().into_iter().flatten() {
+        let paths = rule["http"]["paths"].as_array().into_iter().flatten();
+        let sending = paths.filter(|path| is_backend(&path["backend"], canary.base_service));
+        let sending: Vec<Value> = sending
+            .map(|path| {
+                let mut path = path.clone();
+                path["backend"] = with_service(&path["backend"], canary.copy_service);
+                path
+            })
+            .collect();
+        if !sending.is_empty() {
+            let mut rule = rule.clone();
+            rule["http"]["paths"] = json!(sending);
+            rules.push(rule);
+        }
+    }
+    if !rules.is_empty() {
+        spec.insert("rules".to_owned(), json!(rules));
+    }
+    Some(Value::Object(spec))
+}
+
+/// The class of the stable one; what the spec of the Rollout adds; then what makes it a canary.
+fn annotate(stable: &Value, metadata: &mut Map<String, Value>, weight: i32, routing: &IngressRouting) {
+    let IngressRouting { prefix, additional, own } = routing;
+    let mut annotations = match metadata.remove("annotations") {
+        Some(Value::Object(annotations)) => annotations,
+        _ => Map::new(),
+    };
+    if let Some(class) = stable["metadata"]["annotations"].get(CLASS_ANNOTATION) {
+        annotations.insert(CLASS_ANNOTATION.to_owned(), class.clone());
+    }
+    for (name, value) in additional {
+        let name = match name.starts_with(prefix.as_str()) {
+            true => Cow::Borrowed(name.as_str()),
+            false => Cow::Owned(format!("{prefix}/{name}")),
+        };
+        annotations.insert(name.into_owned(), json!(value));
+    }
+    for (name, value) in own {
+        annotations.insert(name.clone(), json!(value));
+    }
+    annotations.insert(format!("{prefix}/canary"), json!("true"));
+    annotations.insert(format!("{prefix}{WEIGHT}"), json!(weight.to_string()));
+    metadata.insert("annotations".to_owned(), Value::Object(annotations));
+}
+
+fn paths(object: &Value) -> impl Iterator<Item = &Value> {
+    let rules = object["spec"]["rules"].as_array().into_iter().flatten();
+    rules.flat_map(|rule| rule["http"]["paths"].as_array().into_iter().flatten())
+}
+
+fn is_backend(backend: &Value, service: &str) -> bool {
+    backend["service"]["name"] == service
+}
+
+fn with_service(backend: &Value, service: &str) -> Value {
+    let mut backend = backend.clone();
+    backend["service"]["name"] = json!(service);
+    backend
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weight::Weight;
+
+    const CANARY: Canary<'_> = Canary {
+        rollout: "shop",
+        uid: "u1",
+        namespace: "prod",
+        base_service: "shop-stable",
+        copy_service: "shop-canary",
+        part: Part::Share(Weight::ZERO),
+    };
+
+    fn stable() -> Value {
+        let path = |path: &str, service: &str| {
+            let backend = json!({"service": {"name": service, "port": {"name": "http"}}});
+            json!({"path": path, "pathType": "Prefix", "backend": backend})
+        };
+        json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {
+                "name": "shop",
+                "namespace": "prod",
+                "annotations": {CLASS_ANNOTATION: "nginx", "nginx.ingress.kubernetes.io/enable-cors": "true"},
+            },
+            "spec": {
+                "ingressClassName": "sluice",
+                "tls": [{"hosts": ["a.org"], "secretName": "cert"}],
+                "rules": [
+                    {"host": "a.org", "http": {"paths": [path("/", "shop-stable"), path("/api", "api")]}},
+                    {"host": "b.org", "http": {"paths": [path("/", "api")]}},
+                ],
+            },
+        })
+    }
+
+    fn routing() -> IngressRouting {
+        IngressRouting {
+            prefix: "nginx.ingress.kubernetes.io".to_owned(),
+            additional: [("canary-by-header".to_owned(), "x-beta".to_owned())].into(),
+            own: [("example.org/owner".to_owned(), "shop".to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn the_canary_has_the_rules_of_the_stable_service_and_belongs_to_the_rollout() {
+        let canary = Canary { part: Part::Share(Weight::clamped(30)), ..CANARY };
+        let wanted = wanted(&stable(), None, &canary, "shop-shop-canary", &routing()).unwrap();
+        assert_eq!(
+            wanted,
+            json!({
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "Ingress",
+                "metadata": {
+                    "name": "shop-shop-canary",
+                    "namespace": "prod",
+                    "annotations": {
+                        "kubernetes.io/ingress.class": "nginx",
+                        "nginx.ingress.kubernetes.io/canary": "true",
+                        "nginx.ingress.kubernetes.io/canary-weight": "30",
+                        "nginx.ingress.kubernetes.io/canary-by-header": "x-beta",
+                        "example.org/owner": "shop",
+                    },
+                    "ownerReferences": [{
+                        "apiVersion": "argoproj.io/v1alpha1",
+                        "kind": "Rollout",
+                        "name": "shop",
+                        "uid": "u1",
+                        "controller": true,
+                        "blockOwnerDeletion": true,
+                    }],
+                },
+                "spec": {
+                    "ingressClassName": "sluice",
+                    "rules": [{"host": "a.org", "http": {"paths": [{
+                        "path": "/",
+                        "pathType": "Prefix",
+                        "backend": {"service": {"name": "shop-canary", "port": {"name": "http"}}},
+                    }]}}],
+                },
+            })
+        );
+        assert_eq!(weight(&wanted), Some(Some(30)));
+    }
+
+    #[test]
+    fn nothing_is_written_when_nothing_changed() {
+        let first = wanted(&stable(), None, &CANARY, "shop-shop-canary", &routing()).unwrap();
+        let mut stored = first.clone();
+        stored["metadata"]["uid"] = json!("c1");
+        stored["metadata"]["annotations"]["added-by-a-webhook"] = json!("x");
+        stored["status"] = json!({"loadBalancer": {}});
+        assert_eq!(wanted(&stable(), Some(&stored), &CANARY, "shop-shop-canary", &routing()), Some(stored));
+    }
+
+    #[test]
+    fn what_takes_the_rest_is_split_as_well() {
+        let mut stable = stable();
+        stable["spec"] =
+            json!({"defaultBackend": {"service": {"name": "shop-stable", "port": {"number": 80}}}});
+        let wanted = wanted(&stable, None, &CANARY, "c", &routing()).unwrap();
+        let backend = json!({"service": {"name": "shop-canary", "port": {"number": 80}}});
+        assert_eq!(wanted["spec"], json!({"defaultBackend": backend}));
+        stable["spec"]["defaultBackend"]["service"]["name"] = json!("other");
+        assert_eq!(super::wanted(&stable, None, &CANARY, "c", &routing()), None);
+    }
+
+    #[test]
+    fn names_are_argos_and_never_too_long() {
+        assert_eq!(canary_key("shop", "web"), "ingress/shop-web-canary");
+        let long = canary_key("shop", &"w".repeat(253));
+        assert_eq!(name_of(&long).map(str::len), Some(253));
+        assert!(long.ends_with("w-canary"));
+        assert_eq!(
+            (name_of("shop"), show("shop"), show("ingress/shop")),
+            (None, "Mapping shop".into(), "Ingress shop".into())
+        );
+    }
+}
