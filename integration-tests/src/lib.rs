@@ -4,10 +4,11 @@
 //! and the clients whose every request is counted in a [`tally`]. [`story`] plays a rollout as a user would and
 //! records what was seen; the demo shows it, the tests judge it. [`operator`] runs Sluice's operator outside of the
 //! cluster, [`holder`] plays another controller that holds a lease, and [`argo`] lays out what Argo Rollouts leaves
-//! behind. [`scale`], [`scrape`] and [`figures`] are for benches.
+//! behind. [`ask`] puts single questions to a proxy. [`scale`], [`scrape`] and [`figures`] are for benches.
 
 pub mod app;
 pub mod argo;
+pub mod ask;
 pub mod cluster;
 mod connection;
 pub mod figures;

@@ -1,5 +1,6 @@
-//! The commands of `docs/migrate-from-argo.md`, run as they stand there, on a cluster where Argo Rollouts has a Rollout
-//! in mid-step. They take Sluice's controllers away for a while: run this alone.
+//! The commands of the pages about moving, run as they stand there: `docs/migrate-from-argo.md` on a cluster where Argo
+//! Rollouts has a Rollout in mid-step, the others beside routes of the controller that is left. They take Sluice's
+//! controllers away for a while: run this alone.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
@@ -122,6 +123,24 @@ async fn follow_the_page(argo: &Cluster, shop: &Cluster, images: &[(&str, String
     argo.until("Sluice has left the lease to Argo", LIMIT, left).await
 }
 
+/// Brings Sluice back as it was installed, with its values as input.
+const RESTORE: &str = "helm upgrade sluice charts/sluice --namespace sluice-system --reset-values --values -
+kubectl --namespace sluice-system rollout restart deployment/sluice-operator
+kubectl --namespace sluice-system rollout status deployment/sluice-operator --timeout 120s";
+
+/// The images that are installed, as the pages name them.
+async fn images(system: &Cluster) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let image = async |deployment: &str| -> anyhow::Result<String> {
+        let found = system.get(Kind::Deployment, deployment).await?.context("Sluice is not installed")?;
+        let image = found.data["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
+        Ok(image.context("it has no image")?.to_owned())
+    };
+    Ok(vec![
+        ("OPERATOR_IMAGE", image("sluice-operator").await?),
+        ("PROXY_IMAGE", image("sluice-proxy").await?),
+    ])
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with Sluice: cargo xtask test"]
 async fn the_page_about_moving_from_argo_works_word_for_word() -> anyhow::Result<()> {
@@ -129,13 +148,7 @@ async fn the_page_about_moving_from_argo_works_word_for_word() -> anyhow::Result
     let shop = Cluster::fresh_namespace("it-moving").await?;
     let system = argo.elsewhere(SYSTEM);
     let values = shell("helm get values sluice --namespace sluice-system --output yaml", &[], "").await?;
-    let image = async |deployment: &str| -> anyhow::Result<String> {
-        let found = system.get(Kind::Deployment, deployment).await?.context("Sluice is not installed")?;
-        let image = found.data["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
-        Ok(image.context("it has no image")?.to_owned())
-    };
-    let images =
-        [("OPERATOR_IMAGE", image("sluice-operator").await?), ("PROXY_IMAGE", image("sluice-proxy").await?)];
+    let images = images(&system).await?;
     scale(&system, "sluice-operator", 0).await?;
     let none =
         || async { Ok(system.pods("app.kubernetes.io/component=operator").await?.is_empty().then_some(())) };
@@ -144,14 +157,98 @@ async fn the_page_about_moving_from_argo_works_word_for_word() -> anyhow::Result
     let followed = follow_the_page(&argo, &shop, &images).await;
     // Whatever came of it: others count on the Sluice that was installed, and it must not find Argo's lease.
     argo.delete(Kind::Lease, LEASE).await?;
-    let again = "helm upgrade sluice charts/sluice --namespace sluice-system --reset-values --values -
-kubectl --namespace sluice-system rollout restart deployment/sluice-operator
-kubectl --namespace sluice-system rollout status deployment/sluice-operator --timeout 120s";
-    let restored = shell(again, &[], &values).await;
+    let restored = shell(RESTORE, &[], &values).await;
     followed?;
     restored?;
     shop.remove().await?;
     argo.remove().await
+}
+
+/// An application behind the Service `web`, and a route to it.
+const ROUTED: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: 'localhost/sluice-demo:v1', args: [serve]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+---
+";
+
+/// Runs every block of a page about routes; the last asks for `path`. What is installed is as before afterwards.
+async fn follow_routes(page: &str, namespace: &str, route: &str, path: &str) -> anyhow::Result<Vec<String>> {
+    let cluster = Cluster::fresh_namespace(namespace).await?;
+    cluster.apply(&format!("{ROUTED}{route}")).await?;
+    let values = shell("helm get values sluice --namespace sluice-system --output yaml", &[], "").await?;
+    let environment =
+        [images(&cluster.elsewhere(SYSTEM)).await?, vec![("ASKED_PATH", path.to_owned())]].concat();
+    let mut printed = Vec::new();
+    let mut failed = None;
+    for block in blocks(page) {
+        match shell(block, &environment, "").await {
+            Ok(text) => printed.push(text),
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+    }
+    let restored = shell(RESTORE, &[], &values).await;
+    failed.map_or(Ok(()), Err)?;
+    restored?;
+    cluster.remove().await?;
+    Ok(printed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster with Sluice: cargo xtask test"]
+async fn the_page_about_moving_from_emissary_works_word_for_word() -> anyhow::Result<()> {
+    let route = "apiVersion: getambassador.io/v2
+kind: Mapping
+metadata: {name: web}
+spec: {prefix: /it-from-emissary/, service: web}
+";
+    let page = include_str!("../../docs/migrate-from-emissary.md");
+    let printed = follow_routes(page, "it-from-emissary", route, "/it-from-emissary/").await?;
+    ensure!(printed.last().is_some_and(|text| text.contains("v1 from ")), "{printed:#?}");
+    let listed = printed.iter().any(|text| text.contains("it-from-emissary") && text.contains("Running"));
+    ensure!(listed, "the Mapping does not say that it is served: {printed:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster with Sluice: cargo xtask test"]
+async fn the_page_about_moving_from_ingress_nginx_works_word_for_word() -> anyhow::Result<()> {
+    let route = "apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: web
+  annotations: {nginx.ingress.kubernetes.io/rewrite-target: /, nginx.ingress.kubernetes.io/limit-rps: '5'}
+spec:
+  ingressClassName: it-nginx
+  rules:
+    - http:
+        paths:
+          - {path: /it-from-nginx, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}
+";
+    let class = "apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: it-nginx}
+spec: {controller: k8s.io/ingress-nginx}
+";
+    shell("kubectl apply --filename -", &[], class).await?;
+    let page = include_str!("../../docs/migrate-from-ingress-nginx.md");
+    let printed = follow_routes(page, "it-from-nginx", route, "/it-from-nginx").await;
+    shell("kubectl delete ingressclass it-nginx", &[], "").await?;
+    let printed = printed?;
+    ensure!(printed.last().is_some_and(|text| text.contains("v1 from ")), "{printed:#?}");
+    Ok(())
 }
 
 #[test]

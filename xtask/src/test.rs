@@ -37,12 +37,13 @@ pub(crate) struct Arguments {
 }
 
 /// Crates whose borders keep decisions apart from input and output: each must build from its own manifest.
-const ALONE: [&str; 7] = [
+const ALONE: [&str; 8] = [
     "crds",
     "proxy-config",
     "proxy-core",
     "proxy-http1",
     "operator-analysis",
+    "operator-objects",
     "operator-routes",
     "operator-core",
 ];
@@ -52,11 +53,13 @@ const BESIDE_ONE_ANOTHER: &str = "2";
 
 /// The tests on a cluster, and how many of each target run at the same time. Those that stop operators and proxies run
 /// after all others.
-const ON_CLUSTER: [(&str, &str); 8] = [
+const ON_CLUSTER: [(&str, &str); 10] = [
     ("rollouts", BESIDE_ONE_ANOTHER),
     ("admission", "1"),
     ("migration", "1"),
     ("examples", "1"),
+    ("ingress", BESIDE_ONE_ANOTHER),
+    ("routes", "1"),
     ("takeover", "1"),
     ("out_of_cluster", BESIDE_ONE_ANOTHER),
     ("disturbances", "1"),
