@@ -1,6 +1,7 @@
 //! The command line: the words of Argo's plugin and the usual flags of kubectl.
 
 use std::ffi::OsString;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
@@ -104,6 +105,11 @@ pub enum OnCluster {
     /// List Rollouts
     #[command(subcommand)]
     List(List),
+    /// List the routes that are served, and who takes which part of their requests
+    Routes(Routes),
+    /// Say what becomes of a request, and why
+    #[command(subcommand)]
+    Explain(Explain),
     /// Show the phase of a Rollout, and wait until it is Healthy or Degraded
     Status(Status),
     /// Promote a Rollout past its pause or step, or to the end
@@ -172,6 +178,91 @@ pub struct ListRollouts {
     /// Print the time in front of every line
     #[arg(long)]
     pub timestamps: bool,
+}
+
+/// `routes`
+#[derive(Clone, Debug, Args)]
+pub struct Routes {
+    /// Routes of objects in all namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// As the operator reads them.
+    #[command(flatten)]
+    pub compiling: Compiling,
+}
+
+/// `explain …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Explain {
+    /// Say which object answers a request, and why others do not
+    Route(ExplainRoute),
+}
+
+/// `explain route`
+#[derive(Clone, Debug, Args)]
+pub struct ExplainRoute {
+    /// The request: HOST/PATH, or https://HOST/PATH
+    #[arg(value_name = "HOST/PATH")]
+    pub url: String,
+    /// A header of the request; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<Header>,
+    /// Its method
+    #[arg(short = 'X', long, default_value = "GET")]
+    pub method: String,
+    /// The port of the proxies on which it comes in [default: the first for its scheme]
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// As the operator reads the objects.
+    #[command(flatten)]
+    pub compiling: Compiling,
+}
+
+/// How the operator reads objects: the flags that it was given.
+#[derive(Clone, Debug, Args)]
+pub struct Compiling {
+    /// The operator's --ambassador-id
+    #[arg(long, default_value = "default")]
+    pub ambassador_id: String,
+    /// The operator's --ingress-controllers
+    #[arg(long, value_delimiter = ',')]
+    pub ingress_controllers: Vec<String>,
+    /// The operator has --ambassador-compat=strict
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// A header on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+impl FromStr for Header {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once(':').ok_or_else(|| format!("{text:?} is not NAME: VALUE"))?;
+        Ok(Self { name: name.trim().to_owned(), value: value.trim().to_owned() })
+    }
+}
+
+impl ExplainRoute {
+    /// Whether it comes over TLS, its authority, and its path with the query.
+    #[must_use]
+    pub fn place(&self) -> (bool, &str, &str) {
+        let (tls, rest) = match self.url.split_once("://") {
+            Some((scheme, rest)) => (scheme.eq_ignore_ascii_case("https"), rest),
+            None => (false, self.url.as_str()),
+        };
+        match rest.find('/') {
+            Some(at) => (tls, &rest[..at], &rest[at..]),
+            None => (tls, rest, "/"),
+        }
+    }
 }
 
 /// `status`

@@ -60,6 +60,18 @@ impl Cluster {
         Self { client, namespace }
     }
 
+    /// The namespace to work in.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// For requests of any kind.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Rollouts of the namespace.
     #[must_use]
     pub fn rollouts(&self) -> Api<DynamicObject> {

@@ -7,6 +7,7 @@ pub mod get;
 pub mod list;
 pub mod promote;
 pub mod restart;
+pub mod routes;
 pub mod set_image;
 pub mod status;
 pub mod undo;

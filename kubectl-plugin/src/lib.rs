@@ -24,9 +24,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::CommandFactory as _;
 
-use self::arguments::{Arguments, Command, Get, List, OnCluster, Retry, Set, Terminate};
+use self::arguments::{Arguments, Command, Explain, Get, List, OnCluster, Retry, Set, Terminate};
 use self::cluster::Cluster;
-use self::commands::{change, get, list, promote, restart, set_image, status, undo, version};
+use self::commands::{change, get, list, promote, restart, routes, set_image, status, undo, version};
 use self::failure::Failure;
 use self::output::Output;
 
@@ -47,6 +47,13 @@ async fn on_cluster(cluster: &Cluster, command: &OnCluster, output: Output) -> R
     match command {
         OnCluster::Get(Get::Rollout(arguments)) => get_rollout(cluster, arguments, output).await,
         OnCluster::List(List::Rollouts(arguments)) => list::run(cluster, arguments, now, output).await,
+        OnCluster::Routes(arguments) => {
+            let listing = Box::pin(routes::list(cluster, arguments, output.paint()));
+            show(listing, output).await
+        }
+        OnCluster::Explain(Explain::Route(arguments)) => {
+            show(Box::pin(routes::explain(cluster, arguments)), output).await
+        }
         OnCluster::Status(arguments) => status::run(cluster, arguments, output).await,
         OnCluster::Promote(arguments) => {
             arguments.deprecation().into_iter().for_each(|text| output.warn(text));
@@ -94,6 +101,16 @@ async fn get_rollout(
     // On the heap, because it holds four lists under way.
     let getting = Box::pin(get::run(cluster, &arguments.name, now(), output.paint()));
     let (text, warnings) = waiting::on(waiting::API, getting).await?;
+    output.warn_all(&warnings);
+    Ok(output.write(&text)?)
+}
+
+/// Runs a command that answers with a text, and prints it after what it warns of.
+async fn show(
+    command: impl Future<Output = Result<(String, Vec<String>), Failure>>,
+    output: Output,
+) -> Result<(), Failure> {
+    let (text, warnings) = waiting::on(waiting::API, command).await?;
     output.warn_all(&warnings);
     Ok(output.write(&text)?)
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`rollout`] | `get rollout`: the head, and the tree below it |
 //! | [`list`] | `list rollouts`: one row each |
+//! | [`routes`] | `routes`, `explain route` |
 //! | [`tree`] | a tree drawn into columns |
 //! | [`replica_set`], [`pod_status`], [`analysis_run`], [`experiment`] | the nodes of the tree |
 //! | [`images`] | running images and what runs them |
@@ -21,6 +22,7 @@ pub mod list;
 pub mod pod_status;
 pub mod replica_set;
 pub mod rollout;
+pub mod routes;
 pub mod steps;
 pub mod text;
 pub mod tree;

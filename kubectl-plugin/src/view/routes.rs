@@ -1,0 +1,288 @@
+//! `routes` and `explain route`: which object answers which requests, compiled from the objects as the operator does.
+
+use std::fmt::Write as _;
+
+use operator_routes::{
+    Compiled, ObjectName, ServedArm, State, Status, Subject,
+    dialect::{DocumentKind, documents::DocumentName},
+    explain::{Answer, Candidate, Outcome, Request, Standing, What, candidates, explain},
+};
+use proxy_config::model::{Action, ArmId, HostMatch, PathMatch, Route, RouteId, SplitId};
+
+use super::columns;
+use super::text::{Colour, Paint, Text};
+
+/// What stands in an arm that no object has.
+const NOBODY: &str = "nobody";
+/// How the key of an Ingress begins.
+const INGRESS: &str = "ingress/";
+
+/// The table of `routes`, in the order in which the proxies ask them.
+///
+/// `namespace`: only routes of objects in it.
+#[must_use]
+pub fn table(compiled: &Compiled, namespace: Option<&str>, paint: Paint) -> String {
+    let mut routes: Vec<&Route> = compiled.config.routes.values().map(AsRef::as_ref).collect();
+    routes.sort_by(|a, b| (&a.rank, &a.id).cmp(&(&b.rank, &b.id)));
+    let head = ["HOST", "PATH", "OBJECT", "SHARE", "SERVICE", "READY"];
+    let mut rows = vec![head.map(Text::plain).to_vec()];
+    for route in routes {
+        let arms = compiled.splits.get(&SplitId::new(route.id.as_str())).map(|it| it.served.arms.as_slice());
+        let arms = arms.unwrap_or_default();
+        let ours = |arm: &ServedArm| namespace.is_none_or(|it| *arm.mapping.namespace == *it);
+        if namespace.is_some() && !arms.iter().any(ours) {
+            continue;
+        }
+        let place = [host(&route.host), path(route)];
+        let [host, path] = place.map(Text::plain);
+        match &route.action {
+            Action::Split(_) if !arms.is_empty() => {
+                for (index, arm) in arms.iter().enumerate() {
+                    let first = |text: &Text| if index == 0 { text.clone() } else { Text::default() };
+                    rows.push([vec![first(&host), first(&path)], of_arm(arm)].concat());
+                }
+            }
+            action => {
+                let fate = match action {
+                    Action::Redirect(to) => Text::plain(format!("redirects with {}", to.status)),
+                    Action::Refuse(refusal) => {
+                        Text::coloured(format!("refused: {} {}", refusal.status, refusal.reason), Colour::Red)
+                    }
+                    Action::Split(_) => Text::plain("-"),
+                };
+                let owner = arms.first().map_or_else(|| route.id.to_string(), |arm| owner(&arm.mapping));
+                rows.push(vec![host, path, Text::plain(owner), fate]);
+            }
+        }
+    }
+    if rows.len() == 1 {
+        return "No routes found.\n".to_owned();
+    }
+    columns::render(&rows, paint)
+}
+
+fn of_arm(arm: &ServedArm) -> Vec<Text> {
+    let service = arm.service.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let ready = arm.endpoints.iter().map(|(hash, ready)| match &**hash {
+        "" => ready.to_string(),
+        hash => format!("{ready} of {hash}"),
+    });
+    let ready = ready.collect::<Vec<_>>().join(", ");
+    let ready = if ready.is_empty() { "-".to_owned() } else { ready };
+    vec![
+        Text::plain(owner(&arm.mapping)),
+        Text::plain(percent(arm.share.parts().into())),
+        Text::plain(service),
+        Text::plain(ready),
+    ]
+}
+
+/// What becomes of a request, and why other routes do not answer it.
+#[must_use]
+pub fn explanation(compiled: &Compiled, request: &Request<'_>) -> String {
+    let scheme = if request.tls { "https" } else { "http" };
+    let mut text = format!(
+        "{} {scheme}://{}{} on port {}\n\n",
+        request.method, request.authority, request.target, request.port
+    );
+    match explain(compiled, request) {
+        Answer::NoPort => text.push_str("Nobody listens on this port.\n"),
+        Answer::NoChain => {
+            text.push_str("There is no TLS for this name, or no HTTP in the clear on this port.\n")
+        }
+        Answer::NoHost => text.push_str("404: no Host has this name.\n"),
+        Answer::Host(_, outcomes) => {
+            for outcome in outcomes {
+                let _ = writeln!(text, "{}", of_outcome(compiled, &outcome));
+            }
+        }
+    }
+    let others: Vec<Candidate> = candidates(compiled, request)
+        .into_iter()
+        .filter(|candidate| candidate.standing != Standing::Answers)
+        .collect();
+    if !others.is_empty() {
+        text.push_str("\nOther routes for this host or path, in the order in which they are asked:\n");
+        for Candidate { route, standing } in others {
+            let _ = writeln!(text, "  {}: it {standing}", owners(compiled, &route));
+        }
+    }
+    text
+}
+
+fn of_outcome(compiled: &Compiled, Outcome { parts, what }: &Outcome) -> String {
+    let share = percent(*parts);
+    match what {
+        What::NoRoute => format!("{share} 404: no route matches"),
+        What::Refused { route, status, reason } => {
+            format!("{share} {status} {reason}, by {}{}", owners(compiled, route), said(compiled, route))
+        }
+        What::Redirected { route, status, location } => {
+            format!("{share} {status} to {location}, by {}", owners(compiled, route))
+        }
+        What::Forwarded { route, arm, target, .. } => {
+            let split = compiled.splits.get(&SplitId::new(route.as_str()));
+            let arm_of = |it: &&ServedArm| arm_id(&it.mapping) == *arm;
+            let served = split.and_then(|split| split.served.arms.iter().find(arm_of));
+            match served {
+                None if arm.as_str() == NOBODY => format!("{share} 503: the weights leave it to nobody"),
+                None => format!("{share} to {arm}"),
+                Some(served) => {
+                    let service = served
+                        .service
+                        .as_ref()
+                        .map_or_else(|| "an address".to_owned(), |it| format!("Service {it}"));
+                    format!(
+                        "{share} to {service} as {target}, by {}{}",
+                        owner(&served.mapping),
+                        said(compiled, route)
+                    )
+                }
+            }
+        }
+    }
+}
+
+/// What the status of the route's objects says, if anything.
+fn said(compiled: &Compiled, route: &RouteId) -> String {
+    let mut sentences = Vec::new();
+    for arm in compiled.splits.get(&SplitId::new(route.as_str())).into_iter().flat_map(|it| &it.served.arms) {
+        let is_told = |(subject, status): &(&Subject, &Status)| {
+            let about = match subject {
+                Subject::Document(DocumentName { kind: DocumentKind::Mapping, name }, _) => {
+                    *name == arm.mapping
+                }
+                Subject::Ingress(name) => {
+                    arm_id(&arm.mapping).as_str() == name.to_string() && is_ingress(&arm.mapping)
+                }
+                Subject::Document(..) | Subject::Unreadable(..) | Subject::IngressDefaults => false,
+            };
+            about && status.state == State::Inactive
+        };
+        let told = compiled.statuses.iter().find(is_told);
+        sentences.extend(told.map(|(_, status)| format!("\n    {}: {}", owner(&arm.mapping), status.reason)));
+    }
+    sentences.concat()
+}
+
+fn owners(compiled: &Compiled, route: &RouteId) -> String {
+    let split = compiled.splits.get(&SplitId::new(route.as_str()));
+    let names: Vec<String> =
+        split.into_iter().flat_map(|it| &it.served.arms).map(|arm| owner(&arm.mapping)).collect();
+    if names.is_empty() { format!("`{route}`") } else { names.join(" and ") }
+}
+
+/// The object behind an arm, as `kubectl` names it.
+fn owner(name: &ObjectName) -> String {
+    match name.name.strip_prefix(INGRESS) {
+        Some(ingress) => format!("Ingress {}/{ingress}", name.namespace),
+        None => format!("Mapping {name}"),
+    }
+}
+
+fn is_ingress(name: &ObjectName) -> bool {
+    name.name.starts_with(INGRESS)
+}
+
+/// The id of the arm that an object has: of what is told apart, the object's own.
+fn arm_id(name: &ObjectName) -> ArmId {
+    let own = name.name.strip_prefix(INGRESS).unwrap_or(&name.name);
+    let own = own.split(' ').next().unwrap_or(own);
+    ArmId::new(format!("{}/{own}", name.namespace))
+}
+
+fn percent(parts: u32) -> String {
+    match (parts / 100, parts % 100) {
+        (whole, 0) => format!("{whole} %"),
+        (whole, rest) => format!("{whole}.{rest:02} %"),
+    }
+}
+
+fn host(host: &HostMatch) -> String {
+    match host {
+        HostMatch::Any => "*".to_owned(),
+        HostMatch::Exact(name) | HostMatch::Authority(name) => name.clone(),
+        HostMatch::Suffix(tail) | HostMatch::Label(tail) => format!("*{tail}"),
+        HostMatch::Prefix(head) => format!("{head}*"),
+        HostMatch::Regex(pattern) => format!("~{pattern}"),
+    }
+}
+
+/// The path and what else is asked for.
+fn path(route: &Route) -> String {
+    let mut text = match &route.path {
+        PathMatch::Prefix(text) => format!("{text}*"),
+        PathMatch::Elements(text) => text.clone(),
+        PathMatch::Exact(text) => format!("={text}"),
+        PathMatch::Regex(pattern) => format!("~{pattern}"),
+    };
+    if route.method.is_some() {
+        text.push_str(" +method");
+    }
+    for header in &route.headers {
+        let _ = write!(text, " +{}", header.name);
+    }
+    for parameter in &route.query {
+        let _ = write!(text, " +?{}", parameter.name);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use operator_routes::{
+        Compiler, ObjectChange, Settings,
+        object::{EmissaryObject, Service, ServiceAddress, ServicePort},
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn compiled() -> Compiled {
+        let mut compiler = Compiler::new(Settings::default());
+        let mut mapping = |name: &str, spec: Value| {
+            let name = DocumentName { kind: DocumentKind::Mapping, name: ObjectName::new("shop", name) };
+            compiler.apply(ObjectChange::Emissary(name, Some(EmissaryObject::new("1", spec))));
+        };
+        mapping("stable", json!({"hostname": "*", "prefix": "/shop/", "service": "web"}));
+        mapping("canary", json!({"hostname": "*", "prefix": "/shop/", "service": "web", "weight": 30}));
+        mapping(
+            "beta",
+            json!({"hostname": "*", "prefix": "/shop/", "service": "gone", "headers": {"x-beta": "1"}}),
+        );
+        mapping(
+            "away",
+            json!({"hostname": "a.org", "prefix": "/", "service": "b.org", "host_redirect": true}),
+        );
+        let service = Service {
+            ports: vec![ServicePort { port: 80, ..ServicePort::default() }],
+            address: ServiceAddress::ClusterIp([198, 18, 0, 1].into()),
+            ..Service::default()
+        };
+        compiler.apply(ObjectChange::Service(ObjectName::new("shop", "web"), Some(service)));
+        compiler.compile();
+        compiler.compiled().clone()
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_arm_of_each_route() {
+        insta::assert_snapshot!(table(&compiled(), None, Paint::Plain));
+        assert_eq!(table(&compiled(), Some("elsewhere"), Paint::Plain), "No routes found.\n");
+    }
+
+    #[test]
+    fn an_explanation_says_who_answers_and_why_others_do_not() {
+        let headers = [("x-beta".to_owned(), "1".to_owned())];
+        let plain = Request {
+            port: 8080,
+            tls: false,
+            authority: "a.org",
+            method: "GET",
+            target: "/shop/x",
+            headers: &[],
+        };
+        let beta = Request { headers: &headers, ..plain.clone() };
+        let texts = [plain, beta].map(|request| explanation(&compiled(), &request));
+        insta::assert_snapshot!(texts.join("\n---\n"));
+    }
+}
