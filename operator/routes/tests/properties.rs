@@ -1,0 +1,69 @@
+//! The properties that the fuzz targets look for counterexamples of, on generated input and on the targets' seeds.
+
+#[path = "properties/mod.rs"]
+mod all;
+
+use std::{fs, path::Path};
+
+use proptest::prelude::*;
+
+/// Lines that documents are made of, good and bad.
+const LINES: [&str; 34] = [
+    "Mapping",
+    "Host",
+    "Listener",
+    "TLSContext",
+    "TCPMapping",
+    "Module",
+    "Ingress",
+    "ConfigMap",
+    "annotation",
+    "---",
+    "prefix: /a/",
+    "prefix: '/(' ",
+    "prefix_regex: true",
+    "hostname: '*.example.org'",
+    "hostname: 'a*b'",
+    "service: web.good",
+    "service: ':::'",
+    "weight: 200",
+    "load_balancer: {policy: maglev, cookie: {name: 'a b'}}",
+    "mappingSelector: {matchLabels: {a: b}}",
+    "tlsSecret: {name: absent}",
+    "port: 8080",
+    "protocol: HTTPS",
+    "ingressClassName: sluice",
+    "rules: [{host: a.example.org, http: {paths: [{path: /a, pathType: Exact, backend: {service: {name: b, port: {name: c}}}}]}}]",
+    "rules: [{http: {paths: [{path: '/(a', pathType: Prefix}]}}, 7]",
+    "defaultBackend: {resource: {kind: Bucket}}",
+    "tls: [{hosts: [a.example.org, '*.b'], secretName: s}]",
+    "annotations: {nginx.ingress.kubernetes.io/use-regex: 'true', nginx.ingress.kubernetes.io/rewrite-target: /$3}",
+    "annotations: {nginx.ingress.kubernetes.io/canary: 'true', nginx.ingress.kubernetes.io/canary-by-header: 'x y'}",
+    "annotations: {nginx.ingress.kubernetes.io/upstream-vhost: 'a b', nginx.ingress.kubernetes.io/enable-cors: 'true'}",
+    "http-redirect-code: '200'",
+    "apiVersion: ambassador/v0",
+    "kind: Mapping",
+];
+
+proptest! {
+    #[test]
+    fn no_object_blocks_another(lines in prop::collection::vec(prop::sample::select(&LINES[..]), 0..24)) {
+        all::no_object_blocks_another(lines.join("\n").as_bytes());
+    }
+
+    #[test]
+    fn no_text_blocks_an_object(text in "(Mapping|Ingress|Host|annotation)\n(\\PC|\n){0,120}") {
+        all::no_object_blocks_another(text.as_bytes());
+    }
+}
+
+#[test]
+fn the_seeds_hold() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    let mut seeds = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        all::no_object_blocks_another(&fs::read(entry.unwrap().path()).unwrap());
+        seeds += 1;
+    }
+    assert!(seeds > 0, "there are no seeds");
+}
