@@ -24,13 +24,12 @@ use operator_routes::{
     ObjectName,
     dialect::{ApiVersion, DocumentKind, annotation::Annotation},
     object::{
-        self, EmissaryObject, EndpointCondition, Family, IngressObject, Pod, RolloutServices, SecretObject, ServiceAddress,
-        SliceEndpoint,
+        self, EmissaryObject, EndpointCondition, Family, IngressObject, Pod, RolloutServices, SecretObject,
+        ServiceAddress, SliceEndpoint,
     },
 };
 use proxy_config::model::{Draining, UnixMillis};
 use serde_json::Value;
-
 
 /// The annotation with objects of Emissary.
 const CONFIG_ANNOTATION: &str = "getambassador.io/config";
@@ -266,9 +265,7 @@ pub fn seen_ingress(ingress: &Ingress) -> SeenIngress {
     let addresses = balancer.and_then(|balancer| balancer.ingress.as_ref()).into_iter().flatten();
     SeenIngress {
         uid: ingress.metadata.uid.clone().unwrap_or_default(),
-        addresses: addresses
-            .filter_map(|it| it.ip.clone().or_else(|| it.hostname.clone()))
-            .collect(),
+        addresses: addresses.filter_map(|it| it.ip.clone().or_else(|| it.hostname.clone())).collect(),
     }
 }
 

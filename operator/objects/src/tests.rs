@@ -184,3 +184,45 @@ fn a_rollout_names_services_only_where_it_routes() {
     assert_eq!(names(json!({"blueGreen": {"activeService": "a", "previewService": "p"}})), ["a", "p"]);
     assert_eq!(names(json!("nonsense")), Vec::<String>::new());
 }
+
+#[test]
+fn where_clients_reach_a_service_depends_on_its_type() {
+    let of = |value: Value| addresses(&object::<k8s_openapi::api::core::v1::Service>(value));
+    let balanced =
+        json!({"loadBalancer": {"ingress": [{"ip": "198.18.0.1"}, {"hostname": "lb.example.org"}]}});
+    let table = [
+        (
+            json!({"spec": {"type": "LoadBalancer", "clusterIP": "198.18.9.1"}, "status": balanced}),
+            vec!["198.18.0.1", "lb.example.org"],
+        ),
+        (json!({"spec": {"type": "LoadBalancer", "clusterIP": "198.18.9.1"}}), vec![]),
+        (json!({"spec": {"type": "NodePort", "clusterIP": "198.18.9.1"}}), vec!["198.18.9.1"]),
+        (json!({"spec": {"clusterIP": "198.18.9.1", "externalIPs": ["198.18.0.2"]}}), vec!["198.18.0.2"]),
+        (
+            json!({"spec": {"type": "ExternalName", "externalName": "edge.example.org"}}),
+            vec!["edge.example.org"],
+        ),
+        (json!({"spec": {"clusterIP": "None"}}), vec![]),
+    ];
+    for (service, expected) in table {
+        assert_eq!(of(service.clone()), expected, "{service}");
+    }
+}
+
+#[test]
+fn an_ingress_keeps_its_annotations_spec_and_age() {
+    let decoded: Ingress = object(json!({
+        "metadata": {
+            "namespace": "shop", "name": "web", "resourceVersion": "7", "uid": "u",
+            "creationTimestamp": "2030-01-01T00:00:00Z", "annotations": {"a": "b"},
+        },
+        "spec": {"ingressClassName": "sluice", "rules": [{"host": "a.org"}]},
+        "status": {"loadBalancer": {"ingress": [{"ip": "198.18.0.1"}]}},
+    }));
+    let kept = ingress(&decoded);
+    assert_eq!((kept.created, &*kept.resource_version), (1_893_456_000, "7"));
+    assert_eq!(kept.annotations.get("a").map(String::as_str), Some("b"));
+    assert_eq!(kept.spec, json!({"ingressClassName": "sluice", "rules": [{"host": "a.org"}]}));
+    let seen = SeenIngress { uid: "u".to_owned(), addresses: vec!["198.18.0.1".to_owned()] };
+    assert_eq!(seen_ingress(&decoded), seen);
+}

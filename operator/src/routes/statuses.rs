@@ -184,6 +184,10 @@ impl Statuses {
             let has = !self.addresses.is_empty() && seen.addresses == self.addresses;
             return (had && has).then(Vec::new);
         }
+        // Not to know an address is no reason to take away what another controller knows.
+        if self.addresses.is_empty() && !told.contains_key(ingress) {
+            return None;
+        }
         let wanted = (seen.uid.clone(), self.addresses.clone());
         if told.get(ingress) == Some(&wanted) {
             return None;
@@ -346,6 +350,37 @@ mod tests {
 
     fn status(state: State, reason: &str) -> Status {
         Status { state, reason: reason.to_owned() }
+    }
+
+    #[test]
+    fn the_addresses_of_an_ingress_are_written_once_and_taken_away_when_it_is_no_longer_ours() {
+        let mut statuses = Statuses {
+            observed: BTreeMap::new(),
+            carriers: BTreeMap::new(),
+            ingresses: BTreeMap::new(),
+            defaults: None,
+            addresses: Vec::new(),
+            fixed: false,
+            told: Mutex::default(),
+            due: Arc::default(),
+        };
+        let name = ObjectName::new("shop", "web");
+        let sees = |statuses: &mut Statuses, uid: &str, addresses: &[&str]| {
+            let addresses = addresses.iter().map(|it| (*it).to_owned()).collect();
+            statuses.saw_ingress(name.clone(), Some(SeenIngress { uid: uid.to_owned(), addresses }));
+        };
+        let own = || Some(vec!["198.18.0.1".to_owned()]);
+        sees(&mut statuses, "1", &["another"]);
+        assert_eq!(statuses.addresses(&name, true), None, "where the proxies are is not known yet");
+        assert!(statuses.publish(vec!["198.18.0.1".to_owned()]));
+        assert_eq!(statuses.addresses(&name, true), own());
+        sees(&mut statuses, "1", &["another"]);
+        assert_eq!(statuses.addresses(&name, true), None, "another controller has the last word");
+        sees(&mut statuses, "2", &[]);
+        assert_eq!(statuses.addresses(&name, true), own(), "it was made anew");
+        sees(&mut statuses, "2", &["198.18.0.1"]);
+        assert_eq!(statuses.addresses(&name, false), Some(Vec::new()), "it is not ours any more");
+        assert_eq!(statuses.addresses(&name, false), None);
     }
 
     #[test]
