@@ -165,6 +165,16 @@ impl Strategy {
         }
     }
 
+    /// When a change of routes counts as served, and how long requests get to end.
+    #[must_use]
+    pub fn confirm(&self) -> Confirm {
+        match self {
+            Self::Canary(Canary { routing: Routing::Mappings(routing), .. }) => routing.confirm,
+            Self::Canary(Canary { routing: Routing::Replicas { .. }, .. }) => Confirm::default(),
+            Self::BlueGreen(blue_green) => blue_green.confirm,
+        }
+    }
+
     /// How strictly a new version stays off the nodes of the stable one.
     #[must_use]
     pub fn anti_affinity(&self) -> Option<AntiAffinity> {
