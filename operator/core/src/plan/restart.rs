@@ -64,7 +64,10 @@ pub(super) fn leaving<'w>(scene: &Scene<'w>, draft: &Draft) -> Vec<&'w Pod> {
 
 /// The moment of a restart that has begun and has not been recorded as done.
 fn due(scene: &Scene<'_>, draft: &Draft) -> Option<DateTime<Utc>> {
-    scene.spec.restart_at.filter(|moment| draft.status.restarted_at != Some(*moment) && *moment <= scene.now())
+    scene
+        .spec
+        .restart_at
+        .filter(|moment| draft.status.restarted_at != Some(*moment) && *moment <= scene.now())
 }
 
 fn older<'w>(scene: &Scene<'w>, moment: DateTime<Utc>) -> Vec<&'w Pod> {
@@ -73,7 +76,8 @@ fn older<'w>(scene: &Scene<'w>, moment: DateTime<Utc>) -> Vec<&'w Pod> {
 
 /// No other pod of its version takes requests.
 fn is_last(scene: &Scene<'_>, pod: &Pod) -> bool {
-    let takes = |other: &Arc<Pod>| !other.deleting && other.ready_since.is_some() && !quiesce::is_chosen(other);
+    let takes =
+        |other: &Arc<Pod>| !other.deleting && other.ready_since.is_some() && !quiesce::is_chosen(other);
     !scene.world.pods.iter().any(|other| other.hash == pod.hash && other.uid != pod.uid && takes(other))
 }
 
