@@ -8,6 +8,7 @@
 mod simulator;
 
 use chrono::TimeDelta;
+use crds::rollout::status::PingPongRole;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use simulator::Simulator;
@@ -93,6 +94,8 @@ fn hasty_moves() -> impl Strategy<Value = Move> {
 enum Manifest {
     Basic,
     Routed,
+    TwoMappings,
+    PingPong,
     BlueGreen,
     Analysed,
     BlueGreenAnalysed,
@@ -102,31 +105,44 @@ fn manifests() -> impl Strategy<Value = Manifest> {
     prop::sample::select(vec![
         Manifest::Basic,
         Manifest::Routed,
+        Manifest::TwoMappings,
+        Manifest::PingPong,
         Manifest::BlueGreen,
         Manifest::Analysed,
         Manifest::BlueGreenAnalysed,
     ])
 }
 
+fn manifest_file(name: &str) -> String {
+    let path = format!("{}/tests/scenarios/manifests/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).expect("a manifest")
+}
+
 impl Simulator {
     fn shop(manifest: Manifest) -> Self {
-        Self::with(match manifest {
+        let mut simulator = Self::with(match manifest {
             Manifest::Basic => "basic.yaml",
-            Manifest::Routed => "shop.yaml",
+            Manifest::Routed | Manifest::TwoMappings => "shop.yaml",
+            Manifest::PingPong => "ping_pong.yaml",
             Manifest::BlueGreen => "blue_green.yaml",
             Manifest::Analysed => "analysis.yaml",
             Manifest::BlueGreenAnalysed => "blue_green_analysis.yaml",
-        })
+        });
+        if let Manifest::TwoMappings = manifest {
+            simulator.apply(&manifest_file("second_mapping.yaml"));
+            let ambassador = json!({"mappings": ["shop", "shop-api"]});
+            simulator.patch_spec(&json!({"strategy": {"canary": {"trafficRouting": {"ambassador": ambassador}}}}));
+        }
+        simulator
     }
 
     fn with(file: &str) -> Self {
-        let path = format!("{}/tests/scenarios/manifests/{file}", env!("CARGO_MANIFEST_DIR"));
         let mut simulator = Self::new();
         for proxy in ["p1", "p2"] {
             simulator.cluster.data_plane.add(proxy, true);
         }
         simulator.invariants.requests_may_be_cut = true;
-        simulator.apply(&std::fs::read_to_string(path).expect("a manifest"));
+        simulator.apply(&manifest_file(file));
         simulator
     }
 
@@ -282,7 +298,11 @@ proptest! {
             let stable = Some(&set.hash) == status.stable_rs.as_ref();
             prop_assert_eq!(set.replicas, if stable { wanted } else { 0 }, "{}", simulator.transcript.text());
         }
-        prop_assert!(cluster.mappings.keys().all(|name| !name.ends_with("-canary")));
+        // With pong stable the copy carries everything.
+        let pong = status.canary.stable_ping_pong == Some(PingPongRole::Pong);
+        let left = cluster.mappings.iter().filter(|(name, _)| name.ends_with("-canary"));
+        let weights: Vec<Option<i64>> = left.map(|(_, mapping)| mapping["spec"]["weight"].as_i64()).collect();
+        prop_assert_eq!(weights, if pong { vec![Some(100)] } else { vec![] });
         prop_assert_eq!(simulator.unfinished_runs(), Vec::<&String>::new());
         prop_assert_eq!(status.restarted_at, cluster.rollout().spec.restart_at, "{}", simulator.transcript.text());
     }
