@@ -131,7 +131,8 @@ impl Simulator {
         if let Manifest::TwoMappings = manifest {
             simulator.apply(&manifest_file("second_mapping.yaml"));
             let ambassador = json!({"mappings": ["shop", "shop-api"]});
-            simulator.patch_spec(&json!({"strategy": {"canary": {"trafficRouting": {"ambassador": ambassador}}}}));
+            simulator
+                .patch_spec(&json!({"strategy": {"canary": {"trafficRouting": {"ambassador": ambassador}}}}));
         }
         simulator
     }
