@@ -1,4 +1,4 @@
-//! Bodies on their way through, in both directions.
+//! Bodies on their way through hyper, in both directions.
 
 use std::{
     cell::Cell,
@@ -14,8 +14,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::{
-    copy::{self, Break, Follower, Tee},
-    downstream::UnderWay,
+    copy::{Break, Follower, Tee},
     pool::InFlight,
     upstream::Sender,
 };
@@ -29,8 +28,6 @@ pub(super) struct Progress {
     pub(super) client_failed: Cell<bool>,
     /// When something last moved. Kept only if the arm has an idle timeout.
     pub(super) last: Cell<Instant>,
-    /// Until both directions are over, the client's connection carries this request. A copy has no client.
-    pub(super) _under_way: Option<UnderWay>,
 }
 
 /// A request body from the client to the upstream.
@@ -44,10 +41,11 @@ pub(super) struct Upload {
 
 #[derive(Debug)]
 enum Source {
-    /// A request that is sent again, or a copy of one, that has no body.
+    /// There is no body.
     Nothing,
     Client(Incoming),
-    Copy(Follower),
+    /// Somebody else reads it: it is the copy of one, or comes from a client that hyper does not know.
+    Fed(Follower),
 }
 
 /// A response body from the upstream to the client, or our own.
@@ -88,27 +86,42 @@ pub(super) enum BodyError {
     Copy,
 }
 
+// === impl Progress ===
+
+impl Default for Progress {
+    fn default() -> Self {
+        let last = Cell::new(Instant::now());
+        Self { uploaded: Cell::new(false), client_failed: Cell::new(false), last }
+    }
+}
+
 // === impl Upload ===
 
 impl Upload {
-    pub(super) fn new(incoming: Option<Incoming>, progress: &Rc<Progress>) -> Self {
-        Self::from(incoming.map_or(Source::Nothing, Source::Client), progress)
+    /// No body, for a request that is sent again as well.
+    pub(super) fn nothing(progress: &Rc<Progress>) -> Self {
+        Self::from(Source::Nothing, progress)
     }
 
-    /// A copy of a body of which nothing has been read. It is fed as this one is read.
-    pub(super) fn copy(&mut self, progress: &Rc<Progress>) -> Self {
-        if self.is_end_stream() {
-            return Self::from(Source::Nothing, progress);
-        }
-        let (tee, copy) = copy::pipe(self.size_hint());
-        self.tees.push(tee);
-        Self::from(Source::Copy(copy), progress)
+    /// What a client sends.
+    pub(super) fn of_client(incoming: Incoming, progress: &Rc<Progress>) -> Self {
+        Self::from(Source::Client(incoming), progress)
     }
 
-    /// Of a copy: for whoever has to know when it breaks off.
+    /// What comes out of a pipe.
+    pub(super) fn fed(follower: Follower, progress: &Rc<Progress>) -> Self {
+        Self::from(Source::Fed(follower), progress)
+    }
+
+    /// What is read of it goes there as well.
+    pub(super) fn copy_to(&mut self, tees: Vec<Tee>) {
+        self.tees = tees;
+    }
+
+    /// Of one that is fed: for whoever has to know when it breaks off.
     pub(super) fn watch(&self) -> Option<Break> {
         match &self.source {
-            Source::Copy(copy) => Some(copy.watch()),
+            Source::Fed(copy) => Some(copy.watch()),
             Source::Nothing | Source::Client(_) => None,
         }
     }
@@ -143,7 +156,7 @@ impl Body for Upload {
             Source::Client(incoming) => {
                 ready!(Pin::new(incoming).poll_frame(context)).map(|it| it.map_err(BodyError::Read))
             }
-            Source::Copy(copy) => ready!(copy.poll_frame(context)),
+            Source::Fed(copy) => ready!(copy.poll_frame(context)),
         };
         self.progress.last.set(Instant::now());
         match &frame {
@@ -166,7 +179,7 @@ impl Body for Upload {
         match &self.source {
             Source::Nothing => true,
             Source::Client(incoming) => incoming.is_end_stream(),
-            Source::Copy(copy) => copy.is_end_stream(),
+            Source::Fed(copy) => copy.is_end_stream(),
         }
     }
 
@@ -174,7 +187,7 @@ impl Body for Upload {
         match &self.source {
             Source::Nothing => SizeHint::with_exact(0),
             Source::Client(incoming) => incoming.size_hint(),
-            Source::Copy(copy) => copy.size_hint(),
+            Source::Fed(copy) => copy.size_hint(),
         }
     }
 }
@@ -182,10 +195,6 @@ impl Body for Upload {
 // === impl Download ===
 
 impl Download {
-    pub(super) fn text(text: &'static str) -> Self {
-        Self::Text(Some(Bytes::from_static(text.as_bytes())))
-    }
-
     pub(super) fn upstream(
         incoming: Incoming,
         progress: Rc<Progress>,

@@ -14,6 +14,7 @@ mod deadlines;
 mod drain;
 mod failures;
 mod forwarding;
+mod http1;
 mod http2;
 mod mirrors;
 mod rarities;

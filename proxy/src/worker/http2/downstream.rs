@@ -1,53 +1,25 @@
 //! The client's end of a connection: what hyper reads from and writes to.
 //!
-//! It ends connections whose clients stand still in the middle of something, and closes in an order in which the
-//! client still reads the last answer.
+//! It ends connections whose clients read nothing of what waits for them, and closes in an order in which the client
+//! still reads the last answer.
 
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep},
 };
 
-/// How long a request head may take from its first byte to its last (nginx' `client_header_timeout`).
-const HEAD: Duration = Duration::from_mins(1);
-/// How long a client may read nothing of an answer that waits for it (Envoy's `stream_idle_timeout`).
-const STALL: Duration = Duration::from_mins(5);
-/// How long a client that still sends may take to read the last answer (nginx' `lingering_timeout`).
-const LINGER: Duration = Duration::from_secs(5);
-
-/// Whether a request is under way; between two, what arrives is a head. One thread uses it, but hyper wants what it
-/// gives away in an upgrade to be `Send`.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Turn(Arc<AtomicU32>);
-
-/// A request, its answer or the body of either is not over.
-#[derive(Debug)]
-pub(super) struct UnderWay(Turn);
-
-/// The body of an answer that is under way.
-#[derive(Debug)]
-pub(super) struct Answering<B> {
-    pub(super) body: B,
-    pub(super) _under_way: UnderWay,
-}
+use crate::worker::connection::{LINGER, STALL};
 
 #[derive(Debug)]
 pub(super) struct Downstream<S> {
     stream: S,
-    turn: Turn,
-    head: Timer,
     stall: Timer,
     linger: Timer,
     closed: bool,
@@ -58,44 +30,6 @@ pub(super) struct Downstream<S> {
 struct Timer {
     begun: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Turn {
-    /// The head is read. The next one may begin when all of these are dropped.
-    pub(super) fn begin(&self) -> UnderWay {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        UnderWay(self.clone())
-    }
-
-    fn is_under_way(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for Answering<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 impl Timer {
@@ -120,9 +54,8 @@ impl Timer {
 }
 
 impl<S> Downstream<S> {
-    pub(super) fn new(stream: S, turn: Turn) -> Self {
-        let [head, stall, linger] = std::array::from_fn(|_| Timer::default());
-        Self { stream, turn, head, stall, linger, closed: false }
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, stall: Timer::default(), linger: Timer::default(), closed: false }
     }
 
     /// What a write came to; one that waits for too long fails.
@@ -147,18 +80,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Downstream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let outcome = Pin::new(&mut this.stream).poll_read(context, buffer);
-        if this.turn.is_under_way() {
-            this.head.end();
-        } else if outcome.is_ready() {
-            this.head.begin();
-        } else if this.head.poll(HEAD, context).is_ready() {
-            let error =
-                io::Error::new(io::ErrorKind::TimedOut, "the client does not finish its request head");
-            return Poll::Ready(Err(error));
-        }
-        outcome
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
@@ -224,46 +146,14 @@ mod tests {
 
     use super::*;
 
-    fn pair() -> (Downstream<DuplexStream>, DuplexStream, Turn) {
+    fn pair() -> (Downstream<DuplexStream>, DuplexStream) {
         let (ours, client) = tokio::io::duplex(16);
-        let turn = Turn::default();
-        (Downstream::new(ours, turn.clone()), client, turn)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_head_that_is_not_finished_ends_the_connection() {
-        let (mut ours, mut client, _turn) = pair();
-        client.write_all(b"GET").await.unwrap();
-        let begun = Instant::now();
-        let mut head = String::new();
-        let error = ours.read_to_string(&mut head).await.unwrap_err();
-        assert_eq!((error.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, HEAD.as_secs()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn between_requests_and_in_them_reading_may_take_long() {
-        let (mut ours, mut client, turn) = pair();
-        let day = Duration::from_hours(24);
-        let slow = async {
-            tokio::time::sleep(day).await;
-            let under_way = turn.begin();
-            client.write_all(b"body").await.unwrap();
-            tokio::time::sleep(day).await;
-            client.write_all(b"more").await.unwrap();
-            tokio::time::sleep(day).await;
-            drop(under_way);
-            tokio::time::sleep(day).await;
-            client.write_all(b"head").await.unwrap();
-            client
-        };
-        let mut read = [0; 12];
-        let (_client, outcome) = tokio::join!(slow, ours.read_exact(&mut read));
-        assert_eq!((outcome.unwrap(), &read), (12, b"bodymorehead"));
+        (Downstream::new(ours), client)
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_nobody_reads_ends_the_connection() {
-        let (mut ours, mut client, _turn) = pair();
+        let (mut ours, mut client) = pair();
         let begun = Instant::now();
         let slow = async {
             tokio::time::sleep(STALL / 2).await;
@@ -280,7 +170,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_the_client_still_sends_is_read_after_our_half_is_closed() {
-        let (mut ours, mut client, _turn) = pair();
+        let (mut ours, mut client) = pair();
         let sends = async {
             client.write_all(&[0; 1_000]).await.unwrap();
             assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "our half is closed");
@@ -294,7 +184,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_never_closes_is_not_waited_for() {
-        let (mut ours, _client, _turn) = pair();
+        let (mut ours, _client) = pair();
         let begun = Instant::now();
         ours.shutdown().await.unwrap();
         assert_eq!(begun.elapsed().as_secs(), LINGER.as_secs());

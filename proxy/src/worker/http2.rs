@@ -1,4 +1,8 @@
-//! A connection that speaks HTTP/2: many requests at a time, each as one of HTTP/1.
+//! HTTP/2 from clients, by hyper: many requests at a time on one connection, each as one of HTTP/1.
+
+mod attempt;
+mod downstream;
+mod exchange;
 
 use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, time::Duration};
 
@@ -10,16 +14,14 @@ use tokio::{
 };
 use tracing::debug;
 
-use super::{IDLE, MAX_HEAD, local::Local};
-use crate::{
-    shared::Phase,
-    worker::{
-        Worker,
-        downstream::{Answering, Downstream, Turn},
-        entry::Entry,
-        exchange,
-    },
+use self::downstream::Downstream;
+use super::{
+    Worker,
+    connection::{IDLE, MAX_HEAD},
+    entry::Entry,
+    local::Local,
 };
+use crate::shared::Phase;
 
 /// How many requests a client may have under way on one connection.
 const STREAMS: u32 = 128;
@@ -43,9 +45,6 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let last_request = Rc::new(Cell::new(Instant::now()));
-    // Frames that are no heads come at any time: no request head is waited for.
-    let always = Turn::default();
-    let _under_way = always.begin();
     // Requests are tasks of their own, and may outlive this future.
     let (of_requests, entry) = (Rc::clone(&last_request), Rc::new(entry.clone()));
     let (served_by, requested) = (Rc::clone(worker), Rc::clone(&entry));
@@ -53,10 +52,9 @@ where
         of_requests.set(Instant::now());
         let (worker, entry, last) = (Rc::clone(&served_by), Rc::clone(&requested), Rc::clone(&of_requests));
         async move {
-            let turn = Turn::default();
-            let response = exchange::answer(&worker, &entry, request, &turn).await;
+            let response = exchange::answer(&worker, &entry, request).await;
             last.set(Instant::now());
-            Ok::<_, Infallible>(response.map(|body| Answering { body, _under_way: turn.begin() }))
+            Ok::<_, Infallible>(response)
         }
     });
     let mut builder = http2::Builder::new(Local);
@@ -71,7 +69,7 @@ where
         .max_local_error_reset_streams(OWN_RESETS)
         .keep_alive_interval(PING)
         .keep_alive_timeout(PONG);
-    let io = TokioIo::new(Downstream::new(stream, always.clone()));
+    let io = TokioIo::new(Downstream::new(stream));
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut phases = worker.phases.clone();
     let mut leave = pin!(async { phases.wait_for(|it| *it >= Phase::Leaving).await.is_ok() });
