@@ -6,6 +6,7 @@
 mod body;
 mod connection;
 mod copy;
+mod deadlines;
 mod entry;
 mod filter;
 mod http1;
@@ -20,7 +21,6 @@ mod pool;
 mod stream;
 mod tries;
 mod tunnel;
-mod tunnels;
 mod upstream;
 
 use std::{
@@ -42,9 +42,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
+    deadlines::Deadlines,
     pin::{Pin, Pins},
     pool::Pool,
-    tunnels::Tunnels,
 };
 use crate::{
     clock,
@@ -94,7 +94,7 @@ struct Worker {
     random: Random,
     /// How many copies of requests are under way to mirrors.
     copies: Cell<u32>,
-    tunnels: RefCell<Tunnels>,
+    deadlines: RefCell<Deadlines>,
     phase: Cell<Phase>,
     phases: watch::Receiver<Phase>,
     /// Cancelled when the process drains, for those who wait for something else.
@@ -165,7 +165,7 @@ impl Worker {
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             random: Random::new(),
             copies: Cell::new(0),
-            tunnels: RefCell::default(),
+            deadlines: RefCell::default(),
             phase: Cell::new(Phase::Serving),
             phases,
             draining: CancellationToken::new(),
@@ -190,7 +190,7 @@ impl Worker {
                     Err(_) => return,
                 },
                 _ = sweep.tick() => self.sweep(),
-                _ = deadlines.tick() => self.tunnels.borrow_mut().end_overdue(clock::now()),
+                _ = deadlines.tick() => self.deadlines.borrow_mut().end_overdue(clock::now()),
             }
         }
         self.draining.cancel();

@@ -10,14 +10,20 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::StatusCode;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use proxy_core::grpc;
 use tokio::time::{Instant, Sleep};
 
 use super::{
     copy::{Break, Follower, Tee},
+    deadlines::Overdue,
     pool::InFlight,
     upstream::Sender,
 };
+
+/// Why a stream ends that has not come to its end.
+const POD_GOES: &str = "sluice: the pod goes";
 
 /// What both directions of one exchange know.
 #[derive(Debug)]
@@ -63,6 +69,8 @@ pub(super) struct FromUpstream {
     in_flight: InFlight,
     connection: Option<Sender>,
     limits: Option<Limits>,
+    /// Of a stream of gRPC, which can be ended with a status.
+    overdue: Option<Overdue>,
 }
 
 /// When a response that does not move is ended, and the timer for it, which exists once something had to be waited for.
@@ -201,6 +209,7 @@ impl Download {
         in_flight: InFlight,
         connection: Sender,
         limits: Option<Limits>,
+        overdue: Option<Overdue>,
     ) -> Self {
         let connection = Some(connection);
         Self::Upstream(Box::new(FromUpstream {
@@ -210,6 +219,7 @@ impl Download {
             in_flight,
             connection,
             limits,
+            overdue,
         }))
     }
 }
@@ -255,11 +265,27 @@ impl FromUpstream {
                 self.ended = frame.is_none();
                 Poll::Ready(frame.map(|it| it.map_err(BodyError::Read)))
             }
-            Poll::Pending => match &mut self.limits {
-                Some(limits) => Poll::Ready(Some(Err(ready!(limits.poll(&self.progress, context))))),
-                None => Poll::Pending,
-            },
+            Poll::Pending => {
+                if let Some(overdue) = &mut self.overdue
+                    && overdue.poll(context).is_ready()
+                {
+                    return Poll::Ready(Some(Ok(self.end_politely())));
+                }
+                match &mut self.limits {
+                    Some(limits) => Poll::Ready(Some(Err(ready!(limits.poll(&self.progress, context))))),
+                    None => Poll::Pending,
+                }
+            }
         }
+    }
+
+    /// What the client of a gRPC stream is told instead of the rest.
+    fn end_politely(&mut self) -> Frame<Bytes> {
+        self.ended = true;
+        self.overdue = None;
+        // Its exchange is not over: nothing else is sent on it.
+        self.connection = None;
+        Frame::trailers(grpc::trailers(StatusCode::SERVICE_UNAVAILABLE, POD_GOES))
     }
 
     fn is_over(&self) -> bool {

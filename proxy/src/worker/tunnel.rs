@@ -39,7 +39,7 @@ pub(super) async fn run<C, U>(
     let mut client = Side::new(client, &last, protocol, &ending);
     let mut upstream = Side::new(upstream, &last, protocol, &ending);
     let written = [client.written(), upstream.written()];
-    let bell = worker.tunnels.borrow_mut().enter(&in_flight.endpoint);
+    let bell = worker.deadlines.borrow_mut().enter(&in_flight.endpoint);
     let overdue = {
         let mut copy = pin!(tokio::io::copy_bidirectional(&mut client, &mut upstream));
         let overdue = tokio::select! {

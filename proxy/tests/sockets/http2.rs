@@ -1,6 +1,10 @@
 //! HTTP/2 on both sides, and what gRPC needs of it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
@@ -11,8 +15,8 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy_config::model::{
-    CertificateId, Change, Cluster, Host, HostId, Insecure, Listener, ListenerId, Protocol, ServerTls,
-    TlsVersions, UpstreamProtocol,
+    CertificateId, Change, Cluster, Draining, Host, HostId, Insecure, Listener, ListenerId, Protocol,
+    ServerTls, TlsVersions, UnixMillis, UpstreamProtocol,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -23,7 +27,7 @@ use tokio::{
 use crate::support::{
     Directory, Proxy,
     client::{self, Reply},
-    configs::{cluster, route},
+    configs::{cluster, cluster_with, route},
     eventually, free_port,
     operator::{Link, Operator},
     tls::{Signer, connect},
@@ -74,6 +78,13 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, hyper::Err
     match request.uri().path() {
         "/echo" => return Ok(Response::new(request.into_body().boxed())),
         "/early" => return Ok(Response::new(empty())),
+        "/stream" => {
+            let message = futures::stream::iter([Ok(Frame::data(Bytes::from_static(b"message")))]);
+            // Neither another message nor an end.
+            let message = futures::StreamExt::chain(message, futures::stream::pending());
+            let body = StreamBody::new(message).boxed();
+            return Ok(Response::builder().header("content-type", "application/grpc").body(body).unwrap());
+        }
         _ => {}
     }
     let te = request.headers().get("te").map_or("-", |it| it.to_str().unwrap()).to_owned();
@@ -89,7 +100,11 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, hyper::Err
 }
 
 fn http2_cluster(id: &str, address: SocketAddr) -> Change {
-    let Change::Cluster(plain) = cluster(id, &[(address, "h1")]) else { panic!("a cluster") };
+    over_http2(cluster(id, &[(address, "h1")]))
+}
+
+fn over_http2(cluster: Change) -> Change {
+    let Change::Cluster(plain) = cluster else { panic!("a cluster") };
     Change::Cluster(Arc::new(Cluster { protocol: UpstreamProtocol::Http2, ..Cluster::clone(&plain) }))
 }
 
@@ -184,7 +199,8 @@ struct Before {
     proxy: Proxy,
     link: Link,
     connections: Arc<std::sync::atomic::AtomicU32>,
-    _pod: JoinHandle<()>,
+    pod: SocketAddr,
+    _task: JoinHandle<()>,
     _operator: Operator,
     _directory: Directory,
 }
@@ -195,7 +211,7 @@ impl Before {
         let proxy = Proxy::start_with(&operator, &directory, |it| it.workers = 1.try_into().unwrap());
         let (pod, connections, task) = grpc_pod().await;
         let link = operator.configure(vec![http2_cluster("a", pod), route(&[("a", 10_000)])]).await;
-        Self { proxy, link, connections, _pod: task, _operator: operator, _directory: directory }
+        Self { proxy, link, connections, pod, _task: task, _operator: operator, _directory: directory }
     }
 }
 
@@ -295,6 +311,34 @@ async fn our_own_errors_are_grpc_statuses() {
     assert_eq!(reply.header("grpc-message"), "sluice: the upstream has no ready endpoint");
     let reply = Reply::read(within(sender.send_request(get("/"))).await.unwrap()).await.unwrap();
     assert_eq!(reply.reason(), (503, "no_endpoints"));
+}
+
+#[tokio::test]
+async fn a_stream_of_grpc_ends_with_a_status_when_the_time_of_its_pod_is_over() {
+    let mut it = Before::start().await;
+    let mut sender = open(it.proxy.http).await;
+    let request = Request::post("http://h/stream").header("content-type", "application/grpc").body(empty());
+    let mut stream = within(sender.send_request(request.unwrap())).await.unwrap().into_body();
+    let message = within(stream.frame()).await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(&*message, b"message");
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let now = UnixMillis(i64::try_from(now).unwrap());
+    for (until, ends) in [(UnixMillis(i64::MAX - 1), false), (now, true)] {
+        let draining = Draining { until: Some(until) };
+        it.link.commit(vec![over_http2(cluster_with("a", &[(it.pod, "h1", Some(draining))]))]).await;
+        let next = tokio::time::timeout(Duration::from_millis(1_500), stream.frame()).await;
+        if !ends {
+            assert!(next.is_err(), "its time is not over: {next:?}");
+            continue;
+        }
+        let trailers = next.unwrap().unwrap().unwrap().into_trailers().unwrap();
+        assert_eq!(
+            (&trailers["grpc-status"], &trailers["grpc-message"]),
+            (&HeaderValue::from(14), &HeaderValue::from_static("sluice: the pod goes"))
+        );
+    }
+    assert!(within(stream.frame()).await.is_none());
+    it.link.report(|it| it.draining.is_empty() && it.in_flight.is_empty()).await;
 }
 
 /// One frame (RFC 9113 §4.1).

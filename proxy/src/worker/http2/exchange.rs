@@ -21,6 +21,7 @@ use super::attempt::{Answered, Unanswered, attempt};
 use crate::worker::{
     Worker,
     body::{Download, Limits, Progress, Upload},
+    deadlines::Overdue,
     entry::Entry,
     filter::Filtering,
     mirror,
@@ -177,7 +178,7 @@ async fn forward_to(
             if let Some(cookie) = &affinity.cookie {
                 answered.response.headers_mut().append(SET_COOKIE, HeaderValue::clone(cookie));
             }
-            Ok(pass_on(answered, progress, limits))
+            Ok(pass_on(worker, answered, progress, limits))
         }
         Err(Unanswered::Because(reason)) => {
             if matches!(reason, Reason::Timeout | Reason::IdleTimeout) {
@@ -244,12 +245,19 @@ async fn expire(deadline: Option<Instant>, idle: Option<Duration>, progress: &Pr
     }
 }
 
-fn pass_on(answered: Answered, progress: Rc<Progress>, limits: Option<Limits>) -> (Draft, Download) {
+fn pass_on(
+    worker: &Worker,
+    answered: Answered,
+    progress: Rc<Progress>,
+    limits: Option<Limits>,
+) -> (Draft, Download) {
     let Answered { response, in_flight, connection } = answered;
     let (mut parts, incoming) = response.into_parts();
+    let overdue = grpc::is_grpc(&parts.headers)
+        .then(|| Overdue::of(worker.deadlines.borrow_mut().enter(&in_flight.endpoint)));
     forward::prepare_response(&mut parts.headers);
     parts.version = Version::HTTP_11;
-    let body = Download::upstream(incoming, progress, in_flight, connection, limits);
+    let body = Download::upstream(incoming, progress, in_flight, connection, limits, overdue);
     (Response::from_parts(parts, None), body)
 }
 
