@@ -19,6 +19,7 @@ mod pin;
 mod place;
 mod pool;
 mod stream;
+mod tcp;
 mod tries;
 mod tunnel;
 mod upstream;

@@ -8,7 +8,8 @@ use proxy_config::model::Protocol;
 use tokio::net::TcpStream;
 use tracing::debug;
 
-use super::{Worker, entry::Entry, http1, http2};
+use self::secure::Accepted;
+use super::{Worker, entry::Entry, http1, http2, tcp};
 use crate::{shared::count, tls};
 
 /// How long a connection may be without a request (Emissary's default). Shorter times meet clients that send
@@ -38,17 +39,23 @@ pub(super) fn serve(worker: Rc<Worker>, stream: TcpStream, mut entry: Entry) -> 
                 Err(error) => debug!(client = %entry.sender.address, %error, "connection ended"),
             },
             Protocol::Https => match Box::pin(secure::accept(&worker, stream, &mut entry)).await {
-                Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2) => {
-                    Box::pin(http2::serve(&worker, stream, &entry)).await;
+                Ok(Accepted::Requests(stream)) if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2) => {
+                    Box::pin(http2::serve(&worker, *stream, &entry)).await;
                 }
-                Ok(stream) => Box::pin(http1::serve(worker, stream, entry)).await,
+                Ok(Accepted::Requests(stream)) => Box::pin(http1::serve(worker, *stream, entry)).await,
+                Ok(Accepted::Bytes(stream, way)) => Box::pin(tcp::serve(worker, *stream, &entry, way)).await,
+                Ok(Accepted::Untouched(stream, way)) => {
+                    Box::pin(tcp::serve(worker, stream, &entry, way)).await;
+                }
                 Err(error) => {
                     count(&worker.shared.tls_failures);
                     debug!(client = %entry.sender.address, %error, "failed to agree on TLS");
                 }
             },
-            // Not among the features that are announced, so never sent.
-            Protocol::Tcp => {}
+            Protocol::Tcp => match tcp::Way::of(&worker, &entry) {
+                Some(way) => Box::pin(tcp::serve(worker, stream, &entry, way)).await,
+                None => debug!(client = %entry.sender.address, "no TCP route takes a connection"),
+            },
         }
     }
 }

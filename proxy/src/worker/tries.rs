@@ -92,6 +92,11 @@ impl<'a> Tries<'a> {
         self.count_first(if status.is_server_error() { FirstTry::Bad } else { FirstTry::Good });
     }
 
+    /// The try has a connection, which is all that is asked for.
+    pub(super) fn connected(&mut self) {
+        self.answered(StatusCode::OK);
+    }
+
     /// Whether such a response is thrown away for another try, if there can be one.
     pub(super) fn discards(&self, status: StatusCode) -> bool {
         self.policy.is_some_and(|it| it.retries_status(status, self.made))

@@ -21,4 +21,5 @@ mod rarities;
 mod retries;
 mod splitting;
 mod support;
+mod tcp;
 mod tls;
