@@ -105,11 +105,7 @@ async fn get_rollout(
     Ok(output.write(&text)?)
 }
 
-async fn create_objects(
-    cluster: &Cluster,
-    arguments: &Create,
-    output: Output,
-) -> Result<(), Failure> {
+async fn create_objects(cluster: &Cluster, arguments: &Create, output: Output) -> Result<(), Failure> {
     let objects = create::read(&arguments.files, arguments.watch)?;
     for object in &objects {
         say(create::run(cluster, object), output).await?;

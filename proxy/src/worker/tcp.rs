@@ -8,7 +8,10 @@ use proxy_core::{
     retry::{Failure, Replay},
     snapshot::{Arm, TcpRule},
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
 use tracing::debug;
 
 use super::{
@@ -77,7 +80,7 @@ async fn connect(worker: &Rc<Worker>, arm: &Arm, entry: &Entry) -> Result<(Strea
     let address = entry.sender.address.ip();
     // Of a connection only the address of the client is known.
     let affinity = arm.cluster.balancer.affinity(&HeaderMap::new(), address, || worker.random.next());
-    let mut tries = Tries::new(worker, arm, None, &affinity);
+    let mut tries = Tries::new(worker, arm, None, &affinity, Instant::now());
     loop {
         let in_flight = tries.next()?;
         match connect_stream(worker, &arm.cluster, &in_flight.endpoint.address).await {

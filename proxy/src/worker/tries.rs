@@ -12,6 +12,7 @@ use proxy_core::{
     retry::{self, Failure, Next, Policy, Replay},
     snapshot::Arm,
 };
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::{Worker, pool::InFlight};
@@ -27,6 +28,8 @@ pub(super) struct Tries<'a> {
     policy: Option<&'a Policy>,
     /// What of the request decides its endpoint.
     affinity: &'a Affinity,
+    /// When the request began.
+    begun: Instant,
     /// Endpoints that could not be connected to.
     unreachable: Vec<EndpointId>,
     /// Endpoints that failed in another way: others are better.
@@ -43,6 +46,7 @@ impl<'a> Tries<'a> {
         arm: &'a Arm,
         policy: Option<&'a Policy>,
         affinity: &'a Affinity,
+        begun: Instant,
     ) -> Self {
         Self {
             worker,
@@ -51,6 +55,7 @@ impl<'a> Tries<'a> {
             first_is_counted: false,
             policy,
             affinity,
+            begun,
             unreachable: Vec::new(),
             avoided: Vec::new(),
             fresh: false,
@@ -140,7 +145,7 @@ impl<'a> Tries<'a> {
 
     fn count_first(&mut self, outcome: FirstTry) {
         if !std::mem::replace(&mut self.first_is_counted, true) {
-            self.arm.counters(self.placed()).count_first_try(outcome);
+            self.arm.counters(self.placed()).count_first_try(outcome, self.begun.elapsed());
         }
     }
 

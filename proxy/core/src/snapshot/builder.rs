@@ -24,6 +24,7 @@ use crate::{
     balance::Balancer,
     counters::ArmCounters,
     endpoint::EndpointId,
+    latency::Counted,
     names::Names,
     outlier,
     router::{Hosts, Matcher, Paths, Slot},
@@ -120,6 +121,12 @@ impl Builder {
     /// All counters of arms.
     pub fn counters(&self) -> impl Iterator<Item = &Arc<ArmCounters>> {
         self.registry.all_counters()
+    }
+
+    /// The latencies of arms that are gone: with those of [`Self::counters`] a sum that only grows.
+    #[must_use]
+    pub fn retired_latencies(&self) -> &Counted {
+        self.registry.retired()
     }
 
     /// All counters of mirrors.

@@ -143,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let deadline = plan.arm.timeout.map(|it| now + it).into_iter().chain(until).min();
         let mut waits = Waits { deadline, idle: plan.arm.idle_timeout, last: now };
         let policy = plan.filtering.as_ref().and_then(|it| it.filters()?.retry.as_ref());
-        let mut tries = Tries::new(&worker, plan.arm, policy, &plan.affinity);
+        let mut tries = Tries::new(&worker, plan.arm, policy, &plan.affinity, now);
         let unanswered = match self.attempt(&plan, &mut upload, &mut tries, &mut waits).await {
             Ok(mut answered) => {
                 plan.arm.counters(tries.placed()).count_answer(answered.answer.status);

@@ -163,7 +163,7 @@ async fn forward_to(
     upload.copy_to(tees);
     let request = Request::from_parts(parts, upload);
     let policy = filtering.filters().and_then(|it| it.retry.as_ref());
-    let mut tries = Tries::new(worker, arm, policy, &affinity);
+    let mut tries = Tries::new(worker, arm, policy, &affinity, start);
     let until = arm.total_timeout.map(|it| start + it);
     let deadline = arm.timeout.map(|it| start + it).into_iter().chain(until).min();
     let limits = Limits::new(arm.idle_timeout, until);
