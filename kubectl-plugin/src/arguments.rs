@@ -111,7 +111,7 @@ pub enum OnCluster {
     /// List Rollouts
     #[command(subcommand)]
     List(List),
-    /// Create a Rollout, Experiment, AnalysisTemplate, ClusterAnalysisTemplate or AnalysisRun
+    /// Create Rollouts, Experiments, templates of analyses and their runs
     Create(Create),
     /// Show the phase of a Rollout, and wait until it is Healthy or Degraded
     Status(Status),
@@ -201,7 +201,7 @@ pub struct Create {
 /// `create …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum CreateOf {
-    /// Create an AnalysisRun from an AnalysisTemplate or a ClusterAnalysisTemplate
+    /// Create an AnalysisRun from a template
     #[command(visible_alias = "ar")]
     Analysisrun(CreateAnalysisRun),
 }
@@ -224,7 +224,7 @@ pub struct CreateAnalysisRun {
     /// Which template.
     #[command(flatten)]
     pub template: FromTemplate,
-    /// A ClusterAnalysisTemplate and not an AnalysisTemplate
+    /// The template is for all namespaces
     #[arg(long)]
     pub global: bool,
 }

@@ -63,8 +63,9 @@ impl HistogramText {
     /// Adds what was counted. Only every fourth edge is shown: each is twice the one before.
     fn add(&mut self, labels: &[(&str, &str)], counted: &Counted) {
         let Self(text, name) = self;
-        let labels: String =
-            labels.iter().map(|(name, value)| format!("{name}=\"{}\",", escaped(value))).collect();
+        let labels = labels
+            .iter()
+            .fold(String::new(), |text, (name, value)| format!("{text}{name}=\"{}\",", escaped(value)));
         let mut below = 0;
         let mut line = |suffix: &str, labels: &str, value: &dyn Display| {
             // A String takes everything.

@@ -87,7 +87,7 @@ pub fn of_template(
 mod tests {
     use super::*;
 
-    fn template(spec: Value) -> DynamicObject {
+    fn template(spec: &Value) -> DynamicObject {
         let object = json!({
             "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
             "metadata": {"name": "checks", "uid": "u", "labels": {"a": "b"}}, "spec": spec,
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn values_take_the_place_of_what_the_template_has() {
         let name = Name { instance: Some("x".to_owned()), namespace: "shop".to_owned(), ..Name::default() };
-        let run = of_template(&template(spec()), &values(&[("b", "2"), ("c", "")]), name).unwrap();
+        let run = of_template(&template(&spec()), &values(&[("b", "2"), ("c", "")]), name).unwrap();
         assert_eq!(
             serde_json::to_value(run).unwrap(),
             json!({
@@ -126,20 +126,20 @@ mod tests {
         );
         let named =
             Name { whole: Some("run".to_owned()), beginning: Some("other-".to_owned()), ..Name::default() };
-        let run = of_template(&template(spec()), &values(&[("c", "3")]), named).unwrap();
+        let run = of_template(&template(&spec()), &values(&[("c", "3")]), named).unwrap();
         assert_eq!((run.metadata.name.as_deref(), run.metadata.generate_name), (Some("run"), None));
     }
 
     #[test]
     fn what_cannot_be_a_run_is_told() {
         let refused = |spec: Value, given: &[(&str, &str)]| {
-            of_template(&template(spec), &values(given), Name::default()).unwrap_err()
+            of_template(&template(&spec), &values(given), Name::default()).unwrap_err()
         };
         assert_eq!(refused(spec(), &[]), NoRun::Unresolved("c".to_owned()));
         assert_eq!(refused(spec(), &[("d", "1")]), NoRun::NoArgument("d".to_owned()));
         let nested = json!({"templates": [{"templateName": "other"}]});
         assert_eq!(refused(nested, &[]), NoRun::Nested("checks".to_owned()));
-        let mut other = template(json!({}));
+        let mut other = template(&json!({}));
         other.types.as_mut().unwrap().kind = "Pod".to_owned();
         assert_eq!(
             of_template(&other, &[], Name::default()).unwrap_err(),

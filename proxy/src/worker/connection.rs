@@ -52,10 +52,13 @@ pub(super) fn serve(worker: Rc<Worker>, stream: TcpStream, mut entry: Entry) -> 
                     debug!(client = %entry.sender.address, %error, "failed to agree on TLS");
                 }
             },
-            Protocol::Tcp => match tcp::Way::of(&worker, &entry) {
-                Some(way) => Box::pin(tcp::serve(worker, stream, &entry, way)).await,
-                None => debug!(client = %entry.sender.address, "no TCP route takes a connection"),
-            },
+            Protocol::Tcp => {
+                if let Some(way) = tcp::Way::of(&worker, &entry) {
+                    Box::pin(tcp::serve(worker, stream, &entry, way)).await;
+                } else {
+                    debug!(client = %entry.sender.address, "no TCP route takes a connection");
+                }
+            }
         }
     }
 }

@@ -40,8 +40,11 @@ pub(super) struct Account {
 #[derive(Clone, Debug)]
 pub(in crate::analysis) struct Amazon {
     context: Context,
-    signers: Arc<Mutex<BTreeMap<(&'static str, Account), Signer<Credential>>>>,
+    signers: Arc<Mutex<Signers>>,
 }
+
+/// By service and account.
+type Signers = BTreeMap<(&'static str, Account), Signer<Credential>>;
 
 impl Amazon {
     /// With the environment of the process.

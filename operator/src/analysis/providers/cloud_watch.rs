@@ -1,4 +1,4 @@
-//! `cloudWatch`: the values of Amazon CloudWatch's `GetMetricData`, by its JSON protocol.
+//! `cloudWatch`: the values of Amazon's `GetMetricData`, by its JSON protocol.
 //!
 //! The result is the list of its results, with Amazon's names: `result[0].Values`. Region and credentials are those of
 //! the operator, as with Argo.
@@ -47,7 +47,7 @@ struct Query {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     label: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    metric_stat: Option<Stat>,
+    metric_stat: Option<MetricStat>,
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     period: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,12 +56,12 @@ struct Query {
 
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all(deserialize = "camelCase", serialize = "PascalCase"))]
-struct Stat {
+struct MetricStat {
     metric: Metric,
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     period: Option<i64>,
-    #[serde(default)]
-    stat: String,
+    #[serde(default, rename(deserialize = "stat", serialize = "Stat"))]
+    statistic: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     unit: String,
 }
@@ -71,7 +71,8 @@ struct Stat {
 struct Metric {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dimensions: Option<Vec<Dimension>>,
-    metric_name: String,
+    #[serde(rename(deserialize = "metricName", serialize = "MetricName"))]
+    name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     namespace: Option<String>,
 }

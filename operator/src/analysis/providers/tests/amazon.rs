@@ -1,7 +1,5 @@
 //! Amazon's services: a local server stands where the environment says that they are.
 
-use std::collections::HashMap;
-
 use reqsign_core::{HttpSend, StaticEnv};
 
 use super::*;
@@ -26,7 +24,7 @@ impl HttpSend for Detour {
 
 fn environment(variables: &[(&str, &str)]) -> StaticEnv {
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    StaticEnv { home_dir: None, envs: HashMap::from_iter(variables) }
+    StaticEnv { home_dir: None, envs: variables.collect() }
 }
 
 /// Asks with these variables; credentials are asked for at `credentials`.
@@ -165,11 +163,11 @@ async fn prometheus_is_asked_in_the_name_of_a_role() {
         )
     })
     .await;
-    let server = Server::start(|seen| match seen.line.starts_with("POST") {
-        true => answer(405, ""),
-        false => {
-            answer(200, r#"{"status": "success", "data": {"resultType": "scalar", "result": [1, "7"]}}"#)
+    let server = Server::start(|seen| {
+        if seen.line.starts_with("POST") {
+            return answer(405, "");
         }
+        answer(200, r#"{"status": "success", "data": {"resultType": "scalar", "result": [1, "7"]}}"#)
     })
     .await;
     let token = std::env::temp_dir().join(format!("sluice-token-{}", std::process::id()));
