@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::StatusCode;
-use proxy_config::model::{ArmId, SplitId};
+use proxy_config::model::{ArmId, SplitId, Version};
 
 use crate::{latency::Latencies, padded::Padded};
 
@@ -22,6 +22,8 @@ pub struct ArmCounters {
     pub arm: ArmId,
     /// The version's pod-template hash; empty for pods without one and for requests that found no endpoint.
     pub hash: Arc<str>,
+    /// The namespace of its pods; empty where the hash is.
+    pub namespace: Arc<str>,
     counts: Padded<Counts>,
 }
 
@@ -46,8 +48,9 @@ pub enum FirstTry {
 pub const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl ArmCounters {
-    pub(crate) fn new(split: SplitId, arm: ArmId, hash: Arc<str>) -> Self {
-        Self { split, arm, hash, counts: Padded::default() }
+    pub(crate) fn new(split: SplitId, arm: ArmId, version: &Version) -> Self {
+        let Version { namespace, hash } = version.clone();
+        Self { split, arm, hash, namespace, counts: Padded::default() }
     }
 
     /// Counts a request by the outcome of its first try, and how long it took until that was known. A request that its

@@ -320,6 +320,7 @@ impl Model {
         Facts {
             loads: loads.collect(),
             draining: BTreeMap::new(),
+            counts: BTreeMap::new(),
             splits: vec![split],
             proxies: proxies
                 .iter()

@@ -143,7 +143,13 @@ impl DataPlane {
             load.settled = !load.routable;
         }
         let draining = self.draining(&loads);
-        Facts { proxies: proxies.collect(), splits: splits.collect(), loads, draining }
+        Facts {
+            proxies: proxies.collect(),
+            splits: splits.collect(),
+            loads,
+            draining,
+            counts: BTreeMap::new(),
+        }
     }
 }
 

@@ -418,7 +418,7 @@ impl Registry {
             clusters.get(&arm.cluster).map_or_else(|| Arc::new(Cluster::missing(&arm.cluster)), Arc::clone);
         let members = cluster.balancer.endpoints().iter().chain(&cluster.draining);
         let versions: BTreeSet<&Version> = members.map(|it| &it.version).collect();
-        let counters = versions.iter().map(|it| self.counters(&split.id, &arm.id, &it.hash)).collect();
+        let counters = versions.iter().map(|it| self.counters(&split.id, &arm.id, it)).collect();
         let milliseconds = |it: u32| Duration::from_millis(u64::from(it));
         Arm {
             id: arm.id.clone(),
@@ -427,7 +427,7 @@ impl Registry {
             idle_timeout: arm.idle_timeout_ms.map(milliseconds),
             total_timeout: arm.total_timeout_ms.map(milliseconds),
             counters,
-            unplaced: self.counters(&split.id, &arm.id, &"".into()),
+            unplaced: self.counters(&split.id, &arm.id, &Version::default()),
             cluster,
         }
     }

@@ -86,12 +86,12 @@ impl Registry {
         Arc::clone(lines.entry(arm.clone()).or_insert_with(|| Arc::new(Line::new(random()))))
     }
 
-    pub(super) fn counters(&mut self, split: &SplitId, arm: &ArmId, hash: &Arc<str>) -> Arc<ArmCounters> {
+    pub(super) fn counters(&mut self, split: &SplitId, arm: &ArmId, version: &Version) -> Arc<ArmCounters> {
         self.clock += 1;
         let counters = &mut self.splits.entry(split.clone()).or_default().counters;
         let (used, counters) = counters
-            .entry((arm.clone(), Arc::clone(hash)))
-            .or_insert_with(|| (0, Arc::new(ArmCounters::new(split.clone(), arm.clone(), Arc::clone(hash)))));
+            .entry((arm.clone(), Arc::clone(&version.hash)))
+            .or_insert_with(|| (0, Arc::new(ArmCounters::new(split.clone(), arm.clone(), version))));
         *used = self.clock;
         Arc::clone(counters)
     }
