@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
 }
 
 /// Crates whose borders keep decisions apart from input and output: each must build from its own manifest.
-const ALONE: [&str; 7] = [
+const ALONE: [&str; 8] = [
     "crds",
     "proxy-config",
     "proxy-core",
@@ -45,6 +45,7 @@ const ALONE: [&str; 7] = [
     "operator-analysis",
     "operator-routes",
     "operator-core",
+    "operator-judge",
 ];
 
 /// Tests of rollouts that may run beside one another: each has a namespace of its own, the machine has few cores.
