@@ -281,6 +281,54 @@ spec:
 
 #[tokio::test]
 #[ignore = "needs a cluster with Sluice: cargo xtask test"]
+async fn a_guard_aborts_a_version_that_fails() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh_namespace("it-guard").await?;
+    let settings = Settings { new_version: "bad".to_owned(), ..Settings::quickstart(60).at("/it-guard") };
+    let settings = settings.with("      steps:\n", "      guard: {errorRate: {}}\n      steps:\n");
+    let mut story = Story::begin(cluster.clone(), settings).await?;
+
+    story.update().await?;
+    // Nobody aborts it, and its first pause is longer than this.
+    let back = story.gone_back().await?;
+
+    assert!(back.rollout.message.contains("Guard FAIL: "), "{back:#?}");
+    let events = cluster.events(ROLLOUT).await?;
+    assert_in_order(
+        &events,
+        &["GuardFailed FAIL: ", "RolloutAborted Rollout aborted update to revision 2: Guard FAIL"],
+    );
+    let failed_by_then = back.tally.bad();
+    story.answered(1_000).await?;
+    let report = story.end().await?;
+    // Lines of the load are 200 ms apart: what failed before the abort may show in the line after it.
+    assert!(report.tally.bad() <= failed_by_then + 20, "requests still went to the new version: {report:#?}");
+    println!(
+        "{} of {} requests failed until the canary had none",
+        report.tally.bad(),
+        report.tally.answered()
+    );
+    cluster.remove().await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Sluice: cargo xtask test"]
+async fn a_guard_lets_a_good_version_pass() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh_namespace("it-guard-good").await?;
+    let settings = Settings::quickstart(6).at("/it-guard-good");
+    let settings = settings.with("      steps:\n", "      guard: {errorRate: {}}\n      steps:\n");
+    let mut story = Story::begin(cluster.clone(), settings).await?;
+
+    story.update().await?;
+    story.complete().await?;
+
+    let judged = |view: &RolloutView| view.healthy();
+    cluster.until_rollout(ROLLOUT, "healthy, with nothing of the guard left", LIMIT, judged).await?;
+    assert_flawless(&story.end().await?, &[30, 60]);
+    cluster.remove().await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Sluice: cargo xtask test"]
 async fn a_restart_replaces_all_pods_and_loses_no_request() -> anyhow::Result<()> {
     let cluster = Cluster::fresh_namespace("it-restart").await?;
     let mut story = Story::begin(cluster.clone(), Settings::quickstart(6).at("/it-restart")).await?;

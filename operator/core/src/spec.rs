@@ -8,6 +8,7 @@ mod amount;
 mod analysis;
 mod blue_green;
 mod canary;
+mod guard;
 mod invalid;
 mod managed_route;
 mod pods;

@@ -44,6 +44,10 @@ enum Move {
     /// Somebody deletes every run, or the user resumes.
     RunsDeleted,
     Resume,
+    /// Requests that the proxies have counted, and bad ones among them.
+    Answers(&'static str, u64, u64),
+    /// Another config server begins to count anew.
+    CountsBegin,
 }
 
 fn moves() -> impl Strategy<Value = Move> {
@@ -73,6 +77,8 @@ fn moves() -> impl Strategy<Value = Move> {
             .prop_map(Move::Analysis),
         1 => Just(Move::RunsDeleted),
         1 => Just(Move::Resume),
+        3 => (image(), 0..2_000_u64, 0..60_u64).prop_map(|(image, all, bad)| Move::Answers(image, all, bad.min(all))),
+        1 => Just(Move::CountsBegin),
     ]
 }
 
@@ -98,6 +104,7 @@ enum Manifest {
     PingPong,
     BlueGreen,
     Analysed,
+    Guarded,
     BlueGreenAnalysed,
 }
 
@@ -109,6 +116,7 @@ fn manifests() -> impl Strategy<Value = Manifest> {
         Manifest::PingPong,
         Manifest::BlueGreen,
         Manifest::Analysed,
+        Manifest::Guarded,
         Manifest::BlueGreenAnalysed,
     ])
 }
@@ -126,6 +134,7 @@ impl Simulator {
             Manifest::PingPong => "ping_pong.yaml",
             Manifest::BlueGreen => "blue_green.yaml",
             Manifest::Analysed => "analysis.yaml",
+            Manifest::Guarded => "guard.yaml",
             Manifest::BlueGreenAnalysed => "blue_green_analysis.yaml",
         });
         if let Manifest::TwoMappings = manifest {
@@ -188,6 +197,13 @@ impl Simulator {
                 None => drop(self.cluster.mappings.remove("shop-canary")),
             },
             Move::Analysis(phase) => self.cluster.judge_runs(phase),
+            Move::Answers(image, requests, bad) => {
+                if let Some((hash, _)) = self.cluster.images.iter().find(|(_, it)| it == image) {
+                    let sum = data_plane.counts.entry(hash.clone()).or_default();
+                    (sum.requests, sum.bad) = (sum.requests + requests, sum.bad + bad);
+                }
+            }
+            Move::CountsBegin => data_plane.counts.clear(),
             Move::RunsDeleted => self.cluster.analysis_runs.clear(),
             Move::Resume => self.cluster.patch_status(&json!({"pauseConditions": null})),
             Move::ServiceReplaced(name) => {

@@ -207,6 +207,7 @@ impl Model {
             rivals: Vec::new(),
             pods: Vec::new(),
             workload: None,
+            guard: None,
             traffic: match fleet.server {
                 Server::Up | Server::Behind => Traffic::Ready(self.facts(objects, fleet)),
                 Server::Unreachable => Traffic::Unknown { reason: "no answer".to_owned() },
