@@ -115,11 +115,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let now = Instant::now();
         let idle_at = now + IDLE;
         let mut head_at = (!self.peer.input.is_empty()).then_some(now + HEAD);
-        if head_at.is_none() {
-            self.peer.input.rest_small();
-            self.peer.output.rest_small();
-            self.sent.rest_small();
-        }
+        self.peer.rest();
+        self.sent.end();
         poll_fn(|context| {
             loop {
                 if !self.peer.input.is_empty() {

@@ -115,6 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) async fn exchange(&mut self, begin: usize, end: usize) -> After {
         let worker = Rc::clone(&self.worker);
         let pin = worker.pin();
+        self.peer.output.begin();
         let placed = self.place(&pin, begin, end);
         self.peer.input.use_up(end);
         let plan = match placed {
@@ -269,6 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             id: filtering.as_ref().and_then(|it| it.facts()?.request_id.as_ref()),
         };
         self.sent.use_up(self.sent.len());
+        self.sent.begin();
         let mut has_host = upward.write(&mut self.sent.bytes, &worker.random);
         let balancer = &arm.cluster.balancer;
         let edits = filtering.as_ref().filter(|it| it.changes_request(arm));

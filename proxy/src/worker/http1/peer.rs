@@ -1,6 +1,7 @@
 //! One side of an exchange: a stream with what has come and what has to go.
 
 use std::{
+    cell::RefCell,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -8,10 +9,17 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Buffers that have grown beyond this are given back between two messages.
-const KEPT: usize = 1024;
+/// Buffers that have grown beyond this are not used again.
+const KEPT: usize = 4 * 1024;
+/// How many empty buffers a thread keeps.
+const SPARE: usize = 256;
 
-/// A connection and its buffers. Between two messages both are empty, but for a pipelined request.
+thread_local! {
+    /// Empty buffers, the one used last first: it is still in the processor's cache. Connections that wait have none.
+    static SPARES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A connection and its buffers. Between two messages it has none, but for a pipelined request.
 #[derive(Debug)]
 pub(super) struct Peer<S> {
     pub(super) stream: S,
@@ -54,6 +62,7 @@ impl Buffer {
     }
 
     pub(super) fn extend(&mut self, bytes: &[u8]) {
+        self.begin();
         if self.used > 0 && self.bytes.len() + bytes.len() > self.bytes.capacity() {
             self.bytes.drain(..self.used);
             self.used = 0;
@@ -61,10 +70,28 @@ impl Buffer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// What is kept while nothing happens is small.
-    pub(super) fn rest_small(&mut self) {
-        if self.is_empty() && self.bytes.capacity() > KEPT {
-            *self = Self::default();
+    /// Gets room, if it has none, where another buffer of the thread has left some.
+    pub(super) fn begin(&mut self) {
+        if self.bytes.capacity() == 0
+            && let Some(spare) = SPARES.with_borrow_mut(Vec::pop)
+        {
+            self.bytes = spare;
+        }
+    }
+
+    /// Leaves its room to others, if it is empty.
+    pub(super) fn end(&mut self) {
+        if !self.is_empty() || self.bytes.capacity() == 0 {
+            return;
+        }
+        let mut bytes = std::mem::take(self).bytes;
+        bytes.clear();
+        if bytes.capacity() <= KEPT {
+            SPARES.with_borrow_mut(|spares| {
+                if spares.len() < SPARE {
+                    spares.push(bytes);
+                }
+            });
         }
     }
 }
@@ -94,6 +121,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         let length = ready!(self.poll_read(context, scratch))?;
         self.input.extend(&scratch[..length]);
         Poll::Ready(Ok(length))
+    }
+
+    /// Nothing is read or written for a while.
+    pub(super) fn rest(&mut self) {
+        self.input.end();
+        self.output.end();
     }
 
     /// About how much waits for the other end to read.
@@ -148,10 +181,13 @@ mod tests {
         assert_eq!((buffer.rest(), buffer.len()), (&b"bc"[..], 2));
         buffer.extend(&[b'd'; 2000]);
         assert_eq!((&buffer.rest()[..3], buffer.len()), (&b"bcd"[..], 2002));
-        buffer.rest_small();
-        assert!(!buffer.is_empty());
+        buffer.end();
+        assert!(!buffer.is_empty(), "what is not used up stays");
         buffer.use_up(2002);
-        buffer.rest_small();
-        assert!(buffer.is_empty() && buffer.bytes.capacity() == 0);
+        buffer.end();
+        assert_eq!(buffer.bytes.capacity(), 0);
+        let mut next = Buffer::default();
+        next.begin();
+        assert!(next.is_empty() && next.bytes.capacity() >= 2002, "it has the room of the other");
     }
 }

@@ -46,8 +46,7 @@ impl Pool {
         if !endpoint.is_routable() || !is_quiet(&mut upstream) {
             return;
         }
-        upstream.input.rest_small();
-        upstream.output.rest_small();
+        upstream.rest();
         let (_, idle) = self.idle.entry(endpoint.id).or_insert_with(|| (Arc::clone(endpoint), Vec::new()));
         if idle.len() < KEPT {
             idle.push(Idle { upstream, since: self.now });
