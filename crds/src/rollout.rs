@@ -4,6 +4,7 @@ pub mod analysis;
 pub mod blue_green;
 pub mod canary;
 pub mod experiment;
+pub mod guard;
 pub mod metadata;
 pub mod status;
 pub mod step;
@@ -23,6 +24,7 @@ pub use self::analysis::{
 pub use self::blue_green::BlueGreenStrategy;
 pub use self::canary::{CanaryStrategy, PingPong, ReplicaProgressThreshold, ThresholdKind};
 pub use self::experiment::{ExperimentAnalysisTemplateRef, ExperimentStep, ExperimentStepTemplate, SpecRef};
+pub use self::guard::{ErrorRateGuard, Guard};
 pub use self::metadata::{AntiAffinity, PodMetadata};
 pub use self::status::{
     AnalysisRunStatusRef, BlueGreenStatus, CanaryStatus, PauseCondition, PauseReason, RolloutCondition,

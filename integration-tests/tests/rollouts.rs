@@ -1,7 +1,8 @@
 //! Rollouts under load on a real cluster with Sluice installed, every request counted.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
+use chrono::{SecondsFormat, Utc};
 use integration_tests::{
     cluster::{Cluster, Kind, RolloutView},
     story::{CANARY_MAPPING, MAPPING, ROLLOUT, Report, Settings, Story},
@@ -28,6 +29,12 @@ fn assert_in_order(events: &[String], expected: &[&str]) {
             "{text:?} is not there, or not there in order: {events:#?}"
         );
     }
+}
+
+/// As `kubectl sluice restart` writes it.
+#[expect(clippy::disallowed_methods, reason = "the test is a shell: a restart is for pods of before now")]
+fn now() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 async fn selector(cluster: &Cluster, service: &str) -> anyhow::Result<String> {
@@ -269,5 +276,79 @@ spec:
     cluster.merge(Kind::Rollout, "basic", &json!({"spec": {"replicas": 2}})).await?;
     let scaled = || async { Ok((running("v2").await? == 2).then_some(())) };
     cluster.until("there are two pods", LIMIT, scaled).await?;
+    cluster.remove().await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Sluice: cargo xtask test"]
+async fn a_guard_aborts_a_version_that_fails() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh_namespace("it-guard").await?;
+    let settings = Settings { new_version: "bad".to_owned(), ..Settings::quickstart(60).at("/it-guard") };
+    let settings = settings.with("      steps:\n", "      guard: {errorRate: {}}\n      steps:\n");
+    let mut story = Story::begin(cluster.clone(), settings).await?;
+
+    story.update().await?;
+    // Nobody aborts it, and its first pause is longer than this.
+    let back = story.gone_back().await?;
+
+    assert!(back.rollout.message.contains("Guard FAIL: "), "{back:#?}");
+    let events = cluster.events(ROLLOUT).await?;
+    assert_in_order(
+        &events,
+        &["GuardFailed FAIL: ", "RolloutAborted Rollout aborted update to revision 2: Guard FAIL"],
+    );
+    let failed_by_then = back.tally.bad();
+    story.answered(1_000).await?;
+    let report = story.end().await?;
+    // Lines of the load are 200 ms apart: what failed before the abort may show in the line after it.
+    assert!(report.tally.bad() <= failed_by_then + 20, "requests still went to the new version: {report:#?}");
+    println!(
+        "{} of {} requests failed until the canary had none",
+        report.tally.bad(),
+        report.tally.answered()
+    );
+    cluster.remove().await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Sluice: cargo xtask test"]
+async fn a_guard_lets_a_good_version_pass() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh_namespace("it-guard-good").await?;
+    let settings = Settings::quickstart(6).at("/it-guard-good");
+    let settings = settings.with("      steps:\n", "      guard: {errorRate: {}}\n      steps:\n");
+    let mut story = Story::begin(cluster.clone(), settings).await?;
+
+    story.update().await?;
+    story.complete().await?;
+
+    let judged = |view: &RolloutView| view.healthy();
+    cluster.until_rollout(ROLLOUT, "healthy, with nothing of the guard left", LIMIT, judged).await?;
+    assert_flawless(&story.end().await?, &[30, 60]);
+    cluster.remove().await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Sluice: cargo xtask test"]
+async fn a_restart_replaces_all_pods_and_loses_no_request() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh_namespace("it-restart").await?;
+    let mut story = Story::begin(cluster.clone(), Settings::quickstart(6).at("/it-restart")).await?;
+    story.answered(1_000).await?;
+    let names = async || -> anyhow::Result<BTreeSet<String>> {
+        Ok(cluster.pods("app=someapp").await?.into_iter().filter_map(|pod| pod.metadata.name).collect())
+    };
+    let before = names().await?;
+    assert!(!before.is_empty(), "the app has pods");
+
+    cluster.merge(Kind::Rollout, ROLLOUT, &json!({"spec": {"restartAt": now()}})).await?;
+    let replaced = || async {
+        let now = names().await?;
+        let all = now.len() == before.len() && now.is_disjoint(&before);
+        Ok((all && cluster.rollout(ROLLOUT).await?.healthy()).then_some(()))
+    };
+    cluster.until("every pod is a new one", 2 * LIMIT, replaced).await?;
+    story.answered(1_000).await?;
+
+    let report = story.end().await?;
+    assert_eq!(report.problems(), Vec::<String>::new(), "{report:#?}");
     cluster.remove().await
 }

@@ -1,6 +1,7 @@
 //! The command line: the words of Argo's plugin and the usual flags of kubectl.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub struct Connection {
     pub namespace: Option<String>,
     /// Path to the kubeconfig file [default: $KUBECONFIG, then ~/.kube/config]
     #[arg(long, global = true)]
-    pub kubeconfig: Option<std::path::PathBuf>,
+    pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig file
     #[arg(long, global = true)]
     pub context: Option<String>,
@@ -87,6 +88,12 @@ pub enum Command {
     /// A command that needs the cluster.
     #[command(flatten)]
     OnCluster(OnCluster),
+    /// Say what is wrong with the Rollouts of a file, without a cluster
+    Lint {
+        /// File with manifests; - for standard input
+        #[arg(short = 'f', long = "filename", value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Print the version
     Version(Version),
     /// Print a completion script
@@ -105,6 +112,8 @@ pub enum OnCluster {
     /// List Rollouts
     #[command(subcommand)]
     List(List),
+    /// Create Rollouts, Experiments, templates of analyses and their runs
+    Create(Create),
     /// List the routes that are served, and who takes which part of their requests
     Routes(Routes),
     /// Say what becomes of a request, and why
@@ -178,6 +187,64 @@ pub struct ListRollouts {
     /// Print the time in front of every line
     #[arg(long)]
     pub timestamps: bool,
+}
+
+/// `create`
+#[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Create {
+    /// What else than files says what to create.
+    #[command(subcommand)]
+    pub of: Option<CreateOf>,
+    /// File with an object; - for standard input; may be repeated
+    #[arg(short, long = "filename", value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Go on showing changes of the Rollout
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
+/// `create …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum CreateOf {
+    /// Create an AnalysisRun from a template
+    #[command(visible_alias = "ar")]
+    Analysisrun(CreateAnalysisRun),
+}
+
+/// `create analysisrun`
+#[derive(Clone, Debug, Args)]
+pub struct CreateAnalysisRun {
+    /// Name of the run
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Beginning of its name, the API server adds the rest [default: the template's name and a dash]
+    #[arg(long, value_name = "PREFIX")]
+    pub generate_name: Option<String>,
+    /// Which operator looks after it
+    #[arg(long, value_name = "ID")]
+    pub instance_id: Option<String>,
+    /// A value for an argument of the template; may be repeated
+    #[arg(short, long = "argument", value_name = "NAME=VALUE", value_parser = named_value)]
+    pub arguments: Vec<(String, String)>,
+    /// Which template.
+    #[command(flatten)]
+    pub template: FromTemplate,
+    /// The template is for all namespaces
+    #[arg(long)]
+    pub global: bool,
+}
+
+/// Where the template is.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct FromTemplate {
+    /// Name of a template in the cluster
+    #[arg(long, value_name = "NAME")]
+    pub from: Option<String>,
+    /// File with a template; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub from_file: Option<PathBuf>,
 }
 
 /// `routes`
@@ -444,6 +511,11 @@ impl Promote {
     }
 }
 
+fn named_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("arguments must be in the form NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 fn go_duration(text: &str) -> Result<Duration, String> {
     let duration = operator_core::duration::parse(text).map_err(|error| error.to_string())?;
     duration.to_std().map_err(|_| String::from("must not be negative"))
@@ -495,6 +567,11 @@ mod tests {
             "set image shop web=shop:v2",
             "set image shop *=shop:v2",
             "terminate analysisrun run-1 run-2",
+            "create -f rollout.yaml -w",
+            "create -f a.yaml --filename b.yaml",
+            "create analysisrun --from checks -a a=b=c --argument d=",
+            "create ar --global --from-file checks.yaml --name run --instance-id x",
+            "lint -f rollout.yaml",
             "version --short",
             "completion bash",
         ] {
@@ -504,9 +581,19 @@ mod tests {
 
     #[test]
     fn mistakes_read_as_kubectls() {
-        for line in
-            ["", "get", "get rollout", "promote shop --full -c", "set image shop web", "status shop -t 5"]
-        {
+        for line in [
+            "",
+            "get",
+            "get rollout",
+            "promote shop --full -c",
+            "set image shop web",
+            "status shop -t 5",
+            "create",
+            "create analysisrun",
+            "create analysisrun --from a --from-file b",
+            "create analysisrun --from a -a b",
+            "lint",
+        ] {
             let instead = read(line).err().unwrap();
             assert!(!instead.wanted && !instead.text.starts_with("error:"), "{line}: {}", instead.text);
         }

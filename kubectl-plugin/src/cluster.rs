@@ -1,5 +1,6 @@
 //! The connection to a cluster, and the kinds that the commands read and write.
 
+use crds::analysis::{AnalysisTemplate, ClusterAnalysisTemplate};
 use crds::{AnalysisRun, Experiment, Rollout};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
@@ -88,6 +89,18 @@ impl Cluster {
     #[must_use]
     pub fn analysis_runs(&self) -> Api<DynamicObject> {
         self.of_kind(&ApiResource::erase::<AnalysisRun>(&()))
+    }
+
+    /// `AnalysisTemplates` of the namespace.
+    #[must_use]
+    pub fn analysis_templates(&self) -> Api<DynamicObject> {
+        self.of_kind(&ApiResource::erase::<AnalysisTemplate>(&()))
+    }
+
+    /// `ClusterAnalysisTemplates`.
+    #[must_use]
+    pub fn cluster_analysis_templates(&self) -> Api<DynamicObject> {
+        Api::all_with(self.client.clone(), &ApiResource::erase::<ClusterAnalysisTemplate>(&()))
     }
 
     /// Experiments of the namespace.

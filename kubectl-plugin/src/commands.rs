@@ -3,7 +3,9 @@
 
 pub mod apply;
 pub mod change;
+pub mod create;
 pub mod get;
+pub mod lint;
 pub mod list;
 pub mod promote;
 pub mod restart;

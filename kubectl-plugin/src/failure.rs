@@ -1,5 +1,9 @@
 //! Why a command did not do what it should.
 
+use std::path::PathBuf;
+
+use crate::manifest;
+use crate::patch::analysis_run::NoRun;
 use crate::patch::promote::Refusal;
 use crate::patch::set_image::NoSuchContainer;
 use crate::patch::undo::NoRevision;
@@ -48,6 +52,25 @@ pub enum Failure {
     /// A duration on the command line is none.
     #[error(transparent)]
     Duration(#[from] operator_core::duration::Unreadable),
+    /// A file cannot be read, or holds something else than it should.
+    #[error("{}: {source}", .path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: manifest::Error,
+    },
+    /// `create analysisrun` cannot make a run of the template.
+    #[error(transparent)]
+    Template(#[from] NoRun),
+    /// `lint` has found something, and said it.
+    #[error("{} has {problems} problem{}", .path.display(), if *problems == 1 { "" } else { "s" })]
+    Lint {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        problems: usize,
+    },
     /// `status`: the Rollout is Degraded.
     #[error("The rollout is in a degraded state with message: {0}")]
     Degraded(String),

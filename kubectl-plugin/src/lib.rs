@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`arguments`] | the command line |
 //! | [`commands`] | one file a command: fetch, decide, apply, one line of output |
+//! | [`manifest`] | what files hold, and what is wrong with it (pure) |
 //! | [`patch`] | what a command asks of the API server (pure) |
 //! | [`view`] | what is shown of a Rollout (pure) |
 //! | [`phase`] | the phase of a Rollout (pure) |
@@ -13,6 +14,7 @@ pub mod arguments;
 pub mod cluster;
 pub mod commands;
 pub mod failure;
+pub mod manifest;
 pub mod output;
 pub mod patch;
 pub mod phase;
@@ -24,9 +26,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::CommandFactory as _;
 
-use self::arguments::{Arguments, Command, Explain, Get, List, OnCluster, Retry, Set, Terminate};
+use self::arguments::{Arguments, Command, Create, Explain, Get, List, OnCluster, Retry, Set, Terminate};
 use self::cluster::Cluster;
-use self::commands::{change, get, list, promote, restart, routes, set_image, status, undo, version};
+use self::commands::{
+    change, create, get, lint, list, promote, restart, routes, set_image, status, undo, version,
+};
 use self::failure::Failure;
 use self::output::Output;
 
@@ -34,6 +38,7 @@ use self::output::Output;
 pub async fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
     match &arguments.command {
         Command::Version(version) => Ok(output.write(&version::run(version.short))?),
+        Command::Lint { file } => lint::run(file, output),
         Command::Completion { shell } => Ok(output.write(&completion(*shell))?),
         Command::OnCluster(command) => {
             let connecting = Cluster::connect(&arguments.connection);
@@ -47,6 +52,10 @@ async fn on_cluster(cluster: &Cluster, command: &OnCluster, output: Output) -> R
     match command {
         OnCluster::Get(Get::Rollout(arguments)) => get_rollout(cluster, arguments, output).await,
         OnCluster::List(List::Rollouts(arguments)) => list::run(cluster, arguments, now, output).await,
+        OnCluster::Create(Create { of: Some(arguments::CreateOf::Analysisrun(arguments)), .. }) => {
+            say(create::analysis_run(cluster, arguments), output).await
+        }
+        OnCluster::Create(arguments) => create_objects(cluster, arguments, output).await,
         OnCluster::Routes(arguments) => {
             let listing = Box::pin(routes::list(cluster, arguments, output.paint()));
             show(listing, output).await
@@ -103,6 +112,17 @@ async fn get_rollout(
     let (text, warnings) = waiting::on(waiting::API, getting).await?;
     output.warn_all(&warnings);
     Ok(output.write(&text)?)
+}
+
+async fn create_objects(cluster: &Cluster, arguments: &Create, output: Output) -> Result<(), Failure> {
+    let objects = create::read(&arguments.files, arguments.watch)?;
+    for object in &objects {
+        say(create::run(cluster, object), output).await?;
+    }
+    match objects.as_slice() {
+        [rollout] if arguments.watch => get::watch::run(cluster, rollout.name(), now, output, None).await,
+        _ => Ok(()),
+    }
 }
 
 /// Runs a command that answers with a text, and prints it after what it warns of.

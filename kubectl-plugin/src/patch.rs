@@ -3,11 +3,13 @@
 //!
 //! | file | commands |
 //! |---|---|
+//! | [`analysis_run`] | `create analysisrun` |
 //! | [`promote`] | `promote`, with and without `--full` |
 //! | [`set_image`] | `set image` |
 //! | [`undo`] | `undo` |
 //! | this one | `abort`, `retry`, `pause`, `restart`, `terminate` |
 
+pub mod analysis_run;
 pub mod promote;
 pub mod set_image;
 pub mod undo;

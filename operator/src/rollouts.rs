@@ -30,10 +30,13 @@ pub use self::{
     work::Worklist,
 };
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use chrono::{DateTime, Utc};
-use crds::contract::REVISION_ANNOTATION;
+use crds::{contract::REVISION_ANNOTATION, rollout::status::GuardStatus};
 use kube::core::DynamicObject;
 use operator_core::{
     effect::{Event, EventKind},
@@ -118,6 +121,8 @@ struct Controller {
     executor: Executor,
     recorder: Recorder,
     metrics: RolloutMetrics,
+    /// What the last plan of each Rollout knew of its canary.
+    guards: Mutex<BTreeMap<ObjectName, GuardStatus>>,
 }
 
 /// How a pass over an object ended.
@@ -141,11 +146,24 @@ enum Error {
 }
 
 impl Controller {
+    fn new(
+        stores: Arc<Stores>,
+        traffic: Arc<TrafficStore>,
+        executor: Executor,
+        recorder: Recorder,
+        metrics: RolloutMetrics,
+    ) -> Self {
+        Self { stores, traffic, executor, recorder, metrics, guards: Mutex::default() }
+    }
+
     /// One pass: observe, plan, execute, record, wake. Why it was called does not matter.
     async fn reconcile(&self, name: &ObjectName, now: DateTime<Utc>) -> Result<Pass, Error> {
         // observe (no client: stores)
         let world = match observe(&self.stores, &self.traffic, name, now) {
-            Observed::World(world) => world,
+            Observed::World(mut world) => {
+                world.guard = self.guards().get(name).cloned();
+                world
+            }
             Observed::Malformed { metadata, malformed } => {
                 return self.refuse(name, &metadata, &malformed, now).await;
             }
@@ -157,6 +175,10 @@ impl Controller {
         // plan (no client: pure)
         let plan = plan(&world);
         self.metrics.planned(name, &plan.why);
+        match &plan.guard {
+            Some(known) => drop(self.guards().insert(name.clone(), known.clone())),
+            None => drop(self.guards().remove(name)),
+        }
         // execute (client)
         let Executed { version, changed } = self.executor.execute(&world, &plan.effects).await?;
         // record (client)
@@ -201,7 +223,12 @@ impl Controller {
         Ok(Pass::Moved)
     }
 
+    fn guards(&self) -> MutexGuard<'_, BTreeMap<ObjectName, GuardStatus>> {
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn forget(&self, name: &ObjectName) -> Pass {
+        self.guards().remove(name);
         self.metrics.forget(name);
         Pass::Gone
     }

@@ -6,7 +6,16 @@ use proxy_config::model::UnixMillis;
 
 /// Now. Before 1970 it is 1970.
 pub(crate) fn now() -> UnixMillis {
-    #[expect(clippy::disallowed_methods, reason = "the one place where this shell reads the clock")]
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = read().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Now, for the header `Date` (RFC 9110 §5.6.7).
+pub(crate) fn date() -> String {
+    httpdate::fmt_http_date(read())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where this shell reads the clock")]
+fn read() -> SystemTime {
+    SystemTime::now()
 }

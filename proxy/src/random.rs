@@ -24,16 +24,23 @@ impl Random {
     }
 
     /// A text in the form of a version 4 UUID (RFC 9562 §5.4).
-    pub(crate) fn uuid(&self) -> String {
-        let (high, low) = (self.next(), self.next());
-        format!(
-            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-            high >> 32,
-            (high >> 16) & 0xffff,
-            high & 0x0fff,
-            (low >> 48) & 0x3fff | 0x8000,
-            low & 0xffff_ffff_ffff
-        )
+    pub(crate) fn uuid(&self) -> [u8; 36] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.next().to_be_bytes());
+        bytes[8..].copy_from_slice(&self.next().to_be_bytes());
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let mut text = [b'-'; 36];
+        let mut places = text.iter_mut().enumerate().filter(|(at, _)| ![8, 13, 18, 23].contains(at));
+        for byte in bytes {
+            for digit in [byte >> 4, byte & 0x0f] {
+                if let Some((_, place)) = places.next() {
+                    *place = DIGITS[usize::from(digit)];
+                }
+            }
+        }
+        text
     }
 }
 
@@ -46,6 +53,7 @@ mod tests {
         let random = Random::new();
         let (a, b) = (random.uuid(), random.uuid());
         assert_ne!(a, b);
+        let a = std::str::from_utf8(&a).unwrap();
         let groups: Vec<_> = a.split('-').map(str::len).collect();
         assert_eq!(groups, [8, 4, 4, 4, 12]);
         assert_eq!(a.as_bytes()[14], b'4');

@@ -3,7 +3,11 @@
 //! Requests are counted in atomics that exist since the snapshot was built; a scrape copies them into families.
 //! So a request never looks up a label.
 
-use std::{io::IsTerminal as _, sync::atomic::Ordering};
+use std::{
+    fmt::{Display, Write as _},
+    io::IsTerminal as _,
+    sync::atomic::Ordering,
+};
 
 use prometheus::{
     Encoder as _, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -12,6 +16,7 @@ use prometheus::{
 use proxy_config::model::Position;
 use proxy_core::{
     counters::CLASSES,
+    latency::{Counted, edge},
     snapshot::{Builder, Copied},
 };
 use tracing_subscriber::{EnvFilter, filter::ParseError};
@@ -43,6 +48,50 @@ pub(crate) struct Page<'a> {
     pub(crate) commits_refused: u64,
     pub(crate) tls_unusable: usize,
     pub(crate) listeners: Vec<(String, u16, bool)>,
+    /// Whether every arm has a histogram of its own.
+    pub(crate) arm_latencies: bool,
+}
+
+/// A histogram in Prometheus' text format.
+struct HistogramText(String, &'static str);
+
+impl HistogramText {
+    fn new(name: &'static str, help: &str) -> Self {
+        Self(format!("# HELP {name} {help}\n# TYPE {name} histogram\n"), name)
+    }
+
+    /// Adds what was counted. Only every fourth edge is shown: each is twice the one before.
+    fn add(&mut self, labels: &[(&str, &str)], counted: &Counted) {
+        let Self(text, name) = self;
+        let labels = labels
+            .iter()
+            .fold(String::new(), |text, (name, value)| format!("{text}{name}=\"{}\",", escaped(value)));
+        let mut below = 0;
+        let mut line = |suffix: &str, labels: &str, value: &dyn Display| {
+            // A String takes everything.
+            let _ = match labels.trim_end_matches(',') {
+                "" => writeln!(text, "{name}{suffix} {value}"),
+                labels => writeln!(text, "{name}{suffix}{{{labels}}} {value}"),
+            };
+        };
+        for (bucket, count) in counted.buckets.iter().enumerate() {
+            below += count;
+            match edge(bucket) {
+                Some(edge) if bucket % 4 == 0 => {
+                    line("_bucket", &format!("{labels}le=\"{}\"", edge.as_secs_f64()), &below);
+                }
+                Some(_) => {}
+                None => line("_bucket", &format!("{labels}le=\"+Inf\""), &below),
+            }
+        }
+        line("_sum", &labels, &counted.total.as_secs_f64());
+        line("_count", &labels, &below);
+    }
+}
+
+/// A label's value (Prometheus, "Text format details").
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 impl Page<'_> {
@@ -55,7 +104,30 @@ impl Page<'_> {
         self.configuration(&registry)?;
         let mut page = Vec::new();
         TextEncoder::new().encode(&registry.gather(), &mut page)?;
-        Ok(String::from_utf8_lossy(&page).into_owned())
+        let mut page = String::from_utf8_lossy(&page).into_owned();
+        self.latencies(&mut page);
+        Ok(page)
+    }
+
+    /// Written straight: a histogram of the library counts by itself.
+    fn latencies(&self, page: &mut String) {
+        let mut all = self.builder.retired_latencies().clone();
+        let mut family = HistogramText::new(
+            "sluice_proxy_first_try_seconds",
+            "How long first tries took, up to the response head or the failure.",
+        );
+        for counters in self.builder.counters() {
+            let Some(counted) = counters.latencies().counted() else { continue };
+            if self.arm_latencies {
+                let (split, arm) = (counters.split.as_str(), counters.arm.as_str());
+                family.add(&[("split", split), ("arm", arm), ("hash", &counters.hash)], &counted);
+            }
+            all.add(&counted);
+        }
+        if !self.arm_latencies {
+            family.add(&[], &all);
+        }
+        page.push_str(&family.0);
     }
 
     fn requests(&self, registry: &Registry) -> Result<(), prometheus::Error> {

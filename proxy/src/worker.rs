@@ -3,19 +3,25 @@
 //! Everything in here is `!Send` and runs on one current-thread runtime; the control thread reaches it through
 //! [`Handle`] only.
 
-mod attempt;
 mod body;
 mod connection;
 mod copy;
-mod downstream;
+mod deadlines;
 mod entry;
-mod exchange;
+mod filter;
+mod http1;
+mod http2;
 mod listener;
+mod local;
 mod mirror;
+mod own;
 mod pin;
+mod place;
 mod pool;
+mod stream;
+mod tcp;
+mod tries;
 mod tunnel;
-mod tunnels;
 mod upstream;
 
 use std::{
@@ -37,9 +43,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
+    deadlines::Deadlines,
     pin::{Pin, Pins},
     pool::Pool,
-    tunnels::Tunnels,
 };
 use crate::{
     clock,
@@ -50,6 +56,9 @@ use crate::{
 
 /// How often idle upstream connections are looked at.
 const SWEEP: Duration = Duration::from_secs(5);
+
+/// How much is read at once.
+const SCRATCH: usize = 64 * 1024;
 
 /// How often it is looked whether the time of a draining endpoint is over.
 const DEADLINES: Duration = Duration::from_secs(1);
@@ -78,13 +87,19 @@ struct Worker {
     pins: Rc<Pins>,
     current: RefCell<Rc<Pin>>,
     tls: RefCell<Arc<Table>>,
+    /// Idle connections to endpoints: those that hyper speaks on, and our own.
     pool: RefCell<Pool>,
+    http1: RefCell<http1::Pool>,
+    /// Where everything is read to. Nobody keeps it over a wait.
+    scratch: RefCell<Box<[u8]>>,
     random: Random,
     /// How many copies of requests are under way to mirrors.
     copies: Cell<u32>,
-    tunnels: RefCell<Tunnels>,
+    deadlines: RefCell<Deadlines>,
     phase: Cell<Phase>,
     phases: watch::Receiver<Phase>,
+    /// Cancelled when the process drains, for those who wait for something else.
+    draining: CancellationToken,
     /// Connections of clients and tunnels: what a drain waits for.
     tasks: TaskTracker,
 }
@@ -147,11 +162,14 @@ impl Worker {
             pins,
             tls: RefCell::default(),
             pool: RefCell::default(),
+            http1: RefCell::default(),
+            scratch: RefCell::new(vec![0; SCRATCH].into()),
             random: Random::new(),
             copies: Cell::new(0),
-            tunnels: RefCell::default(),
+            deadlines: RefCell::default(),
             phase: Cell::new(Phase::Serving),
             phases,
+            draining: CancellationToken::new(),
             tasks: TaskTracker::new(),
             shared,
         })
@@ -172,10 +190,11 @@ impl Worker {
                     Ok(()) => self.phase.set(*phases.borrow_and_update()),
                     Err(_) => return,
                 },
-                _ = sweep.tick() => self.pool.borrow_mut().sweep(),
-                _ = deadlines.tick() => self.tunnels.borrow_mut().end_overdue(clock::now()),
+                _ = sweep.tick() => self.sweep(),
+                _ = deadlines.tick() => self.deadlines.borrow_mut().end_overdue(clock::now()),
             }
         }
+        self.draining.cancel();
         for close in listeners.into_values() {
             close.cancel();
         }
@@ -194,7 +213,7 @@ impl Worker {
                 self.tls.replace(tls);
                 let next = self.pins.pin(snapshot, generation);
                 self.current.replace(next);
-                self.pool.borrow_mut().sweep();
+                self.sweep();
                 // Nobody waits once the process stops.
                 let _ = switched.send(());
             }
@@ -222,7 +241,13 @@ impl Worker {
 
     /// A new `X-Request-Id`.
     fn request_id(&self) -> HeaderValue {
-        HeaderValue::from_str(&self.random.uuid()).unwrap_or_else(|_| HeaderValue::from_static("none"))
+        HeaderValue::from_bytes(&self.random.uuid()).unwrap_or_else(|_| HeaderValue::from_static("none"))
+    }
+
+    /// Closes idle connections that nobody will use.
+    fn sweep(&self) {
+        self.pool.borrow_mut().sweep();
+        self.http1.borrow_mut().sweep();
     }
 
     /// The snapshot for a request that starts now.

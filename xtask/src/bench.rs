@@ -22,6 +22,8 @@ pub(crate) enum Task {
     Scale(Options),
     /// The route compiler with 10 000 Mappings, on one core and without a cluster.
     Routes(Options),
+    /// How fast the judge finds a bad canary, how often it condemns a good one, and what a second of it costs.
+    Judge(Options),
 }
 
 /// Options of every bench.
@@ -53,12 +55,16 @@ pub(crate) fn run(settings: &Settings, task: &Task) -> anyhow::Result<()> {
             bench.arg("--operator").arg(operator);
             measure(bench, options)
         }
-        Task::Routes(options) => {
-            let mut bench = Command::new(env!("CARGO"));
-            bench.args(["bench", "--quiet", "--package", "operator-routes", "--bench", "routes", "--"]);
-            measure(bench, options)
-        }
+        Task::Routes(options) => measure(of_crate("operator-routes", "routes"), options),
+        Task::Judge(options) => measure(of_crate("operator-judge", "judge"), options),
     }
+}
+
+/// A bench that needs no cluster.
+fn of_crate(package: &str, name: &str) -> Command {
+    let mut bench = Command::new(env!("CARGO"));
+    bench.args(["bench", "--quiet", "--package", package, "--bench", name, "--"]);
+    bench
 }
 
 fn measure(mut bench: Command, options: &Options) -> anyhow::Result<()> {

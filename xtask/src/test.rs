@@ -46,6 +46,7 @@ const ALONE: [&str; 8] = [
     "operator-objects",
     "operator-routes",
     "operator-core",
+    "operator-judge",
 ];
 
 /// Tests of rollouts that may run beside one another: each has a namespace of its own, the machine has few cores.

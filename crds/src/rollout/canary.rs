@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AntiAffinity, BackgroundAnalysis, CanaryStep, PodMetadata, TrafficRouting};
+use super::{AntiAffinity, BackgroundAnalysis, CanaryStep, Guard, PodMetadata, TrafficRouting};
 use crate::go_json;
 
 /// Gives the new version a growing share: of pods alone (basic canary), or of traffic.
@@ -78,6 +78,11 @@ pub struct CanaryStrategy {
     /// Share of the wanted pods that must be available for a step to be complete; absent = all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replica_progress_threshold: Option<ReplicaProgressThreshold>,
+
+    /// Compares the canary with the stable version on the proxies' own counters, and aborts it at once when it is worse.
+    /// Sluice's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
 }
 
 /// Two Services that take turns at being stable.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::canary::{
-    AnalysisRunStatusRef, BlueGreenStatus, CanaryStatus, PingPongRole, StepPluginStatus, TrafficWeights,
-    WeightDestination,
+    AnalysisRunStatusRef, BlueGreenStatus, CanaryStatus, GuardCount, GuardStatus, GuardVerdict, PingPongRole,
+    StepPluginStatus, TrafficWeights, WeightDestination,
 };
 pub use self::duration::{CompletionStatus, RolloutDuration};
 use crate::go_json;

@@ -112,16 +112,18 @@ impl Bench<'_> {
 
     /// Every Rollout gets its ReplicaSet and its status.
     async fn first_version(&self, operator: &Operator, figures: &mut Measured) -> anyhow::Result<()> {
-        let (begun, none) = (Instant::now(), Scrape::default());
+        let (before, begun, none) = (operator.usage()?, Instant::now(), Scrape::default());
         let done = |scrape: &Scrape| scrape.count("rollout_info", &[("phase", "Completed")]);
         let scrape = watched(operator, "Rollouts with their first version", self.size, done).await?;
         figures.insert("first_version_seconds".to_owned(), rounded(begun.elapsed().as_secs_f64(), 1));
+        figures.insert("first_version_cpu_cores".to_owned(), cores(before, operator.usage()?, begun));
         figures.insert("first_version_calls_per_rollout".to_owned(), calls(&scrape.since(&none), self.size));
         Ok(())
     }
 
-    /// Nothing happens.
+    /// Nothing happens, once the last events are written: they are written one after the other, behind all else.
     async fn rest(&self, operator: &Operator, figures: &mut Measured) -> anyhow::Result<()> {
+        calm(operator).await?;
         let (before, begun) = (operator.usage()?, Instant::now());
         let counted = operator.scrape(FAMILIES).await?;
         let bar = progress(self.rest.as_secs(), "seconds at rest");
@@ -202,6 +204,21 @@ async fn watched(
         let stuck = news.1.elapsed() > Duration::from_mins(1);
         ensure!(!stuck, "{what}: {done} of {size}, and not one pass for a minute");
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Waits until nothing is written any more.
+async fn calm(operator: &Operator) -> anyhow::Result<()> {
+    let end = Instant::now() + Duration::from_mins(5);
+    let mut written = writes(&operator.scrape(FAMILIES).await?);
+    loop {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let now = writes(&operator.scrape(FAMILIES).await?);
+        if now == written {
+            return Ok(());
+        }
+        ensure!(Instant::now() < end, "the operator goes on writing for 5 minutes: {now} writes so far");
+        written = now;
     }
 }
 

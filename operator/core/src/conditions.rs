@@ -28,6 +28,8 @@ pub enum Kind {
     InvalidSpec,
     /// Every proxy leads what comes for the active Service to the new version. Sluice's own.
     ActiveServiceVerified,
+    /// What the guard says of the canary. Sluice's own.
+    Guard,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             Self::ReplicaFailure => "ReplicaFailure",
             Self::InvalidSpec => "InvalidSpec",
             Self::ActiveServiceVerified => "ActiveServiceVerified",
+            Self::Guard => "Guard",
         }
     }
 }

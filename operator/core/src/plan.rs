@@ -31,6 +31,7 @@ mod commands;
 mod draft;
 mod duration;
 mod fleet;
+mod guard;
 mod history;
 mod leftovers;
 mod metadata;
@@ -52,6 +53,7 @@ mod workload;
 
 use chrono::{DateTime, Utc};
 use crds::rollout::RolloutStatus;
+use crds::rollout::status::GuardStatus;
 
 use self::draft::Draft;
 use self::scene::Scene;
@@ -70,6 +72,8 @@ pub struct Plan {
     /// The write is refused (and the plan made again) if the Rollout's `resourceVersion` is not the world's, or the
     /// one that an effect of this plan returned.
     pub status: RolloutStatus,
+    /// What is known of the canary now, for the next plan: the status has it every few seconds only.
+    pub guard: Option<GuardStatus>,
     /// When to plan again.
     pub wake: Wake,
     /// Why this and nothing else: the first thing that the Rollout does or waits for.
@@ -109,7 +113,7 @@ fn decide(scene: &Scene<'_>, draft: &mut Draft) {
         return;
     }
     commands::obey(scene, draft);
-    if analysis::judge(scene, draft) {
+    if analysis::judge(scene, draft) || guard::judge(scene, draft) {
         record(scene, revision, None, draft);
         return;
     }

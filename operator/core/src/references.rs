@@ -226,6 +226,7 @@ mod tests {
             managed_by: None,
         };
         World {
+            guard: None,
             now: DateTime::UNIX_EPOCH,
             rollout: serde_json::from_value(rollout).unwrap(),
             replica_sets: Vec::new(),

@@ -8,6 +8,7 @@ mod amount;
 mod analysis;
 mod blue_green;
 mod canary;
+mod guard;
 mod invalid;
 mod managed_route;
 mod pods;
@@ -162,6 +163,16 @@ impl Strategy {
                 new: blue_green.preview_metadata.as_ref(),
                 stable: blue_green.active_metadata.as_ref(),
             },
+        }
+    }
+
+    /// When a change of routes counts as served, and how long requests get to end.
+    #[must_use]
+    pub fn confirm(&self) -> Confirm {
+        match self {
+            Self::Canary(Canary { routing: Routing::Mappings(routing), .. }) => routing.confirm,
+            Self::Canary(Canary { routing: Routing::Replicas { .. }, .. }) => Confirm::default(),
+            Self::BlueGreen(blue_green) => blue_green.confirm,
         }
     }
 

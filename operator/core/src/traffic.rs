@@ -39,6 +39,17 @@ pub struct Facts {
     /// Requests under way to the pods of the Rollout's namespace that were chosen to go, by pod name. A pod without
     /// an entry has not been seen to be chosen: new requests may reach it.
     pub draining: BTreeMap<PodKey, Load>,
+    /// Requests so far, by pod-template hash, in the Rollout's namespace. Only differences mean something.
+    pub counts: BTreeMap<String, Counts>,
+}
+
+/// Requests to one version of pods so far, over all proxies. They grow, and begin anew with another traffic server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests, by first tries.
+    pub requests: u64,
+    /// Those whose first try ended with a 5xx, a connect failure, a reset or a timeout.
+    pub bad: u64,
 }
 
 /// The name of a pod in the Rollout's namespace.

@@ -197,6 +197,7 @@ mod tests {
     fn canary(steps: Vec<Step>) -> Canary {
         let second = TimeDelta::seconds(1);
         Canary {
+            guard: None,
             analysis: None,
             steps,
             routing: Routing::Mappings(MappingRouting {

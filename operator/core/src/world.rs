@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use crds::rollout::status::GuardStatus;
 use crds::rollout::{PodMetadata, PodTemplate, Rollout};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
@@ -53,6 +54,8 @@ pub struct World {
     pub rivals: Vec<Rival>,
     /// What the proxies serve.
     pub traffic: Traffic,
+    /// What the last plan knew of the canary, which may be newer than the status; `None` after a start.
+    pub guard: Option<GuardStatus>,
 }
 
 impl World {

@@ -8,6 +8,7 @@
 mod simulator;
 
 use chrono::TimeDelta;
+use crds::rollout::status::PingPongRole;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use simulator::Simulator;
@@ -43,6 +44,10 @@ enum Move {
     /// Somebody deletes every run, or the user resumes.
     RunsDeleted,
     Resume,
+    /// Requests that the proxies have counted, and bad ones among them.
+    Answers(&'static str, u64, u64),
+    /// Another config server begins to count anew.
+    CountsBegin,
 }
 
 fn moves() -> impl Strategy<Value = Move> {
@@ -72,6 +77,8 @@ fn moves() -> impl Strategy<Value = Move> {
             .prop_map(Move::Analysis),
         1 => Just(Move::RunsDeleted),
         1 => Just(Move::Resume),
+        3 => (image(), 0..2_000_u64, 0..60_u64).prop_map(|(image, all, bad)| Move::Answers(image, all, bad.min(all))),
+        1 => Just(Move::CountsBegin),
     ]
 }
 
@@ -93,8 +100,11 @@ fn hasty_moves() -> impl Strategy<Value = Move> {
 enum Manifest {
     Basic,
     Routed,
+    TwoMappings,
+    PingPong,
     BlueGreen,
     Analysed,
+    Guarded,
     BlueGreenAnalysed,
 }
 
@@ -102,31 +112,47 @@ fn manifests() -> impl Strategy<Value = Manifest> {
     prop::sample::select(vec![
         Manifest::Basic,
         Manifest::Routed,
+        Manifest::TwoMappings,
+        Manifest::PingPong,
         Manifest::BlueGreen,
         Manifest::Analysed,
+        Manifest::Guarded,
         Manifest::BlueGreenAnalysed,
     ])
 }
 
+fn manifest_file(name: &str) -> String {
+    let path = format!("{}/tests/scenarios/manifests/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).expect("a manifest")
+}
+
 impl Simulator {
     fn shop(manifest: Manifest) -> Self {
-        Self::with(match manifest {
+        let mut simulator = Self::with(match manifest {
             Manifest::Basic => "basic.yaml",
-            Manifest::Routed => "shop.yaml",
+            Manifest::Routed | Manifest::TwoMappings => "shop.yaml",
+            Manifest::PingPong => "ping_pong.yaml",
             Manifest::BlueGreen => "blue_green.yaml",
             Manifest::Analysed => "analysis.yaml",
+            Manifest::Guarded => "guard.yaml",
             Manifest::BlueGreenAnalysed => "blue_green_analysis.yaml",
-        })
+        });
+        if let Manifest::TwoMappings = manifest {
+            simulator.apply(&manifest_file("second_mapping.yaml"));
+            let ambassador = json!({"mappings": ["shop", "shop-api"]});
+            simulator
+                .patch_spec(&json!({"strategy": {"canary": {"trafficRouting": {"ambassador": ambassador}}}}));
+        }
+        simulator
     }
 
     fn with(file: &str) -> Self {
-        let path = format!("{}/tests/scenarios/manifests/{file}", env!("CARGO_MANIFEST_DIR"));
         let mut simulator = Self::new();
         for proxy in ["p1", "p2"] {
             simulator.cluster.data_plane.add(proxy, true);
         }
         simulator.invariants.requests_may_be_cut = true;
-        simulator.apply(&std::fs::read_to_string(path).expect("a manifest"));
+        simulator.apply(&manifest_file(file));
         simulator
     }
 
@@ -171,6 +197,13 @@ impl Simulator {
                 None => drop(self.cluster.mappings.remove("shop-canary")),
             },
             Move::Analysis(phase) => self.cluster.judge_runs(phase),
+            Move::Answers(image, requests, bad) => {
+                if let Some((hash, _)) = self.cluster.images.iter().find(|(_, it)| it == image) {
+                    let sum = data_plane.counts.entry(hash.clone()).or_default();
+                    (sum.requests, sum.bad) = (sum.requests + requests, sum.bad + bad);
+                }
+            }
+            Move::CountsBegin => data_plane.counts.clear(),
             Move::RunsDeleted => self.cluster.analysis_runs.clear(),
             Move::Resume => self.cluster.patch_status(&json!({"pauseConditions": null})),
             Move::ServiceReplaced(name) => {
@@ -282,7 +315,11 @@ proptest! {
             let stable = Some(&set.hash) == status.stable_rs.as_ref();
             prop_assert_eq!(set.replicas, if stable { wanted } else { 0 }, "{}", simulator.transcript.text());
         }
-        prop_assert!(cluster.mappings.keys().all(|name| !name.ends_with("-canary")));
+        // With pong stable the copy carries everything.
+        let pong = status.canary.stable_ping_pong == Some(PingPongRole::Pong);
+        let left = cluster.mappings.iter().filter(|(name, _)| name.ends_with("-canary"));
+        let weights: Vec<Option<i64>> = left.map(|(_, mapping)| mapping["spec"]["weight"].as_i64()).collect();
+        prop_assert_eq!(weights, if pong { vec![Some(100)] } else { vec![] });
         prop_assert_eq!(simulator.unfinished_runs(), Vec::<&String>::new());
         prop_assert_eq!(status.restarted_at, cluster.rollout().spec.restart_at, "{}", simulator.transcript.text());
     }

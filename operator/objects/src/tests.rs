@@ -187,7 +187,7 @@ fn a_rollout_names_services_only_where_it_routes() {
 
 #[test]
 fn where_clients_reach_a_service_depends_on_its_type() {
-    let of = |value: Value| addresses(&object::<k8s_openapi::api::core::v1::Service>(value));
+    let of = |value: Value| addresses(&object::<Service>(value));
     let balanced =
         json!({"loadBalancer": {"ingress": [{"ip": "198.18.0.1"}, {"hostname": "lb.example.org"}]}});
     let table = [

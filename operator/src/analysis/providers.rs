@@ -3,7 +3,9 @@
 //! A provider reads its own configuration, which has its arguments filled in, and comes back with a [`Sample`] or with
 //! a sentence that says what is wrong. Jobs are different, because they take their time: see [`job`].
 
+pub(super) mod amazon;
 pub(super) mod client;
+mod cloud_watch;
 mod datadog;
 mod graphite;
 mod header;
@@ -22,7 +24,7 @@ use crds::analysis::MetricProvider;
 use operator_analysis::expression::Value as Measured;
 use serde_json::Value;
 
-use self::client::Http;
+use self::{amazon::Amazon, client::Http};
 
 /// What was measured.
 #[derive(Clone, Debug)]
@@ -68,6 +70,7 @@ pub(super) enum Asked<'a> {
     Web(&'a Value),
     Datadog(&'a Value),
     NewRelic(&'a Value),
+    CloudWatch(&'a Value),
     Graphite(&'a Value),
     Influxdb(&'a Value),
 }
@@ -108,18 +111,14 @@ impl<'a> Provider<'a> {
             web.as_ref().map(Asked::Web),
             datadog.as_ref().map(Asked::Datadog),
             new_relic.as_ref().map(Asked::NewRelic),
+            cloud_watch.as_ref().map(Asked::CloudWatch),
             graphite.as_ref().map(Asked::Graphite),
             influxdb.as_ref().map(Asked::Influxdb),
         ];
         if let Some(asked) = asked.into_iter().flatten().next() {
             return Self::Asked(asked);
         }
-        let named = [
-            (cloud_watch, "cloudWatch"),
-            (skywalking, "skywalking"),
-            (wavefront, "wavefront"),
-            (kayenta, "kayenta"),
-        ];
+        let named = [(skywalking, "skywalking"), (wavefront, "wavefront"), (kayenta, "kayenta")];
         let named = named.into_iter().find(|(it, _)| it.is_some()).map(|(_, name)| name);
         Self::Unsupported(named.or_else(|| plugin.keys().next().map(String::as_str)).unwrap_or("none"))
     }
@@ -133,9 +132,12 @@ impl Asked<'_> {
                 let query = prometheus::query(configuration);
                 query.map(|it| ("ResolvedPrometheusQuery".to_owned(), it)).into_iter().collect()
             }
-            Self::Web(_) | Self::Datadog(_) | Self::NewRelic(_) | Self::Graphite(_) | Self::Influxdb(_) => {
-                BTreeMap::new()
-            }
+            Self::Web(_)
+            | Self::Datadog(_)
+            | Self::NewRelic(_)
+            | Self::CloudWatch(_)
+            | Self::Graphite(_)
+            | Self::Influxdb(_) => BTreeMap::new(),
         }
     }
 
@@ -145,7 +147,7 @@ impl Asked<'_> {
             Self::Datadog(configuration) => Some(datadog::profile(configuration)),
             Self::NewRelic(configuration) => Some(new_relic::profile(configuration)),
             Self::Influxdb(configuration) => Some(influxdb::profile(configuration)),
-            Self::Prometheus(_) | Self::Web(_) | Self::Graphite(_) => None,
+            Self::Prometheus(_) | Self::Web(_) | Self::CloudWatch(_) | Self::Graphite(_) => None,
         }
     }
 
@@ -159,11 +161,14 @@ impl Asked<'_> {
         match self {
             Self::Prometheus(configuration) => {
                 let default = asking.prometheus_address.as_deref();
-                prometheus::measure(&asking.http, configuration, default, now).await
+                prometheus::measure(&asking.http, &asking.amazon, configuration, default, now).await
             }
             Self::Web(configuration) => web::measure(&asking.http, configuration).await,
             Self::Datadog(configuration) => datadog::measure(&asking.http, configuration, keys, now).await,
             Self::NewRelic(configuration) => new_relic::measure(&asking.http, configuration, keys).await,
+            Self::CloudWatch(configuration) => {
+                cloud_watch::measure(&asking.http, &asking.amazon, configuration, now).await
+            }
             Self::Graphite(configuration) => graphite::measure(&asking.http, configuration).await,
             Self::Influxdb(configuration) => influxdb::measure(&asking.http, configuration, keys).await,
         }
@@ -175,10 +180,20 @@ impl Asked<'_> {
 pub(super) struct Asking {
     /// The client.
     pub http: Http,
+    /// Who signs what Amazon is asked.
+    pub amazon: Amazon,
     /// The Prometheus of metrics that name none.
     pub prometheus_address: Option<String>,
     /// The operator's namespace, where most providers have their Secrets.
     pub namespace: String,
+}
+
+impl Asking {
+    /// With the certificates, and for Amazon the credentials, that this process has.
+    pub(super) fn new(prometheus_address: Option<String>, namespace: String) -> Self {
+        let http = Http::new();
+        Self { amazon: Amazon::new(http.clone()), http, prometheus_address, namespace }
+    }
 }
 
 /// What to do about a provider that Sluice does not have.

@@ -8,13 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{
-    Controller, Stores,
-    execute::Executor,
-    measure::Measurer,
-    providers::{Asking, client::Http},
-    triggers,
-};
+use super::{Controller, Stores, execute::Executor, measure::Measurer, providers::Asking, triggers};
 use crate::{
     events::Recorder,
     lease::Tenure,
@@ -67,11 +61,7 @@ pub async fn run(context: Context) {
     let list = Arc::new(Worklist::default());
     let metrics = AnalysisMetrics::register(&metrics, tenure.clone(), stores.clone());
     let executor = Executor::new(client.clone(), tenure.clone());
-    let asking = Asking {
-        http: Http::new(),
-        prometheus_address: settings.prometheus_address.clone(),
-        namespace: settings.own_namespace.clone(),
-    };
+    let asking = Asking::new(settings.prometheus_address.clone(), settings.own_namespace.clone());
     let measurer = Measurer { stores: stores.clone(), executor: executor.clone(), asking };
     let controller = Arc::new(Controller { stores: stores.clone(), executor, measurer, recorder, metrics });
     let workers =

@@ -9,10 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{
-    providers::{Asking, client::Http},
-    *,
-};
+use super::{providers::Asking, *};
 use crate::{
     events,
     lease::{Epoch, Tenure},
@@ -29,7 +26,7 @@ fn controller(client: kube::Client) -> Controller {
     let (_, tenure) = watch::channel(Tenure::Held { epoch: Epoch { created: 0, transitions: 0 }, until });
     let metrics = AnalysisMetrics::register(&metrics, tenure.clone(), stores.clone());
     let executor = Executor::new(client, tenure);
-    let asking = Asking { http: Http::new(), prometheus_address: None, namespace: "sluice".to_owned() };
+    let asking = Asking::new(None, "sluice".to_owned());
     let measurer = Measurer { stores: stores.clone(), executor: executor.clone(), asking };
     Controller { stores, executor, measurer, recorder, metrics }
 }

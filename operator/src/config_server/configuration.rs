@@ -21,7 +21,7 @@ use super::{
     authentication::{Authenticate, Caller, admit},
     fleet::{ProxyId, Report},
     shared::{NotServing, Session, Shared},
-    state::{Hello, Outgoing},
+    state::{ArmCount, Count, Hello, Outgoing},
 };
 
 /// How long a proxy may take to say hello.
@@ -204,11 +204,18 @@ fn take(
             let oldest_pinned = report.oldest_pinned.map_or(Ok(served), |pinned| position(Some(pinned)))?;
             let pod_load = |it: PodLoad| (ObjectName::new(it.namespace, it.pod), it.requests);
             let draining = session.counts_pods.then(|| report.draining.into_iter().map(pod_load).collect());
+            let arms = report.arms.into_iter().map(arm_count).collect();
             let report = Report { in_flight: in_flight.collect(), draining, served, oldest_pinned };
-            shared.report(session, report);
+            shared.report(session, report, arms);
             Ok(())
         }
     }
+}
+
+fn arm_count(count: proxy_config::wire::config::ArmCount) -> ArmCount {
+    let proxy_config::wire::config::ArmCount { split, arm, hash, namespace, requests, bad } = count;
+    let version = Version { namespace: namespace.into(), hash: hash.into() };
+    ArmCount { split, arm, version, count: Count { requests, bad } }
 }
 
 /// A position that is absent is that of a proxy which has nothing yet.

@@ -17,7 +17,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     fleet::{Connection, Counted, ProxyId, Report},
     metrics::Metrics,
-    state::{Hello, Outgoing, State, WatcherId},
+    state::{ArmCount, Hello, Outgoing, State, WatcherId},
 };
 
 /// What the tasks of this process share. The lock is held for computations only, never while waiting.
@@ -178,8 +178,9 @@ impl Shared {
         self.change_in(session.term, |state| state.refuse(&session.id, session.connection, position, reason));
     }
 
-    pub(super) fn report(&self, session: &Session, report: Report) {
-        let news = self.look_in(session.term, |state| state.report(&session.id, session.connection, report));
+    pub(super) fn report(&self, session: &Session, report: Report, arms: Vec<ArmCount>) {
+        let (id, connection) = (&session.id, session.connection);
+        let news = self.look_in(session.term, |state| state.report(id, connection, report, arms));
         if news == Ok(true) {
             self.ring();
         }

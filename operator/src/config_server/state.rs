@@ -3,6 +3,7 @@
 
 mod loads;
 mod pods;
+mod tally;
 mod updates;
 
 use std::{
@@ -19,9 +20,11 @@ use proxy_config::{
 };
 use tokio::time::Instant;
 
+pub(crate) use self::tally::{ArmCount, Count};
 use self::{
     loads::{Load, Routability},
     pods::{PodLoad, Pods},
+    tally::Tally,
 };
 use super::{
     fleet::{Connection, Counted, Fleet, ProxyId, Report},
@@ -37,6 +40,7 @@ pub(crate) struct State {
     splits: History<SplitId, Arc<SplitReport>>,
     routability: Routability,
     pods: Pods,
+    tally: Tally,
     fleet: Fleet,
     /// As of the last change; what differs from it is news for the watchers.
     counted: Vec<Counted>,
@@ -91,7 +95,9 @@ struct Watcher {
     splits: BTreeSet<SplitId>,
     fleet: bool,
     loads: bool,
+    counts: bool,
     told: BTreeMap<Version, Load>,
+    told_counts: BTreeMap<Version, Count>,
     told_pods: BTreeMap<ObjectName, PodLoad>,
     /// All that was known when the watch began has been sent.
     complete: bool,
@@ -108,6 +114,7 @@ impl State {
             splits: History::default(),
             routability: Routability::new(compiled.pods.clone()),
             pods: Pods::new(revision, &compiled.leaving),
+            tally: Tally::default(),
             fleet: Fleet::default(),
             counted: Vec::new(),
             streams: BTreeMap::new(),
@@ -236,13 +243,21 @@ impl State {
         self.recount();
     }
 
-    /// A proxy tells of its requests under way. Says whether that is news.
-    pub(crate) fn report(&mut self, id: &ProxyId, connection: Connection, report: Report) -> bool {
-        let news = self.fleet.report(id, connection, report);
-        if news {
-            self.watchers.values_mut().for_each(|watcher| watcher.loads = true);
+    /// A proxy tells of its requests under way, and of those that it has counted. Says whether that is news.
+    pub(crate) fn report(
+        &mut self,
+        id: &ProxyId,
+        connection: Connection,
+        report: Report,
+        arms: Vec<ArmCount>,
+    ) -> bool {
+        let counts = self.fleet.is_current(id, connection) && self.tally.take(id, arms);
+        let loads = self.fleet.report(id, connection, report);
+        for watcher in self.watchers.values_mut() {
+            watcher.counts |= counts;
+            watcher.loads |= loads;
         }
-        news
+        counts || loads
     }
 
     /// The next commit for a proxy, if there is one that it may be sent now.
@@ -277,7 +292,8 @@ impl State {
         self.next_watcher += 1;
         let id = WatcherId(self.next_watcher);
         let splits = self.splits.keys().cloned().collect();
-        self.watchers.insert(id, Watcher { splits, fleet: true, loads: true, ..Watcher::default() });
+        self.watchers
+            .insert(id, Watcher { splits, fleet: true, loads: true, counts: true, ..Watcher::default() });
         id
     }
 

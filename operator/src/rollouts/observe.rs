@@ -91,6 +91,7 @@ pub(super) fn observe(
         analysis: analyses::of(stores, &rollout, name),
         rivals: rivals(stores, &rollout, name),
         traffic: traffic.of(&reach(&rollout, name, canary_mappings.keys())),
+        guard: None,
         canary_mappings,
         rollout,
     };

@@ -85,8 +85,7 @@ pub async fn run(context: Context) -> prometheus::Result<()> {
     let metrics = RolloutMetrics::register(&metrics, counts, tenure.clone(), stores.clone(), list.clone())?;
     let (served, mappings) = watch::channel(Served::default());
     let executor = Executor::new(client.clone(), stores.clone(), tenure.clone(), mappings, recorder.clone());
-    let controller =
-        Arc::new(Controller { stores: stores.clone(), traffic: store.clone(), executor, recorder, metrics });
+    let controller = Arc::new(Controller::new(stores.clone(), store.clone(), executor, recorder, metrics));
     let workers = Workers {
         controller,
         list: list.clone(),

@@ -26,7 +26,7 @@ fn controller(api: &TestApi, object: Value) -> Controller {
         RolloutMetrics::register(&metrics, counts, tenure.clone(), stores.clone(), Arc::default()).unwrap();
     let (_, mappings) = watch::channel(mappings::Served::default());
     let executor = Executor::new(api.client(), stores.clone(), tenure, mappings, recorder.clone());
-    Controller { stores, traffic: Arc::new(TrafficStore::not_configured()), executor, recorder, metrics }
+    Controller::new(stores, Arc::new(TrafficStore::not_configured()), executor, recorder, metrics)
 }
 
 fn name() -> ObjectName {

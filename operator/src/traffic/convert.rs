@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use operator_core::traffic::{Arm, Load, ObjectName, Proxy, Served, Split, Version, View};
+use operator_core::traffic::{Arm, Counts, Load, ObjectName, Proxy, Served, Split, Version, View};
 use proxy_config::wire::traffic as wire;
 
 /// `Arm.written` of an arm whose object has no weight.
@@ -38,6 +38,12 @@ pub(super) fn split(split: wire::SplitState) -> Result<Split, Malformed> {
 pub(super) fn load(load: &wire::VersionLoad) -> (VersionName, Load) {
     let version = VersionName { namespace: load.namespace.clone(), hash: load.hash.clone() };
     (version, Load { in_flight: load.in_flight, routable: load.routable, settled: load.settled })
+}
+
+/// Requests to one version of pods so far.
+pub(super) fn counts(count: wire::VersionCount) -> (VersionName, Counts) {
+    let wire::VersionCount { namespace, hash, requests, bad } = count;
+    (VersionName { namespace, hash }, Counts { requests, bad })
 }
 
 /// Requests under way to one pod that was chosen to go.

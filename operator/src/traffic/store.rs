@@ -5,7 +5,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use operator_core::traffic::{Facts, Load, ObjectName, Proxy, Served, Split, Traffic};
+use operator_core::traffic::{Counts, Facts, Load, ObjectName, Proxy, Served, Split, Traffic};
 use proxy_config::wire::traffic as wire;
 
 use super::convert::{self, Malformed, PodLoad, VersionName};
@@ -50,6 +50,7 @@ pub(super) struct Known {
     by_mapping: BTreeMap<ObjectName, BTreeSet<String>>,
     loads: BTreeMap<VersionName, Load>,
     pods: BTreeMap<ObjectName, PodLoad>,
+    counts: BTreeMap<VersionName, Counts>,
 }
 
 impl TrafficStore {
@@ -118,16 +119,21 @@ impl Known {
         let loads = self.loads.range(from..).take_while(|(version, _)| version.namespace == reach.namespace);
         let first = ObjectName::new(&reach.namespace, "");
         let pods = self.pods.range(first..).take_while(|(pod, _)| pod.namespace == reach.namespace);
+        let from = VersionName { namespace: reach.namespace.clone(), hash: String::new() };
+        let counts =
+            self.counts.range(from..).take_while(|(version, _)| version.namespace == reach.namespace);
         Facts {
             proxies: self.proxies.clone(),
             splits: ids.into_iter().filter_map(|id| self.splits.get(id).cloned()).collect(),
             loads: loads.map(|(version, load)| (version.hash.clone(), *load)).collect(),
             draining: pods.map(|(pod, told)| (pod.name.clone(), told.load)).collect(),
+            counts: counts.map(|(version, counts)| (version.hash.clone(), *counts)).collect(),
         }
     }
 
     fn take(&mut self, update: wire::Update) -> Result<Touched, Malformed> {
-        let wire::Update { splits, removed_splits, fleet, loads, pods, removed_pods, complete } = update;
+        let wire::Update { splits, removed_splits, fleet, loads, pods, removed_pods, counts, complete } =
+            update;
         let mut touched = Touched::default();
         for split in splits {
             let split = convert::split(split)?;
@@ -162,6 +168,8 @@ impl Known {
         for pod in &removed_pods {
             touched.versions.extend(self.pods.remove(&convert::name(pod)?).map(|gone| gone.version));
         }
+        // They change all the time: whoever judges by them looks by itself.
+        self.counts.extend(counts.into_iter().map(convert::counts));
         if complete && !self.complete {
             self.complete = true;
             touched.everything = true;

@@ -109,6 +109,7 @@ pub const SERVED: &[&str] = &[
     CLIENT_CERTIFICATES,
     UPSTREAM_TLS,
     HTTP2,
+    TCP,
     BALANCING,
     OUTLIERS,
 ];

@@ -6,9 +6,9 @@ use http::StatusCode;
 /// `reason` of the counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// Its head means different things to different readers (RFC 9112 §3.2, §6.1).
+    /// It means different things to different readers (RFC 9112 §3.2, §6.1), or cannot be served as it is coded.
     BadRequest,
-    /// Its head is larger than heads may be. Only counted: the answer comes before there is a request.
+    /// Its head is larger than heads may be.
     HeadTooLarge,
     /// Tunnels are not offered.
     ConnectMethod,

@@ -67,6 +67,12 @@ impl Balancer {
         &self.endpoints
     }
 
+    /// Whether the endpoint depends on the request.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        matches!(self.rule, Rule::Hash(..))
+    }
+
     /// What of a request decides its endpoint; nothing under rules that do not ask. `random` is a fresh random number.
     #[must_use]
     pub fn affinity(&self, headers: &HeaderMap, client: IpAddr, random: impl FnOnce() -> u64) -> Affinity {

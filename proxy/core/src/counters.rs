@@ -1,14 +1,17 @@
 //! What is counted per arm of a split and version of pods, for reports and metrics.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use http::StatusCode;
-use proxy_config::model::{ArmId, SplitId};
+use proxy_config::model::{ArmId, SplitId, Version};
 
-use crate::padded::Padded;
+use crate::{latency::Latencies, padded::Padded};
 
 /// The counters of one arm for one version of pods. They only grow, for as long as the split exists.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub struct ArmCounters {
     pub arm: ArmId,
     /// The version's pod-template hash; empty for pods without one and for requests that found no endpoint.
     pub hash: Arc<str>,
+    /// The namespace of its pods; empty where the hash is.
+    pub namespace: Arc<str>,
     counts: Padded<Counts>,
 }
 
@@ -27,6 +32,7 @@ struct Counts {
     requests: AtomicU64,
     bad: AtomicU64,
     classes: [AtomicU64; CLASSES.len()],
+    latencies: Latencies,
 }
 
 /// How the first try of a request ended, when its response head is there or never will be.
@@ -42,12 +48,15 @@ pub enum FirstTry {
 pub const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl ArmCounters {
-    pub(crate) fn new(split: SplitId, arm: ArmId, hash: Arc<str>) -> Self {
-        Self { split, arm, hash, counts: Padded::default() }
+    pub(crate) fn new(split: SplitId, arm: ArmId, version: &Version) -> Self {
+        let Version { namespace, hash } = version.clone();
+        Self { split, arm, hash, namespace, counts: Padded::default() }
     }
 
-    /// Counts a request by the outcome of its first try. A request that its client gave up is not counted.
-    pub fn count_first_try(&self, outcome: FirstTry) {
+    /// Counts a request by the outcome of its first try, and how long it took until that was known. A request that its
+    /// client gave up is not counted.
+    pub fn count_first_try(&self, outcome: FirstTry, latency: Duration) {
+        self.counts.0.latencies.count(latency);
         self.counts.0.requests.fetch_add(1, Ordering::Relaxed);
         match outcome {
             FirstTry::Good => {}
@@ -71,6 +80,12 @@ impl ArmCounters {
     #[must_use]
     pub fn bad(&self) -> u64 {
         self.counts.0.bad.load(Ordering::Relaxed)
+    }
+
+    /// How long first tries took, up to the response head or the failure.
+    #[must_use]
+    pub fn latencies(&self) -> &Latencies {
+        &self.counts.0.latencies
     }
 
     /// Answers by class, in the order of [`CLASSES`].

@@ -8,6 +8,8 @@ use http::{
 };
 use proxy_config::model::{Scheme, Security};
 
+use crate::router::Headers;
+
 /// The address chain of the clients.
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// What the client speaks to us.
@@ -96,7 +98,9 @@ pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     }
 }
 
-fn carries_requests(protocol: &str) -> bool {
+/// Whether requests pass in a tunnel of this protocol.
+#[must_use]
+pub fn carries_requests(protocol: &str) -> bool {
     let name = protocol.split('/').next().unwrap_or_default();
     ["h2c", "h2", "http", "tls"].iter().any(|it| name.eq_ignore_ascii_case(it))
 }
@@ -160,14 +164,14 @@ pub fn keep_host(headers: &mut HeaderMap, sender: &Sender, rewritten: bool) {
 
 /// Whether a request counts as one over TLS.
 #[must_use]
-pub fn is_secure(security: Security, sender: &Sender, headers: &HeaderMap) -> bool {
+pub fn is_secure(security: Security, sender: &Sender, headers: &dyn Headers) -> bool {
     match security {
         Security::Always => true,
         Security::Never => false,
         Security::Connection => sender.scheme == Scheme::Https,
         Security::ForwardedProto => {
-            let said = headers.get(X_FORWARDED_PROTO).filter(|_| sender.trusted_hops > 0);
-            said.map_or(sender.scheme == Scheme::Https, |it| it.as_bytes().eq_ignore_ascii_case(b"https"))
+            let said = headers.value(&X_FORWARDED_PROTO).filter(|_| sender.trusted_hops > 0);
+            said.map_or(sender.scheme == Scheme::Https, |it| it.eq_ignore_ascii_case(b"https"))
         }
     }
 }

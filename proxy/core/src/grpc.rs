@@ -24,6 +24,15 @@ pub fn answer(headers: &mut HeaderMap, status: StatusCode, message: &str) {
     }
 }
 
+/// The trailers of an answer that ends early, as if with `status`.
+#[must_use]
+pub fn trailers(status: StatusCode, message: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([
+        (GRPC_STATUS, HeaderValue::from(code(status))),
+        (GRPC_MESSAGE, HeaderValue::from_static(message)),
+    ])
+}
+
 /// The code for a status (gRPC's `http-grpc-status-mapping`), with a timeout as one.
 fn code(status: StatusCode) -> u16 {
     const UNKNOWN: u16 = 2;

@@ -15,6 +15,7 @@ pub mod filters;
 pub mod forward;
 pub mod grpc;
 pub mod intake;
+pub mod latency;
 pub mod names;
 pub mod outlier;
 mod padded;

@@ -5,14 +5,16 @@
 //! number of rules: hosts are found in hash maps, one look-up per distinct length of wildcard; paths in a trie,
 //! one step per byte. Only rules with a regular expression of the host or path are tried one after the other.
 
+mod headers;
 mod hosts;
 mod matcher;
 mod paths;
 mod trie;
 
-use http::{HeaderMap, Method};
+use http::Method;
 use proxy_config::model::ListenerId;
 
+pub use self::headers::{Headers, joined};
 pub(crate) use self::{
     hosts::Hosts,
     matcher::{Condition, Matcher},
@@ -37,7 +39,7 @@ pub struct RequestHead<'a> {
     /// The method.
     pub method: &'a Method,
     /// The headers.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a dyn Headers,
 }
 
 impl<'a> RequestHead<'a> {

@@ -4,16 +4,19 @@ mod builder;
 mod mirror;
 mod parts;
 mod registry;
+mod tcp;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderValue, StatusCode};
 use proxy_config::model::{self, ArmId, ClusterId, Config, ListenerId, UpstreamProtocol};
 
+use self::tcp::TcpRules;
 pub use self::{
     builder::Builder,
     mirror::{Copied, Mirror, MirrorCounters},
     registry::{PodLoad, Refused, VersionLoad},
+    tcp::TcpRule,
 };
 use crate::{
     balance::Balancer,
@@ -35,6 +38,7 @@ pub struct Snapshot {
     rules: Box<[Option<Arc<Rule>>]>,
     clusters: Arc<HashMap<ClusterId, Arc<Cluster>>>,
     names: Arc<Names<Arc<model::Host>>>,
+    tcp: Arc<TcpRules>,
     config: Arc<Config>,
 }
 
@@ -162,6 +166,24 @@ impl Snapshot {
     #[must_use]
     pub fn listener(&self, id: &ListenerId) -> Option<&Arc<model::Listener>> {
         self.config.listeners.get(id)
+    }
+
+    /// What takes the connections of a listener that speaks TCP.
+    #[must_use]
+    pub fn connections(&self, listener: &ListenerId) -> Option<&Arc<TcpRule>> {
+        self.tcp.of(listener)
+    }
+
+    /// Whether some server name has a TCP route.
+    #[must_use]
+    pub fn has_named_connections(&self) -> bool {
+        self.tcp.has_names()
+    }
+
+    /// What takes the connections for a server name (in lower case) on a listener that speaks TLS; `None`: a host does.
+    #[must_use]
+    pub fn named_connections(&self, name: &str, listener: &ListenerId) -> Option<&Arc<TcpRule>> {
+        self.tcp.named(name, listener)
     }
 
     /// The host that has the most specific name for this one (in lower case, without port) on a listener.

@@ -53,8 +53,9 @@ impl<'b> Options<'b> {
         }
     }
 
-    /// Whether a field is for this connection only or frames the message here. The host and the chain of clients are
-    /// for everybody: a client must not make us drop what rules and servers rely on (RFC 9110 §7.6.1).
+    /// Whether a field is for this connection only or frames the message here. The host, the chain of clients and the
+    /// request's id are for everybody: a client must not make us drop what rules and servers rely on (RFC 9110
+    /// §7.6.1).
     #[inline]
     pub(crate) fn ends_here(&self, name: &str) -> bool {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
@@ -78,6 +79,7 @@ impl<'b> Options<'b> {
 fn is_for_everybody(name: &str) -> bool {
     const FORWARDED: &str = "x-forwarded-";
     name.eq_ignore_ascii_case("host")
+        || name.eq_ignore_ascii_case("x-request-id")
         || name.get(..FORWARDED.len()).is_some_and(|it| it.eq_ignore_ascii_case(FORWARDED))
 }
 

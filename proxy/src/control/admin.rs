@@ -48,7 +48,7 @@ fn answer(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
             None => text(StatusCode::OK, plain, "ready\n".into()),
             Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, plain, format!("not ready: {why}\n")),
         },
-        "/metrics" => match metrics(state) {
+        "/metrics" => match metrics(state, request.uri().query()) {
             Ok(page) => text(StatusCode::OK, "text/plain; version=0.0.4", page),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, plain, format!("{error}\n")),
         },
@@ -56,7 +56,9 @@ fn answer(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     }
 }
 
-fn metrics(state: &State) -> Result<String, prometheus::Error> {
+/// With the query `latencies=arms` every arm and version has a histogram of its own.
+fn metrics(state: &State, query: Option<&str>) -> Result<String, prometheus::Error> {
+    let arm_latencies = query.is_some_and(|it| it.split('&').any(|it| it == "latencies=arms"));
     let page = telemetry::Page {
         shared: &state.shared,
         builder: &state.builder(),
@@ -73,6 +75,7 @@ fn metrics(state: &State) -> Result<String, prometheus::Error> {
             .map(|(id, port)| (id.to_string(), port, true))
             .chain(state.listeners().failed().map(|(id, port, _)| (id.to_string(), port, false)))
             .collect(),
+        arm_latencies,
     };
     page.render()
 }

@@ -33,7 +33,7 @@ impl Reporter {
             let key = (counters.split.clone(), counters.arm.clone(), Arc::clone(&counters.hash));
             let counted = Counted { requests: counters.requests(), bad: counters.bad() };
             if self.told.get(&key).copied().unwrap_or_default() != counted {
-                arms.push(arm_count(&key, counted));
+                arms.push(arm_count(&key, &counters.namespace, counted));
             }
             told.insert(key, counted);
         }
@@ -62,7 +62,14 @@ fn pod_load(load: PodLoad) -> wire::PodLoad {
     wire::PodLoad { namespace: namespace.to_string(), pod: pod.to_string(), requests }
 }
 
-fn arm_count((split, arm, hash): &CounterKey, counted: Counted) -> wire::ArmCount {
+fn arm_count((split, arm, hash): &CounterKey, namespace: &str, counted: Counted) -> wire::ArmCount {
     let Counted { requests, bad } = counted;
-    wire::ArmCount { split: split.to_string(), arm: arm.to_string(), hash: hash.to_string(), requests, bad }
+    wire::ArmCount {
+        split: split.to_string(),
+        arm: arm.to_string(),
+        hash: hash.to_string(),
+        namespace: namespace.to_owned(),
+        requests,
+        bad,
+    }
 }

@@ -57,7 +57,7 @@ impl State {
         let random = Random::new();
         Self {
             shared,
-            boot_id: random.uuid(),
+            boot_id: String::from_utf8_lossy(&random.uuid()).into_owned(),
             random,
             builder: RefCell::default(),
             tls: RefCell::default(),

@@ -1,4 +1,4 @@
-//! Bodies on their way through, in both directions.
+//! Bodies on their way through hyper, in both directions.
 
 use std::{
     cell::Cell,
@@ -10,15 +10,20 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::StatusCode;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use proxy_core::grpc;
 use tokio::time::{Instant, Sleep};
 
 use super::{
-    copy::{self, Break, Follower, Tee},
-    downstream::UnderWay,
+    copy::{Break, Follower, Tee},
+    deadlines::Overdue,
     pool::InFlight,
     upstream::Sender,
 };
+
+/// Why a stream ends that has not come to its end.
+const POD_GOES: &str = "sluice: the pod goes";
 
 /// What both directions of one exchange know.
 #[derive(Debug)]
@@ -29,8 +34,6 @@ pub(super) struct Progress {
     pub(super) client_failed: Cell<bool>,
     /// When something last moved. Kept only if the arm has an idle timeout.
     pub(super) last: Cell<Instant>,
-    /// Until both directions are over, the client's connection carries this request. A copy has no client.
-    pub(super) _under_way: Option<UnderWay>,
 }
 
 /// A request body from the client to the upstream.
@@ -44,10 +47,11 @@ pub(super) struct Upload {
 
 #[derive(Debug)]
 enum Source {
-    /// A request that is sent again, or a copy of one, that has no body.
+    /// There is no body.
     Nothing,
     Client(Incoming),
-    Copy(Follower),
+    /// Somebody else reads it: it is the copy of one, or comes from a client that hyper does not know.
+    Fed(Follower),
 }
 
 /// A response body from the upstream to the client, or our own.
@@ -65,6 +69,8 @@ pub(super) struct FromUpstream {
     in_flight: InFlight,
     connection: Option<Sender>,
     limits: Option<Limits>,
+    /// Of a stream of gRPC, which can be ended with a status.
+    overdue: Option<Overdue>,
 }
 
 /// When a response that does not move is ended, and the timer for it, which exists once something had to be waited for.
@@ -88,27 +94,42 @@ pub(super) enum BodyError {
     Copy,
 }
 
+// === impl Progress ===
+
+impl Default for Progress {
+    fn default() -> Self {
+        let last = Cell::new(Instant::now());
+        Self { uploaded: Cell::new(false), client_failed: Cell::new(false), last }
+    }
+}
+
 // === impl Upload ===
 
 impl Upload {
-    pub(super) fn new(incoming: Option<Incoming>, progress: &Rc<Progress>) -> Self {
-        Self::from(incoming.map_or(Source::Nothing, Source::Client), progress)
+    /// No body, for a request that is sent again as well.
+    pub(super) fn nothing(progress: &Rc<Progress>) -> Self {
+        Self::from(Source::Nothing, progress)
     }
 
-    /// A copy of a body of which nothing has been read. It is fed as this one is read.
-    pub(super) fn copy(&mut self, progress: &Rc<Progress>) -> Self {
-        if self.is_end_stream() {
-            return Self::from(Source::Nothing, progress);
-        }
-        let (tee, copy) = copy::pipe(self.size_hint());
-        self.tees.push(tee);
-        Self::from(Source::Copy(copy), progress)
+    /// What a client sends.
+    pub(super) fn of_client(incoming: Incoming, progress: &Rc<Progress>) -> Self {
+        Self::from(Source::Client(incoming), progress)
     }
 
-    /// Of a copy: for whoever has to know when it breaks off.
+    /// What comes out of a pipe.
+    pub(super) fn fed(follower: Follower, progress: &Rc<Progress>) -> Self {
+        Self::from(Source::Fed(follower), progress)
+    }
+
+    /// What is read of it goes there as well.
+    pub(super) fn copy_to(&mut self, tees: Vec<Tee>) {
+        self.tees = tees;
+    }
+
+    /// Of one that is fed: for whoever has to know when it breaks off.
     pub(super) fn watch(&self) -> Option<Break> {
         match &self.source {
-            Source::Copy(copy) => Some(copy.watch()),
+            Source::Fed(copy) => Some(copy.watch()),
             Source::Nothing | Source::Client(_) => None,
         }
     }
@@ -143,7 +164,7 @@ impl Body for Upload {
             Source::Client(incoming) => {
                 ready!(Pin::new(incoming).poll_frame(context)).map(|it| it.map_err(BodyError::Read))
             }
-            Source::Copy(copy) => ready!(copy.poll_frame(context)),
+            Source::Fed(copy) => ready!(copy.poll_frame(context)),
         };
         self.progress.last.set(Instant::now());
         match &frame {
@@ -166,7 +187,7 @@ impl Body for Upload {
         match &self.source {
             Source::Nothing => true,
             Source::Client(incoming) => incoming.is_end_stream(),
-            Source::Copy(copy) => copy.is_end_stream(),
+            Source::Fed(copy) => copy.is_end_stream(),
         }
     }
 
@@ -174,7 +195,7 @@ impl Body for Upload {
         match &self.source {
             Source::Nothing => SizeHint::with_exact(0),
             Source::Client(incoming) => incoming.size_hint(),
-            Source::Copy(copy) => copy.size_hint(),
+            Source::Fed(copy) => copy.size_hint(),
         }
     }
 }
@@ -182,16 +203,13 @@ impl Body for Upload {
 // === impl Download ===
 
 impl Download {
-    pub(super) fn text(text: &'static str) -> Self {
-        Self::Text(Some(Bytes::from_static(text.as_bytes())))
-    }
-
     pub(super) fn upstream(
         incoming: Incoming,
         progress: Rc<Progress>,
         in_flight: InFlight,
         connection: Sender,
         limits: Option<Limits>,
+        overdue: Option<Overdue>,
     ) -> Self {
         let connection = Some(connection);
         Self::Upstream(Box::new(FromUpstream {
@@ -201,6 +219,7 @@ impl Download {
             in_flight,
             connection,
             limits,
+            overdue,
         }))
     }
 }
@@ -246,11 +265,27 @@ impl FromUpstream {
                 self.ended = frame.is_none();
                 Poll::Ready(frame.map(|it| it.map_err(BodyError::Read)))
             }
-            Poll::Pending => match &mut self.limits {
-                Some(limits) => Poll::Ready(Some(Err(ready!(limits.poll(&self.progress, context))))),
-                None => Poll::Pending,
-            },
+            Poll::Pending => {
+                if let Some(overdue) = &mut self.overdue
+                    && overdue.poll(context).is_ready()
+                {
+                    return Poll::Ready(Some(Ok(self.end_politely())));
+                }
+                match &mut self.limits {
+                    Some(limits) => Poll::Ready(Some(Err(ready!(limits.poll(&self.progress, context))))),
+                    None => Poll::Pending,
+                }
+            }
         }
+    }
+
+    /// What the client of a gRPC stream is told instead of the rest.
+    fn end_politely(&mut self) -> Frame<Bytes> {
+        self.ended = true;
+        self.overdue = None;
+        // Its exchange is not over: nothing else is sent on it.
+        self.connection = None;
+        Frame::trailers(grpc::trailers(StatusCode::SERVICE_UNAVAILABLE, POD_GOES))
     }
 
     fn is_over(&self) -> bool {

@@ -1,4 +1,7 @@
-//! The copy of a request's body for a mirror: what the client sends goes to both, and only the request waits for it.
+//! A request's body on its way from whoever reads it to whoever sends it.
+//!
+//! Mirrors get their copies so: what the client sends goes to both, and only the request waits for it. So do endpoints
+//! that hyper speaks with for a client that it does not; there the client waits for them.
 
 use std::{
     cell::RefCell,
@@ -41,6 +44,8 @@ struct Pipe {
     torn: bool,
     reader: Option<Waker>,
     watcher: Option<Waker>,
+    /// Of whoever waits with more until it is wanted.
+    feeder: Option<Waker>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +83,25 @@ impl Tee {
             pipe.waiting.push_back(copy);
         }
         pipe.wake();
+    }
+
+    /// Whether the reader has taken everything and asks for more.
+    pub(super) fn is_wanted(&self) -> bool {
+        let pipe = self.0.borrow();
+        pipe.state == State::Open && pipe.waiting.is_empty() && pipe.reader.is_some()
+    }
+
+    /// Ready when the reader asks for more, or never will again, which is an error.
+    pub(super) fn poll_wanted(&self, context: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        if self.is_wanted() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut pipe = self.0.borrow_mut();
+        if pipe.state == State::Broken {
+            return Poll::Ready(Err(BodyError::Copy));
+        }
+        pipe.feeder = Some(context.waker().clone());
+        Poll::Pending
     }
 
     /// The body is whole.
@@ -134,6 +158,9 @@ impl Follower {
         match pipe.state {
             State::Open => {
                 pipe.reader = Some(context.waker().clone());
+                if let Some(feeder) = pipe.feeder.take() {
+                    feeder.wake();
+                }
                 Poll::Pending
             }
             State::Whole => Poll::Ready(None),
@@ -155,7 +182,11 @@ impl Follower {
 impl Drop for Follower {
     /// Nobody reads any more: nothing is kept for it.
     fn drop(&mut self) {
-        self.pipe.borrow_mut().end(State::Broken);
+        let mut pipe = self.pipe.borrow_mut();
+        pipe.end(State::Broken);
+        if let Some(feeder) = pipe.feeder.take() {
+            feeder.wake();
+        }
     }
 }
 
@@ -251,6 +282,28 @@ mod tests {
         drop((tee, copy));
         let soon = tokio::time::timeout(std::time::Duration::from_millis(1), broken.happens());
         assert!(soon.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn whoever_feeds_waits_until_more_is_wanted() {
+        let (tee, mut copy) = pipe(SizeHint::default());
+        let feed = async {
+            for part in ["a", "b"] {
+                poll_fn(|context| tee.poll_wanted(context)).await.unwrap();
+                tee.push(&Frame::data(Bytes::from_static(part.as_bytes())));
+                assert!(!tee.is_wanted());
+            }
+            assert!(poll_fn(|context| tee.poll_wanted(context)).await.is_err(), "the reader is gone");
+        };
+        let read = async {
+            tokio::task::yield_now().await;
+            for part in ["a", "b"] {
+                assert_eq!(next(&mut copy).await.unwrap().unwrap(), part);
+            }
+            tokio::task::yield_now().await;
+            drop(copy);
+        };
+        tokio::join!(feed, read);
     }
 
     #[test]

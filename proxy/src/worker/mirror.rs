@@ -1,22 +1,22 @@
 //! Sends copies of a request. Nothing of the request itself waits for them or depends on them.
 
-use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
-use http::{Request, header::HOST};
+use http::{Request, header::HOST, request::Parts};
 use http_body_util::BodyExt as _;
+use hyper::body::SizeHint;
 use proxy_core::{
     balance::Affinity,
     forward,
     snapshot::{Cluster, Copied, Mirror, MirrorCounters},
 };
-use tokio::time::Instant;
 
 use super::{
     Worker,
-    attempt::set_host,
     body::{Progress, Upload},
+    copy::{self, Tee},
     pool::InFlight,
-    upstream::connect,
+    upstream::{connect, set_host},
 };
 
 /// How many copies one thread has under way. A mirror that is slower than its requests come would collect them
@@ -25,14 +25,17 @@ const MOST: u32 = 256;
 /// How long a copy may take where its request may take for ever.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// Sends copies of `request` to `mirrors`. They count as requests of their endpoints from here on, before the
-/// request leaves its snapshot: whoever waits for the end of a pod's requests waits for them as well.
+/// Sends copies of the request with this head and a body of this size to `mirrors`. What comes of the body is to be
+/// copied to where the result says. They count as requests of their endpoints from here on, before the request leaves
+/// its snapshot: whoever waits for the end of a pod's requests waits for them as well.
 pub(super) fn start(
     worker: &Rc<Worker>,
     mirrors: &[&Mirror],
-    request: &mut Request<Upload>,
+    head: &Parts,
+    size: SizeHint,
     timeout: Option<Duration>,
-) {
+) -> Vec<Tee> {
+    let mut tees = Vec::new();
     for mirror in mirrors {
         let Some(place) = Place::take(worker) else {
             mirror.counters.count(Copied::Dropped);
@@ -44,8 +47,16 @@ pub(super) fn start(
             mirror.counters.count(Copied::Failed);
             continue;
         };
+        let progress = Rc::new(Progress::default());
+        let body = if size.exact() == Some(0) {
+            Upload::nothing(&progress)
+        } else {
+            let (tee, copy) = copy::pipe(size);
+            tees.push(tee);
+            Upload::fed(copy, &progress)
+        };
         let sending = Sending {
-            request: copy(request),
+            request: request(head, body),
             in_flight: InFlight::new(endpoint, worker),
             cluster: Arc::clone(&mirror.cluster),
             counters: Arc::clone(&mirror.counters),
@@ -53,6 +64,12 @@ pub(super) fn start(
         };
         tokio::task::spawn_local(sending.run(timeout.unwrap_or(LIMIT)));
     }
+    tees
+}
+
+/// No mirror gets a copy of a request that cannot be copied.
+pub(super) fn drop_all(mirrors: &[&Mirror]) {
+    mirrors.iter().for_each(|it| it.counters.count(Copied::Dropped));
 }
 
 /// One copy on its way.
@@ -68,16 +85,15 @@ struct Sending {
 struct Place(Rc<Worker>);
 
 /// The request with a body that follows that of the original. Its host says that it is a copy, as Envoy's does.
-fn copy(request: &mut Request<Upload>) -> Request<Upload> {
-    let progress = Rc::new(Progress::apart());
-    let mut copy = Request::new(request.body_mut().copy(&progress));
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    if let Some(host) = copy.headers().get(HOST).and_then(forward::shadow_host) {
-        copy.headers_mut().insert(HOST, host);
+fn request(head: &Parts, body: Upload) -> Request<Upload> {
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = head.uri.clone();
+    *request.headers_mut() = head.headers.clone();
+    if let Some(host) = request.headers().get(HOST).and_then(forward::shadow_host) {
+        request.headers_mut().insert(HOST, host);
     }
-    copy
+    request
 }
 
 impl Sending {
@@ -159,17 +175,5 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.copies.set(self.0.copies.get() - 1);
-    }
-}
-
-impl Progress {
-    /// Of an exchange that no client waits for.
-    fn apart() -> Self {
-        Self {
-            uploaded: Cell::new(false),
-            client_failed: Cell::new(false),
-            last: Cell::new(Instant::now()),
-            _under_way: None,
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Idle connections of one worker to endpoints, the one used last first.
+//! Idle connections of one worker that hyper speaks on, the one used last first.
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 

@@ -1,50 +1,45 @@
 //! Two connections that have left HTTP, for example for WebSocket.
 
+mod prefixed;
 mod side;
 
 use std::{cell::Cell, future::poll_fn, pin::pin, rc::Rc, task::Poll, time::Duration};
 
-use hyper::upgrade::OnUpgrade;
 use proxy_core::websocket::{GOING_AWAY_TO_CLIENT, GOING_AWAY_TO_SERVER};
-use tokio::time::Instant;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
 use tracing::debug;
 
-pub(super) use self::side::Protocol;
 use self::side::Side;
-use super::{Worker, body::Progress, exchange::expire, pool::InFlight};
+pub(super) use self::{prefixed::Prefixed, side::Protocol};
+use super::{Worker, pool::InFlight};
 
 /// How long a tunnel that has to end waits for the frames under way to end first.
 const FRAMES: Duration = Duration::from_secs(2);
 /// How long both sides may take to be told.
 const FAREWELL: Duration = Duration::from_secs(6);
 
-/// Both sides of a tunnel before they have switched.
-pub(super) struct Ends {
-    pub(super) protocol: Protocol,
-    pub(super) client: OnUpgrade,
-    pub(super) upstream: OnUpgrade,
-}
-
 /// Copies in both directions until both are closed, nothing has moved for the idle timeout, or the endpoint drains
 /// and its time is over. The request is in flight for as long.
-pub(super) async fn run(
+pub(super) async fn run<C, U>(
     worker: Rc<Worker>,
-    ends: Ends,
+    protocol: Protocol,
+    client: C,
+    upstream: U,
     in_flight: InFlight,
-    progress: Rc<Progress>,
     idle: Option<Duration>,
-) {
-    let Ends { protocol, client, upstream } = ends;
-    let (client, upstream) = match futures::future::try_join(client, upstream).await {
-        Ok(both) => both,
-        Err(error) => return debug!(%error, "failed to switch protocols"),
-    };
-    progress.last.set(Instant::now());
+) where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
+    let last = Rc::new(Cell::new(Instant::now()));
     let ending = Rc::<Cell<bool>>::default();
-    let side = |upgraded| Side::new(upgraded, &progress, protocol, &ending);
-    let (mut client, mut upstream) = (side(client), side(upstream));
+    let mut client = Side::new(client, &last, protocol, &ending);
+    let mut upstream = Side::new(upstream, &last, protocol, &ending);
     let written = [client.written(), upstream.written()];
-    let bell = worker.tunnels.borrow_mut().enter(&in_flight.endpoint);
+    let bell = worker.deadlines.borrow_mut().enter(&in_flight.endpoint);
     let overdue = {
         let mut copy = pin!(tokio::io::copy_bidirectional(&mut client, &mut upstream));
         let overdue = tokio::select! {
@@ -54,8 +49,8 @@ pub(super) async fn run(
                 }
                 false
             }
-            reason = expire(None, idle, &progress) => {
-                debug!(reason = reason.as_str(), "tunnel ended");
+            () = stand_still(idle, &last) => {
+                debug!("nothing moves in a tunnel");
                 false
             }
             () = bell.notified() => true,
@@ -83,4 +78,12 @@ pub(super) async fn run(
         let _ = tokio::time::timeout(FAREWELL, both).await;
     }
     drop(in_flight);
+}
+
+/// Resolves when nothing has moved for the idle timeout.
+async fn stand_still(idle: Option<Duration>, last: &Cell<Instant>) {
+    let Some(idle) = idle else { return std::future::pending().await };
+    while last.get() + idle > Instant::now() {
+        tokio::time::sleep_until(last.get() + idle).await;
+    }
 }

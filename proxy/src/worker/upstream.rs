@@ -1,4 +1,5 @@
-//! Connections to endpoints: made in the clear or with TLS, for one request at a time or for many.
+//! Connections to endpoints: made in the clear or with TLS; those that hyper speaks on, for one request at a time or for
+//! many.
 
 use std::{io, net::SocketAddr, rc::Rc, sync::Arc};
 
@@ -13,13 +14,15 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use proxy_config::model::{Address, UpstreamProtocol};
-use proxy_core::{endpoint::Endpoint, grpc, snapshot::Cluster};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+use proxy_core::{
+    endpoint::Endpoint,
+    grpc,
+    retry::{self, Failure},
+    snapshot::Cluster,
 };
+use tokio::net::TcpStream;
 
-use super::{Worker, body::Upload, connection::Local};
+use super::{Worker, body::Upload, local::Local, stream::Stream};
 use crate::{shared::count, tls};
 
 /// How many requests one HTTP/2 connection carries before another is made; servers rarely allow fewer.
@@ -107,8 +110,19 @@ impl Sender {
     }
 }
 
+/// What an error of hyper's is for the request that was given to this connection.
+pub(super) fn failure(error: &hyper::Error, connection: retry::Connection) -> Failure {
+    if error.is_parse() {
+        Failure::Protocol
+    } else if is_refused(error) {
+        Failure::Refused
+    } else {
+        Failure::Broken(connection)
+    }
+}
+
 /// Whether the endpoint says that it has not looked at the request (RFC 9113 §8.7).
-pub(super) fn is_refused(error: &hyper::Error) -> bool {
+fn is_refused(error: &hyper::Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
@@ -119,14 +133,16 @@ pub(super) fn is_refused(error: &hyper::Error) -> bool {
     false
 }
 
-/// Makes a connection to an endpoint. One that can be shared is in the pool as well.
+/// Makes a connection to an endpoint and begins to speak its protocol there. One that can be shared is in the pool as
+/// well.
 pub(super) async fn connect(
     worker: &Rc<Worker>,
     cluster: &Cluster,
     endpoint: &Arc<Endpoint>,
 ) -> io::Result<Sender> {
-    let sender =
-        tokio::time::timeout(cluster.connect_timeout, open(worker, cluster, &endpoint.address)).await??;
+    let opening =
+        async { handshake(open(worker, cluster, &endpoint.address).await?, cluster.protocol).await };
+    let sender = tokio::time::timeout(cluster.connect_timeout, opening).await??;
     count(&worker.shared.connects);
     if let Some(shared) = sender.share() {
         worker.pool.borrow_mut().give(endpoint, shared);
@@ -134,11 +150,22 @@ pub(super) async fn connect(
     Ok(sender)
 }
 
-async fn open(worker: &Worker, cluster: &Cluster, address: &Address) -> io::Result<Sender> {
+/// Makes a connection to an endpoint whose bytes are the caller's business.
+pub(super) async fn connect_stream(
+    worker: &Rc<Worker>,
+    cluster: &Cluster,
+    address: &Address,
+) -> io::Result<Stream> {
+    let stream = tokio::time::timeout(cluster.connect_timeout, open(worker, cluster, address)).await??;
+    count(&worker.shared.connects);
+    Ok(stream)
+}
+
+async fn open(worker: &Worker, cluster: &Cluster, address: &Address) -> io::Result<Stream> {
     let stream = dial(address).await?;
     stream.set_nodelay(true)?;
     if !cluster.tls {
-        return handshake(stream, cluster.protocol, Scheme::HTTP).await;
+        return Ok(Stream::Plain(stream));
     }
     let table = worker.tls();
     let connector = table.connector(&cluster.id);
@@ -148,7 +175,7 @@ async fn open(worker: &Worker, cluster: &Cluster, address: &Address) -> io::Resu
     if cluster.protocol == UpstreamProtocol::Http2 && agreed != Some(tls::HTTP2) {
         return Err(io::Error::other("the endpoint does not speak HTTP/2"));
     }
-    handshake(stream, cluster.protocol, Scheme::HTTPS).await
+    Ok(Stream::Secure(Box::new(stream)))
 }
 
 async fn dial(address: &Address) -> io::Result<TcpStream> {
@@ -158,16 +185,17 @@ async fn dial(address: &Address) -> io::Result<TcpStream> {
     }
 }
 
-async fn handshake<S>(stream: S, protocol: UpstreamProtocol, scheme: Scheme) -> io::Result<Sender>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn handshake(stream: Stream, protocol: UpstreamProtocol) -> io::Result<Sender> {
+    let scheme = match &stream {
+        Stream::Plain(_) => Scheme::HTTP,
+        Stream::Secure(_) => Scheme::HTTPS,
+    };
     let io = TokioIo::new(stream);
     // Whoever has the sender sees the errors of the connection too.
     match protocol {
         UpstreamProtocol::Http1 => {
             let (sender, connection) = http1::handshake(io).await.map_err(io::Error::other)?;
-            tokio::task::spawn_local(async move { drop(connection.with_upgrades().await) });
+            tokio::task::spawn_local(async move { drop(connection.await) });
             Ok(Sender::Http1(sender))
         }
         UpstreamProtocol::Http2 => {
@@ -179,6 +207,21 @@ where
             tokio::task::spawn_local(async move { drop(connection.await) });
             Ok(Sender::Http2(Http2 { sender, scheme, sharers: Rc::new(()) }))
         }
+    }
+}
+
+/// A request may be without a host; the upstream wants one.
+pub(super) fn set_host(request: &mut Request<Upload>, address: &Address) {
+    if let Ok(host) = HeaderValue::from_str(&authority(address)) {
+        request.headers_mut().insert(HOST, host);
+    }
+}
+
+/// An endpoint's address as a host.
+pub(super) fn authority(address: &Address) -> String {
+    match address {
+        Address::Socket(address) => address.to_string(),
+        Address::Name { host, port } => format!("{host}:{port}"),
     }
 }
 

@@ -83,6 +83,28 @@ async fn headers_are_edited_by_the_route_and_then_by_the_arm() {
 }
 
 #[tokio::test]
+async fn a_head_with_too_many_fields_to_be_edited_does_not_pass() {
+    let routes = all(|route| route.filters.request_headers = vec![edit("x-gone", Edit::Remove)]);
+    let (_operator, _directory, proxy, pod) = serving(routes).await;
+    for (fields, expected) in [(98, "HTTP/1.1 200 "), (99, "HTTP/1.1 431 ")] {
+        let more: String = (3..fields).map(|it| format!("x-{it}: 1\r\n")).collect();
+        let head = format!("GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\nx-gone: there\r\n{more}\r\n");
+        let response = client::raw(proxy.http, &head).await;
+        assert!(response.starts_with(expected) && !response.contains("x-gone"), "{response:.300}");
+    }
+    assert_eq!(pod.seen(), 1);
+}
+
+#[tokio::test]
+async fn a_request_without_a_host_is_edited_and_gets_one() {
+    let routes = all(|route| route.filters.request_headers = vec![edit("x-gone", Edit::Remove)]);
+    let (_operator, _directory, proxy, pod) = serving(routes).await;
+    let response = client::raw(proxy.http, "GET / HTTP/1.0\r\nx-gone: there\r\n\r\n").await;
+    assert!(response.contains(&format!("\nhost: {}\n", pod.address)), "{response}");
+    assert!(!response.contains("x-gone"), "{response}");
+}
+
+#[tokio::test]
 async fn our_own_answers_are_edited_as_well() {
     let mut refused = refusal("/", 500, "fixture");
     if let Change::Route(route) = &mut refused {

@@ -1,6 +1,10 @@
 //! HTTP/2 on both sides, and what gRPC needs of it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
@@ -11,8 +15,8 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy_config::model::{
-    CertificateId, Change, Cluster, Host, HostId, Insecure, Listener, ListenerId, Protocol, ServerTls,
-    TlsVersions, UpstreamProtocol,
+    CertificateId, Change, Cluster, Draining, Host, HostId, Insecure, Listener, ListenerId, Protocol,
+    ServerTls, TlsVersions, UnixMillis, UpstreamProtocol,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -23,18 +27,18 @@ use tokio::{
 use crate::support::{
     Directory, Proxy,
     client::{self, Reply},
-    configs::{cluster, route},
+    configs::{cluster, cluster_with, route},
     eventually, free_port,
-    operator::Operator,
+    operator::{Link, Operator},
     tls::{Signer, connect},
     upstream::Pod,
     within,
 };
 
-type Body = BoxBody<Bytes, std::convert::Infallible>;
+type Body = BoxBody<Bytes, hyper::Error>;
 
 fn empty() -> Body {
-    Empty::new().boxed()
+    Empty::new().map_err(|never| match never {}).boxed()
 }
 
 async fn open(address: SocketAddr) -> SendRequest<Body> {
@@ -48,7 +52,8 @@ fn get(path: &str) -> Request<Body> {
     Request::get(format!("http://example.org{path}")).body(empty()).unwrap()
 }
 
-/// A pod that speaks HTTP/2 only: it answers with what it saw, and with the trailers of a gRPC server.
+/// A pod that speaks HTTP/2 only: it answers with what it saw, and with the trailers of a gRPC server; `/echo` with the
+/// request's body as it comes, and `/early` before it has come.
 async fn grpc_pod() -> (SocketAddr, Arc<std::sync::atomic::AtomicU32>, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -70,6 +75,18 @@ async fn grpc_pod() -> (SocketAddr, Arc<std::sync::atomic::AtomicU32>, JoinHandl
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
+    match request.uri().path() {
+        "/echo" => return Ok(Response::new(request.into_body().boxed())),
+        "/early" => return Ok(Response::new(empty())),
+        "/stream" => {
+            let message = futures::stream::iter([Ok(Frame::data(Bytes::from_static(b"message")))]);
+            // Neither another message nor an end.
+            let message = futures::StreamExt::chain(message, futures::stream::pending());
+            let body = StreamBody::new(message).boxed();
+            return Ok(Response::builder().header("content-type", "application/grpc").body(body).unwrap());
+        }
+        _ => {}
+    }
     let te = request.headers().get("te").map_or("-", |it| it.to_str().unwrap()).to_owned();
     let head = format!("{} {} te={te}\n", request.method(), request.uri());
     let body = request.into_body().collect().await?;
@@ -83,7 +100,11 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, hyper::Err
 }
 
 fn http2_cluster(id: &str, address: SocketAddr) -> Change {
-    let Change::Cluster(plain) = cluster(id, &[(address, "h1")]) else { panic!("a cluster") };
+    over_http2(cluster(id, &[(address, "h1")]))
+}
+
+fn over_http2(cluster: Change) -> Change {
+    let Change::Cluster(plain) = cluster else { panic!("a cluster") };
     Change::Cluster(Arc::new(Cluster { protocol: UpstreamProtocol::Http2, ..Cluster::clone(&plain) }))
 }
 
@@ -174,6 +195,107 @@ async fn grpc_passes_with_its_trailers_on_one_connection() {
     assert_eq!((reply.status, &*reply.body), (200, "GET http://example.org/plain te=-\n"));
 }
 
+/// A proxy with one worker before a pod that speaks HTTP/2 only.
+struct Before {
+    proxy: Proxy,
+    link: Link,
+    connections: Arc<std::sync::atomic::AtomicU32>,
+    pod: SocketAddr,
+    _task: JoinHandle<()>,
+    _operator: Operator,
+    _directory: Directory,
+}
+
+impl Before {
+    async fn start() -> Self {
+        let (mut operator, directory) = (Operator::start().await, Directory::new());
+        let proxy = Proxy::start_with(&operator, &directory, |it| it.workers = 1.try_into().unwrap());
+        let (pod, connections, task) = grpc_pod().await;
+        let link = operator.configure(vec![http2_cluster("a", pod), route(&[("a", 10_000)])]).await;
+        Self { proxy, link, connections, pod, _task: task, _operator: operator, _directory: directory }
+    }
+}
+
+#[tokio::test]
+async fn clients_of_http1_reach_pods_of_http2() {
+    let it = Before::start().await;
+    let chunked = "POST /a HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\nte: trailers\r\n\r\n\
+                   3\r\nabc\r\n2\r\nde\r\n0\r\nhost: evil\r\nx-sent: 7\r\n\r\n";
+    let length = "PUT /b HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nxyz";
+    let head = "HEAD /c HTTP/1.1\r\nhost: h\r\n\r\n";
+    let last = "GET /d HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    let responses = client::raw(it.proxy.http, &format!("{chunked}{length}{head}{last}")).await;
+    for (part, whole) in responses.split("HTTP/1.1 200 OK\r\n").skip(1).zip([
+        Some("POST http://h/a te=-\nabcde"),
+        Some("PUT http://h/b te=-\nxyz"),
+        None,
+        Some("GET http://h/d te=-\n"),
+    ]) {
+        let Some(whole) = whole else {
+            assert!(part.ends_with("\r\n\r\n"), "{part}");
+            continue;
+        };
+        let length = whole.len();
+        let seen = if whole.starts_with("POST") { "x-seen: 7\r\n" } else { "" };
+        let end = format!("\r\n\r\n{length:x}\r\n{whole}\r\n0\r\ngrpc-status: 0\r\n{seen}\r\n");
+        assert!(part.ends_with(&end), "{part} does not end with {end}");
+    }
+    assert_eq!(responses.matches("HTTP/1.1 200 OK").count(), 4, "{responses}");
+    let old = client::raw(it.proxy.http, "GET /old HTTP/1.0\r\nhost: h\r\n\r\n").await;
+    assert!(old.ends_with("\r\nconnection: close\r\n\r\nGET http://h/old te=-\n"), "{old}");
+    let nameless = client::raw(it.proxy.http, "GET /old HTTP/1.0\r\n\r\n").await;
+    assert!(nameless.contains("GET http://127.0.0.1:"), "{nameless}");
+    assert_eq!(it.connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn both_bodies_pass_at_once_between_http1_and_http2() {
+    const LARGE: usize = 8 << 20;
+    let mut it = Before::start().await;
+    let stream = TcpStream::connect(it.proxy.http).await.unwrap();
+    let (mut from, mut to) = stream.into_split();
+    let send = async {
+        let head =
+            format!("POST /echo HTTP/1.1\r\nhost: h\r\ncontent-length: {LARGE}\r\nconnection: close\r\n\r\n");
+        to.write_all(head.as_bytes()).await.unwrap();
+        let piece: Vec<u8> = (0..=u8::MAX).collect();
+        for _ in 0..LARGE / piece.len() {
+            to.write_all(&piece).await.unwrap();
+        }
+    };
+    let receive = async {
+        let mut response = Vec::new();
+        within(from.read_to_end(&mut response)).await.unwrap();
+        response
+    };
+    let ((), response) = tokio::join!(send, receive);
+    let head = response.windows(4).position(|it| it == b"\r\n\r\n").unwrap() + 4;
+    assert!(response.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    let ordered = response[head..].iter().enumerate().all(|(at, byte)| usize::from(*byte) == at % 256);
+    assert!(response.len() - head == LARGE && ordered, "{} bytes", response.len() - head);
+    it.link.report(|it| it.in_flight.is_empty() && it.served.is_some()).await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_client_and_not_with_its_request() {
+    let mut it = Before::start().await;
+    let mut early = TcpStream::connect(it.proxy.http).await.unwrap();
+    early
+        .write_all(b"POST /early HTTP/1.1\r\nhost: h\r\ncontent-length: 1000000\r\n\r\nbegin")
+        .await
+        .unwrap();
+    let mut head = Vec::new();
+    within(early.read_to_end(&mut head)).await.unwrap();
+    assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&head));
+    let mut gone = TcpStream::connect(it.proxy.http).await.unwrap();
+    gone.write_all(b"POST /echo HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\nbegin").await.unwrap();
+    it.link.report(|it| it.in_flight.iter().any(|it| it.requests == 1)).await;
+    drop(gone);
+    it.link.report(|it| it.in_flight.is_empty() && it.served.is_some()).await;
+    assert_eq!(client::get(it.proxy.http, "/after").await.status, 200);
+    assert_eq!(it.connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
 #[tokio::test]
 async fn our_own_errors_are_grpc_statuses() {
     let (mut operator, directory) = (Operator::start().await, Directory::new());
@@ -182,7 +304,7 @@ async fn our_own_errors_are_grpc_statuses() {
     let mut sender = open(proxy.http).await;
     let request = Request::post("http://example.org/echo.Echo/Say")
         .header("content-type", "application/grpc+proto")
-        .body(Full::new(Bytes::from_static(b"m")).boxed())
+        .body(Full::new(Bytes::from_static(b"m")).map_err(|never| match never {}).boxed())
         .unwrap();
     let reply = Reply::read(within(sender.send_request(request)).await.unwrap()).await.unwrap();
     assert_eq!(reply.reason(), (200, "no_endpoints"));
@@ -190,6 +312,34 @@ async fn our_own_errors_are_grpc_statuses() {
     assert_eq!(reply.header("grpc-message"), "sluice: the upstream has no ready endpoint");
     let reply = Reply::read(within(sender.send_request(get("/"))).await.unwrap()).await.unwrap();
     assert_eq!(reply.reason(), (503, "no_endpoints"));
+}
+
+#[tokio::test]
+async fn a_stream_of_grpc_ends_with_a_status_when_the_time_of_its_pod_is_over() {
+    let mut it = Before::start().await;
+    let mut sender = open(it.proxy.http).await;
+    let request = Request::post("http://h/stream").header("content-type", "application/grpc").body(empty());
+    let mut stream = within(sender.send_request(request.unwrap())).await.unwrap().into_body();
+    let message = within(stream.frame()).await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(&*message, b"message");
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let now = UnixMillis(i64::try_from(now).unwrap());
+    for (until, ends) in [(UnixMillis(i64::MAX - 1), false), (now, true)] {
+        let draining = Draining { until: Some(until) };
+        it.link.commit(vec![over_http2(cluster_with("a", &[(it.pod, "h1", Some(draining))]))]).await;
+        let next = tokio::time::timeout(Duration::from_millis(1_500), stream.frame()).await;
+        if !ends {
+            assert!(next.is_err(), "its time is not over: {next:?}");
+            continue;
+        }
+        let trailers = next.unwrap().unwrap().unwrap().into_trailers().unwrap();
+        assert_eq!(
+            (&trailers["grpc-status"], &trailers["grpc-message"]),
+            (&HeaderValue::from(14), &HeaderValue::from_static("sluice: the pod goes"))
+        );
+    }
+    assert!(within(stream.frame()).await.is_none());
+    it.link.report(|it| it.draining.is_empty() && it.in_flight.is_empty()).await;
 }
 
 /// One frame (RFC 9113 §4.1).

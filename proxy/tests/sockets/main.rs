@@ -1,5 +1,5 @@
 //! A proxy in this process, on real sockets, between real peers: a config server that speaks the contract over
-//! TLS, upstreams that do what each test needs, and clients.
+//! TLS, upstreams that do what each test needs, and clients. Where it takes a process of its own, it has one.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,10 +14,13 @@ mod deadlines;
 mod drain;
 mod failures;
 mod forwarding;
+mod http1;
 mod http2;
 mod mirrors;
+mod process;
 mod rarities;
 mod retries;
 mod splitting;
 mod support;
+mod tcp;
 mod tls;

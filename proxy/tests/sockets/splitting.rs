@@ -254,3 +254,34 @@ async fn routes_that_come_and_go_leave_no_counters_behind() {
         assert_eq!(series().await, Vec::<String>::new());
     }
 }
+
+#[tokio::test]
+async fn latencies_are_shown_of_all_requests_or_of_each_version() {
+    let (mut operator, directory, a, b) =
+        (Operator::start().await, Directory::new(), Pod::start("a").await, Pod::start("b").await);
+    let proxy = Proxy::start(&operator, &directory);
+    let changes = vec![
+        cluster("a", &[(a.address, "h1")]),
+        cluster("b", &[(b.address, "h2")]),
+        route(&[("a", 5_000), ("b", 5_000)]),
+    ];
+    let mut stream = operator.configure(changes).await;
+    for _ in 0..20 {
+        assert_eq!(client::get(proxy.http, "/").await.status, 200);
+    }
+    let (_, page) = proxy.admin("/metrics").await.unwrap();
+    assert!(page.contains("\nsluice_proxy_first_try_seconds_count 20\n"), "{page}");
+    assert!(page.contains("\nsluice_proxy_first_try_seconds_bucket{le=\"+Inf\"} 20\n"), "{page}");
+    let (_, page) = proxy.admin("/metrics?latencies=arms").await.unwrap();
+    let count = |arm: &str| {
+        let name = format!("sluice_proxy_first_try_seconds_count{{split=\"/\",arm=\"{arm}\"");
+        let line = page.lines().find(|line| line.starts_with(&name)).unwrap_or_default();
+        line.rsplit(' ').next().and_then(|it| it.parse::<u32>().ok()).unwrap_or_default()
+    };
+    assert_eq!(count("a") + count("b"), 20, "{page}");
+    assert!(count("a") >= 9 && count("b") >= 9, "{page}");
+    // A sum that became smaller would look like a restart.
+    stream.commit(vec![without_route("/")]).await;
+    let (_, page) = proxy.admin("/metrics").await.unwrap();
+    assert!(page.contains("\nsluice_proxy_first_try_seconds_count 20\n"), "{page}");
+}

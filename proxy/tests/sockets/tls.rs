@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::Empty;
+use http_body_util::{BodyExt as _, Empty, Full};
 use hyper_util::rt::TokioIo;
 use proxy_config::model::{
     Certificate, CertificateId, Change, ClientValidation, Cluster, Host, HostId, Insecure, Listener,
@@ -241,4 +241,36 @@ async fn pods_are_spoken_to_as_their_cluster_says() {
             None => assert_eq!(reply.reason(), (503, "connect_failed"), "{tls:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn large_bodies_pass_over_tls_on_both_sides_and_connections_are_kept() {
+    let signer = Signer::new();
+    let identity = signer.sign(&["a.example", "pod.example"]);
+    let (pod, _pod) = signer.pod(&identity, false).await;
+    let tls = UpstreamTls {
+        server_name: Some("pod.example".into()),
+        names: Vec::new(),
+        trust: Trust::Ca(signer.pem()),
+        certificate: None,
+        versions: TlsVersions::default(),
+    };
+    let Change::Cluster(plain) = cluster("a", &[(pod, "h1")]) else { panic!("a cluster") };
+    let secure = Cluster { tls: Some(tls), ..Cluster::clone(&plain) };
+    let changes =
+        vec![identity.resource("c"), host("a", &["a.example"], "c", |_| ()), Change::Cluster(secure.into())];
+    let fixture = Fixture::new(changes).await;
+    let stream = connect(fixture.https, "a.example", &signer.client(None, &["http/1.1"])).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    for length in [1, 16_384, 4 << 20, 100] {
+        let body: Bytes = (0..length).map(|it| u8::try_from(it % 251).unwrap()).collect();
+        let request = Request::post("/").header("host", "a.example").body(Full::new(body.clone())).unwrap();
+        sender.ready().await.unwrap();
+        let response = within(sender.send_request(request)).await.unwrap();
+        let answered = within(response.into_body().collect()).await.unwrap().to_bytes();
+        let text = answered.strip_suffix(&*body).map(String::from_utf8_lossy);
+        assert_eq!(text.as_deref(), Some("pod.example false"), "{length} bytes");
+    }
+    assert!((fixture.proxy.metric("sluice_proxy_upstream_connects_total").await - 1.0).abs() < 0.1);
 }

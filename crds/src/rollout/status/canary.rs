@@ -30,6 +30,59 @@ pub struct CanaryStatus {
     /// State of step plugins.
     #[serde(default, deserialize_with = "go_json::null_is_zero", skip_serializing_if = "Vec::is_empty")]
     pub step_plugin_statuses: Vec<StepPluginStatus>,
+    /// What the guard knows of the canary. Sluice's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardStatus>,
+}
+
+/// What a guard knows, as of some seconds ago.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GuardStatus {
+    /// The version that is judged.
+    #[serde(default)]
+    pub pod_hash: String,
+    /// What is known of it.
+    #[serde(default)]
+    pub verdict: GuardVerdict,
+    /// The verdict in words, with the counts it rests on.
+    #[serde(default)]
+    pub message: String,
+    /// When it was last looked at, in seconds since 1970.
+    #[serde(default)]
+    pub at: i64,
+    /// The proxies' sums then.
+    #[serde(default)]
+    pub canary: GuardCount,
+    /// The same of the stable version.
+    #[serde(default)]
+    pub stable: GuardCount,
+    /// The judge, written down.
+    #[serde(default)]
+    pub judge: String,
+}
+
+/// What a guard says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum GuardVerdict {
+    /// There is not enough evidence for either.
+    #[default]
+    Continue,
+    /// There is evidence that the canary is no worse than allowed.
+    Pass,
+    /// The canary is worse.
+    Fail,
+}
+
+/// Requests of one version, and bad ones among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct GuardCount {
+    /// All.
+    #[serde(default)]
+    pub requests: u64,
+    /// Those whose first try was bad.
+    #[serde(default)]
+    pub bad: u64,
 }
 
 /// State of a blue-green Rollout.

@@ -29,6 +29,7 @@ pub(super) fn obey(scene: &Scene<'_>, draft: &mut Draft) {
             // A retry is measured anew.
             analysis::forget_canary(status);
             analysis::forget_promotions(status);
+            status.canary.guard = None;
         }
         if window::is_rollback(scene) {
             status.current_step_index = scene.all_done();

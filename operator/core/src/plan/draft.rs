@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use crds::rollout::RolloutStatus;
+use crds::rollout::status::GuardStatus;
 
 use super::{Plan, Wake};
 use crate::effect::{Effect, Event, EventKind, Target};
@@ -19,6 +20,8 @@ pub(super) struct Draft {
     pub(super) stable_gone: Option<String>,
     /// A deadline has just passed.
     pub(super) out_of_time: bool,
+    /// What is known of the canary now.
+    pub(super) guard: Option<GuardStatus>,
     /// Why this plan aborts the update.
     pub(super) abort_reason: Option<String>,
     /// An `AnalysisRun` cannot be created: what the user is told.
@@ -55,6 +58,7 @@ impl Draft {
             analysis_blocked: None,
             overwritten: None,
             out_of_time: false,
+            guard: None,
             abort_reason: None,
             effects: Vec::new(),
             replica_sets: BTreeMap::new(),
@@ -78,6 +82,7 @@ impl Draft {
         Plan {
             effects: self.effects,
             status: self.status,
+            guard: self.guard,
             wake: self.wakes.into_iter().find(|wake| *wake > now).map_or(Wake::OnChange, Wake::At),
             why: self.why.unwrap_or(Why::UpToDate),
         }

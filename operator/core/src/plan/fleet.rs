@@ -1,5 +1,6 @@
 //! What the proxies serve of a Rollout's routes, asked in one place for all strategies.
 
+use super::scene::Scene;
 use crate::spec::Confirm;
 use crate::traffic::{Fold, Poll, Route, Traffic};
 use crate::why::Why;
@@ -19,9 +20,9 @@ impl<'w> Fleet<'w> {
         Self { traffic: &world.traffic, route, confirm }
     }
 
-    /// The proxies of a Rollout that splits no traffic by them: what matters is only what they send to its pods.
-    pub(super) fn without_routes(world: &'w World) -> Self {
-        Self::new(world, Route::default(), Confirm::default())
+    /// The proxies where only what they send to the Rollout's pods matters.
+    pub(super) fn of_pods(scene: &Scene<'w>) -> Self {
+        Self::new(scene.world, Route::default(), scene.spec.strategy.confirm())
     }
 
     /// The fold; `Err` where nobody is asked.

@@ -3,10 +3,11 @@
 //! The pods that will go are chosen here and marked: proxies send them nothing new, and the ReplicaSet controller takes
 //! them first. `spec.replicas` is lowered once all of them are done: every proxy has taken them out and their last
 //! request has ended, or `drainDeadlineSeconds` are over. Pods that are not ready get no requests; they go at once, and
-//! the ReplicaSet controller takes them before any other. A mark that is no longer wanted is taken off.
+//! the ReplicaSet controller takes them before any other. A mark that is no longer wanted is taken off. Pods that a
+//! restart replaces are marked and asked in the same way.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +16,7 @@ use crds::go_json::rfc3339_seconds;
 
 use super::draft::Draft;
 use super::fleet::{Blind, Fleet};
+use super::restart;
 use super::scene::Scene;
 use crate::effect::{Changes, Effect, Target};
 use crate::why::Why;
@@ -40,7 +42,8 @@ pub(super) fn allowed(
     });
     let excess = pods.len().saturating_sub(usize::try_from(to).unwrap_or_default());
     let (leaving, staying) = pods.split_at(excess.min(pods.len()));
-    for pod in staying.iter().filter(|pod| is_chosen(pod)) {
+    let chosen_before = chosen(scene, draft);
+    for pod in staying.iter().filter(|pod| chosen_before.contains(pod.uid.as_str())) {
         release(pod, draft);
     }
     if to >= set.replicas {
@@ -53,17 +56,33 @@ pub(super) fn allowed(
     let unready = leaving.iter().filter(|pod| pod.ready_since.is_none()).count();
     let ready = leaving.iter().filter(|pod| pod.ready_since.is_some());
     // Each is asked, because each that is not chosen yet is chosen now.
-    let waiting = ready.filter(|pod| !is_done(scene, fleet, set, pod, draft)).count();
+    let waiting = ready.filter(|pod| !may_go(scene, fleet, set, pod, draft)).count();
     if waiting == 0 { to } else { (set.replicas - i32::try_from(unready).unwrap_or(i32::MAX)).max(to) }
 }
 
-/// Pods were chosen that have not gone yet: what began goes on during the user's pause.
-pub(super) fn is_under_way(scene: &Scene<'_>) -> bool {
-    scene.world.pods.iter().any(|pod| !pod.deleting && is_chosen(pod))
+/// Pods were chosen that have not gone yet, and not for a restart: what began goes on during the user's pause.
+pub(super) fn is_under_way(scene: &Scene<'_>, draft: &Draft) -> bool {
+    !chosen(scene, draft).is_empty()
+}
+
+/// Uids of the pods that were chosen to make their version smaller.
+fn chosen<'w>(scene: &Scene<'w>, draft: &Draft) -> BTreeSet<&'w str> {
+    let pods = scene.world.pods.iter().filter(|pod| !pod.deleting && is_chosen(pod));
+    let mut chosen: BTreeSet<&str> = pods.map(|pod| pod.uid.as_str()).collect();
+    for pod in restart::leaving(scene, draft) {
+        chosen.remove(pod.uid.as_str());
+    }
+    chosen
 }
 
 /// Whether a ready pod may go now. Chooses it if it was not yet.
-fn is_done(scene: &Scene<'_>, fleet: &Fleet<'_>, set: &ReplicaSet, pod: &Pod, draft: &mut Draft) -> bool {
+pub(super) fn may_go(
+    scene: &Scene<'_>,
+    fleet: &Fleet<'_>,
+    set: &ReplicaSet,
+    pod: &Pod,
+    draft: &mut Draft,
+) -> bool {
     let fold = match fleet.fold() {
         Ok(fold) => fold,
         Err(Blind::NotConfigured) => return true,
@@ -94,7 +113,8 @@ fn is_done(scene: &Scene<'_>, fleet: &Fleet<'_>, set: &ReplicaSet, pod: &Pod, dr
     false
 }
 
-fn is_chosen(pod: &Pod) -> bool {
+/// Proxies are to send it nothing new.
+pub(super) fn is_chosen(pod: &Pod) -> bool {
     pod.labels.contains_key(DRAINING_LABEL)
 }
 

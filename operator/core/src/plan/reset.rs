@@ -29,6 +29,7 @@ pub(super) fn on_change(scene: &Scene<'_>, draft: &mut Draft) -> bool {
     status.canary.current_background_analysis_run_status = None;
     status.canary.current_experiment = None;
     status.canary.step_plugin_statuses.clear();
+    status.canary.guard = None;
     status.blue_green.pre_promotion_analysis_run_status = None;
     status.blue_green.post_promotion_analysis_run_status = None;
     status.blue_green.scale_up_preview_check_point = false;

@@ -2,13 +2,18 @@
 //! §2.12). No revision is made.
 //!
 //! Stable pods go first, then those of the new version, then older ones; at most `maxUnavailable`, but at least one,
-//! are missing at the same time. Whether an eviction is allowed is up to the pods' disruption budgets.
+//! are missing at the same time. Proxies send a pod nothing new before it is evicted, and its last request has ended, or
+//! `drainDeadlineSeconds` are over: unlike Argo, which evicts pods that are still sent requests. Only the last pod of a
+//! version that is ready has nobody to leave its requests to. Whether an eviction is allowed is up to the pods'
+//! disruption budgets; a pod that may not be evicted yet stays drained.
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::draft::Draft;
+use super::fleet::Fleet;
+use super::quiesce;
 use super::scene::Scene;
 use crate::effect::{Effect, Target};
 use crate::why::Why;
@@ -19,28 +24,61 @@ const RECHECK: TimeDelta = TimeDelta::seconds(30);
 
 /// Evicts what may go now. Once no pod is older, the restart is recorded as done.
 pub(super) fn act(scene: &Scene<'_>, draft: &mut Draft) {
-    let Some(moment) = scene.spec.restart_at else { return };
-    if draft.status.restarted_at == Some(moment) {
+    let Some(moment) = due(scene, draft) else {
+        if let Some(moment) = scene.spec.restart_at.filter(|moment| scene.now() < *moment) {
+            draft.wake_at(moment);
+        }
         return;
-    }
-    if scene.now() < moment {
-        draft.wake_at(moment);
-        return;
-    }
-    let old: Vec<&Pod> = in_order(scene).into_iter().filter(|pod| pod.created < moment).collect();
-    if old.is_empty() {
+    };
+    let left = older(scene, moment).len();
+    if left == 0 {
         draft.status.restarted_at = Some(moment);
         return;
     }
+    draft.because(Why::ReplacingPods { left });
     if draft.scales() {
         // Which pods that takes is seen afterwards.
-        return draft.because(Why::ReplacingPods { left: old.len() });
+        return;
     }
-    for pod in old.iter().filter(|pod| !pod.deleting).take(spare(scene)) {
-        draft.afterwards(Effect::EvictPod { target: target_of(pod) });
+    let fleet = Fleet::of_pods(scene);
+    for pod in leaving(scene, draft) {
+        let Some(set) = scene.all().find(|set| set.uid == pod.replica_set) else { continue };
+        let serves = pod.ready_since.is_some() && !is_last(scene, pod);
+        if !serves || quiesce::may_go(scene, &fleet, set, pod, draft) {
+            draft.afterwards(Effect::EvictPod { target: target_of(pod) });
+        }
     }
     draft.wake_at(scene.now() + RECHECK);
-    draft.because(Why::ReplacingPods { left: old.len() });
+}
+
+/// The pods that make room for younger ones now, as many as may be missing: those that have been chosen, then the
+/// others in their order. Empty without a restart that is under way.
+pub(super) fn leaving<'w>(scene: &Scene<'w>, draft: &Draft) -> Vec<&'w Pod> {
+    let Some(moment) = due(scene, draft) else { return Vec::new() };
+    let mut pods = older(scene, moment);
+    pods.retain(|pod| !pod.deleting);
+    pods.sort_by_key(|pod| !quiesce::is_chosen(pod));
+    pods.truncate(spare(scene));
+    pods
+}
+
+/// The moment of a restart that has begun and has not been recorded as done.
+fn due(scene: &Scene<'_>, draft: &Draft) -> Option<DateTime<Utc>> {
+    scene
+        .spec
+        .restart_at
+        .filter(|moment| draft.status.restarted_at != Some(*moment) && *moment <= scene.now())
+}
+
+fn older<'w>(scene: &Scene<'w>, moment: DateTime<Utc>) -> Vec<&'w Pod> {
+    in_order(scene).into_iter().filter(|pod| pod.created < moment).collect()
+}
+
+/// No other pod of its version takes requests.
+fn is_last(scene: &Scene<'_>, pod: &Pod) -> bool {
+    let takes =
+        |other: &Arc<Pod>| !other.deleting && other.ready_since.is_some() && !quiesce::is_chosen(other);
+    !scene.world.pods.iter().any(|other| other.hash == pod.hash && other.uid != pod.uid && takes(other))
 }
 
 /// How many more pods may be missing. A version that is larger than it has to be does not count as spare.

@@ -97,16 +97,27 @@ pub fn check(world: &World, role: Role, name: &str, service: &Service) -> Result
     Err(Invalid::value(role.field(), name, format!("Service \"{name}\" is managed by another Rollout")))
 }
 
-/// Every label the Service selects by is on the pods, apart from the hash that we add.
 fn selects(world: &World, role: Role, name: &str, service: &Service) -> Result<(), Invalid> {
     let labels = world.template().map(PodTemplate::labels).unwrap_or_default();
-    let added = role.metadata(&world.rollout.spec.strategy).map(|metadata| &metadata.labels);
+    check_selector(&world.rollout.spec.strategy, &labels, role, name, &service.selector)
+}
+
+/// Every label the Service selects by is on the pods (`labels` are those of their template), apart from the hash that
+/// we add.
+pub fn check_selector(
+    strategy: &RolloutStrategy,
+    labels: &BTreeMap<String, String>,
+    role: Role,
+    name: &str,
+    selector: &BTreeMap<String, String>,
+) -> Result<(), Invalid> {
+    let added = role.metadata(strategy).map(|metadata| &metadata.labels);
     let carries = |labels: &BTreeMap<String, String>, key: &str, value: &str| {
         labels.get(key).is_some_and(|label| label == value)
     };
-    let unmatched = service.selector.iter().find(|(key, value)| {
+    let unmatched = selector.iter().find(|(key, value)| {
         *key != POD_TEMPLATE_HASH_LABEL
-            && !carries(&labels, key, value)
+            && !carries(labels, key, value)
             && !added.is_some_and(|labels| carries(labels, key, value))
     });
     match unmatched {

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use crds::rollout::status::PingPongRole;
 use crds::rollout::{CanaryStrategy, NginxTrafficRouting, PodMetadata, ReplicaProgressThreshold};
+use operator_judge::settings::Settings;
 
 use super::{
     Amount, AntiAffinity, Background, DEFAULT_DRAIN_DEADLINE_SECONDS, DEFAULT_SCALE_DOWN_DELAY_SECONDS,
-    DEFAULT_SETTLE_SECONDS, DEFAULT_WARN_AFTER_SECONDS, Invalid, ManagedRoute, Step, seconds, validate,
+    DEFAULT_SETTLE_SECONDS, DEFAULT_WARN_AFTER_SECONDS, Invalid, ManagedRoute, Step, guard, seconds,
+    validate,
 };
 use crate::analysis::Role;
 use crate::{ingress, mapping};
@@ -46,6 +48,8 @@ pub struct Canary {
     /// How long the canary keeps running after an abort, at least; `None`: for ever (written as 0). Zero with a basic
     /// canary.
     pub abort_scale_down_delay: Option<TimeDelta>,
+    /// `guard`: what a judge watches.
+    pub guard: Option<Settings>,
 }
 
 impl Canary {
@@ -90,6 +94,7 @@ impl Canary {
                 written => Some(delay(written)),
             },
             routing,
+            guard: canary.guard.as_ref().map(guard::read).transpose()?,
         })
     }
 }

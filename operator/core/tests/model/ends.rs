@@ -10,7 +10,7 @@ use std::fmt;
 use crds::rollout::RolloutPhase;
 
 use super::invariants::Violation;
-use super::model::Model;
+use super::model::{Model, Strategy};
 use super::moves::{Move, user};
 use super::scene::Scene;
 use super::state::{Image, PerImage, Server, State};
@@ -21,6 +21,7 @@ const PATIENCE: usize = 400;
 /// A Rollout at rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct End {
+    strategy: Strategy,
     pub(crate) phase: Option<RolloutPhase>,
     pub(crate) image: Image,
     pub(crate) stable: Option<Image>,
@@ -133,6 +134,7 @@ impl End {
         let objects = &state.objects;
         let status = model.status(objects);
         Self {
+            strategy: model.strategy,
             phase: status.phase,
             image: objects.rollout.image,
             stable: model.stable(objects),
@@ -149,10 +151,8 @@ impl End {
     /// I11.
     fn check(&self) -> Result<(), Violation> {
         let allowed = match self.phase {
-            Some(RolloutPhase::Healthy) => {
-                self.stable == Some(self.image) && self.weight == 0 && !self.mapping
-            }
-            Some(RolloutPhase::Degraded) => self.weight == 0 || self.stable_gone(),
+            Some(RolloutPhase::Healthy) => self.stable == Some(self.image) && self.is_back() && !self.mapping,
+            Some(RolloutPhase::Degraded) => self.is_back() || self.stable_gone(),
             // Only users end a pause of theirs.
             Some(RolloutPhase::Paused) => self.paused,
             Some(RolloutPhase::Progressing) | None => false,
@@ -163,10 +163,18 @@ impl End {
     /// I3: nobody sends anything to the canary, and it is not promoted. `stable` is the version to go back to.
     pub(crate) fn check_aborted(&self, stable: Option<Image>) -> Result<(), Violation> {
         // With nothing to go back to, traffic stays where it works.
-        if self.stable == stable && (self.weight == 0 || self.stable_gone()) {
+        if self.stable == stable && (self.is_back() || self.stable_gone()) {
             return Ok(());
         }
         Err(Violation::new("I3", format!("after an abort it ends {self}")))
+    }
+
+    /// Requests meet nothing but the stable version, if there is one.
+    fn is_back(&self) -> bool {
+        match self.strategy {
+            Strategy::Canary => self.weight == 0,
+            Strategy::BlueGreen => self.stable.is_none() || self.selected.0 == self.stable,
+        }
     }
 
     fn stable_gone(&self) -> bool {

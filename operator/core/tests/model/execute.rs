@@ -8,7 +8,7 @@ use operator_core::plan::Plan;
 use serde_json::Value;
 
 use super::invariants::{self, Actor, Decision, Violation};
-use super::model::{CANARY_MAPPING, CANARY_SERVICE, Model, STABLE_SERVICE};
+use super::model::{CANARY_MAPPING, CANARY_SERVICE, Model, STABLE_SERVICE, Strategy};
 use super::state::{Image, Mapping, Objects, ReplicaSet, State};
 use super::statuses::ticks;
 
@@ -65,7 +65,7 @@ pub(crate) fn carry_out(
     if until == Until::End && version == Some(state.objects.rollout.version.to_string()) {
         let before = state.objects;
         if record(model, state, plan) {
-            invariants::check_status(&before, state, decision)?;
+            invariants::check_status(model, &before, state, decision)?;
             if *actor == Actor::Operator {
                 state.see_own_write(&before);
             }
@@ -103,13 +103,13 @@ fn execute(
                 set.replicas = u8::try_from(*to).expect("few pods");
                 // Pods that are not ready go first.
                 set.available = set.available.min(set.replicas);
-                annotate(set, annotations);
+                annotate(set, annotations, model.strategy);
             })
         }
         Effect::AnnotateReplicaSet { target, annotations } => {
             replica_set(model, objects, target)?.map(|set| {
                 set.version = bump(set.version);
-                annotate(set, annotations);
+                annotate(set, annotations, model.strategy);
             })
         }
         Effect::DeleteReplicaSet { target } => {
@@ -195,6 +195,7 @@ fn create_replica_set(
             available: 0,
             desired: annotation(contract::DESIRED_REPLICAS_ANNOTATION),
             revision: annotation(contract::REVISION_ANNOTATION).unwrap_or_default(),
+            earlier: None,
             deadline: None,
         });
     }))
@@ -215,7 +216,7 @@ fn weight(model: &mut Model, name: &str, manifest: &Value) -> Option<u8> {
     (name == CANARY_MAPPING).then(|| model.weight_of(manifest)).flatten()
 }
 
-fn annotate(set: &mut ReplicaSet, changes: &BTreeMap<String, Option<String>>) {
+fn annotate(set: &mut ReplicaSet, changes: &BTreeMap<String, Option<String>>, strategy: Strategy) {
     for (key, value) in changes {
         let value = value.as_deref();
         match key.as_str() {
@@ -224,8 +225,11 @@ fn annotate(set: &mut ReplicaSet, changes: &BTreeMap<String, Option<String>>) {
             contract::SCALE_DOWN_DEADLINE_ANNOTATION => {
                 set.deadline = value.map(|text| ticks(text.parse().expect("a time")));
             }
-            // No decision reads it; without it no state is told apart by its past.
-            contract::REVISION_HISTORY_ANNOTATION => {}
+            contract::REVISION_HISTORY_ANNOTATION => match strategy {
+                // No decision reads it; without it no state is told apart by its past.
+                Strategy::Canary => {}
+                Strategy::BlueGreen => set.earlier = number(value.and_then(|it| it.rsplit(',').next())),
+            },
             other => panic!("the model does not know annotation {other}"),
         }
     }

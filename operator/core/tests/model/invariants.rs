@@ -2,10 +2,10 @@
 //!
 //! | | in every state and at every transition | where |
 //! |---|---|---|
-//! | I1 | a weight is raised only when enough pods of the version carry it, on every proxy's canary arm and alone there | here |
+//! | I1 | a weight is raised, and the active Service moved, only when enough pods of the version carry it; every proxy's canary arm has them and them alone | here, `switch` |
 //! | I2 | nothing is scaled to 0 or deleted while a proxy may route to it or requests are under way to it | here |
 //! | I3 | an abort reaches weight 0 from every state | `ends` |
-//! | I4 | no step and no promotion on a weight that some proxy does not serve | here |
+//! | I4 | no step and no promotion on a weight, or a switch, that some proxy does not serve | here, `switch` |
 //! | I5 | monotone stickiness: the proxy's, tested there | – |
 //! | I6 | nobody overwrites what he has not seen: a second operator's late writes are refused or keep all of this | here |
 //! | I7 | the canary Service takes another new version only while nobody sends to the canary arm | here |
@@ -27,8 +27,9 @@ use operator_core::traffic::{Served, Traffic};
 use operator_core::world::World;
 use serde_json::Value;
 
-use super::model::{CANARY_MAPPING, CANARY_SERVICE, Model};
+use super::model::{CANARY_MAPPING, CANARY_SERVICE, Model, Strategy};
 use super::state::{Content, Image, Objects, PerImage, Server, State};
+use super::switch;
 
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +76,13 @@ pub(crate) struct Decision {
     pub(crate) seen: Objects,
     pub(crate) world: World,
     pub(crate) plan: Plan,
+}
+
+impl Decision {
+    /// Whoever acts on an older view goes by what held when he looked.
+    pub(crate) fn is_fresh(&self, state: &State) -> bool {
+        self.actor == Actor::Operator && state.view.is_none()
+    }
 }
 
 /// What must hold of a whole plan.
@@ -162,7 +170,10 @@ pub(crate) fn check_effect(
     let found = match effect {
         Effect::ScaleReplicaSet { target, from, to: 0, .. } if *from > 0 => gone(model, before, seen, target),
         Effect::DeleteReplicaSet { target } => deleted(model, before, target),
-        Effect::SetServiceSelector { target, to, .. } => switched(model, before, target, to),
+        Effect::SetServiceSelector { target, to, .. } => match model.strategy {
+            Strategy::Canary => switched(model, before, target, to),
+            Strategy::BlueGreen => switch::moved(model, before, target, to, decision),
+        },
         Effect::CreateMapping { manifest, .. } | Effect::UpdateMapping { manifest, .. } => {
             weighted(before, weight(manifest), decision)
         }
@@ -199,8 +210,7 @@ fn gone(model: &Model, before: &State, seen: &Objects, target: &Target) -> Resul
     if set.available > 0 && seen.available(image) > 0 && before.fleet.routes_to(image) {
         return Err(Violation::new("I2", format!("{image} is scaled to 0 while a proxy may route to it")));
     }
-    // `drainDeadlineSeconds` is a tick longer than the delay.
-    let drained = set.deadline.is_some_and(|deadline| deadline < 0);
+    let drained = set.deadline.is_some_and(|deadline| deadline <= -model.strategy.drain_after_delay());
     if before.fleet.requests[image.index()] && !drained {
         return Err(Violation::new(
             "I2",
@@ -242,7 +252,7 @@ fn switched(model: &Model, before: &State, target: &Target, to: &str) -> Result<
 fn weighted(before: &State, weight: u8, decision: &Decision) -> Result<(), Violation> {
     let held = before.objects.mapping.map_or(0, |mapping| mapping.weight);
     // Pods may have died, and users may have written to the Service, since somebody looked who looks no more.
-    let fresh = before.view.is_none() && decision.actor == Actor::Operator;
+    let fresh = decision.is_fresh(before);
     if !fresh && before.objects.canary.image.is_none() {
         return Ok(());
     }
@@ -290,15 +300,19 @@ fn lowered(before: &State, weight: u8) -> Result<(), Violation> {
 }
 
 /// What must hold of a status that was written; `before` are the objects that it changed.
-pub(crate) fn check_status(before: &Objects, after: &State, decision: &Decision) -> Result<(), Violation> {
+pub(crate) fn check_status(
+    model: &Model,
+    before: &Objects,
+    after: &State,
+    decision: &Decision,
+) -> Result<(), Violation> {
     let Decision { world, plan, .. } = decision;
     let of = |objects: &Objects| (objects.rollout.status, objects.rollout.observed);
     if of(&decision.seen) != of(before) {
         return Err(Violation::new("I6", "a status is overwritten that the plan did not see"));
     }
     let seen = world.rollout.status.clone().unwrap_or_default();
-    // Whoever acts on an older view goes by what was served when he looked.
-    let fresh = decision.actor == Actor::Operator && after.view.is_none();
+    let fresh = decision.is_fresh(after);
     let serve = |weight: u8| {
         if fresh {
             after.fleet.server != Server::Unreachable
@@ -313,10 +327,13 @@ pub(crate) fn check_status(before: &Objects, after: &State, decision: &Decision)
         return Err(Violation::new("I4", "the step is completed while a proxy does not serve weight 50"));
     }
     let promoted = seen.stable_rs.is_some() && seen.stable_rs != plan.status.stable_rs;
-    if promoted && !serve(100) {
-        return Err(Violation::new("I4", "the update is promoted while a proxy does not serve weight 100"));
+    match model.strategy {
+        Strategy::Canary if promoted && !serve(100) => {
+            Err(Violation::new("I4", "the update is promoted while a proxy does not serve weight 100"))
+        }
+        Strategy::BlueGreen if promoted => switch::promoted(model, after, decision),
+        Strategy::Canary | Strategy::BlueGreen => Ok(()),
     }
-    Ok(())
 }
 
 /// Every proxy was known to serve the weight.
@@ -337,7 +354,7 @@ impl Objects {
     }
 }
 
-fn only(ready: PerImage<u8>, image: Image) -> bool {
+pub(crate) fn only(ready: PerImage<u8>, image: Image) -> bool {
     Image::ALL.into_iter().all(|other| other == image || ready[other.index()] == 0)
 }
 

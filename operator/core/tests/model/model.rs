@@ -21,11 +21,38 @@ pub(crate) const STABLE_SERVICE: &str = "shop-stable";
 pub(crate) const CANARY_SERVICE: &str = "shop-canary";
 pub(crate) const CANARY_MAPPING: &str = "shop-canary";
 
+/// Which Rollout a search is about. The two Services of [`Objects`] have the roles that the strategy gives them: stable
+/// or active, canary or preview.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strategy {
+    Canary,
+    BlueGreen,
+}
+
+impl Strategy {
+    fn manifests(self) -> &'static str {
+        match self {
+            Self::Canary => include_str!("shop.yaml"),
+            Self::BlueGreen => include_str!("shop_blue_green.yaml"),
+        }
+    }
+
+    /// How long after the scale-down deadline a version goes although it has requests, in ticks: `drainDeadlineSeconds`
+    /// less the delay.
+    pub(crate) fn drain_after_delay(self) -> i8 {
+        match self {
+            Self::Canary => 1,
+            Self::BlueGreen => 5,
+        }
+    }
+}
+
 /// What decides: the engine, or a broken one.
 pub(crate) type Planner = fn(&World) -> Plan;
 
 /// What all states have in common.
 pub(crate) struct Model {
+    pub(crate) strategy: Strategy,
     planner: Planner,
     pub(crate) statuses: Statuses,
     rollouts: [Rollout; 3],
@@ -38,9 +65,8 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(planner: Planner) -> Self {
-        let documents: Vec<Value> =
-            serde_saphyr::from_multiple(include_str!("shop.yaml")).expect("readable YAML");
+    pub(crate) fn new(strategy: Strategy, planner: Planner) -> Self {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(strategy.manifests()).expect("readable YAML");
         let [rollout, base] = documents.try_into().expect("a Rollout and a Mapping");
         let of_image = |image: Image| {
             let mut rollout = rollout.clone();
@@ -53,6 +79,7 @@ impl Model {
             fingerprint(&template.0).expect("a template that can be hashed").as_str().to_owned()
         });
         let mut model = Self {
+            strategy,
             planner,
             fingerprints,
             statuses: Statuses::default(),
@@ -170,12 +197,17 @@ impl Model {
                 (STABLE_SERVICE.to_owned(), Lookup::Found(self.service("1", objects.stable))),
                 (CANARY_SERVICE.to_owned(), Lookup::Found(self.service("2", objects.canary))),
             ]),
-            mappings: BTreeMap::from([("shop".to_owned(), Lookup::Found(base))]),
+            mappings: match self.strategy {
+                Strategy::Canary => BTreeMap::from([("shop".to_owned(), Lookup::Found(base))]),
+                // Whoever switches Services is not shown what leads to them.
+                Strategy::BlueGreen => BTreeMap::new(),
+            },
             canary_mappings: canary_mappings.collect(),
             analysis: Analyses::default(),
             rivals: Vec::new(),
             pods: Vec::new(),
             workload: None,
+            guard: None,
             traffic: match fleet.server {
                 Server::Up | Server::Behind => Traffic::Ready(self.facts(objects, fleet)),
                 Server::Unreachable => Traffic::Unknown { reason: "no answer".to_owned() },
@@ -234,7 +266,7 @@ impl Model {
             deleting: false,
             annotations: ReplicaSetAnnotations {
                 revision: Some(set.revision.into()),
-                revision_history: None,
+                revision_history: set.earlier.map(|revision| revision.to_string()),
                 desired_replicas: set.desired.map(i32::from),
                 scale_down_deadline: set.deadline.map(time),
                 fingerprint: Some(self.fingerprints[image.index()].clone()),
@@ -289,6 +321,7 @@ impl Model {
         Facts {
             loads: loads.collect(),
             draining: BTreeMap::new(),
+            counts: BTreeMap::new(),
             splits: vec![split],
             proxies: proxies
                 .iter()

@@ -3,10 +3,8 @@
 //! A move is *free* if it is what should happen, and a *surprise* if a user, a fault or bad luck makes it. A search is
 //! bounded by the number of surprises on a path; whatever follows from them is explored to the end.
 
-use crds::rollout::RolloutStatus;
-
 use super::execute::bump;
-use super::model::Model;
+use super::model::{Model, Strategy};
 use super::state::{Fleet, Image, OLDEST, Objects, Proxy, Server, State, Store, View, Whose};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,13 +54,18 @@ pub(crate) enum Move {
 }
 
 /// What users do to the Rollout and to the canary's route.
-pub(crate) fn users(moves: &mut Vec<Move>, objects: &Objects, status: &RolloutStatus) {
+pub(crate) fn users(moves: &mut Vec<Move>, model: &Model, objects: &Objects) {
+    let status = model.status(objects);
     let rollout = &objects.rollout;
     moves.extend(Image::ALL.into_iter().filter(|image| *image != rollout.image).map(Move::SetImage));
     moves.extend([0, 1, 2, 3].into_iter().filter(|size| *size != rollout.replicas).map(Move::Scale));
     moves.push(Move::Pause(!rollout.paused));
     moves.push(if status.abort { Move::Retry } else { Move::Abort });
-    moves.extend([Move::Promote, Move::PromoteFull]);
+    // Without steps there are only pauses to end.
+    if model.strategy == Strategy::Canary || !status.pause_conditions.is_empty() {
+        moves.push(Move::Promote);
+    }
+    moves.push(Move::PromoteFull);
     if let Some(mapping) = objects.mapping {
         moves.push(Move::DeleteMapping);
         moves

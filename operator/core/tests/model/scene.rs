@@ -129,7 +129,7 @@ impl Scene {
         if fleet.server == Server::Up {
             moves.extend([Move::Server(Server::Behind), Move::Server(Server::Unreachable)]);
         }
-        users(&mut moves, objects, model.status(objects));
+        users(&mut moves, model, objects);
         moves
     }
 

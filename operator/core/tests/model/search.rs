@@ -9,7 +9,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::ends::{End, Ends, Start};
 use super::invariants::Violation;
-use super::model::{Model, Planner};
+use super::model::{Model, Planner, Strategy};
 use super::moves::{Move, user};
 use super::scene::Scene;
 use super::state::State;
@@ -17,6 +17,7 @@ use super::state::State;
 /// How much is explored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
+    pub(crate) strategy: Strategy,
     pub(crate) start: Start,
     /// Surprises on a path.
     pub(crate) surprises: usize,
@@ -46,6 +47,7 @@ pub(crate) struct Report {
 /// A violation and the moves that lead to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Trace {
+    pub(crate) strategy: Strategy,
     pub(crate) start: Start,
     pub(crate) violation: Violation,
     pub(crate) moves: Vec<Move>,
@@ -79,7 +81,7 @@ pub(crate) struct Search {
 impl Search {
     pub(crate) fn new(planner: Planner, bounds: Bounds) -> Self {
         Self {
-            model: Model::new(planner),
+            model: Model::new(bounds.strategy, planner),
             ends: Ends::default(),
             bounds,
             visited: HashSet::default(),
@@ -234,7 +236,8 @@ impl Search {
             index = parent;
         }
         moves.reverse();
-        Trace { start: self.bounds.start, violation, moves }
+        let Bounds { strategy, start, .. } = self.bounds;
+        Trace { strategy, start, violation, moves }
     }
 }
 

@@ -77,6 +77,8 @@ pub(crate) struct ReplicaSet {
     /// `desired-replicas`.
     pub(crate) desired: Option<u8>,
     pub(crate) revision: u8,
+    /// The last number of `revision-history`, where the strategy reads it.
+    pub(crate) earlier: Option<u8>,
     /// `scale-down-deadline`, in ticks from now.
     pub(crate) deadline: Option<i8>,
 }

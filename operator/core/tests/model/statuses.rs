@@ -13,8 +13,8 @@ use super::state::{OLDEST, StatusId};
 /// Seconds in a tick.
 const TICK: i64 = 10;
 
-/// The condition whose transition time is the engine's memory of "since when".
-const WEIGHT_VERIFIED: &str = "WeightVerified";
+/// The conditions whose transition time is the engine's memory of "since when".
+const VERIFIED: [&str; 2] = ["WeightVerified", "ActiveServiceVerified"];
 
 /// The condition whose update time the progress deadline counts from.
 const PROGRESSING: &str = "Progressing";
@@ -94,7 +94,7 @@ fn canonical(mut status: RolloutStatus) -> RolloutStatus {
     status.observed_generation = None;
     status.aborted_at = status.aborted_at.map(|_| oldest);
     for condition in &mut status.conditions {
-        if condition.kind == WEIGHT_VERIFIED {
+        if VERIFIED.contains(&condition.kind.as_str()) {
             condition.last_update_time = condition.last_transition_time;
             if condition.status != "Unknown" {
                 condition.message = String::new();

@@ -11,7 +11,7 @@ use super::state::{Content, Image, PerImage, Proxy, Server, State, Store};
 impl Trace {
     /// The violation and the story that leads to it.
     pub(crate) fn story(&self, planner: Planner) -> String {
-        let mut model = Model::new(planner);
+        let mut model = Model::new(self.strategy, planner);
         let mut state = self.start.state(&mut model);
         let mut text = format!("{}\n", self.violation);
         let line = |text: &mut String, it: &str, state: &State, model: &Model| {

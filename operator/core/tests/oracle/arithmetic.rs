@@ -134,6 +134,7 @@ impl Row {
             return Err("maxTrafficWeight comes with the nginx router");
         }
         let canary = Canary {
+            guard: None,
             steps: steps(&written["steps"])?,
             analysis: background(&written["analysis"]),
             max_surge: amount(&written["maxSurge"], routing)?,

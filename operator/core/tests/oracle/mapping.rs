@@ -178,6 +178,7 @@ fn world(rollout: &Value, objects: &BTreeMap<String, Value>, services: &[Value])
     let rollout: Rollout = read(rollout);
     let own = rollout.metadata.name.clone();
     let mut world = World {
+        guard: None,
         now: DateTime::UNIX_EPOCH,
         rollout,
         replica_sets: Vec::new(),

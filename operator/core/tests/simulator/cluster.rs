@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use crds::rollout::Rollout;
+use crds::rollout::status::GuardStatus;
 use operator_core::ingress;
 use operator_core::world::Rival;
 use serde_json::{Value, json};
@@ -28,6 +29,8 @@ pub(crate) struct Cluster {
     pub(crate) evictions_refused: bool,
     pub(crate) rivals: Vec<Rival>,
     pub(crate) data_plane: DataPlane,
+    /// What the operator remembers of the canary.
+    pub(crate) guard: Option<GuardStatus>,
     /// Images whose pods never become ready.
     pub(crate) bad_images: BTreeSet<String>,
     /// How long a pod takes to become ready.
@@ -54,6 +57,7 @@ impl Cluster {
             evictions_refused: false,
             rivals: Vec::new(),
             data_plane: DataPlane::new(),
+            guard: None,
             bad_images: BTreeSet::from(["bad".to_owned()]),
             pod_start: TimeDelta::seconds(5),
             pod_interval: TimeDelta::zero(),

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use operator_core::traffic::{Arm, Facts, Load, ObjectName, Proxy, Served, Split, Traffic, Version, View};
+use operator_core::traffic::{
+    Arm, Counts, Facts, Load, ObjectName, Proxy, Served, Split, Traffic, Version, View,
+};
 use serde_json::Value;
 
 use super::cluster::Cluster;
@@ -19,6 +21,8 @@ pub(crate) struct DataPlane {
     pub(crate) proxies: BTreeMap<String, SimulatedProxy>,
     /// Requests under way, by pod-template hash.
     pub(crate) in_flight: BTreeMap<String, u64>,
+    /// Requests so far, by hash.
+    pub(crate) counts: BTreeMap<String, Counts>,
     pub(crate) compiled: Content,
 }
 
@@ -44,6 +48,7 @@ impl DataPlane {
             mode: Mode::Ready,
             proxies: BTreeMap::new(),
             in_flight: BTreeMap::new(),
+            counts: BTreeMap::new(),
             compiled: Content::new(),
         }
     }
@@ -143,7 +148,13 @@ impl DataPlane {
             load.settled = !load.routable;
         }
         let draining = self.draining(&loads);
-        Facts { proxies: proxies.collect(), splits: splits.collect(), loads, draining }
+        Facts {
+            proxies: proxies.collect(),
+            splits: splits.collect(),
+            loads,
+            draining,
+            counts: self.counts.clone(),
+        }
     }
 }
 

@@ -56,6 +56,7 @@ impl Cluster {
             analysis: self.analyses(),
             rivals: self.rivals.clone(),
             traffic: self.data_plane.traffic(),
+            guard: self.guard.clone(),
             rollout,
         }
     }

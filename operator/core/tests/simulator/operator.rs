@@ -70,6 +70,7 @@ impl Simulator {
         let plan = plan(&world);
         assert_eq!(plan, operator_core::plan::plan(&world), "the same world gives the same plan");
         check_plan(&self.cluster, &plan);
+        self.cluster.guard.clone_from(&plan.guard);
         let mut pass = Pass { changed: false, crashed: false, plan };
         for effect in &pass.plan.effects {
             if self.crashes() {
@@ -136,7 +137,11 @@ impl Simulator {
 
     fn crashes(&mut self) -> bool {
         match &mut self.crash_after {
-            Some(0) => true,
+            Some(0) => {
+                // What was only remembered is gone.
+                self.cluster.guard = None;
+                true
+            }
             Some(left) => {
                 *left -= 1;
                 false

@@ -121,6 +121,16 @@ impl Simulator {
                     .in_flight
                     .insert(hash, u64::try_from(number(count)).expect("a count"));
             }
+            // Requests that the proxies have counted meanwhile, and bad ones among them.
+            ["answers", image, requests, "bad", bad] => {
+                let hash = self.cluster.hash_of(image);
+                let sum = self.cluster.data_plane.counts.entry(hash).or_default();
+                sum.requests += u64::try_from(number(requests)).expect("a count");
+                sum.bad += u64::try_from(number(bad)).expect("a count");
+            }
+            // The operator loses what it remembers, or the config server begins to count anew.
+            ["operator", "restarts"] => self.cluster.guard = None,
+            ["counts", "begin", "anew"] => self.cluster.data_plane.counts.clear(),
             ["restart"] => self.restart(TimeDelta::zero()),
             ["restart", "in", time] => self.restart(duration(time)),
             ["evictions", verdict @ ("refused" | "allowed")] => {

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::{
     Sample,
+    amazon::{Account, Amazon},
     client::{Answer, Http, Request},
     header::{Header, pairs},
     oauth2::OAuth2,
@@ -22,6 +23,9 @@ use super::{
 
 /// The wait for an answer where nothing is said, as Argo's.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Amazon's name of its Prometheus.
+const SERVICE: &str = "aps";
 
 /// `provider.prometheus`.
 #[derive(Debug, Deserialize)]
@@ -106,6 +110,7 @@ struct Data {
 /// Takes a measurement. `default_address` is asked where the metric names nobody.
 pub(super) async fn measure(
     http: &Http,
+    amazon: &Amazon,
     configuration: &Value,
     default_address: Option<&str>,
     now: DateTime<Utc>,
@@ -132,7 +137,9 @@ pub(super) async fn measure(
     }
     let (endpoint, form) = question(&prometheus, timeout, now)?;
     let url = format!("{}/api/v1/{endpoint}", address.trim_end_matches('/'));
-    let answer = ask(http, url, form, headers, prometheus.insecure, timeout).await?;
+    let signing = prometheus.authentication.sigv4.as_ref().and_then(SigV4::account).map(|it| (amazon, it));
+    let asked = Question { url, form, headers, insecure: prometheus.insecure, timeout };
+    let answer = ask(http, signing, asked).await?;
     sample(&reply(&answer)?)
 }
 
@@ -151,18 +158,8 @@ async fn authorization(
     prometheus: &Prometheus,
     timeout: Duration,
 ) -> Result<Option<String>, String> {
-    let Authentication { oauth2, basic_auth, sigv4 } = &prometheus.authentication;
+    let Authentication { oauth2, basic_auth, sigv4: _ } = &prometheus.authentication;
     let basic = basic_auth.as_ref().filter(|it| !it.username.is_empty() || !it.password.is_empty());
-    let signed = sigv4
-        .as_ref()
-        .is_some_and(|it| ![&it.region, &it.profile, &it.role_arn].iter().all(|it| it.is_empty()));
-    if signed {
-        return Err(
-            "authentication.sigv4 is not supported: let a signing proxy stand before Amazon's Prometheus, \
-                    and name it as the address"
-                .to_owned(),
-        );
-    }
     if oauth2.is_set() {
         return oauth2.authorization(http, prometheus.insecure, timeout).await.map(Some);
     }
@@ -208,26 +205,44 @@ fn seconds(time: DateTime<Utc>) -> String {
     format!("{}.{:03}", time.timestamp(), time.timestamp_subsec_millis())
 }
 
-/// Asks by POST, and where that is not allowed by GET, as Prometheus' own client does.
-async fn ask(
-    http: &Http,
+/// What is asked.
+struct Question {
     url: String,
     form: String,
     headers: Vec<(String, String)>,
     insecure: bool,
     timeout: Duration,
-) -> Result<Answer, String> {
+}
+
+/// Asks by POST, and where that is not allowed by GET, as Prometheus' own client does.
+async fn ask(http: &Http, signing: Option<(&Amazon, Account)>, question: Question) -> Result<Answer, String> {
+    let Question { url, form, headers, insecure, timeout } = question;
+    let send = async |mut request: Request| {
+        if let Some((amazon, account)) = &signing {
+            amazon.sign(SERVICE, account, &mut request).await?;
+        }
+        http.send(request).await.map_err(|it| it.to_string())
+    };
     let mut typed = headers.clone();
     typed.push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
     let body = form.clone().into_bytes();
     let post = Request { method: Method::POST, url: url.clone(), headers: typed, body, insecure, timeout };
-    let answer = http.send(post).await.map_err(|it| it.to_string())?;
+    let answer = send(post).await?;
     if !matches!(answer.status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) {
         return Ok(answer);
     }
     let url = format!("{url}?{form}");
-    let get = Request { method: Method::GET, url, headers, body: Vec::new(), insecure, timeout };
-    http.send(get).await.map_err(|it| it.to_string())
+    send(Request { method: Method::GET, url, headers, body: Vec::new(), insecure, timeout }).await
+}
+
+impl SigV4 {
+    /// In whose name requests are signed; `None` if nothing is said, which Argo takes for "not signed".
+    fn account(&self) -> Option<Account> {
+        let set = |it: &String| (!it.is_empty()).then(|| it.clone());
+        let account =
+            Account { region: set(&self.region), profile: set(&self.profile), role: set(&self.role_arn) };
+        (account != Account::default()).then_some(account)
+    }
 }
 
 fn reply(answer: &Answer) -> Result<Reply, String> {

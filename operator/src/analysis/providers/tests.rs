@@ -17,6 +17,8 @@ use tokio::net::TcpListener;
 
 use super::*;
 
+mod amazon;
+
 /// What a server was asked: `METHOD path?query`, headers, body.
 #[derive(Clone, Debug, Default)]
 struct Seen {
@@ -103,7 +105,7 @@ fn answer(status: u16, body: impl Into<String>) -> Response<Full<Bytes>> {
 }
 
 fn asking() -> Asking {
-    Asking { http: Http::new(), prometheus_address: None, namespace: "sluice".to_owned() }
+    Asking::new(None, "sluice".to_owned())
 }
 
 fn now() -> DateTime<Utc> {
@@ -308,8 +310,6 @@ async fn what_prometheus_refuses_is_told_in_its_words() {
     assert_eq!(why, "prometheus address is not is url format");
     let why = prometheus(json!({"address": server.address, "timeout": -1})).await.unwrap_err();
     assert_eq!(why, "prometheus timeout should not be negative");
-    let signed = json!({"address": server.address, "authentication": {"sigv4": {"region": "eu-west-1"}}});
-    assert!(prometheus(signed).await.unwrap_err().contains("signing proxy"));
     let range =
         json!({"address": server.address, "rangeQuery": {"start": "1", "end": "now()", "step": "1m"}});
     let why = prometheus(range).await.unwrap_err();
@@ -329,7 +329,7 @@ fn a_provider_that_is_not_there_is_told_with_what_to_do() {
         (json!({"kayenta": {}}), "kayenta"),
         (json!({"plugin": {"org/own": {}}}), "org/own"),
         (json!({"wavefront": {}}), "wavefront"),
-        (json!({"cloudWatch": {}}), "cloudWatch"),
+        (json!({"skywalking": {}}), "skywalking"),
     ] {
         let told = named(provider);
         assert!(told.contains(name) && told.contains("`web`") && told.contains("`job`"), "{told}");

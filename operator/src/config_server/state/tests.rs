@@ -141,7 +141,7 @@ impl World {
             in_flight: in_flight.iter().map(|(hash, requests)| (version(hash), *requests)).collect(),
             draining: Some(BTreeMap::new()),
         };
-        self.state.report(&peer.id, peer.connection, report);
+        self.state.report(&peer.id, peer.connection, report, Vec::new());
     }
 
     /// A report of nothing but pods that drain; `None`: of a proxy that does not count them.
@@ -153,7 +153,7 @@ impl World {
             in_flight: BTreeMap::new(),
             draining: pods.map(|pods| pods.iter().map(count).collect()),
         };
-        self.state.report(&peer.id, peer.connection, report);
+        self.state.report(&peer.id, peer.connection, report, Vec::new());
     }
 
     /// Chooses a pod to go, or wants it again.

@@ -8,7 +8,7 @@ use proxy_config::{
     wire::traffic as wire,
 };
 
-use super::{Load, PodLoad, State, Watcher};
+use super::{Count, Load, PodLoad, State, Watcher};
 
 /// How many splits one message holds: far below the limit of a message, however many arms they have.
 const SPLITS_PER_UPDATE: usize = 200;
@@ -43,8 +43,15 @@ impl State {
             );
             let gone = watcher.told.keys().filter(|version| !loads.contains_key(version));
             update.loads.extend(gone.map(|version| load_message((version, &Load::NONE))));
+            self.tally.keep(|id| self.fleet.get(id).is_some(), |version| loads.contains_key(version));
             watcher.told = loads;
             self.pods_for(watcher, &mut update);
+        }
+        if std::mem::take(&mut watcher.counts) {
+            let sums = self.tally.sums();
+            let news = sums.iter().filter(|(version, count)| watcher.told_counts.get(version) != Some(count));
+            update.counts.extend(news.map(count_message));
+            watcher.told_counts.clone_from(sums);
         }
         if !watcher.complete {
             watcher.complete = true;
@@ -161,6 +168,16 @@ fn arm_message(arm: &ServedArm) -> wire::Arm {
         written: arm.written.map_or(NO_WEIGHT, u32::from),
         share: arm.share.parts().into(),
         endpoints: endpoints.collect(),
+    }
+}
+
+fn count_message((version, count): (&Version, &Count)) -> wire::VersionCount {
+    let Count { requests, bad } = *count;
+    wire::VersionCount {
+        namespace: version.namespace.to_string(),
+        hash: version.hash.to_string(),
+        requests,
+        bad,
     }
 }
 

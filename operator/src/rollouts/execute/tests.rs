@@ -66,6 +66,7 @@ fn world() -> World {
         analysis: Analyses::default(),
         rivals: Vec::new(),
         traffic: Traffic::NotConfigured,
+        guard: None,
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) enum Key {
 pub struct Affinity {
     pub(super) hash: Option<u64>,
     /// What the client is given, so that its next request decides the same.
-    pub cookie: Option<HeaderValue>,
+    pub cookie: Option<Box<HeaderValue>>,
 }
 
 impl Key {
@@ -52,7 +52,7 @@ impl Key {
 }
 
 /// The `Set-Cookie` that gives a client this value (RFC 6265 §4.1). Without an age it lives as long as the browser.
-fn made(cookie: &HashCookie, value: &str, ttl: u32) -> Option<HeaderValue> {
+fn made(cookie: &HashCookie, value: &str, ttl: u32) -> Option<Box<HeaderValue>> {
     let mut text = format!("{}={value}", cookie.name);
     if ttl > 0 {
         text = format!("{text}; Max-Age={ttl}");
@@ -60,7 +60,7 @@ fn made(cookie: &HashCookie, value: &str, ttl: u32) -> Option<HeaderValue> {
     if let Some(path) = &cookie.path {
         text = format!("{text}; Path={path}");
     }
-    HeaderValue::from_str(&format!("{text}; HttpOnly")).ok()
+    HeaderValue::from_str(&format!("{text}; HttpOnly")).ok().map(Box::new)
 }
 
 /// The value of a cookie (RFC 6265 §4.2).
@@ -92,12 +92,12 @@ mod tests {
             |ttl_s| model::HashKey::Cookie(HashCookie { name: "pod".into(), ttl_s, path: Some("/a".into()) });
         let given = affinity(&cookie(Some(60)), "other=1");
         let text = "pod=00000000000000ff; Max-Age=60; Path=/a; HttpOnly";
-        assert_eq!(given.cookie.as_ref().unwrap(), text);
+        assert_eq!(given.cookie.as_deref().unwrap(), text);
         let next = affinity(&cookie(Some(60)), "other=1; pod=00000000000000ff");
         assert_eq!((next.hash, next.cookie), (given.hash, None));
         assert_eq!(affinity(&cookie(None), "other=1"), Affinity::default());
         let session = affinity(&cookie(Some(0)), "").cookie.unwrap();
-        assert_eq!(session, "pod=00000000000000ff; Path=/a; HttpOnly");
+        assert_eq!(*session, "pod=00000000000000ff; Path=/a; HttpOnly");
     }
 
     #[test]

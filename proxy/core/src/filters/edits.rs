@@ -39,6 +39,12 @@ impl Edits {
         Self(edits.iter().filter_map(edit).collect())
     }
 
+    /// Whether there is nothing to change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether one of them differs between requests.
     #[must_use]
     pub fn refers(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What a rule asks of a request, compiled.
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::cmp::Ordering;
 
 use http::HeaderName;
 use proxy_config::{
@@ -185,12 +185,8 @@ impl Text {
     }
 }
 
-/// Several lines of one header are one value with commas (RFC 9110 §5.3), as Envoy compares them.
 fn header_matches(request: &RequestHead<'_>, name: &HeaderName, text: &Text) -> bool {
-    let mut lines = request.headers.get_all(name).iter().map(|it| String::from_utf8_lossy(it.as_bytes()));
-    let Some(first) = lines.next() else { return false };
-    let whole = lines.fold(first, |whole, line| Cow::Owned(format!("{whole},{line}")));
-    text.matches(&whole)
+    request.headers.value(name).is_some_and(|it| text.matches(&String::from_utf8_lossy(&it)))
 }
 
 /// The first parameter of the name counts, as it is written.

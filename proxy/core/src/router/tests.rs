@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use http::HeaderMap;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use proxy_config::model::{
     Action, Case, Change, Config, Filters, Host, HostId, HostMatch, Insecure, ListenerId, NamedMatch,

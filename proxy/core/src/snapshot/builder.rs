@@ -8,19 +8,23 @@ use std::{
 
 use http::StatusCode;
 use proxy_config::{
-    model::{self, ClusterId, Config, HostMatch, Route, RouteId, Share, SplitId, UpstreamProtocol, Version},
+    model::{
+        self, ClusterId, Config, HostMatch, Route, RouteId, Share, SplitId, TcpRouteId, UpstreamProtocol,
+        Version,
+    },
     pattern::{self, PatternError},
 };
 use regex::Regex;
 
 use super::{
-    Action, Arm, Cluster, Mirror, MirrorCounters, PodLoad, Refusal, Refused, Rule, Snapshot, Split,
-    Transform, VersionLoad, parts::Parts, registry::Registry,
+    Action, Arm, Cluster, Mirror, MirrorCounters, PodLoad, Refusal, Refused, Rule, Snapshot, Split, TcpRule,
+    Transform, VersionLoad, parts::Parts, registry::Registry, tcp,
 };
 use crate::{
     balance::Balancer,
     counters::ArmCounters,
     endpoint::EndpointId,
+    latency::Counted,
     names::Names,
     outlier,
     router::{Hosts, Matcher, Paths, Slot},
@@ -41,6 +45,8 @@ pub struct Builder {
     hosts: Arc<Hosts>,
     clusters: Arc<HashMap<ClusterId, Arc<Cluster>>>,
     names: Arc<Names<Arc<model::Host>>>,
+    connections: BTreeMap<TcpRouteId, Arc<TcpRule>>,
+    tcp: Arc<tcp::TcpRules>,
 }
 
 /// What differs between two configurations.
@@ -51,6 +57,8 @@ struct Difference {
     routes: BTreeSet<RouteId>,
     /// Of these, the ones that match differently.
     matches: BTreeSet<RouteId>,
+    /// As `routes`.
+    tcp_routes: BTreeSet<TcpRouteId>,
 }
 
 /// What of a difference may fail, done before anything is changed.
@@ -69,7 +77,7 @@ impl Builder {
     pub fn build(
         &mut self,
         config: Arc<Config>,
-        random: impl FnMut() -> u64,
+        mut random: impl FnMut() -> u64,
     ) -> Result<Arc<Snapshot>, PatternError> {
         let difference = Difference::between(&self.config, &config);
         let compiled = self.compile(&config, &difference)?;
@@ -77,7 +85,9 @@ impl Builder {
         let Compiled { matchers, parts, hosts } = compiled;
         self.update_clusters(&difference);
         self.update_matchers(&past, &difference, matchers, hosts);
-        self.update_rules(&past, &difference, parts, random);
+        self.update_rules(&difference, parts, &mut random);
+        self.update_connections(&difference, &mut random);
+        self.forget_splits(&past, &difference);
         if past.hosts != self.config.hosts {
             let mut names = Names::default();
             for host in self.config.hosts.values() {
@@ -91,6 +101,7 @@ impl Builder {
             rules: self.rules.clone().into(),
             clusters: Arc::clone(&self.clusters),
             names: Arc::clone(&self.names),
+            tcp: Arc::clone(&self.tcp),
             config: Arc::clone(&self.config),
         }))
     }
@@ -110,6 +121,12 @@ impl Builder {
     /// All counters of arms.
     pub fn counters(&self) -> impl Iterator<Item = &Arc<ArmCounters>> {
         self.registry.all_counters()
+    }
+
+    /// The latencies of arms that are gone: with those of [`Self::counters`] a sum that only grows.
+    #[must_use]
+    pub fn retired_latencies(&self) -> &Counted {
+        self.registry.retired()
     }
 
     /// All counters of mirrors.
@@ -216,7 +233,6 @@ impl Builder {
 
     fn update_rules(
         &mut self,
-        past: &Config,
         difference: &Difference,
         mut parts: BTreeMap<RouteId, Parts>,
         mut random: impl FnMut() -> u64,
@@ -229,10 +245,32 @@ impl Builder {
                 self.rules[slot.0] = Some(Arc::new(Rule { route: Arc::clone(route), action, filters }));
             }
         }
-        let mut gone: BTreeSet<_> =
-            difference.routes.iter().filter_map(|id| split_id(past.routes.get(id)?)).collect();
+    }
+
+    fn update_connections(&mut self, difference: &Difference, mut random: impl FnMut() -> u64) {
+        if difference.tcp_routes.is_empty() {
+            return;
+        }
+        for id in &difference.tcp_routes {
+            let Some(route) = self.config.tcp_routes.get(id) else {
+                self.connections.remove(id);
+                continue;
+            };
+            let parts = Parts { transforms: tcp::transforms(&route.split), ..Parts::default() };
+            let split = self.registry.split(&route.split, &self.clusters, parts, &mut random);
+            self.connections.insert(id.clone(), Arc::new(TcpRule { route: Arc::clone(route), split }));
+        }
+        self.tcp = Arc::new(tcp::TcpRules::new(self.connections.values()));
+    }
+
+    /// Lines of draws and counters live as long as a configuration names their split.
+    fn forget_splits(&mut self, past: &Config, difference: &Difference) {
+        let routes = difference.routes.iter().filter_map(|id| split_id(past.routes.get(id)?));
+        let tcp = difference.tcp_routes.iter().filter_map(|id| Some(&past.tcp_routes.get(id)?.split.id));
+        let mut gone: BTreeSet<_> = routes.chain(tcp).collect();
         if !gone.is_empty() {
-            for kept in self.config.routes.values().filter_map(|it| split_id(it)) {
+            let routes = self.config.routes.values().filter_map(|it| split_id(it));
+            for kept in routes.chain(self.config.tcp_routes.values().map(|it| &it.split.id)) {
                 gone.remove(kept);
             }
         }
@@ -273,18 +311,28 @@ impl Difference {
             difference.routes.insert(id.clone());
             difference.matches.insert(id.clone());
         }
+        for (id, route) in &next.tcp_routes {
+            let before = past.tcp_routes.get(id);
+            if before.is_none_or(|it| !same(it, route)) || difference.touches_split(&route.split) {
+                difference.tcp_routes.insert(id.clone());
+            }
+        }
+        let gone = past.tcp_routes.keys().filter(|id| !next.tcp_routes.contains_key(id));
+        difference.tcp_routes.extend(gone.cloned());
         difference
     }
 
     fn touches(&self, route: &Route) -> bool {
         match &route.action {
-            model::Action::Split(split) => {
-                let arms = split.arms.iter().map(|arm| &arm.cluster);
-                arms.chain(split.mirrors.iter().map(|mirror| &mirror.cluster))
-                    .any(|cluster| self.clusters.contains(cluster))
-            }
+            model::Action::Split(split) => self.touches_split(split),
             model::Action::Refuse(_) | model::Action::Redirect(_) => false,
         }
+    }
+
+    fn touches_split(&self, split: &model::Split) -> bool {
+        let arms = split.arms.iter().map(|arm| &arm.cluster);
+        arms.chain(split.mirrors.iter().map(|mirror| &mirror.cluster))
+            .any(|cluster| self.clusters.contains(cluster))
     }
 }
 
@@ -370,7 +418,7 @@ impl Registry {
             clusters.get(&arm.cluster).map_or_else(|| Arc::new(Cluster::missing(&arm.cluster)), Arc::clone);
         let members = cluster.balancer.endpoints().iter().chain(&cluster.draining);
         let versions: BTreeSet<&Version> = members.map(|it| &it.version).collect();
-        let counters = versions.iter().map(|it| self.counters(&split.id, &arm.id, &it.hash)).collect();
+        let counters = versions.iter().map(|it| self.counters(&split.id, &arm.id, it)).collect();
         let milliseconds = |it: u32| Duration::from_millis(u64::from(it));
         Arm {
             id: arm.id.clone(),
@@ -379,7 +427,7 @@ impl Registry {
             idle_timeout: arm.idle_timeout_ms.map(milliseconds),
             total_timeout: arm.total_timeout_ms.map(milliseconds),
             counters,
-            unplaced: self.counters(&split.id, &arm.id, &"".into()),
+            unplaced: self.counters(&split.id, &arm.id, &Version::default()),
             cluster,
         }
     }

@@ -15,6 +15,7 @@ use crate::{
     balance::Turns,
     counters::ArmCounters,
     endpoint::{Endpoint, EndpointId},
+    latency::Counted,
     split::Line,
 };
 
@@ -32,6 +33,7 @@ pub(super) struct Registry {
     next_endpoint: u64,
     /// Counts how often counters were asked for; orders them by age.
     clock: u64,
+    retired: Counted,
 }
 
 /// By cluster as well: a Service whose selector changes is a new cluster at the same address, and must not get the
@@ -84,12 +86,12 @@ impl Registry {
         Arc::clone(lines.entry(arm.clone()).or_insert_with(|| Arc::new(Line::new(random()))))
     }
 
-    pub(super) fn counters(&mut self, split: &SplitId, arm: &ArmId, hash: &Arc<str>) -> Arc<ArmCounters> {
+    pub(super) fn counters(&mut self, split: &SplitId, arm: &ArmId, version: &Version) -> Arc<ArmCounters> {
         self.clock += 1;
         let counters = &mut self.splits.entry(split.clone()).or_default().counters;
         let (used, counters) = counters
-            .entry((arm.clone(), Arc::clone(hash)))
-            .or_insert_with(|| (0, Arc::new(ArmCounters::new(split.clone(), arm.clone(), Arc::clone(hash)))));
+            .entry((arm.clone(), Arc::clone(&version.hash)))
+            .or_insert_with(|| (0, Arc::new(ArmCounters::new(split.clone(), arm.clone(), version))));
         *used = self.clock;
         Arc::clone(counters)
     }
@@ -125,12 +127,24 @@ impl Registry {
         if let Some(surplus) = ages.len().checked_sub(PAST_VERSIONS + 1) {
             let (_, youngest_surplus, _) = ages.select_nth_unstable(surplus);
             let limit = *youngest_surplus;
-            kept.counters.retain(|_, it| !unused(it) || it.0 > limit);
+            kept.counters.retain(|_, it| {
+                let keeps = !unused(it) || it.0 > limit;
+                if !keeps {
+                    retire(&mut self.retired, &it.1);
+                }
+                keeps
+            });
         }
     }
 
     pub(super) fn forget(&mut self, split: &SplitId) {
-        self.splits.remove(split);
+        let Some(gone) = self.splits.remove(split) else { return };
+        gone.counters.values().for_each(|(_, counters)| retire(&mut self.retired, counters));
+    }
+
+    /// The latencies of counters that are gone.
+    pub(super) fn retired(&self) -> &Counted {
+        &self.retired
     }
 
     pub(super) fn endpoint(
@@ -210,6 +224,13 @@ impl Registry {
 
     pub(super) fn all_refused(&self) -> impl Iterator<Item = &Refused> {
         self.refused.values().map(AsRef::as_ref)
+    }
+}
+
+/// A sum of all must not become smaller when a route goes.
+fn retire(retired: &mut Counted, counters: &ArmCounters) {
+    if let Some(counted) = counters.latencies().counted() {
+        retired.add(&counted);
     }
 }
 

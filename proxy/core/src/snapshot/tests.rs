@@ -108,7 +108,7 @@ fn split<'a>(snapshot: &'a Snapshot, path: &str) -> &'a Split {
 fn request(snapshot: &Snapshot, path: &str) -> ArmId {
     let arm = split(snapshot, path).draw().unwrap();
     let endpoint = arm.cluster.balancer.endpoints().first().map(AsRef::as_ref);
-    arm.counters(endpoint).count_first_try(FirstTry::Good);
+    arm.counters(endpoint).count_first_try(FirstTry::Good, Duration::ZERO);
     arm.id.clone()
 }
 

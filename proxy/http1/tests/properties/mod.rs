@@ -6,6 +6,8 @@ pub mod differential;
 pub mod events;
 pub mod rewrite;
 
+use proxy_http1::MAX_FIELDS;
+
 use self::{
     events::{Event, requests, responses},
     rewrite::rewritten,
@@ -20,6 +22,10 @@ pub fn cuts_change_nothing(input: &[u8], cuts: &[usize]) {
 /// What we write of a request reads as that request, and writing it again changes nothing.
 pub fn what_is_written_reads_the_same(input: &[u8]) {
     let read: Vec<Event> = requests(input, &[]).into_iter().take_while(|it| !it.is_refusal()).collect();
+    // A host that HTTP/1.0 has not given is one field more.
+    if read.iter().any(|it| matches!(it, Event::Request(head) if head.fields.len() == MAX_FIELDS)) {
+        return;
+    }
     let written = rewritten(&read);
     let again = requests(&written, &[]);
     assert_eq!(

@@ -8,15 +8,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use proxy_core::websocket::Frames;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     time::Instant,
 };
-
-use crate::worker::body::Progress;
 
 /// What is spoken in the tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +22,10 @@ pub(in crate::worker) enum Protocol {
 }
 
 /// One side. It notes when something arrives on it and where the frames are that are written to it.
-pub(super) struct Side {
-    upgraded: TokioIo<Upgraded>,
-    progress: Rc<Progress>,
+pub(super) struct Side<S> {
+    stream: S,
+    /// When something last arrived, here or there.
+    last: Rc<Cell<Instant>>,
     written: Rc<Written>,
     /// Whether the tunnel has to end: no further frame is begun.
     ending: Rc<Cell<bool>>,
@@ -64,10 +61,10 @@ impl Written {
     }
 }
 
-impl Side {
+impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
     pub(super) fn new(
-        upgraded: Upgraded,
-        progress: &Rc<Progress>,
+        stream: S,
+        last: &Rc<Cell<Instant>>,
         protocol: Protocol,
         ending: &Rc<Cell<bool>>,
     ) -> Self {
@@ -76,8 +73,8 @@ impl Side {
             Protocol::Other => None,
         };
         Self {
-            upgraded: TokioIo::new(upgraded),
-            progress: Rc::clone(progress),
+            stream,
+            last: Rc::clone(last),
             written: Rc::new(Written(RefCell::new(frames))),
             ending: Rc::clone(ending),
         }
@@ -90,26 +87,26 @@ impl Side {
     /// Says goodbye if that can be said here, and closes.
     pub(super) async fn leave(&mut self, goodbye: &[u8]) -> io::Result<()> {
         if self.written.may_close() {
-            self.upgraded.write_all(goodbye).await?;
-            self.upgraded.flush().await?;
+            self.stream.write_all(goodbye).await?;
+            self.stream.flush().await?;
         }
-        self.upgraded.shutdown().await
+        self.stream.shutdown().await
     }
 }
 
-impl AsyncRead for Side {
+impl<S: AsyncRead + Unpin> AsyncRead for Side<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.upgraded).poll_read(context, buffer))?;
-        self.progress.last.set(Instant::now());
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        self.last.set(Instant::now());
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Side {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Side<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -120,16 +117,16 @@ impl AsyncWrite for Side {
             // Whoever set `ending` looks at the frames after each poll, and writes no more once all have ended.
             return Poll::Pending;
         }
-        let written = ready!(Pin::new(&mut self.upgraded).poll_write(context, &bytes[..allowed]))?;
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[..allowed]))?;
         self.written.pass(&bytes[..written]);
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.upgraded).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.upgraded).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

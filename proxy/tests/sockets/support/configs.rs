@@ -106,7 +106,7 @@ pub(crate) fn without_route(path: &str) -> Change {
     Change::Removed(Key::Route(RouteId::new(path)))
 }
 
-fn route_value(path: &str, arms: &[(&str, u32)]) -> Route {
+pub(crate) fn route_value(path: &str, arms: &[(&str, u32)]) -> Route {
     let arm = |(id, share): &(&str, u32)| Arm {
         id: ArmId::new(*id),
         share: Share::of_10000(*share).unwrap(),

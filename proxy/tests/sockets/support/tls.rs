@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::Empty;
-use hyper::client::conn::http1;
+use http_body_util::{BodyExt as _, Empty, Full};
+use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use proxy_config::model::{Certificate, CertificateId, Change, Secret};
 use rustls::{
@@ -85,7 +85,8 @@ impl Signer {
         Arc::new(builder.with_root_certificates(self.roots()).with_no_client_auth())
     }
 
-    /// A pod over TLS that answers with the name it was asked for, and whether it was shown a certificate.
+    /// A pod over TLS that answers with the name it was asked for, whether it was shown a certificate, and the request's
+    /// body.
     pub(crate) async fn pod(&self, identity: &Identity, clients: bool) -> (SocketAddr, JoinHandle<()>) {
         let builder = if clients {
             let verifier = WebPkiClientVerifier::builder(Arc::new(self.roots())).build().unwrap();
@@ -105,10 +106,13 @@ impl Signer {
                     let session = stream.get_ref().1;
                     let name = session.server_name().unwrap_or("-").to_owned();
                     let has_peer = session.peer_certificates().is_some();
-                    let service = hyper::service::service_fn(move |_| {
+                    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
                         let text = format!("{name} {has_peer}");
-                        let body = http_body_util::Full::new(Bytes::from(text));
-                        async { Ok::<_, std::convert::Infallible>(http::Response::new(body)) }
+                        async move {
+                            let body = request.into_body().collect().await?.to_bytes();
+                            let answer = [text.as_bytes(), &body].concat();
+                            Ok::<_, hyper::Error>(http::Response::new(Full::new(Bytes::from(answer))))
+                        }
                     });
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)

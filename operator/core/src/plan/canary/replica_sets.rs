@@ -18,7 +18,7 @@ use crate::world::ReplicaSet;
 /// Scales every ReplicaSet to what the position asks for. Goes last: traffic moves before pods do.
 pub(super) fn scale(scene: &Scene<'_>, position: &Position, draft: &mut Draft) {
     let halts = scene.spec.paused || analysis::halts(draft);
-    if halts && !size_changed(scene) && !quiesce::is_under_way(scene) {
+    if halts && !size_changed(scene) && !quiesce::is_under_way(scene, draft) {
         return;
     }
     let wanted = replicas::wanted(scene.spec.replicas, scene.canary, position, &sizes(scene));
@@ -92,7 +92,7 @@ fn shrink_to(
 }
 
 fn scale_basic(scene: &Scene<'_>, wanted: replicas::Counts, draft: &mut Draft) {
-    let fleet = Fleet::without_routes(scene.world);
+    let fleet = Fleet::of_pods(scene);
     let mut scale = |set: &ReplicaSet, to: i32| {
         let pods = quiesce::allowed(scene, &fleet, set, to, draft);
         resize(scene, set, pods, draft);

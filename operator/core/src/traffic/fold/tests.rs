@@ -61,6 +61,7 @@ fn facts(contents: &[&[Option<Served>]]) -> Facts {
         }],
         loads: BTreeMap::new(),
         draining: BTreeMap::new(),
+        counts: BTreeMap::new(),
     }
 }
 

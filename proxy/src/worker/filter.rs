@@ -1,0 +1,139 @@
+//! What a route does to requests and responses besides its action. A route without filters costs one look.
+
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG},
+    request::Parts,
+};
+use proxy_core::{
+    answer::Reason,
+    facts::Facts,
+    filters::{Cors, Filters},
+    forward,
+    snapshot::{Arm, Rule},
+};
+
+use super::{
+    Worker,
+    entry::Entry,
+    own::{self, Draft},
+};
+
+/// The filters of a route for one exchange.
+pub(super) struct Filtering<'a> {
+    filters: Option<&'a Filters>,
+    /// The policy for pages of other origins, and the origin if it may use the route.
+    page: Option<(&'a Cors, Option<HeaderValue>)>,
+    facts: Option<Box<Facts>>,
+}
+
+impl<'a> Filtering<'a> {
+    /// Whether anything is done to requests that `rule` takes and `arm` gets.
+    pub(super) fn is_needed(rule: &Rule, arm: Option<&Arm>) -> bool {
+        let edits = |it: &Arm| !(it.transform.request.is_empty() && it.transform.response.is_empty());
+        rule.filters.is_some() || arm.is_some_and(edits)
+    }
+
+    /// Begins with a request, as the client sent it, that `rule` takes and, if it is sent somewhere, `arm`.
+    pub(super) fn begin(
+        worker: &Worker,
+        entry: &Entry,
+        rule: &'a Rule,
+        arm: Option<&Arm>,
+        request: &Parts,
+        authority: &str,
+    ) -> Self {
+        let filters = rule.filters.as_deref();
+        let cors = filters.and_then(|it| it.cors.as_ref());
+        let page = cors.map(|cors| (cors, cors.origin(&request.headers)));
+        let facts = rule.refers(arm).then(|| Box::new(facts(worker, entry, request, authority)));
+        Self { filters, page, facts }
+    }
+
+    /// What the client gets instead of the route's action, if so.
+    pub(super) fn instead(&self, worker: &Worker, request: &Parts) -> Option<Draft> {
+        let filters = self.filters?;
+        if let Some((cors, _)) = self.page
+            && let Some(headers) = cors.preflight(&request.method, &request.headers)
+        {
+            let mut response = own::empty(StatusCode::OK);
+            response.headers_mut().extend(headers);
+            filters.response.apply(response.headers_mut(), self.facts(), Some(StatusCode::OK));
+            return Some(response);
+        }
+        let offered = forward::upgrade(&request.headers)?;
+        if filters.allows_upgrade(&offered) {
+            return None;
+        }
+        let mut response = own::refuse(worker, Reason::UpgradeRefused);
+        self.end(None, &mut response);
+        Some(response)
+    }
+
+    /// The filters themselves.
+    pub(super) fn filters(&self) -> Option<&'a Filters> {
+        self.filters
+    }
+
+    /// What texts refer to, if any does.
+    pub(super) fn facts(&self) -> Option<&Facts> {
+        self.facts.as_deref()
+    }
+
+    /// Whether it has anything to do with the headers that the upstream sees.
+    pub(super) fn changes_request(&self, arm: &Arm) -> bool {
+        self.filters.is_some_and(|it| !it.request.is_empty()) || !arm.transform.request.is_empty()
+    }
+
+    /// Changes the headers that the upstream sees.
+    pub(super) fn change_request(&self, arm: &Arm, headers: &mut HeaderMap) {
+        if let Some(filters) = self.filters {
+            filters.request.apply(headers, self.facts(), None);
+        }
+        arm.transform.request.apply(headers, self.facts(), None);
+    }
+
+    /// Ends with the response that the client gets.
+    pub(super) fn end(&self, arm: Option<&Arm>, response: &mut Draft) {
+        let status = response.status();
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return;
+        }
+        if let Some(error) = self.filters.and_then(|it| it.errors.get(status)) {
+            let body = error.body(self.facts());
+            let headers = response.headers_mut();
+            // They are of the body that is thrown away.
+            for name in [CONTENT_ENCODING, CONTENT_LENGTH, ETAG] {
+                headers.remove(name);
+            }
+            headers.insert(CONTENT_TYPE, error.content_type.clone());
+            *response.body_mut() = Some(body.into());
+        }
+        let headers = response.headers_mut();
+        if let Some(arm) = arm {
+            arm.transform.response.apply(headers, self.facts(), Some(status));
+        }
+        if let Some(filters) = self.filters {
+            filters.response.apply(headers, self.facts(), Some(status));
+        }
+        if let Some((cors, origin)) = &self.page {
+            cors.mark(origin.clone(), headers);
+        }
+    }
+}
+
+fn facts(worker: &Worker, entry: &Entry, request: &Parts, authority: &str) -> Facts {
+    // The same id in every text of the exchange and at the upstream.
+    let mut headers = request.headers.clone();
+    let id = headers.entry(forward::X_REQUEST_ID).or_insert_with(|| worker.request_id()).clone();
+    Facts {
+        client: entry.sender.address,
+        scheme: entry.sender.scheme,
+        version: request.version,
+        method: request.method.clone(),
+        authority: authority.to_owned(),
+        path: request.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned(),
+        request_id: Some(id),
+        headers,
+    }
+}

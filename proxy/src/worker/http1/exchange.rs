@@ -1,0 +1,427 @@
+//! One request and its response.
+
+use std::{
+    borrow::Cow,
+    cell::Cell,
+    future::poll_fn,
+    rc::Rc,
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use http::{Method, header::HOST, request::Parts};
+use proxy_config::model::Address;
+use proxy_core::{
+    admission::Instead,
+    answer::Reason,
+    balance::Affinity,
+    path,
+    router::RequestHead,
+    snapshot::{Action, Arm, HostRewrite, Mirror},
+};
+use proxy_http1::{Asked, Body, Framing, Malformed, Part, Persistence, Request, Room, Version};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
+use tracing::debug;
+
+use super::{
+    attempt::{Answered, Sending, Unanswered, Waits},
+    client::Client,
+    connection::{After, Connection},
+    head::{Lines, Upward, offered, received, rewrite, written},
+    origin::Origin,
+    transfer::{Broken, MOST, Transfer},
+};
+use crate::{
+    shared::{Phase, count},
+    worker::{
+        filter::Filtering,
+        mirror,
+        own::{self, Draft},
+        pin::Pin,
+        place::{Placed, place},
+        tries::Tries,
+        tunnel::{self, Prefixed, Protocol},
+        upstream::authority,
+    },
+};
+
+/// What is going to be done with a request.
+pub(super) struct Plan<'p> {
+    pub(super) client: Client,
+    pub(super) method: Method,
+    pub(super) arm: &'p Arm,
+    /// What of it decides its endpoint.
+    pub(super) affinity: Affinity,
+    /// What is changed on the way, if anything is.
+    pub(super) filtering: Option<Box<Filtering<'p>>>,
+    /// Who gets a copy.
+    mirrors: Vec<&'p Mirror>,
+    framing: Framing,
+    /// Whether the client waits with the body until it is asked for it.
+    pub(super) expects_continue: Cell<bool>,
+    /// Whether the upstream is offered another protocol.
+    pub(super) offers: bool,
+    /// Whether the head for the upstream has a host.
+    has_host: bool,
+}
+
+/// A request that no upstream gets.
+struct Refused {
+    own: Draft,
+    client: Client,
+    framing: Framing,
+}
+
+/// How a response came to its end.
+enum Ended {
+    Whole,
+    ClientGone,
+    UpstreamBroke(Broken),
+    /// Nothing has moved for too long, or all of its time is over.
+    Over,
+    Stalled,
+}
+
+/// A client of whose request nothing can be said.
+const UNKNOWN: Client =
+    Client { version: Version::Http11, asked: Asked::Other, persistence: Persistence::Close };
+
+impl Plan<'_> {
+    /// The host that an endpoint at this address is asked for, where it depends on that.
+    pub(super) fn host_at<'a>(&self, address: &'a Address) -> Option<Cow<'a, str>> {
+        match (&self.arm.transform.host, address) {
+            (HostRewrite::Endpoint, Address::Name { host, .. }) => Some(host.into()),
+            // HTTP/1.0 clients may leave the host out; the upstream wants one.
+            _ if !self.has_host => Some(authority(address).into()),
+            (HostRewrite::Keep | HostRewrite::Literal(_) | HostRewrite::Endpoint, _) => None,
+        }
+    }
+
+    /// What is known of the size of its body before it comes.
+    pub(super) fn size(&self) -> hyper::body::SizeHint {
+        match self.framing {
+            Framing::None => hyper::body::SizeHint::with_exact(0),
+            Framing::Length(length) => hyper::body::SizeHint::with_exact(length),
+            Framing::Chunked | Framing::UntilClose => hyper::body::SizeHint::default(),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Answers the request with the head that begins and ends here: from an endpoint of the arm that it is drawn for,
+    /// or by ourselves with the reason.
+    pub(super) async fn exchange(&mut self, begin: usize, end: usize) -> After {
+        let worker = Rc::clone(&self.worker);
+        let pin = worker.pin();
+        self.peer.output.begin();
+        let placed = self.place(&pin, begin, end);
+        self.peer.input.use_up(end);
+        let plan = match placed {
+            Ok(plan) => plan,
+            Err(refused) => {
+                let persistence = self.refuse(*refused);
+                return self.refused(persistence).await;
+            }
+        };
+        let mut upload = match Transfer::new(plan.framing, plan.framing) {
+            Ok(upload) => upload,
+            Err(malformed) => return self.refuse_malformed(malformed).await,
+        };
+        // What an upgrade leads to cannot be copied, and its head alone would mean another request.
+        if !plan.mirrors.is_empty() && !plan.offers {
+            match self.head(&plan) {
+                Some(head) => {
+                    let (size, timeout) = (plan.size(), plan.arm.timeout);
+                    upload.copy_to(mirror::start(&worker, &plan.mirrors, &head, size, timeout));
+                }
+                None => mirror::drop_all(&plan.mirrors),
+            }
+        }
+        let now = Instant::now();
+        let until = plan.arm.total_timeout.map(|it| now + it);
+        let deadline = plan.arm.timeout.map(|it| now + it).into_iter().chain(until).min();
+        let mut waits = Waits { deadline, idle: plan.arm.idle_timeout, last: now };
+        let policy = plan.filtering.as_ref().and_then(|it| it.filters()?.retry.as_ref());
+        let mut tries = Tries::new(&worker, plan.arm, policy, &plan.affinity, now);
+        let unanswered = match self.attempt(&plan, &mut upload, &mut tries, &mut waits).await {
+            Ok(mut answered) => {
+                plan.arm.counters(tries.placed()).count_answer(answered.answer.status);
+                // No retry can follow.
+                drop(tries);
+                drop(plan);
+                drop(pin);
+                waits.deadline = until;
+                if let Some(protocol) = answered.answer.switch {
+                    return Box::pin(self.switch(protocol, answered, waits.idle)).await;
+                }
+                let delivered = self.deliver(&mut answered, &mut upload, &mut waits).await;
+                return if delivered { answered.finish(&worker) } else { After::Drop };
+            }
+            Err(unanswered) => unanswered,
+        };
+        match unanswered {
+            Unanswered::Because(reason) => {
+                if matches!(reason, Reason::Timeout | Reason::IdleTimeout) {
+                    tries.expired();
+                }
+                plan.arm.counters(tries.placed()).count_answer(reason.status());
+                let (mut own, client) = (own::refuse(&worker, reason), plan.client);
+                if let Some(filtering) = &plan.filtering {
+                    filtering.end(Some(plan.arm), &mut own);
+                }
+                // Of a body that was begun nobody reads the rest.
+                let framing = match (upload.is_untouched(), upload.is_over()) {
+                    (true, _) => plan.framing,
+                    (false, true) => Framing::None,
+                    (false, false) => Framing::UntilClose,
+                };
+                let persistence = self.refuse(Refused { own, client, framing });
+                self.refused(persistence).await
+            }
+            Unanswered::Malformed(malformed) => self.refuse_malformed(malformed).await,
+            Unanswered::ClientGone => After::Drop,
+        }
+    }
+
+    /// Reads the head, finds the rule and the arm, and writes the head for the upstream.
+    fn place<'p>(&mut self, pin: &'p Pin, begin: usize, end: usize) -> Result<Plan<'p>, Box<Refused>> {
+        let (worker, entry) = (&self.worker, &self.entry);
+        let mut room = Room::new();
+        let head = &self.peer.input.rest()[begin..end];
+        let request = Request::parse(head, &mut room).map_err(|malformed| {
+            debug!(client = %self.address, error = %malformed, "a request is malformed");
+            Refused { own: own::malformed(worker, malformed), client: UNKNOWN, framing: Framing::None }
+        })?;
+        let client = Client {
+            version: request.version,
+            asked: Asked::by(request.method),
+            persistence: request.persistence,
+        };
+        let framing = request.framing;
+        let refuse = |own| Box::new(Refused { own, client, framing });
+        if request.method == "CONNECT" {
+            return Err(refuse(own::refuse(worker, Reason::ConnectMethod)));
+        }
+        let method = Method::from_bytes(request.method.as_bytes())
+            .map_err(|_| refuse(own::malformed(worker, Malformed::RequestLine)))?;
+        let mut authority = Cow::Borrowed(request.authority.unwrap_or_default());
+        if authority.bytes().any(|it| it.is_ascii_uppercase()) {
+            authority = authority.to_ascii_lowercase().into();
+        }
+        let (path, query) = request.target.path_and_query();
+        let path = path::normalize(path);
+        let looked_at = RequestHead {
+            listener: &entry.listener.id,
+            authority: &authority,
+            path: &path,
+            query,
+            method: &method,
+            headers: &Lines(request.fields),
+        };
+        let Placed { rule, location, mirrors } =
+            place(pin, entry, &looked_at).map_err(|instead| match instead {
+                Instead::Because(reason) => refuse(own::refuse(worker, reason)),
+                Instead::Redirect(status, location) => refuse(own::redirect(status, location)),
+            })?;
+        let arm = match &rule.action {
+            Action::Split(split) => split.draw(),
+            Action::Refuse(_) | Action::Redirect(_) => None,
+        };
+        let filtering = if Filtering::is_needed(rule, arm) {
+            let received =
+                received(&request).ok_or_else(|| refuse(own::refuse(worker, Reason::BadRequest)))?;
+            let said = request.authority.unwrap_or_default();
+            let filtering = Filtering::begin(worker, entry, rule, arm, &received, said);
+            if let Some(own) = filtering.instead(worker, &received) {
+                return Err(refuse(own));
+            }
+            Some(Box::new(filtering))
+        } else {
+            None
+        };
+        let refuse = |mut own| {
+            if let Some(filtering) = &filtering {
+                filtering.end(arm, &mut own);
+            }
+            refuse(own)
+        };
+        let arm = match (&rule.action, arm, location) {
+            (Action::Split(_), Some(arm), _) => arm,
+            (Action::Split(_), None, _) => return Err(refuse(own::refuse(worker, Reason::NoEndpoints))),
+            (Action::Refuse(refusal), ..) => return Err(refuse(own::refuse_as_configured(refusal))),
+            (Action::Redirect(redirect), _, Some(location)) => {
+                return Err(refuse(own::redirect(redirect.status, location)));
+            }
+            (Action::Redirect(_), _, None) => {
+                return Err(refuse(own::refuse(worker, Reason::BadRequest)));
+            }
+        };
+        let rewritten = arm.transform.rewrite.apply(&path);
+        let upgrade = offered(&request);
+        let upward = Upward {
+            request: &request,
+            path: rewritten.as_deref().unwrap_or(&path),
+            host: &arm.transform.host,
+            sender: &entry.sender,
+            client: &self.address,
+            upgrade,
+            id: filtering.as_ref().and_then(|it| it.facts()?.request_id.as_ref()),
+        };
+        self.sent.use_up(self.sent.len());
+        self.sent.begin();
+        let mut has_host = upward.write(&mut self.sent.bytes, &worker.random);
+        let balancer = &arm.cluster.balancer;
+        let edits = filtering.as_ref().filter(|it| it.changes_request(arm));
+        let mut affinity = Affinity::default();
+        if edits.is_some() || balancer.asks() {
+            // With ours it has too many fields. It must not pass without what the route wants of them.
+            let Some(mut parts) = written(self.sent.rest()) else {
+                return Err(refuse(own::refuse(worker, Reason::HeadTooLarge)));
+            };
+            if let Some(edits) = edits {
+                edits.change_request(arm, &mut parts.headers);
+                has_host |= parts.headers.get(HOST).is_some_and(|it| !it.is_empty());
+                rewrite(&mut self.sent.bytes, &parts, upgrade, framing);
+            }
+            affinity = balancer.affinity(&parts.headers, entry.sender.address.ip(), || worker.random.next());
+        }
+        let (expects_continue, offers) = (Cell::new(request.expects_continue), upgrade.is_some());
+        Ok(Plan {
+            client,
+            method,
+            arm,
+            affinity,
+            filtering,
+            mirrors,
+            framing,
+            expects_continue,
+            offers,
+            has_host,
+        })
+    }
+
+    /// The head that was written for the upstream, for others than who reads it. `None`: it has more fields than a head
+    /// may have.
+    pub(super) fn head(&self, plan: &Plan<'_>) -> Option<Parts> {
+        let mut head = written(self.sent.rest())?;
+        if !plan.has_host {
+            head.headers.remove(HOST);
+        }
+        Some(head)
+    }
+
+    /// Passes the response on, and what is left of the request. Whether the client has all of it.
+    async fn deliver(&mut self, answered: &mut Answered, upload: &mut Transfer, waits: &mut Waits) -> bool {
+        let Answered { answer, origin, in_flight, sending } = answered;
+        if answer.replaced {
+            return self.flush().await;
+        }
+        waits.moved();
+        let worker = Rc::clone(&self.worker);
+        let ended = poll_fn(|context| {
+            let scratch = &mut **worker.scratch.borrow_mut();
+            if *sending == Sending::Yes {
+                match origin.poll_upload(upload, &mut self.peer, scratch, context) {
+                    Poll::Pending => {}
+                    Poll::Ready(Ok(())) => *sending = Sending::Done,
+                    Poll::Ready(Err(Broken::Sink(_))) => *sending = Sending::Refused,
+                    Poll::Ready(Err(Broken::Source(_) | Broken::Malformed(_))) => {
+                        return Poll::Ready(Ended::ClientGone);
+                    }
+                }
+            }
+            match origin.poll_download(&mut self.peer, scratch, context) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => return Poll::Ready(Ended::Whole),
+                Poll::Ready(Err(Broken::Sink(_))) => return Poll::Ready(Ended::ClientGone),
+                Poll::Ready(Err(broken @ (Broken::Source(_) | Broken::Malformed(_)))) => {
+                    return Poll::Ready(Ended::UpstreamBroke(broken));
+                }
+            }
+            if upload.has_moved() | origin.has_moved() {
+                waits.moved();
+            }
+            if *sending == Sending::Done && self.poll_gone(scratch, context).is_ready() {
+                return Poll::Ready(Ended::ClientGone);
+            }
+            let stall = self.stall.at(self.peer.waiting()).map(|at| (at, Ended::Stalled));
+            let over = waits.at().map(|(at, _)| (at, Ended::Over));
+            let first = [stall, over].into_iter().flatten().min_by_key(|(at, _)| *at);
+            let Some((at, ended)) = first else { return Poll::Pending };
+            ready!(self.alarm.poll(Some(at), context));
+            Poll::Ready(ended)
+        })
+        .await;
+        match ended {
+            Ended::Whole => return true,
+            Ended::Stalled => count(&worker.shared.stalled),
+            Ended::UpstreamBroke(broken) => {
+                debug!(address = ?in_flight.endpoint.address, %broken, "a response breaks off");
+            }
+            Ended::Over | Ended::ClientGone => {}
+        }
+        false
+    }
+
+    /// Leaves HTTP, for as long as both sides want.
+    async fn switch(&mut self, protocol: Protocol, answered: Answered, idle: Option<Duration>) -> After {
+        let Answered { origin: Origin::Http1 { upstream, .. }, in_flight, .. } = answered else {
+            return After::Drop;
+        };
+        if self.flush().await {
+            let client = Prefixed::new(&mut self.peer.stream, self.peer.input.rest());
+            let upstream = Prefixed::new(upstream.stream, upstream.input.rest());
+            let worker = Rc::clone(&self.worker);
+            tunnel::run(worker, protocol, client, upstream, in_flight, idle).await;
+        }
+        After::Drop
+    }
+
+    /// Writes an answer of our own. The connection goes on if the body of the request has come already.
+    fn refuse(&mut self, refused: Refused) -> Persistence {
+        let Refused { own, mut client, framing } = refused;
+        if self.worker.phase.get() >= Phase::Leaving || !self.skip(framing) {
+            client.persistence = Persistence::Close;
+        }
+        client.write_own(&mut self.peer.output.bytes, own, client.persistence);
+        client.persistence
+    }
+
+    /// Sends an answer of our own that was written.
+    async fn refused(&mut self, persistence: Persistence) -> After {
+        match (self.flush().await, persistence) {
+            (false, _) => After::Drop,
+            (true, Persistence::KeepAlive) => After::Next,
+            (true, Persistence::Close) => After::Close,
+        }
+    }
+
+    /// Answers a request of which no more can be read.
+    pub(super) async fn refuse_malformed(&mut self, malformed: Malformed) -> After {
+        debug!(client = %self.address, error = %malformed, "a request is malformed");
+        let own = own::malformed(&self.worker, malformed);
+        let persistence = self.refuse(Refused { own, client: UNKNOWN, framing: Framing::None });
+        self.refused(persistence).await
+    }
+
+    /// Skips the body of a request, if all of it is there.
+    fn skip(&mut self, framing: Framing) -> bool {
+        let Ok(mut body) = Body::new(framing, MOST) else { return false };
+        loop {
+            let Ok(step) = body.step(self.peer.input.rest()) else { return false };
+            let over = match step.part {
+                None => Some(false),
+                Some(Part::Content(_)) => None,
+                Some(Part::End | Part::Trailers(_)) => Some(true),
+            };
+            let taken = step.taken;
+            self.peer.input.use_up(taken);
+            if let Some(over) = over {
+                return over;
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Which rule takes a request, and what keeps it from being asked for.
+
+use http::HeaderValue;
+use proxy_core::{
+    admission::{Entered, Instead},
+    answer::Reason,
+    rewrite::Asked,
+    router::RequestHead,
+    snapshot::{Action, Mirror, Rule},
+};
+
+use super::{entry::Entry, pin::Pin};
+
+/// The rule that takes a request, and what it is told of it.
+pub(super) struct Placed<'a> {
+    pub(super) rule: &'a Rule,
+    /// Where the client is sent, if the rule is a redirect.
+    pub(super) location: Option<HeaderValue>,
+    /// Who gets a copy.
+    pub(super) mirrors: Vec<&'a Mirror>,
+}
+
+/// Finds the rule for a request, unless its host does not let it in.
+pub(super) fn place<'a>(pin: &'a Pin, entry: &Entry, head: &RequestHead<'_>) -> Result<Placed<'a>, Instead> {
+    let bad = || Instead::Because(Reason::BadRequest);
+    let RequestHead { authority, path, query, .. } = *head;
+    let asked = Asked { scheme: entry.sender.scheme, authority, path, query };
+    let shown = entry.host.as_ref().map(|it| &it.id);
+    let entered = Entered { listener: &entry.listener, sender: &entry.sender, shown };
+    let rule = pin.snapshot.admit(&entered, head, &asked)?;
+    let (mirrors, location) = match &rule.action {
+        // Without mirrors this allocates nothing.
+        Action::Split(split) => (split.mirrors.iter().filter(|it| it.takes(head)).collect(), None),
+        Action::Redirect(redirect) => (Vec::new(), Some(redirect.location(&asked).ok_or_else(bad)?)),
+        Action::Refuse(_) => (Vec::new(), None),
+    };
+    Ok(Placed { rule, location, mirrors })
+}

@@ -1,0 +1,192 @@
+//! The tries of one request at the endpoints of its arm: which comes next, and what each comes to.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use http::{Method, StatusCode};
+use proxy_core::{
+    answer::Reason,
+    balance::Affinity,
+    counters::FirstTry,
+    endpoint::{Endpoint, EndpointId},
+    outlier::Outcome,
+    retry::{self, Failure, Next, Policy, Replay},
+    snapshot::Arm,
+};
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::{Worker, pool::InFlight};
+use crate::{clock, shared::count};
+
+/// The state of one request's tries. The first try's outcome is counted once, when it is known.
+pub(super) struct Tries<'a> {
+    worker: &'a Rc<Worker>,
+    arm: &'a Arm,
+    made: u32,
+    first_is_counted: bool,
+    /// What the route wants to be tried again.
+    policy: Option<&'a Policy>,
+    /// What of the request decides its endpoint.
+    affinity: &'a Affinity,
+    /// When the request began.
+    begun: Instant,
+    /// Endpoints that could not be connected to.
+    unreachable: Vec<EndpointId>,
+    /// Endpoints that failed in another way: others are better.
+    avoided: Vec<EndpointId>,
+    /// Whether pooled connections are not to be trusted any more.
+    fresh: bool,
+    /// Where the last try went.
+    placed: Option<Arc<Endpoint>>,
+}
+
+impl<'a> Tries<'a> {
+    pub(super) fn new(
+        worker: &'a Rc<Worker>,
+        arm: &'a Arm,
+        policy: Option<&'a Policy>,
+        affinity: &'a Affinity,
+        begun: Instant,
+    ) -> Self {
+        Self {
+            worker,
+            arm,
+            made: 0,
+            first_is_counted: false,
+            policy,
+            affinity,
+            begun,
+            unreachable: Vec::new(),
+            avoided: Vec::new(),
+            fresh: false,
+            placed: None,
+        }
+    }
+
+    /// Where the last try went; the answer is counted for its version.
+    pub(super) fn placed(&self) -> Option<&Endpoint> {
+        self.placed.as_deref()
+    }
+
+    /// Whether a connection from the pool may be used.
+    pub(super) fn may_reuse(&self) -> bool {
+        !self.fresh
+    }
+
+    /// What the route wants to be tried again.
+    pub(super) fn policy(&self) -> Option<&'a Policy> {
+        self.policy
+    }
+
+    /// Decides the endpoint of the next try and counts the request there, or says why there is none.
+    pub(super) fn next(&mut self) -> Result<InFlight, Reason> {
+        let Some(endpoint) = self.pick() else {
+            self.count_first(FirstTry::Bad);
+            // Endpoints that were tried and failed are a connect failure; none at all is another matter.
+            return Err(if self.made == 0 { Reason::NoEndpoints } else { Reason::ConnectFailed });
+        };
+        self.made += 1;
+        let in_flight = InFlight::new(&endpoint, self.worker);
+        self.placed = Some(endpoint);
+        Ok(in_flight)
+    }
+
+    /// The try has a response with this status.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.note(Outcome::Answered(status));
+        self.count_first(if status.is_server_error() { FirstTry::Bad } else { FirstTry::Good });
+    }
+
+    /// The try has a connection, which is all that is asked for.
+    pub(super) fn connected(&mut self) {
+        self.answered(StatusCode::OK);
+    }
+
+    /// Whether such a response is thrown away for another try, if there can be one.
+    pub(super) fn discards(&self, status: StatusCode) -> bool {
+        self.policy.is_some_and(|it| it.retries_status(status, self.made))
+    }
+
+    /// A response was thrown away. Says how long to wait before the next try.
+    pub(super) fn discarded(&mut self) -> Duration {
+        count(&self.worker.shared.retries);
+        self.avoid()
+    }
+
+    /// The try has failed. Says how long to wait before the next, or why there is none.
+    pub(super) fn failed(
+        &mut self,
+        failure: Failure,
+        method: &Method,
+        replay: Replay,
+    ) -> Result<Duration, Reason> {
+        self.note(Outcome::Failed);
+        self.count_first(FirstTry::Bad);
+        let wait = match retry::next(failure, method, replay, self.made, self.policy) {
+            Next::GiveUp(reason) => return Err(reason),
+            Next::AnotherEndpoint if failure == Failure::Connect => {
+                self.unreachable.extend(self.placed().map(|it| it.id));
+                Duration::ZERO
+            }
+            Next::AnotherEndpoint => self.avoid(),
+            Next::FreshConnection => {
+                self.fresh = true;
+                Duration::ZERO
+            }
+        };
+        count(&self.worker.shared.retries);
+        Ok(wait)
+    }
+
+    /// The time of the whole request was over before the outcome of the try was known.
+    pub(super) fn expired(&mut self) {
+        self.count_first(FirstTry::Bad);
+    }
+
+    fn count_first(&mut self, outcome: FirstTry) {
+        if !std::mem::replace(&mut self.first_is_counted, true) {
+            self.arm.counters(self.placed()).count_first_try(outcome, self.begun.elapsed());
+        }
+    }
+
+    /// How a try ended, for the endpoint's record where its cluster keeps one.
+    fn note(&self, outcome: Outcome) {
+        let Some((outliers, endpoint)) = self.arm.cluster.outliers.as_ref().zip(self.placed()) else {
+            return;
+        };
+        if outliers.note(endpoint, self.arm.cluster.balancer.endpoints(), outcome, clock::now()) {
+            count(&self.worker.shared.ejections);
+            debug!(address = ?endpoint.address, "an endpoint that fails is left out for a time");
+        }
+    }
+
+    /// By the snapshot of this moment.
+    fn pick(&self) -> Option<Arc<Endpoint>> {
+        let random = self.worker.random.next();
+        if self.made == 0 {
+            let cluster = &self.arm.cluster;
+            let pick = |tried: &[_]| cluster.balancer.pick(self.affinity, tried, random);
+            // With everybody left out there is nobody better.
+            let better = cluster
+                .outliers
+                .as_ref()
+                .and_then(|outliers| pick(&outliers.left_out(cluster.balancer.endpoints(), clock::now())));
+            return better.or_else(|| pick(&[])).cloned();
+        }
+        let now = self.worker.pin();
+        let cluster = now.snapshot.cluster(&self.arm.cluster.id).unwrap_or(&self.arm.cluster);
+        let mut failed: Vec<_> = self.unreachable.iter().chain(&self.avoided).copied().collect();
+        if let Some(outliers) = &cluster.outliers {
+            failed.extend(outliers.left_out(cluster.balancer.endpoints(), clock::now()));
+        }
+        let pick = |tried: &[_]| cluster.balancer.pick(self.affinity, tried, random);
+        pick(&failed).or_else(|| pick(&self.unreachable)).cloned()
+    }
+
+    /// The last endpoint failed: others are better for a while, and all of them after a pause.
+    fn avoid(&mut self) -> Duration {
+        let failed = self.placed().map(|it| it.id);
+        self.avoided.extend(failed);
+        self.policy.map(|it| it.wait(self.made, self.worker.random.next())).unwrap_or_default()
+    }
+}
