@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_most_specific_name_decides() {
         let mut names = Names::default();
-        for name in ["*", "*.org", "*.a.org", "a.org", "b.a.org", "a.org"] {
+        for name in ["*", "*.org", "*.a.org", "a.org", "b.a.org", "a.org", "a.*", "a.b.*"] {
             names.insert(name, name);
         }
         let table = [
@@ -83,6 +83,10 @@ mod tests {
             ("c.a.org", "*.a.org"),
             ("d.c.a.org", "*.a.org"),
             ("b.org", "*.org"),
+            ("a.b.org", "*.org"),
+            ("a.net", "a.*"),
+            ("a.b.net", "a.b.*"),
+            ("a.", "*"),
             (".org", "*"),
             ("org", "*"),
             ("", "*"),

@@ -130,7 +130,7 @@ pub enum Fault {
     #[error("the outliers' interval or ejection time is zero, or the percentage above 100")]
     Outliers,
     /// A name that no certificate has.
-    #[error("name `{0}` is no host name in lower case, with at most one `*` as its first label")]
+    #[error("name `{0}` is no host name in lower case, with at most one `*` as its beginning or its end")]
     ServerName(String),
     /// Something that nobody can ask for.
     #[error("there are no names")]

@@ -32,9 +32,10 @@ pub(super) fn is_server_name(text: &str) -> bool {
         let allowed = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-_".contains(&it);
         (1..=63).contains(&it.len()) && it.bytes().all(allowed)
     };
-    let name = text.strip_prefix('*').or_else(|| text.strip_suffix('*')).unwrap_or(text);
-    // What follows or precedes the star may begin or end within a label or with its dot.
-    let name = if name.len() < text.len() { name.trim_matches('.') } else { name };
+    // What follows or precedes the star may begin or end within a label, or with the dot between two.
+    let end = text.strip_prefix('*').map(|it| it.strip_prefix('.').unwrap_or(it));
+    let beginning = || text.strip_suffix('*').map(|it| it.strip_suffix('.').unwrap_or(it));
+    let name = end.or_else(beginning).unwrap_or(text);
     let address = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
     text == "*"
         || address.is_some_and(|it| it.parse::<std::net::Ipv6Addr>().is_ok())

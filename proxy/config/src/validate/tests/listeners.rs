@@ -80,11 +80,18 @@ fn no_log_holds_a_key() {
 #[test]
 fn hosts_have_names_and_certificates() {
     assert_host_problem(|it| it.names.clear(), "there are no names");
-    for name in ["Example.org", "a.*", "*a.org", "a..b", "", "a.org:443", "*."] {
-        let expected =
-            format!("name `{name}` is no host name in lower case, with at most one `*` as its first label");
+    for name in
+        ["Example.org", "a.*.org", "*a*", "*.a.*", "a..*", "*.a.", "a..b", "", "a.org:443", "*.", "[a]"]
+    {
+        let expected = format!(
+            "name `{name}` is no host name in lower case, with at most one `*` as its beginning or its end"
+        );
         assert_host_problem(|it| it.names = vec![name.into()], &expected);
     }
+    let mut config = secure();
+    let names = ["a.org", "*", "*.a.org", "*a.org", "a.*", "a*", "[2001:db8::1]"].map(String::from).to_vec();
+    config.apply(Change::Host(Arc::new(Host { names, ..host() })));
+    assert_eq!(validate(&config), []);
     let tls = |host: &mut Host, edit: &dyn Fn(&mut ServerTls)| edit(host.tls.as_mut().unwrap());
     assert_host_problem(|it| tls(it, &|tls| tls.certificates.clear()), "there are no certificates");
     assert_host_problem(
