@@ -138,6 +138,7 @@ enum User {
 
 /// What has to be looked at again.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a kind of which all objects are looked at")]
 struct Touched {
     documents: Concerned,
     carriers: BTreeSet<Carrier>,

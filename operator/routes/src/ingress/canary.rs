@@ -80,7 +80,7 @@ impl Canary {
             (Level::NotByHeader, Some(Wanted::AlwaysOrNever)) => header(exact("never")),
             (Level::ByCookie, _) => self.cookie("always"),
             (Level::NotByCookie, _) => self.cookie("never"),
-            (Level::ByHeader, None) | (Level::NotByHeader, _) | (Level::Split, _) => None,
+            (Level::ByHeader, None) | (Level::NotByHeader | Level::Split, _) => None,
         }
     }
 

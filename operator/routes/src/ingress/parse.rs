@@ -45,9 +45,9 @@ pub(crate) fn parse(
     for entry in tls {
         let Some(secret) = entry.secret else { continue };
         // Without names it is for all that the rules have.
-        let names = if entry.hosts.is_empty() { named.iter().cloned().collect() } else { entry.hosts };
-        let names = if names.is_empty() { vec!["*".to_owned()] } else { names };
-        certificates.extend(names.into_iter().map(|host| (host, secret.clone())));
+        let covered = if entry.hosts.is_empty() { named.iter().cloned().collect() } else { entry.hosts };
+        let covered = if covered.is_empty() { vec!["*".to_owned()] } else { covered };
+        certificates.extend(covered.into_iter().map(|host| (host, secret.clone())));
     }
     let Draft { options, rules, problems, .. } = draft;
     Ok(Ingress { rules, tls: certificates, canary, options, problems, remarks })
