@@ -1,5 +1,7 @@
 //! Which rule takes a request, and what keeps it from being asked for.
 
+use std::borrow::Cow;
+
 use http::{HeaderValue, StatusCode};
 use proxy_config::model::Insecure;
 use proxy_core::{
@@ -28,6 +30,15 @@ pub(super) struct Placed<'a> {
 pub(super) enum Instead {
     Because(Reason),
     Redirect(StatusCode, HeaderValue),
+}
+
+/// A host in lower case, as rules look at it.
+pub(super) fn lower_case(host: &str) -> Cow<'_, str> {
+    if host.bytes().any(|it| it.is_ascii_uppercase()) {
+        host.to_ascii_lowercase().into()
+    } else {
+        Cow::Borrowed(host)
+    }
 }
 
 /// Finds the rule for a request, unless its host does not let it in.
