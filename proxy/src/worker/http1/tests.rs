@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, rc::Rc, sync::Arc, time::Duration};
 
 use proxy_config::model::{Listener, ListenerId, Scheme};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufStream, DuplexStream},
     sync::watch,
     task::LocalSet,
     time::Instant,
@@ -39,9 +39,13 @@ impl Fixture {
     /// A client whose connection has this much room.
     fn connect(&self, room: usize) -> DuplexStream {
         let (ours, client) = tokio::io::duplex(room);
-        let open = Open::new(&self.worker);
-        self.local.spawn_local(serve(Rc::clone(&self.worker), ours, entry(), open));
+        self.serve(ours);
         client
+    }
+
+    fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + 'static) {
+        let open = Open::new(&self.worker);
+        self.local.spawn_local(serve(Rc::clone(&self.worker), stream, entry(), open));
     }
 }
 
@@ -103,6 +107,20 @@ async fn an_answer_that_nobody_reads_ends_the_connection() {
         tokio::time::sleep(Duration::from_mins(6)).await;
         assert!(read_to_end(&mut client).await.len() <= 64, "the rest never comes");
         assert_eq!(begun.elapsed().as_secs(), 9 * 60);
+    };
+    fixture.local.run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_one_that_the_stream_has_taken_and_keeps() {
+    let fixture = Fixture::new();
+    let (ours, mut client) = tokio::io::duplex(64);
+    // As TLS does: everything is taken at once, and written when there is room.
+    fixture.serve(BufStream::new(ours));
+    let test = async {
+        client.write_all(REQUEST).await.unwrap();
+        tokio::time::sleep(Duration::from_mins(6)).await;
+        assert!(read_to_end(&mut client).await.len() <= 64, "the rest never comes");
     };
     fixture.local.run_until(test).await;
 }
