@@ -28,13 +28,16 @@ use clap::CommandFactory as _;
 
 use self::arguments::{Arguments, Command, Create, Get, List, OnCluster, Retry, Set, Terminate};
 use self::cluster::Cluster;
-use self::commands::{change, create, get, lint, list, promote, restart, set_image, status, undo, version};
+use self::commands::{
+    change, create, get, lint, list, plan, promote, restart, set_image, status, undo, version,
+};
 use self::failure::Failure;
 use self::output::Output;
 
 /// Runs one command.
 pub async fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
     match &arguments.command {
+        Command::Plan(arguments) => Ok(output.write(&plan::run(arguments, output.paint())?)?),
         Command::Version(version) => Ok(output.write(&version::run(version.short))?),
         Command::Lint { file } => lint::run(file, output),
         Command::Completion { shell } => Ok(output.write(&completion(*shell))?),

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`rollout`] | `get rollout`: the head, and the tree below it |
 //! | [`list`] | `list rollouts`: one row each |
+//! | [`plan`] | `plan`: tables of steps, moments and findings; Argo has no such command |
 //! | [`tree`] | a tree drawn into columns |
 //! | [`replica_set`], [`pod_status`], [`analysis_run`], [`experiment`] | the nodes of the tree |
 //! | [`images`] | running images and what runs them |
@@ -18,6 +19,7 @@ pub mod experiment;
 pub mod icon;
 pub mod images;
 pub mod list;
+pub mod plan;
 pub mod pod_status;
 pub mod replica_set;
 pub mod rollout;

@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
 }
 
 /// Crates whose borders keep decisions apart from input and output: each must build from its own manifest.
-const ALONE: [&str; 8] = [
+const ALONE: [&str; 9] = [
     "crds",
     "proxy-config",
     "proxy-core",
@@ -45,6 +45,7 @@ const ALONE: [&str; 8] = [
     "operator-analysis",
     "operator-routes",
     "operator-core",
+    "operator-forecast",
     "operator-judge",
 ];
 

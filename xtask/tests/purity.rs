@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 /// Crates that must be pure.
-const PURE: [&str; 8] = [
+const PURE: [&str; 9] = [
     "crds",
     "operator-analysis",
     "operator-core",
+    "operator-forecast",
     "operator-judge",
     "operator-routes",
     "proxy-config",
