@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use crate::patch::promote::Promotion;
 use crate::patch::set_image::ContainerImage;
 
-/// Show, promote, abort and change Rollouts.
+/// Show, promote, abort and change Rollouts, and show, end and repeat Experiments.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "kubectl-sluice", bin_name = "kubectl sluice", max_term_width = 110)]
 pub struct Arguments {
@@ -107,10 +107,10 @@ pub enum Command {
 /// The commands that need the cluster.
 #[derive(Clone, Debug, Subcommand)]
 pub enum OnCluster {
-    /// Show a Rollout and what belongs to it
+    /// Show a Rollout or an Experiment and what belongs to it
     #[command(subcommand)]
     Get(Get),
-    /// List Rollouts
+    /// List Rollouts or Experiments
     #[command(subcommand)]
     List(List),
     /// Create Rollouts, Experiments, templates of analyses and their runs
@@ -144,6 +144,9 @@ pub enum Get {
     /// Show a Rollout as a tree
     #[command(visible_aliases = ["ro", "rollouts"])]
     Rollout(GetRollout),
+    /// Show an Experiment as a tree
+    #[command(visible_aliases = ["exp", "experiments"])]
+    Experiment(GetExperiment),
 }
 
 /// `get rollout`
@@ -160,12 +163,26 @@ pub struct GetRollout {
     pub timeout_seconds: u64,
 }
 
+/// `get experiment`
+#[derive(Clone, Debug, Args)]
+pub struct GetExperiment {
+    /// Name of the Experiment
+    #[arg(value_name = "EXPERIMENT_NAME")]
+    pub name: String,
+    /// Go on showing changes
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
 /// `list …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum List {
     /// List Rollouts, one line each
     #[command(visible_aliases = ["ro", "rollout"])]
     Rollouts(ListRollouts),
+    /// List Experiments, one line each
+    #[command(visible_aliases = ["exp", "experiment"])]
+    Experiments(ListExperiments),
 }
 
 /// `list rollouts`
@@ -241,6 +258,14 @@ pub struct FromTemplate {
     /// File with a template; - for standard input
     #[arg(long, value_name = "FILE")]
     pub from_file: Option<PathBuf>,
+}
+
+/// `list experiments`
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ListExperiments {
+    /// Experiments of all namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
 }
 
 /// `status`
@@ -512,7 +537,11 @@ mod tests {
             "get rollout shop -w",
             "get ro shop --no-color -n prod",
             "-n prod get rollouts shop --watch --timeout-seconds 5",
+            "get experiment trial -w",
+            "get exp trial",
             "list rollouts -A --timestamps",
+            "list experiments -A",
+            "list exp",
             "list ro --name shop -w",
             "status shop",
             "status shop -w=false",
