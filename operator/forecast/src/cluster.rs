@@ -1,6 +1,7 @@
 //! A cluster that does what it is told.
 
 mod execute;
+mod experiments;
 mod observe;
 
 use std::cmp::Reverse;
@@ -12,6 +13,7 @@ use crds::contract;
 use operator_core::world::{AnalysisRun, Mapping, Pod, ReplicaSetStatus, Service, Templates};
 use serde_json::json;
 
+use self::experiments::VirtualExperiment;
 use crate::manifests::Manifests;
 
 /// Everything that exists, at one moment.
@@ -25,6 +27,7 @@ pub(crate) struct Cluster {
     pub(crate) services: BTreeMap<String, Service>,
     pub(crate) mappings: BTreeMap<String, Mapping>,
     pub(crate) runs: BTreeMap<String, AnalysisRun>,
+    experiments: BTreeMap<String, VirtualExperiment>,
     templates: Templates,
     version: u64,
 }
@@ -62,6 +65,7 @@ impl Cluster {
             services: manifests.services.clone(),
             mappings: manifests.mappings.clone(),
             runs: BTreeMap::new(),
+            experiments: BTreeMap::new(),
             templates: manifests.templates.clone(),
             version: 1,
         };
@@ -119,16 +123,17 @@ impl Cluster {
         }
     }
 
-    /// The next moment at which a pod becomes ready or available.
-    pub(crate) fn next_pod_change(&self) -> Option<DateTime<Utc>> {
-        let moments = self.sets.values().flat_map(|set| {
+    /// The next moment at which a pod becomes ready or available, or an Experiment is over.
+    pub(crate) fn next_change(&self) -> Option<DateTime<Utc>> {
+        let pods = self.sets.values().flat_map(|set| {
             let available = TimeDelta::seconds(set.min_ready.into());
             set.pods.iter().flat_map(move |pod| {
                 let ready = pod.created + self.pod_start;
                 [ready, ready + available]
             })
         });
-        moments.filter(|moment| *moment > self.now).min()
+        let experiments = self.experiments.values().filter_map(|it| it.over);
+        pods.chain(experiments).filter(|moment| *moment > self.now).min()
     }
 
     /// Pods of a version that are ready and were not chosen to go; if there are none of these, all that are ready.

@@ -60,7 +60,7 @@ impl Rehearsal {
             Wake::At(moment) => Some(moment).filter(|moment| *moment > self.cluster.now),
             Wake::OnChange => None,
         };
-        wake.into_iter().chain(self.cluster.next_pod_change()).min()
+        wake.into_iter().chain(self.cluster.next_change()).min()
     }
 
     /// The phase that `get rollout` would show.

@@ -20,6 +20,7 @@ pub(crate) struct Cluster {
     pub(crate) services: BTreeMap<String, Value>,
     pub(crate) mappings: BTreeMap<String, Value>,
     pub(crate) analysis_runs: BTreeMap<String, Value>,
+    pub(crate) experiments: BTreeMap<String, Value>,
     pub(crate) templates: BTreeMap<String, Value>,
     pub(crate) global_templates: BTreeMap<String, Value>,
     /// The Deployment that the Rollout may refer to.
@@ -50,6 +51,7 @@ impl Cluster {
             services: BTreeMap::new(),
             mappings: BTreeMap::new(),
             analysis_runs: BTreeMap::new(),
+            experiments: BTreeMap::new(),
             templates: BTreeMap::new(),
             global_templates: BTreeMap::new(),
             workload: None,

@@ -58,6 +58,9 @@ impl Cluster {
             Effect::DeleteMapping { target } => drop(self.mappings.remove(&target.name)),
             Effect::CreateAnalysisRun { name, manifest } => self.create_run(name, manifest),
             Effect::DeleteAnalysisRun { target } => drop(self.runs.remove(&target.name)),
+            Effect::CreateExperiment { name, blueprint } => self.create_experiment(name, blueprint),
+            Effect::TerminateExperiment { target } => self.terminate_experiment(target),
+            Effect::DeleteExperiment { target } => drop(self.experiments.remove(&target.name)),
             Effect::SetRolloutRevision { to, .. } => {
                 let annotations = self.rollout.metadata.annotations.get_or_insert_default();
                 annotations.insert(contract::REVISION_ANNOTATION.to_owned(), to.to_string());
@@ -67,11 +70,14 @@ impl Cluster {
                 self.rollout.spec.replicas = Some(1);
                 self.touch_rollout();
             }
-            // There are no ReplicaSets to adopt and no workloads; a run has its verdict when it is created.
+            // There are no ReplicaSets to adopt and no workloads; a run has its verdict when it is created; Services come
+            // from plans of Experiments.
             Effect::AdoptReplicaSet { .. }
             | Effect::ScaleWorkload { .. }
             | Effect::SetWorkloadGeneration { .. }
             | Effect::TerminateAnalysisRun { .. }
+            | Effect::CreateService { .. }
+            | Effect::DeleteService { .. }
             | Effect::Event(_) => {}
         }
         self.run_replica_sets();

@@ -27,6 +27,11 @@ impl Cluster {
             mappings: bases.iter().map(|name| (name.clone(), found(self.mappings.get(name)))).collect(),
             canary_mappings: self.canary_mappings(&bases),
             analysis: Analyses { runs: self.runs.clone(), templates: self.templates.clone() },
+            experiments: self
+                .experiments
+                .iter()
+                .map(|(name, it)| (name.clone(), it.observed(self.now)))
+                .collect(),
             rivals: Vec::new(),
             traffic: self.traffic(),
             guard: None,

@@ -1,5 +1,5 @@
-//! A run that cannot be created: an argument names a field of the Rollout that is not there. The update waits for it, and
-//! says so; an abort does not.
+//! A run, or an Experiment, that cannot be created: an argument names a field of the Rollout that is not there. The update
+//! waits for it, and says so; an abort does not.
 
 use crds::rollout::{RolloutCondition, RolloutPhase};
 

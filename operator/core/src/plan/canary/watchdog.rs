@@ -58,6 +58,7 @@ fn shortage(scene: &Scene<'_>, draft: &Draft) -> Option<String> {
     let meanwhile = match weight::current_step(scene.canary, &position) {
         _ if !status.pause_conditions.is_empty() => "pause",
         Some(Step::Analysis(_)) => "analysis",
+        Some(Step::Experiment(_)) => "experiment",
         Some(Step::SetWeight(_) | Step::Pause(_) | Step::SetCanaryScale(_) | Step::SetRoute(_)) | None => {
             return None;
         }
