@@ -148,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut slot = None;
         let outcome = self.attempt(&plan, &mut upload, &mut tries, &mut waits, &mut slot).await;
         if let Err(unanswered) = outcome {
-            return match self.give_up(&plan, &upload, &mut tries, unanswered) {
+            return match self.give_up(&plan, &upload, &mut tries, &unanswered) {
                 Some(persistence) => self.refused(persistence).await,
                 None => After::Drop,
             };
@@ -180,9 +180,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         plan: &Plan<'_>,
         upload: &Transfer,
         tries: &mut Tries<'_>,
-        unanswered: Unanswered,
+        unanswered: &Unanswered,
     ) -> Option<Persistence> {
-        let reason = match unanswered {
+        let reason = match *unanswered {
             Unanswered::Because(reason) => reason,
             Unanswered::Malformed(malformed) => return Some(self.malformed(malformed)),
             Unanswered::ClientGone => return None,
