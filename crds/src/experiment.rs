@@ -153,9 +153,9 @@ pub struct TemplateStatus {
     /// How often the hash collided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collision_count: Option<i32>,
-    /// `Progressing`, `Running`, `Successful`, `Failed` or `Error`.
-    #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
-    pub status: Option<String>,
+    /// How it stands; absent = not started.
+    #[serde(default, deserialize_with = "go_json::known_word", skip_serializing_if = "Option::is_none")]
+    pub status: Option<TemplatePhase>,
     /// Why.
     #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -168,6 +168,44 @@ pub struct TemplateStatus {
     /// Hash of its pod template.
     #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
     pub pod_template_hash: Option<String>,
+}
+
+/// How one ReplicaSet of an Experiment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
+pub enum TemplatePhase {
+    /// Its pods are not all available yet.
+    Progressing,
+    /// All its pods are available.
+    Running,
+    /// It ran for as long as it was to.
+    Successful,
+    /// Its pods did not become available in time.
+    Failed,
+    /// It, or its Service, could not be made.
+    Error,
+}
+
+impl TemplatePhase {
+    /// The word in the status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Progressing => "Progressing",
+            Self::Running => "Running",
+            Self::Successful => "Successful",
+            Self::Failed => "Failed",
+            Self::Error => "Error",
+        }
+    }
+
+    /// Whether nothing can follow.
+    #[must_use]
+    pub const fn is_completed(self) -> bool {
+        match self {
+            Self::Successful | Self::Failed | Self::Error => true,
+            Self::Progressing | Self::Running => false,
+        }
+    }
 }
 
 /// State of one analysis of an Experiment.

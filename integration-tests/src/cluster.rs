@@ -274,6 +274,10 @@ impl Cluster {
 pub enum Kind {
     /// `argoproj.io/v1alpha1`
     Rollout,
+    /// `argoproj.io/v1alpha1`
+    Experiment,
+    /// `argoproj.io/v1alpha1`
+    AnalysisRun,
     /// `getambassador.io/v3alpha1`
     Mapping,
     /// `apps/v1`
@@ -294,6 +298,8 @@ impl Kind {
     fn resource(self) -> ApiResource {
         let (group, version, kind, plural) = match self {
             Self::Rollout => ("argoproj.io", "v1alpha1", "Rollout", "rollouts"),
+            Self::Experiment => ("argoproj.io", "v1alpha1", "Experiment", "experiments"),
+            Self::AnalysisRun => ("argoproj.io", "v1alpha1", "AnalysisRun", "analysisruns"),
             Self::Mapping => ("getambassador.io", "v3alpha1", "Mapping", "mappings"),
             Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
             Self::ReplicaSet => ("apps", "v1", "ReplicaSet", "replicasets"),

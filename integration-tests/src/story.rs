@@ -81,6 +81,12 @@ impl Settings {
         Self { path: path.to_owned(), ..self.with(&prefix, &format!("prefix: {path}\n")) }
     }
 
+    /// The same with a guard over the new version.
+    #[must_use]
+    pub fn guarded(self) -> Self {
+        self.with("      steps:\n", "      guard: {errorRate: {}}\n      steps:\n")
+    }
+
     /// The same with another text in the manifests.
     ///
     /// # Panics

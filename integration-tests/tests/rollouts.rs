@@ -284,8 +284,7 @@ spec:
 async fn a_guard_aborts_a_version_that_fails() -> anyhow::Result<()> {
     let cluster = Cluster::fresh_namespace("it-guard").await?;
     let settings = Settings { new_version: "bad".to_owned(), ..Settings::quickstart(60).at("/it-guard") };
-    let settings = settings.with("      steps:\n", "      guard: {errorRate: {}}\n      steps:\n");
-    let mut story = Story::begin(cluster.clone(), settings).await?;
+    let mut story = Story::begin(cluster.clone(), settings.guarded()).await?;
 
     story.update().await?;
     // Nobody aborts it, and its first pause is longer than this.
@@ -314,8 +313,7 @@ async fn a_guard_aborts_a_version_that_fails() -> anyhow::Result<()> {
 #[ignore = "needs a cluster with Sluice: cargo xtask test"]
 async fn a_guard_lets_a_good_version_pass() -> anyhow::Result<()> {
     let cluster = Cluster::fresh_namespace("it-guard-good").await?;
-    let settings = Settings::quickstart(6).at("/it-guard-good");
-    let settings = settings.with("      steps:\n", "      guard: {errorRate: {}}\n      steps:\n");
+    let settings = Settings::quickstart(6).at("/it-guard-good").guarded();
     let mut story = Story::begin(cluster.clone(), settings).await?;
 
     story.update().await?;

@@ -6,13 +6,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::patch::promote::Promotion;
 use crate::patch::set_image::ContainerImage;
 
-/// Show, promote, abort and change Rollouts.
+/// Show, promote, abort and change Rollouts, and show, end and repeat Experiments.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "kubectl-sluice", bin_name = "kubectl sluice", max_term_width = 110)]
 pub struct Arguments {
@@ -94,6 +94,8 @@ pub enum Command {
         #[arg(short = 'f', long = "filename", value_name = "FILE")]
         file: PathBuf,
     },
+    /// Show what an update of a Rollout would do, from its file and without a cluster
+    Plan(Plan),
     /// Print the version
     Version(Version),
     /// Print a completion script
@@ -106,10 +108,10 @@ pub enum Command {
 /// The commands that need the cluster.
 #[derive(Clone, Debug, Subcommand)]
 pub enum OnCluster {
-    /// Show a Rollout and what belongs to it
+    /// Show a Rollout or an Experiment and what belongs to it
     #[command(subcommand)]
     Get(Get),
-    /// List Rollouts
+    /// List Rollouts or Experiments
     #[command(subcommand)]
     List(List),
     /// Create Rollouts, Experiments, templates of analyses and their runs
@@ -148,6 +150,9 @@ pub enum Get {
     /// Show a Rollout as a tree
     #[command(visible_aliases = ["ro", "rollouts"])]
     Rollout(GetRollout),
+    /// Show an Experiment as a tree
+    #[command(visible_aliases = ["exp", "experiments"])]
+    Experiment(GetExperiment),
 }
 
 /// `get rollout`
@@ -164,12 +169,26 @@ pub struct GetRollout {
     pub timeout_seconds: u64,
 }
 
+/// `get experiment`
+#[derive(Clone, Debug, Args)]
+pub struct GetExperiment {
+    /// Name of the Experiment
+    #[arg(value_name = "EXPERIMENT_NAME")]
+    pub name: String,
+    /// Go on showing changes
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
 /// `list …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum List {
     /// List Rollouts, one line each
     #[command(visible_aliases = ["ro", "rollout"])]
     Rollouts(ListRollouts),
+    /// List Experiments, one line each
+    #[command(visible_aliases = ["exp", "experiment"])]
+    Experiments(ListExperiments),
 }
 
 /// `list rollouts`
@@ -245,6 +264,14 @@ pub struct FromTemplate {
     /// File with a template; - for standard input
     #[arg(long, value_name = "FILE")]
     pub from_file: Option<PathBuf>,
+}
+
+/// `list experiments`
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ListExperiments {
+    /// Experiments of all namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
 }
 
 /// `routes`
@@ -448,6 +475,42 @@ pub enum Terminate {
     },
 }
 
+/// `plan`
+#[derive(Clone, Debug, Args)]
+pub struct Plan {
+    /// File with the Rollout, and with its Services, Mappings and templates if there are any; `-`: standard input; may be
+    /// repeated
+    #[arg(short, long = "filename", value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// How long a pod takes until it is ready
+    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = go_duration)]
+    pub pod_start: Duration,
+    /// Requests a second to both versions: shows how many the new one gets, and what can be seen of it
+    #[arg(long, value_name = "REQUESTS", value_parser = requests)]
+    pub rps: Option<f64>,
+    /// Share of the old version's requests that are bad
+    #[arg(long, default_value = "0.1%", value_name = "SHARE", value_parser = share, requires = "rps")]
+    pub error_rate: f64,
+    /// How many times as many bad requests the new version may have
+    #[arg(long, default_value = "1.5", value_name = "FACTOR", value_parser = factor, requires = "rps")]
+    pub margin: f64,
+    /// Share of bad requests that it may have beyond that
+    #[arg(long, default_value = "0.1%", value_name = "SHARE", value_parser = share, requires = "rps")]
+    pub allowance: f64,
+    /// Print all of it in this form
+    #[arg(short, long, value_name = "FORM")]
+    pub output: Option<Form>,
+}
+
+/// Forms that programs read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
 /// `version`
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Version {
@@ -521,6 +584,23 @@ fn go_duration(text: &str) -> Result<Duration, String> {
     duration.to_std().map_err(|_| String::from("must not be negative"))
 }
 
+fn requests(text: &str) -> Result<f64, String> {
+    let requests = text.parse::<f64>().ok().filter(|it| *it > 0.0 && *it <= 1e9);
+    requests.ok_or_else(|| String::from("must be a number above 0"))
+}
+
+/// `0.1%` or `0.001`.
+fn share(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').map(|number| number.trim_end().parse::<f64>().map(|it| it / 100.0));
+    let share = percent.unwrap_or_else(|| text.parse()).ok().filter(|it| (0.0..1.0).contains(it));
+    share.ok_or_else(|| String::from("must be a share of less than 1, such as 0.5% or 0.005"))
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse::<f64>().ok().filter(|it| (1.0..=1000.0).contains(it));
+    factor.ok_or_else(|| String::from("must be between 1 and 1000"))
+}
+
 /// kubectl takes `--request-timeout=10` for ten seconds.
 fn go_duration_or_seconds(text: &str) -> Result<Duration, String> {
     text.parse().map(Duration::from_secs).or_else(|_| go_duration(text))
@@ -548,7 +628,11 @@ mod tests {
             "get rollout shop -w",
             "get ro shop --no-color -n prod",
             "-n prod get rollouts shop --watch --timeout-seconds 5",
+            "get experiment trial -w",
+            "get exp trial",
             "list rollouts -A --timestamps",
+            "list experiments -A",
+            "list exp",
             "list ro --name shop -w",
             "status shop",
             "status shop -w=false",
@@ -572,6 +656,9 @@ mod tests {
             "create analysisrun --from checks -a a=b=c --argument d=",
             "create ar --global --from-file checks.yaml --name run --instance-id x",
             "lint -f rollout.yaml",
+            "plan -f rollout.yaml",
+            "plan -f rollout.yaml -f services.yaml --pod-start 20s -o json",
+            "plan --filename - --rps 100 --error-rate 0.5% --margin 2 --allowance 0 -o yaml",
             "version --short",
             "completion bash",
         ] {
@@ -593,6 +680,13 @@ mod tests {
             "create analysisrun --from a --from-file b",
             "create analysisrun --from a -a b",
             "lint",
+            "plan",
+            "plan -f x --rps 0",
+            "plan -f x --rps NaN",
+            "plan -f x --rps 1 --error-rate 100%",
+            "plan -f x --rps 1 --margin 0.5",
+            "plan -f x --margin 2",
+            "plan -f x --pod-start=-5s",
         ] {
             let instead = read(line).err().unwrap();
             assert!(!instead.wanted && !instead.text.starts_with("error:"), "{line}: {}", instead.text);

@@ -109,6 +109,12 @@ impl Cluster {
         self.of_kind(&ApiResource::erase::<Experiment>(&()))
     }
 
+    /// Experiments of all namespaces.
+    #[must_use]
+    pub fn all_experiments(&self) -> Api<DynamicObject> {
+        Api::all_with(self.client.clone(), &ApiResource::erase::<Experiment>(&()))
+    }
+
     /// ReplicaSets of the namespace.
     #[must_use]
     pub fn replica_sets(&self) -> Api<ReplicaSet> {

@@ -7,6 +7,8 @@ pub mod create;
 pub mod get;
 pub mod lint;
 pub mod list;
+pub mod list_experiments;
+pub mod plan;
 pub mod promote;
 pub mod restart;
 pub mod routes;

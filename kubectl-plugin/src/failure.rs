@@ -49,6 +49,29 @@ pub enum Failure {
     /// `undo` could not write the template.
     #[error("failed restoring revision {0}")]
     Restore(i64, #[source] Box<Self>),
+    /// A file cannot be read.
+    #[error("failed to read {file}")]
+    File {
+        /// Its path; `-` is standard input.
+        file: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is no YAML.
+    #[error("failed to read {file} as YAML: {why}")]
+    Yaml {
+        /// Its path; `-` is standard input.
+        file: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// There is nothing to plan, or it does not come to an end.
+    #[error(transparent)]
+    Plan(#[from] operator_forecast::Refused),
+    /// A plan cannot be written in this form.
+    #[error("failed to write the plan: {0}")]
+    Form(String),
     /// A duration on the command line is none.
     #[error(transparent)]
     Duration(#[from] operator_core::duration::Unreadable),

@@ -28,8 +28,9 @@ use clap::CommandFactory as _;
 
 use self::arguments::{Arguments, Command, Create, Explain, Get, List, OnCluster, Retry, Set, Terminate};
 use self::cluster::Cluster;
+use self::commands::get::Root;
 use self::commands::{
-    change, create, get, lint, list, promote, restart, routes, set_image, status, undo, version,
+    change, create, get, lint, list, plan, promote, restart, routes, set_image, status, undo, version,
 };
 use self::failure::Failure;
 use self::output::Output;
@@ -37,6 +38,7 @@ use self::output::Output;
 /// Runs one command.
 pub async fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
     match &arguments.command {
+        Command::Plan(arguments) => Ok(output.write(&plan::run(arguments, output.paint())?)?),
         Command::Version(version) => Ok(output.write(&version::run(version.short))?),
         Command::Lint { file } => lint::run(file, output),
         Command::Completion { shell } => Ok(output.write(&completion(*shell))?),
@@ -50,12 +52,25 @@ pub async fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
 
 async fn on_cluster(cluster: &Cluster, command: &OnCluster, output: Output) -> Result<(), Failure> {
     match command {
-        OnCluster::Get(Get::Rollout(arguments)) => get_rollout(cluster, arguments, output).await,
+        OnCluster::Get(Get::Rollout(it)) => {
+            let timeout = Some(it.timeout_seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs);
+            if it.watch {
+                return get::watch::run(cluster, Root::Rollout, &it.name, now, output, timeout).await;
+            }
+            get(cluster, Root::Rollout, &it.name, output).await
+        }
+        OnCluster::Get(Get::Experiment(it)) => {
+            if it.watch {
+                return get::watch::run(cluster, Root::Experiment, &it.name, now, output, None).await;
+            }
+            get(cluster, Root::Experiment, &it.name, output).await
+        }
         OnCluster::List(List::Rollouts(arguments)) => list::run(cluster, arguments, now, output).await,
         OnCluster::Create(Create { of: Some(arguments::CreateOf::Analysisrun(arguments)), .. }) => {
             say(create::analysis_run(cluster, arguments), output).await
         }
         OnCluster::Create(arguments) => create_objects(cluster, arguments, output).await,
+        OnCluster::List(List::Experiments(arguments)) => list_experiments(cluster, *arguments, output).await,
         OnCluster::Routes(arguments) => {
             let listing = Box::pin(routes::list(cluster, arguments, output.paint()));
             show(listing, output).await
@@ -98,18 +113,25 @@ async fn on_cluster(cluster: &Cluster, command: &OnCluster, output: Output) -> R
     }
 }
 
-async fn get_rollout(
+/// Shows a tree once.
+async fn get(cluster: &Cluster, root: Root, name: &str, output: Output) -> Result<(), Failure> {
+    // On the heap, because it holds four lists under way.
+    let getting = Box::pin(get::run(cluster, root, name, now(), output.paint()));
+    let (text, warnings) = waiting::on(waiting::API, getting).await?;
+    output.warn_all(&warnings);
+    Ok(output.write(&text)?)
+}
+
+async fn list_experiments(
     cluster: &Cluster,
-    arguments: &arguments::GetRollout,
+    arguments: arguments::ListExperiments,
     output: Output,
 ) -> Result<(), Failure> {
-    if arguments.watch {
-        let timeout = Some(arguments.timeout_seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs);
-        return get::watch::run(cluster, &arguments.name, now, output, timeout).await;
-    }
-    // On the heap, because it holds four lists under way.
-    let getting = Box::pin(get::run(cluster, &arguments.name, now(), output.paint()));
-    let (text, warnings) = waiting::on(waiting::API, getting).await?;
+    let listing = commands::list_experiments::run(cluster, arguments, now());
+    let Some((text, warnings)) = waiting::on(waiting::API, listing).await? else {
+        output.warn("No resources found.");
+        return Ok(());
+    };
     output.warn_all(&warnings);
     Ok(output.write(&text)?)
 }
@@ -120,7 +142,9 @@ async fn create_objects(cluster: &Cluster, arguments: &Create, output: Output) -
         say(create::run(cluster, object), output).await?;
     }
     match objects.as_slice() {
-        [rollout] if arguments.watch => get::watch::run(cluster, rollout.name(), now, output, None).await,
+        [rollout] if arguments.watch => {
+            get::watch::run(cluster, Root::Rollout, rollout.name(), now, output, None).await
+        }
         _ => Ok(()),
     }
 }

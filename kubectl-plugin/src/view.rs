@@ -3,22 +3,26 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`rollout`] | `get rollout`: the head, and the tree below it |
-//! | [`list`] | `list rollouts`: one row each |
+//! | [`rollout`], [`experiment`] | `get rollout`, `get experiment`: the head, and the tree below it |
+//! | [`list`], [`list_experiments`] | `list rollouts`, `list experiments`: one row each |
+//! | [`plan`] | `plan`: tables of steps, moments and findings; Argo has no such command |
 //! | [`routes`] | `routes`, `explain route` |
 //! | [`tree`] | a tree drawn into columns |
-//! | [`replica_set`], [`pod_status`], [`analysis_run`], [`experiment`] | the nodes of the tree |
+//! | [`replica_set`], [`pod_status`], [`analysis_run`] | the nodes of the tree |
 //! | [`images`] | running images and what runs them |
 //! | [`steps`] | step and weight of a canary |
-//! | [`columns`], [`text`], [`icon`], [`age`] | how it is written |
+//! | [`head`], [`columns`], [`text`], [`icon`], [`age`] | how it is written |
 
 pub mod age;
 pub mod analysis_run;
 pub mod columns;
 pub mod experiment;
+pub mod head;
 pub mod icon;
 pub mod images;
 pub mod list;
+pub mod list_experiments;
+pub mod plan;
 pub mod pod_status;
 pub mod replica_set;
 pub mod rollout;
@@ -38,7 +42,7 @@ use self::analysis_run::AnalysisRun;
 use self::experiment::Experiment;
 
 /// A Rollout and everything in its namespace that may belong to it. What belongs to it is decided by owner
-/// references, so the lists may hold more.
+/// references, so the lists may hold more. Around an Experiment that is shown by itself there is no Rollout.
 #[derive(Clone, Debug, Default)]
 pub struct Family {
     /// The Rollout.

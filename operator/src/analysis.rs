@@ -38,7 +38,7 @@ use crate::{
     clock,
     events::{Recorder, Subject},
     rollouts::{Controls, Pass, Store, difference, guarded, index_owned, key},
-    telemetry::AnalysisMetrics,
+    telemetry::PassMetrics,
 };
 
 /// How often a status is recorded on top of what somebody else has written at the same time.
@@ -69,7 +69,7 @@ struct Controller {
     executor: Executor,
     measurer: Measurer,
     recorder: Recorder,
-    metrics: AnalysisMetrics,
+    metrics: PassMetrics,
 }
 
 /// Why a pass failed.

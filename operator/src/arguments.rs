@@ -51,7 +51,7 @@ pub struct Arguments {
 /// A controller that may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Controller {
-    /// Rollouts.
+    /// Rollouts, and what judges them: AnalysisRuns and Experiments.
     Rollouts,
     /// Mappings and all else that becomes configuration of the proxies.
     Routes,
@@ -124,6 +124,9 @@ pub struct RolloutArguments {
     /// Seconds after which a Rollout is looked at again though nothing has changed
     #[arg(long, default_value_t = 900)]
     pub rollout_resync: u64,
+    /// How many Experiments are worked on at the same time
+    #[arg(long, default_value_t = 10)]
+    pub experiment_threads: usize,
     /// Group and version in which Mappings are read and written; by default the newest that is served
     #[arg(long)]
     pub ambassador_api_version: Option<String>,
@@ -271,7 +274,8 @@ mod tests {
         assert!(arguments.leases.leader_elect);
         assert_eq!(arguments.rollouts.rollout_threads, 20);
         assert_eq!(arguments.leases.leader_election_lease_duration.0.as_secs(), 60);
-        assert_eq!(arguments.ignored.given(), ["--burst", "--experiment-threads", "--kloglevel", "--qps"]);
+        assert_eq!(arguments.rollouts.experiment_threads, 10);
+        assert_eq!(arguments.ignored.given(), ["--burst", "--kloglevel", "--qps"]);
     }
 
     #[test]

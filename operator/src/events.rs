@@ -1,4 +1,4 @@
-//! Events on Rollouts and AnalysisRuns, as client-go's recorder writes them: core/v1, source `rollouts-controller`, and
+//! Events on Rollouts, Experiments and AnalysisRuns, as client-go's recorder writes them: core/v1, source `rollouts-controller`, and
 //! a repeated event raises the count of the one that is there.
 //!
 //! They are written in the background, in order. A lost event is a pity and never holds a Rollout up.

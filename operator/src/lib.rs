@@ -23,6 +23,7 @@ pub mod clock;
 pub mod config_server;
 pub mod errors;
 pub mod events;
+mod experiments;
 pub mod lease;
 pub mod rollouts;
 pub mod routes;

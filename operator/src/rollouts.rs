@@ -48,15 +48,18 @@ use operator_core::{
 use tracing::warn;
 
 use self::{
-    execute::{Executed, Executor},
-    objects::{
-        AnalysisRun, AnalysisTemplate, Pod, ReplicaSet, Service, index_pod, index_replica_set, index_rollout,
-    },
+    execute::Executed,
+    objects::{AnalysisTemplate, Pod, index_pod, index_replica_set, index_rollout},
     observe::{Observed, observe},
     workloads::Workloads,
 };
 pub(crate) use self::{
-    objects::{Index, StoredRollout, controller, index_owned, key, resource, trim},
+    execute::{Error as ExecuteError, Executor},
+    objects::{
+        AnalysisRun, Index, ReplicaSet, Service, StoredRollout, annotation, controller, index_owned, key,
+        resource, trim,
+    },
+    observe::{analysis_run, replica_set, templates},
     queue::QueueMeasure,
     record::{difference, guarded},
     run::instance,
@@ -66,11 +69,12 @@ pub(crate) use self::{
 };
 use crate::{
     events::{Recorder, Subject},
+    experiments::StoredExperiment,
     telemetry::RolloutMetrics,
     traffic::TrafficStore,
 };
 
-/// All objects that Rollouts are about.
+/// All objects that Rollouts and Experiments are about.
 #[derive(Debug)]
 pub struct Stores {
     pub(crate) rollouts: Store<StoredRollout>,
@@ -83,6 +87,7 @@ pub struct Stores {
     pub(crate) templates: Store<AnalysisTemplate>,
     /// Those for all namespaces, under no namespace.
     pub(crate) cluster_templates: Store<AnalysisTemplate>,
+    pub(crate) experiments: Store<StoredExperiment>,
     pub(crate) workloads: Workloads,
 }
 
@@ -93,12 +98,13 @@ impl Default for Stores {
             rollouts: Store::new(index_rollout),
             replica_sets: Store::new(index_replica_set),
             pods: Store::new(index_pod),
-            services: Store::new(|_| Vec::new()),
+            services: Store::new(index_owned),
             mappings: Store::new(index_owned),
             ingresses: Store::new(index_owned),
             analysis_runs: Store::new(index_owned),
             templates: Store::new(|_| Vec::new()),
             cluster_templates: Store::new(|_| Vec::new()),
+            experiments: Store::new(index_owned),
             workloads: Workloads::default(),
         }
     }

@@ -153,7 +153,7 @@ impl Parts {
         Ok((part, tenure))
     }
 
-    /// Starts the controllers of Rollouts and of AnalysisRuns, which act under one lease.
+    /// Starts the controllers of Rollouts, of Experiments and of AnalysisRuns, which act under one lease.
     fn rollouts(
         &self,
         working: &TaskTracker,

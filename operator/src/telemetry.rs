@@ -1,17 +1,21 @@
 //! Metrics, health and logs.
 
 mod analysis;
+mod experiments;
 mod health;
 mod leases;
 mod logs;
 mod metrics;
+mod passes;
 mod process;
 mod requests;
 mod rollouts;
 mod server;
 mod text;
 
-pub(crate) use self::{analysis::AnalysisMetrics, text::Histogram};
+pub(crate) use self::{
+    analysis::show_runs, experiments::show_experiments, passes::PassMetrics, text::Histogram,
+};
 pub use self::{
     health::{Gate, Readiness},
     leases::show_lease,

@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: what we claim about speed, measured.
 
+mod peers;
+
 use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context as _, ensure};
@@ -11,6 +13,7 @@ use crate::{
     images::{self, Image, Profile},
     install,
     settings::Settings,
+    terminal::stage,
 };
 
 /// What is measured.
@@ -24,6 +27,9 @@ pub(crate) enum Task {
     Routes(Options),
     /// How fast the judge finds a bad canary, how often it condemns a good one, and what a second of it costs.
     Judge(Options),
+    /// Our proxy beside Envoy, `HAProxy` and nginx: processor time per request, memory, latency. Needs two cores, no
+    /// cluster; takes ten minutes.
+    Proxy(Options),
 }
 
 /// Options of every bench.
@@ -57,6 +63,19 @@ pub(crate) fn run(settings: &Settings, task: &Task) -> anyhow::Result<()> {
         }
         Task::Routes(options) => measure(of_crate("operator-routes", "routes"), options),
         Task::Judge(options) => measure(of_crate("operator-judge", "judge"), options),
+        Task::Proxy(options) => {
+            let peers = stage("other proxies", |stage| peers::ensure(settings, stage))?;
+            // Both optimised, or clients and servers would be what is measured.
+            let (sluice, bench) = images::program_with(Image::Proxy, "proxy-bench", Profile::Release)?;
+            let mut pinned = Command::new("taskset");
+            pinned.args(["--cpu-list", "1"]).arg(bench).arg("--sluice").arg(sluice);
+            for (name, program) in peers.programs {
+                pinned.arg(format!("--{name}")).arg(program);
+            }
+            pinned.arg("--libraries").arg(peers.libraries);
+            pinned.arg("--directory").arg(settings.cache().join("bench/run"));
+            measure(pinned, options)
+        }
     }
 }
 

@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// Roll out a version that fails a third of its requests, and abort when that shows.
     #[arg(long)]
     bad: bool,
+    /// Let a guard judge the new version: it aborts a bad one.
+    #[arg(long)]
+    guard: bool,
     /// Seconds for each pause of the Rollout, which has 60.
     #[arg(long, default_value_t = 10)]
     pause: u64,
@@ -39,6 +42,9 @@ pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<
     story.args(["--pause", &arguments.pause.to_string(), "--rate", &arguments.rate.to_string()]);
     if arguments.bad {
         story.arg("--bad");
+    }
+    if arguments.guard {
+        story.arg("--guard");
     }
     let status = story.status().context("failed to start the story")?;
     if !status.success() {

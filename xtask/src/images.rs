@@ -160,6 +160,18 @@ pub(crate) fn program(image: Image, profile: Profile) -> anyhow::Result<PathBuf>
     binaries.into_values().next().context("cargo does not say where the program lies")
 }
 
+/// The same, with a program of no image, named as its package is.
+pub(crate) fn program_with(
+    image: Image,
+    other: &str,
+    profile: Profile,
+) -> anyhow::Result<(PathBuf, PathBuf)> {
+    stage("binaries", |stage| {
+        stage.at("building static binaries");
+        binaries::build_with(image, other, profile)
+    })
+}
+
 /// Builds images into `target/images`; cargo rebuilds only what has changed.
 pub(crate) fn build(images: &[Image], profile: Profile) -> anyhow::Result<Vec<(Image, Built)>> {
     let binaries = stage("binaries", |stage| {

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 /// Crates that must be pure.
-const PURE: [&str; 9] = [
+const PURE: [&str; 11] = [
     "crds",
     "operator-analysis",
     "operator-core",
+    "operator-experiments",
+    "operator-forecast",
     "operator-judge",
     "operator-objects",
     "operator-routes",

@@ -100,3 +100,38 @@ pub struct MetricProvider {
     #[schemars(schema_with = "crate::schema::any_object")]
     pub plugin: BTreeMap<String, Value>,
 }
+
+impl MetricProvider {
+    /// Argo's names of the providers that are set, in Argo's order; a plugin counts as one of its own.
+    pub fn named(&self) -> impl Iterator<Item = &'static str> {
+        let Self {
+            prometheus,
+            web,
+            job,
+            datadog,
+            new_relic,
+            cloud_watch,
+            graphite,
+            influxdb,
+            skywalking,
+            wavefront,
+            kayenta,
+            plugin,
+        } = self;
+        let known = [
+            (prometheus.is_some(), "Prometheus"),
+            (job.is_some(), "Job"),
+            (kayenta.is_some(), "Kayenta"),
+            (web.is_some(), "Web"),
+            (datadog.is_some(), "Datadog"),
+            (wavefront.is_some(), "Wavefront"),
+            (new_relic.is_some(), "NewRelic"),
+            (cloud_watch.is_some(), "CloudWatch"),
+            (graphite.is_some(), "Graphite"),
+            (influxdb.is_some(), "Influxdb"),
+            (skywalking.is_some(), "skywalking"),
+        ];
+        let known = known.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name);
+        known.chain(std::iter::repeat_n("RPCPlugin", plugin.len()))
+    }
+}

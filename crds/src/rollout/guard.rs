@@ -18,7 +18,7 @@ pub struct Guard {
     pub alpha: Option<f64>,
 
     /// Slow requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub latency: Option<Value>,
 

@@ -15,6 +15,9 @@ struct Arguments {
     /// Roll out a version that fails a third of its requests, and abort when that shows.
     #[arg(long)]
     bad: bool,
+    /// Let a guard judge the new version: it aborts a bad one.
+    #[arg(long)]
+    guard: bool,
     /// Seconds for each pause of the Rollout, which has 60.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(3..=600))]
     pause: u64,
@@ -49,6 +52,7 @@ async fn play(arguments: &Arguments, picture: &Picture) -> anyhow::Result<Report
         proxy: arguments.proxy.clone(),
         ..Settings::quickstart(arguments.pause)
     };
+    let settings = if arguments.guard { settings.guarded() } else { settings };
     let cluster = Cluster::namespace(&arguments.namespace).await?;
     picture.say("apply examples/quickstart with image localhost/sluice-demo:v1 and wait until it is healthy");
     let mut story = Story::begin(cluster, settings.clone()).await?;
@@ -59,7 +63,10 @@ async fn play(arguments: &Arguments, picture: &Picture) -> anyhow::Result<Report
     ));
     picture.say(&format!("set the image to localhost/sluice-demo:{}", settings.new_version));
     story.update().await?;
-    if arguments.bad {
+    if arguments.bad && arguments.guard {
+        story.watch("the guard has aborted", |scene| picture.show(scene), Scene::gone_back).await?;
+        picture.say("the guard has aborted, and all traffic is back at v1");
+    } else if arguments.bad {
         let shown = |scene: &Scene| scene.tally.bad() > 50;
         story.watch("the new version has failed 50 requests", |scene| picture.show(scene), shown).await?;
         picture.say("it fails requests: kubectl sluice abort someapp");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crds::contract::EXPERIMENT_TEMPLATE_NAME_ANNOTATION;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 
+use super::experiment::Experiment;
 use super::text::{Colour, Text};
 use super::{Family, annotation, experiment, is_owned, replica_set};
 
@@ -22,13 +23,17 @@ pub fn of(family: &Family) -> Vec<Text> {
         images.add(replica_set, &tags);
     }
     for experiment in experiment::of_rollout(family) {
-        for replica_set in experiment::replica_sets(experiment, family) {
-            let template = annotation(&replica_set.metadata, EXPERIMENT_TEMPLATE_NAME_ANNOTATION);
-            let tag = template.map(|template| (format!("Σ:{template}"), Colour::Default));
-            images.add(replica_set, tag.as_slice());
-        }
+        images.add_experiment(experiment, family);
     }
-    images.0.into_iter().map(|(image, tags)| tags.text(&image)).collect()
+    images.texts()
+}
+
+/// The same of one Experiment.
+#[must_use]
+pub fn of_experiment(experiment: &Experiment, family: &Family) -> Vec<Text> {
+    let mut images = Images::default();
+    images.add_experiment(experiment, family);
+    images.texts()
 }
 
 #[derive(Default)]
@@ -39,6 +44,18 @@ struct Images(BTreeMap<String, Tags>);
 struct Tags(Vec<(String, Colour)>);
 
 impl Images {
+    fn add_experiment(&mut self, experiment: &Experiment, family: &Family) {
+        for replica_set in experiment::replica_sets(experiment, family) {
+            let template = annotation(&replica_set.metadata, EXPERIMENT_TEMPLATE_NAME_ANNOTATION);
+            let tag = template.map(|template| (format!("Σ:{template}"), Colour::Default));
+            self.add(replica_set, tag.as_slice());
+        }
+    }
+
+    fn texts(self) -> Vec<Text> {
+        self.0.into_iter().map(|(image, tags)| tags.text(&image)).collect()
+    }
+
     fn add(&mut self, replica_set: &ReplicaSet, tags: &[(String, Colour)]) {
         if replica_set.status.as_ref().is_none_or(|status| status.replicas <= 0) {
             return;

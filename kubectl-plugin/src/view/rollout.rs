@@ -1,12 +1,12 @@
 //! `get rollout`: a head with the state in numbers, and below it the tree of everything that belongs to the Rollout.
 
 use std::collections::BTreeMap;
-use std::fmt::{Display, Write as _};
 
 use chrono::{DateTime, Utc};
 use crds::Rollout;
 use crds::rollout::{CanaryStrategy, RolloutStatus};
 
+use super::head::Head;
 use super::icon::Status;
 use super::replica_set::{self, Role, roles};
 use super::steps::{self, Position};
@@ -19,9 +19,7 @@ use crate::phase::{self, Phase};
 #[must_use]
 pub fn render(family: &Family, now: DateTime<Utc>, paint: Paint) -> String {
     let phase = phase::of(&family.rollout);
-    let mut text = head(family, &phase, paint);
-    text.push('\n');
-    text + &tree::render(&root(family, &phase, now), paint)
+    head(family, &phase, paint).end() + &tree::render(&root(family, &phase, now), paint)
 }
 
 /// `Canary` or `BlueGreen`; absent if the spec has neither.
@@ -35,7 +33,7 @@ pub fn strategy(rollout: &Rollout) -> Option<&'static str> {
     }
 }
 
-fn head(family: &Family, phase: &Phase, paint: Paint) -> String {
+fn head(family: &Family, phase: &Phase, paint: Paint) -> Head {
     let rollout = &family.rollout;
     let status = rollout.status.clone().unwrap_or_default();
     let mut head = Head::default();
@@ -54,13 +52,13 @@ fn head(family: &Family, phase: &Phase, paint: Paint) -> String {
     for (index, image) in images::of(family).iter().enumerate() {
         head.line(if index == 0 { "Images:" } else { "" }, image.paint(paint));
     }
-    head.0.push_str("Replicas:\n");
+    head.title("Replicas:");
     head.line("  Desired:", rollout.spec.replicas.unwrap_or(1));
     head.line("  Current:", status.replicas);
     head.line("  Updated:", status.updated_replicas);
     head.line("  Ready:", status.ready_replicas);
     head.line("  Available:", status.available_replicas);
-    head.0
+    head
 }
 
 /// The share that the canary has now, in percent: the routed weight, or without traffic routing its part of the
@@ -126,16 +124,6 @@ fn revision_node(number: i64, children: Vec<Node>) -> Node {
         age: String::new(),
         info: Text::default(),
         children,
-    }
-}
-
-/// Lines of a key, padded to 17 columns, and a value.
-#[derive(Default)]
-struct Head(String);
-
-impl Head {
-    fn line(&mut self, key: &str, value: impl Display) {
-        writeln!(self.0, "{key:<17}{value}").unwrap_or_default();
     }
 }
 

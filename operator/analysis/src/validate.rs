@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crds::{
-    analysis::{Metric, MetricProvider},
-    duration,
-};
+use crds::{analysis::Metric, duration};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 /// A number that may be written as text. What is no number is zero, as in Go.
@@ -77,40 +74,9 @@ fn metric(metric: &Metric) -> Result<(), String> {
             return Err(format!("invalid {field} string: {why}"));
         }
     }
-    match providers(&metric.provider) {
+    match metric.provider.named().count() {
         0 => wrong("no provider specified"),
         1 => Ok(()),
         _ => wrong("multiple providers specified"),
     }
-}
-
-fn providers(provider: &MetricProvider) -> usize {
-    let MetricProvider {
-        prometheus,
-        web,
-        job,
-        datadog,
-        new_relic,
-        cloud_watch,
-        graphite,
-        influxdb,
-        skywalking,
-        wavefront,
-        kayenta,
-        plugin,
-    } = provider;
-    let named = [
-        prometheus,
-        web,
-        job,
-        datadog,
-        new_relic,
-        cloud_watch,
-        graphite,
-        influxdb,
-        skywalking,
-        wavefront,
-        kayenta,
-    ];
-    named.into_iter().flatten().count() + plugin.len()
 }

@@ -1,4 +1,4 @@
-//! From the templates that a Rollout names to the `AnalysisRun` that it starts.
+//! From the templates that a Rollout or an Experiment names to the `AnalysisRun` that it starts.
 //!
 //! Argo's rules and words (`utils/analysis`, reference §2.19 and §7.3). Nothing here decides when a run starts: that is
 //! [`crate::plan`]'s.

@@ -130,6 +130,28 @@ pub fn set(
     !same_reason
 }
 
+/// Puts a condition where the one of its type is, or at the end. `since` is its transition time; its update time is `now`
+/// unless it is as it was. Tells whether it says something else. For conditions that are only there at times, and whose
+/// transition time is the memory of "since when".
+pub(crate) fn put(
+    conditions: &mut Vec<RolloutCondition>,
+    said: RolloutCondition,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> bool {
+    let wanted = RolloutCondition { last_update_time: Some(now), last_transition_time: Some(since), ..said };
+    let Some(held) = conditions.iter_mut().find(|held| held.kind == wanted.kind) else {
+        conditions.push(wanted);
+        return true;
+    };
+    let unchanged = RolloutCondition { last_update_time: held.last_update_time, ..wanted.clone() };
+    let changes = *held != unchanged;
+    if changes {
+        *held = wanted;
+    }
+    changes
+}
+
 /// Removes a condition.
 pub fn remove(status: &mut RolloutStatus, kind: Kind) {
     status.conditions.retain(|condition| condition.kind != kind.as_str());

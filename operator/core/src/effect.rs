@@ -1,4 +1,4 @@
-//! What a plan asks the shell to do.
+//! What a plan asks the shell to do, for a Rollout or for an Experiment.
 //!
 //! Every effect holds all that is needed to carry it out, and the values the plan relied on. The shell sends these
 //! as preconditions (a JSON patch with `test`, or a PUT or DELETE with `resourceVersion` where a role grants no patch);
@@ -13,6 +13,7 @@ use crds::contract::{
 };
 use serde_json::Value;
 
+use crate::experiment::Blueprint;
 use crate::world::WorkloadKind;
 
 /// Labels or annotations to set (`Some`) or remove (`None`). What is not named stays.
@@ -145,6 +146,38 @@ pub enum Effect {
         /// The run.
         target: Target,
     },
+    /// POST of the Experiment of a step. `AlreadyExists` is a failed precondition: the next `World` shows that the name is
+    /// taken.
+    CreateExperiment {
+        /// `metadata.name`, for logs.
+        name: String,
+        /// The object, but for the pod templates that it takes from ReplicaSets; the uids of these are preconditions.
+        blueprint: Box<Blueprint>,
+    },
+    /// Sets `spec.terminate` of an Experiment. The precondition is the uid: its status changes all the time.
+    TerminateExperiment {
+        /// The Experiment.
+        target: Target,
+    },
+    /// DELETE with uid and resourceVersion preconditions: a finished Experiment past the limits of history, or one whose
+    /// version is gone.
+    DeleteExperiment {
+        /// The Experiment.
+        target: Target,
+    },
+    /// POST of the Service of one of an Experiment's ReplicaSets. `AlreadyExists` is a failed precondition: the next
+    /// world shows whose it is.
+    CreateService {
+        /// `metadata.name`, for logs.
+        name: String,
+        /// The complete object.
+        manifest: Value,
+    },
+    /// DELETE with uid and resourceVersion preconditions: the Service of an Experiment that is over.
+    DeleteService {
+        /// The Service.
+        target: Target,
+    },
     /// Sets annotation [`REVISION_ANNOTATION`] of the Rollout by a guarded JSON patch, never by a full Update.
     SetRolloutRevision {
         /// The Rollout; preconditions are its uid and `from`.
@@ -167,14 +200,14 @@ pub enum Effect {
         /// The Rollout.
         target: Target,
     },
-    /// Records an Event on the Rollout.
+    /// Records an Event on the Rollout, or on the Experiment that the plan is about.
     Event(Event),
 }
 
 /// The object an effect is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target {
-    /// `metadata.name`; the namespace is the Rollout's.
+    /// `metadata.name`; the namespace is that of what the plan is about.
     pub name: String,
     /// `metadata.uid`: always a precondition.
     pub uid: String,
@@ -182,7 +215,7 @@ pub struct Target {
     pub resource_version: String,
 }
 
-/// A Kubernetes Event on the Rollout.
+/// A Kubernetes Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Normal or Warning.

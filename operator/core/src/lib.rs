@@ -3,6 +3,7 @@
 pub mod analysis;
 pub mod conditions;
 pub mod effect;
+pub mod experiment;
 pub mod hash;
 pub mod ingress;
 pub mod mapping;

@@ -84,6 +84,8 @@ gauges! {
     RolloutReplicasUpdated: "rollout_info_replicas_updated", "Pods of a Rollout that have the newest template.";
     /// 1 at the phase of a Rollout, 0 at the others.
     RolloutPhase: "rollout_phase", "The phase of a Rollout (deprecated: rollout_info has it).";
+    /// 1 for each Rollout whose guard judges an update, with the verdict. Sluice's own.
+    RolloutGuard: "sluice_rollout_guard", "What the guard of a Rollout says of the update that it judges.";
 }
 
 /// 1 for yes, 0 for no.

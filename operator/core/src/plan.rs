@@ -13,6 +13,7 @@
 //! | `window` | a rollback to a recent version |
 //! | `stage` | first deploy, update, abort, end of a promotion |
 //! | `analysis` | runs that judge a version, and what their verdicts do |
+//! | `experiment` | the same of Experiments, which run pods of their own |
 //! | `canary`, `blue_green` | the moves of the strategies |
 //! | `pause`, `promotion` | what an update waits for, and its commit point |
 //! | `fleet`, `services` | what the proxies serve; selectors |
@@ -30,6 +31,7 @@ mod canary;
 mod commands;
 mod draft;
 mod duration;
+mod experiment;
 mod fleet;
 mod guard;
 mod history;
@@ -113,12 +115,13 @@ fn decide(scene: &Scene<'_>, draft: &mut Draft) {
         return;
     }
     commands::obey(scene, draft);
-    if analysis::judge(scene, draft) || guard::judge(scene, draft) {
+    if analysis::judge(scene, draft) || experiment::judge(scene, draft) || guard::judge(scene, draft) {
         record(scene, revision, None, draft);
         return;
     }
     let writing = act(scene, new, revision, draft);
     analysis::end(scene, draft);
+    experiment::end(scene, draft);
     metadata::act(scene, draft);
     restart::act(scene, draft);
     workload::scale_down(scene, draft);

@@ -236,6 +236,7 @@ mod tests {
             mappings: BTreeMap::from([("shop".to_owned(), Lookup::Found(mapping("stable", false)))]),
             canary_mappings: BTreeMap::new(),
             analysis: Analyses::default(),
+            experiments: BTreeMap::new(),
             rivals: Vec::new(),
             traffic: Traffic::NotConfigured,
         }

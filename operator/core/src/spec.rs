@@ -8,6 +8,7 @@ mod amount;
 mod analysis;
 mod blue_green;
 mod canary;
+mod experiment;
 mod guard;
 mod invalid;
 mod managed_route;
@@ -27,6 +28,7 @@ pub use self::analysis::{
 };
 pub use self::blue_green::{BlueGreen, Promotion};
 pub use self::canary::{Canary, Confirm, IngressRouting, MappingRouting, Routing, stable_ingresses};
+pub use self::experiment::{Experiment, ExperimentAnalysis, ExperimentTemplate};
 pub use self::invalid::{Invalid, Problem};
 pub use self::managed_route::{Action, Condition, ManagedRoute, Text};
 pub use self::pods::{AntiAffinity, Roles, ScaleDown};

@@ -118,7 +118,11 @@ pub fn set_weight(canary: &Canary, position: &Position) -> Weight {
     until(canary, position)
         .find_map(|step| match step {
             Step::SetWeight(weight) => Some(*weight),
-            Step::Pause(_) | Step::SetCanaryScale(_) | Step::SetRoute(_) | Step::Analysis(_) => None,
+            Step::Pause(_)
+            | Step::SetCanaryScale(_)
+            | Step::SetRoute(_)
+            | Step::Analysis(_)
+            | Step::Experiment(_) => None,
         })
         .unwrap_or(Weight::ZERO)
 }
@@ -136,7 +140,11 @@ pub fn canary_scale(canary: &Canary, position: &Position) -> Option<CanaryScale>
     until(canary, position)
         .find_map(|step| match step {
             Step::SetCanaryScale(scale) => Some(*scale),
-            Step::SetWeight(_) | Step::Pause(_) | Step::SetRoute(_) | Step::Analysis(_) => None,
+            Step::SetWeight(_)
+            | Step::Pause(_)
+            | Step::SetRoute(_)
+            | Step::Analysis(_)
+            | Step::Experiment(_) => None,
         })
         .filter(|scale| *scale != CanaryScale::MatchTrafficWeight)
 }

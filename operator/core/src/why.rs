@@ -144,10 +144,27 @@ pub enum Why {
         /// Its name.
         run: String,
     },
-    /// An `AnalysisRun` cannot be created.
+    /// An `AnalysisRun` or Experiment cannot be created.
     AnalysisBlocked {
         /// What is wrong.
         message: String,
+    },
+    /// An Experiment is being created.
+    StartingExperiment {
+        /// Its name.
+        experiment: String,
+    },
+    /// An Experiment has no verdict yet.
+    WaitingForExperiment {
+        /// Its name.
+        experiment: String,
+        /// Its phase; `None`: it has not begun.
+        phase: Option<AnalysisPhase>,
+    },
+    /// An Experiment is neither good nor bad; the user decides.
+    InconclusiveExperiment {
+        /// Its name.
+        experiment: String,
     },
     /// The new version is promoted.
     Promoted {
@@ -221,6 +238,9 @@ impl Why {
             Self::WaitingForAnalysis { .. } => "waiting-for-analysis",
             Self::Inconclusive { .. } => "inconclusive",
             Self::AnalysisBlocked { .. } => "analysis-blocked",
+            Self::StartingExperiment { .. } => "starting-experiment",
+            Self::WaitingForExperiment { .. } => "waiting-for-experiment",
+            Self::InconclusiveExperiment { .. } => "inconclusive-experiment",
             Self::Promoted { .. } => "promoted",
             Self::Aborted => "aborted",
             Self::StableGone { .. } => "stable-gone",
@@ -292,6 +312,13 @@ impl fmt::Display for Why {
             }
             Self::Inconclusive { run } => {
                 write!(f, "AnalysisRun {run} is inconclusive: promote, or abort")
+            }
+            Self::StartingExperiment { experiment } => write!(f, "starting Experiment {experiment}"),
+            Self::WaitingForExperiment { experiment, phase } => {
+                write!(f, "Experiment {experiment} is {}", phase.map_or("not started", AnalysisPhase::as_str))
+            }
+            Self::InconclusiveExperiment { experiment } => {
+                write!(f, "Experiment {experiment} is inconclusive: promote, or abort")
             }
             Self::AnalysisBlocked { message } => write!(f, "an AnalysisRun cannot be created: {message}"),
             Self::Promoted { hash } => write!(f, "{hash} is the stable version now"),

@@ -7,6 +7,7 @@
 //! says nothing about that write.
 
 mod analysis;
+mod experiment;
 mod pod;
 mod workload;
 
@@ -20,6 +21,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
 pub use self::analysis::{Analyses, AnalysisRun, Readable, Templates};
+pub use self::experiment::Experiment;
 pub use self::pod::Pod;
 pub(crate) use self::workload::group_of;
 pub use self::workload::{Workload, WorkloadKind};
@@ -50,6 +52,8 @@ pub struct World {
     pub canary_mappings: BTreeMap<String, Mapping>,
     /// Its `AnalysisRuns` and their templates.
     pub analysis: Analyses,
+    /// The Experiments that it controls, and any that carries a name which it would give to one, by name.
+    pub experiments: BTreeMap<String, Experiment>,
     /// The other Rollouts of the namespace that name one of the same Services or Mappings.
     pub rivals: Vec<Rival>,
     /// What the proxies serve.

@@ -41,7 +41,9 @@ enum Move {
     ServiceReplaced(&'static str),
     /// Every run without a verdict gets this phase.
     Analysis(&'static str),
-    /// Somebody deletes every run, or the user resumes.
+    /// Every Experiment without a verdict gets this phase.
+    Experiment(&'static str),
+    /// Somebody deletes every run and Experiment, or the user resumes.
     RunsDeleted,
     Resume,
     /// Requests that the proxies have counted, and bad ones among them.
@@ -75,6 +77,8 @@ fn moves() -> impl Strategy<Value = Move> {
             .prop_map(Move::ServiceReplaced),
         4 => prop::sample::select(vec!["Running", "Successful", "Successful", "Failed", "Error", "Inconclusive"])
             .prop_map(Move::Analysis),
+        3 => prop::sample::select(vec!["Running", "Successful", "Successful", "Failed", "Error", "Inconclusive"])
+            .prop_map(Move::Experiment),
         1 => Just(Move::RunsDeleted),
         1 => Just(Move::Resume),
         3 => (image(), 0..2_000_u64, 0..60_u64).prop_map(|(image, all, bad)| Move::Answers(image, all, bad.min(all))),
@@ -106,6 +110,7 @@ enum Manifest {
     Analysed,
     Guarded,
     BlueGreenAnalysed,
+    Experiments,
 }
 
 fn manifests() -> impl Strategy<Value = Manifest> {
@@ -118,6 +123,7 @@ fn manifests() -> impl Strategy<Value = Manifest> {
         Manifest::Analysed,
         Manifest::Guarded,
         Manifest::BlueGreenAnalysed,
+        Manifest::Experiments,
     ])
 }
 
@@ -136,6 +142,7 @@ impl Simulator {
             Manifest::Analysed => "analysis.yaml",
             Manifest::Guarded => "guard.yaml",
             Manifest::BlueGreenAnalysed => "blue_green_analysis.yaml",
+            Manifest::Experiments => "experiment.yaml",
         });
         if let Manifest::TwoMappings = manifest {
             simulator.apply(&manifest_file("second_mapping.yaml"));
@@ -204,7 +211,11 @@ impl Simulator {
                 }
             }
             Move::CountsBegin => data_plane.counts.clear(),
-            Move::RunsDeleted => self.cluster.analysis_runs.clear(),
+            Move::Experiment(phase) => self.cluster.judge_experiments(phase),
+            Move::RunsDeleted => {
+                self.cluster.analysis_runs.clear();
+                self.cluster.experiments.clear();
+            }
             Move::Resume => self.cluster.patch_status(&json!({"pauseConditions": null})),
             Move::ServiceReplaced(name) => {
                 if self.cluster.services.contains_key(*name) {
@@ -260,7 +271,7 @@ impl Simulator {
         json!({
             "replica_sets": sets, "selectors": selectors, "mappings": specs, "phase": status.phase,
             "stable": status.stable_rs, "current": status.current_pod_hash, "step": status.current_step_index,
-            "weights": status.canary.weights, "runs": self.unfinished_runs(), "abort": status.abort, "conditions": status.conditions.len(),
+            "weights": status.canary.weights, "runs": self.unfinished_runs(), "experiments": cluster.unfinished_experiments(), "abort": status.abort, "conditions": status.conditions.len(),
         })
     }
 }
@@ -321,6 +332,7 @@ proptest! {
         let weights: Vec<Option<i64>> = left.map(|(_, mapping)| mapping["spec"]["weight"].as_i64()).collect();
         prop_assert_eq!(weights, if pong { vec![Some(100)] } else { vec![] });
         prop_assert_eq!(simulator.unfinished_runs(), Vec::<&String>::new());
+        prop_assert_eq!(cluster.unfinished_experiments(), Vec::<String>::new());
         prop_assert_eq!(status.restarted_at, cluster.rollout().spec.restart_at, "{}", simulator.transcript.text());
     }
 

@@ -89,7 +89,9 @@ fn costs(ticks: u32) -> (f64, f64) {
         started.elapsed().as_secs_f64() * 1e6 / f64::from(u32::try_from(ticks.len()).unwrap_or(u32::MAX))
     };
     let started = Instant::now();
-    ticks.iter().for_each(|tick| judge.take(tick));
+    for tick in &ticks {
+        judge.take(tick);
+    }
     let take = each(started);
     let started = Instant::now();
     for tick in &ticks {

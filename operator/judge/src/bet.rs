@@ -106,20 +106,22 @@ fn paid(arm: Arm, bad: f64, good: f64) -> f64 {
     if arm.bad > 0 { paid + float(arm.bad) * bad.ln_1p() } else { paid }
 }
 
-/// The reference rate of the stable version at which the expected growth is greatest: the only root, between `q` and
-/// `other`, of the growth's derivative. Found by false position with Illinois' correction, because both the slope and
-/// a division are dearer than a few more steps.
-fn optimum(margin: Margin, (p, q): (f64, f64), (n, k): (f64, f64), other: f64) -> f64 {
+/// The reference rate of the stable version at which the expected growth is greatest: the only root, between the stable
+/// version's rate and `other`, of the growth's derivative. Found by false position with Illinois' correction, because
+/// both the slope and a division are dearer than a few more steps. `rates` and `requests` are the canary's first.
+fn optimum(margin: Margin, rates: (f64, f64), requests: (f64, f64), other: f64) -> f64 {
+    let (canary, stable) = rates;
     let slope = |mu: f64| {
         let m = margin.limit(mu);
-        margin.factor() * n * (p - m) * mu * (1.0 - mu) + k * (q - mu) * m * (1.0 - m)
+        margin.factor() * requests.0 * (canary - m) * mu * (1.0 - mu)
+            + requests.1 * (stable - mu) * m * (1.0 - m)
     };
-    let (mut low, mut high) = if q < other { (q, other) } else { (other, q) };
+    let (mut low, mut high) = if stable < other { (stable, other) } else { (other, stable) };
     let (mut at_low, mut at_high) = (slope(low), slope(high));
     if at_low <= 0.0 || at_high >= 0.0 {
-        return q;
+        return stable;
     }
-    let mut mu = q;
+    let mut mu = stable;
     for _ in 0..STEPS {
         mu = (low * at_high - high * at_low) / (at_high - at_low);
         if !(mu > low && mu < high) {

@@ -125,11 +125,11 @@ impl Evidence {
 
 /// The natural logarithm of the mean of several grids that have seen the same ticks.
 pub(crate) fn mean<'a>(all: impl Iterator<Item = &'a Evidence> + Clone) -> f64 {
-    let wealth = || all.clone().flat_map(|it| it.wealth.iter().copied());
     let Some(ticks) = all.clone().map(|it| it.ticks).max() else { return 0.0 };
+    let wealth = all.flat_map(|it| it.wealth.iter().copied());
     // What is kept after so many bits: what remains of the sum of 1/(k (k+1)).
     let kept = LATER / f64::from(ticks.saturating_sub(1) / STRETCH + 1);
-    log_sum(log_mean(wealth(), wealth().count()), kept.ln())
+    log_sum(log_mean(wealth), kept.ln())
 }
 
 /// The logarithm of the sum of two numbers of which the logarithms are given.
@@ -138,14 +138,14 @@ fn log_sum(a: f64, b: f64) -> f64 {
     most + (least - most).exp().ln_1p()
 }
 
-/// The logarithm of the mean of `count` numbers of which the logarithms are given.
-fn log_mean(logs: impl Iterator<Item = f64> + Clone, count: usize) -> f64 {
+/// The logarithm of the mean of numbers of which the logarithms are given.
+fn log_mean(logs: impl Iterator<Item = f64> + Clone) -> f64 {
     let most = logs.clone().fold(f64::NEG_INFINITY, f64::max);
     if !most.is_finite() {
         return f64::NEG_INFINITY;
     }
-    let count = u32::try_from(count).map_or(f64::INFINITY, f64::from);
-    most + logs.map(|log| (log - most).exp()).sum::<f64>().ln() - count.ln()
+    let (sum, count) = logs.fold((0.0, 0.0), |(sum, count), log| (sum + (log - most).exp(), count + 1.0));
+    most + f64::ln(sum / count)
 }
 
 #[cfg(test)]

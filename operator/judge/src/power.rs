@@ -189,10 +189,7 @@ pub fn detectable_slowdown(level: Level, deviation: f64, stretches: &[Stretch], 
 
 /// Whole seconds until `missing` is gathered, at `rate` requests a second; `None` beyond thirty days.
 pub(crate) fn seconds_to(missing: f64, growth: Growth, rate: f64) -> Option<u64> {
-    let seconds = (missing.max(0.0) / (growth.mean * rate)).ceil();
-    if !(seconds <= HORIZON) {
-        return None;
-    }
+    let seconds = Some((missing.max(0.0) / (growth.mean * rate)).ceil()).filter(|it| *it <= HORIZON)?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the horizon")]
     Some(seconds as u64)
 }
@@ -246,10 +243,10 @@ impl Stretch {
         self.seconds * self.rate * self.share
     }
 
-    /// From whole numbers, as steps have them.
+    /// Of whole seconds.
     #[must_use]
-    pub fn whole(seconds: u64, rate: f64, percent: u32) -> Self {
-        Self { seconds: float(seconds), rate, share: f64::from(percent) / 100.0 }
+    pub fn whole(seconds: u64, rate: f64, share: f64) -> Self {
+        Self { seconds: float(seconds), rate, share }
     }
 }
 
@@ -300,7 +297,7 @@ mod tests {
     #[test]
     fn a_slowdown_is_predicted_as_it_is_found() {
         for (factor, seconds) in [(1.1, 200), (1.2, 53), (1.5, 9)] {
-            let steps = [Stretch::whole(seconds, 100.0, 5)];
+            let steps = [Stretch::whole(seconds, 100.0, 0.05)];
             let found = detectable_slowdown(Level::ONE_IN_TWENTY, 0.8, &steps, 0.5).unwrap();
             let off = found.ln() / f64::ln(factor);
             assert!((0.8..1.3).contains(&off), "{factor}: {found}");
@@ -310,13 +307,13 @@ mod tests {
     #[test]
     fn what_can_be_found_is_found_in_time_and_more_of_it_sooner() {
         let question = Question::of_errors(Margin::NONE, Level::ONE_IN_TWENTY, 0.001);
-        let steps = [Stretch::whole(300, 100.0, 5), Stretch::whole(300, 100.0, 20)];
+        let steps = [Stretch::whole(300, 100.0, 0.05), Stretch::whole(300, 100.0, 0.2)];
         let rate = question.detectable(&steps, 0.95).unwrap();
         assert!(rate > 0.002 && rate < 0.01, "{rate}");
         let seconds = question.seconds(rate * 1.001, &steps, 0.95).unwrap();
         assert!(seconds > 590.0 && seconds <= 600.0, "{seconds}");
         assert!(question.seconds(0.3, &steps, 0.95).unwrap() < 10.0);
         assert_eq!(question.seconds(0.0011, &steps, 0.95), None);
-        assert_eq!(question.detectable(&[Stretch::whole(1, 1.0, 5)], 0.95), None);
+        assert_eq!(question.detectable(&[Stretch::whole(1, 1.0, 0.05)], 0.95), None);
     }
 }

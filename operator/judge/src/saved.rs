@@ -100,9 +100,9 @@ impl Judge {
         for (comparison, rate) in judge.errors.iter_mut().chain(&mut judge.edges).zip(saved_rates) {
             rate.restore(saved.seen, comparison).ok_or_else(|| shape("the number of alternatives"))?;
         }
-        let Shares(before, share, [canary, stable]) = saved.split;
-        judge.split = Split { before: read(before), share, counts: (canary, stable) };
-        if share.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
+        let Shares(before, intended, [canary, stable]) = saved.split;
+        judge.split = Split { before: read(before), share: intended, counts: (canary, stable) };
+        if intended.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
             return Err(shape("the share of the canary"));
         }
         let [canary, stable, seen] = saved.pace.map(read);

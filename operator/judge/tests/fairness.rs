@@ -17,7 +17,7 @@ fn mean(bet: &Bet, (n, k): (u32, u32), (p, q): (f64, f64)) -> f64 {
     let pays = |canary, stable| bet.pays(&Counts::new(canary, stable)).exp();
     let canary = p * pays((1, 1), (0, 0)) + (1.0 - p) * pays((1, 0), (0, 0));
     let stable = q * pays((0, 0), (1, 1)) + (1.0 - q) * pays((0, 0), (1, 0));
-    canary.powi(i32::try_from(n).unwrap()) * stable.powi(i32::try_from(k).unwrap())
+    canary.powi(i32::try_from(n).expect("few")) * stable.powi(i32::try_from(k).expect("few"))
 }
 
 fn ticks() -> impl Strategy<Value = Vec<Tick>> {
@@ -55,7 +55,9 @@ fn settings() -> Settings {
 
 fn judged(ticks: &[Tick]) -> Judge {
     let mut judge = Judge::new(settings());
-    ticks.iter().for_each(|tick| judge.take(tick));
+    for tick in ticks {
+        judge.take(tick);
+    }
     judge
 }
 
@@ -101,7 +103,9 @@ proptest! {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "small")]
             let part = |requests: u64, share: f64| (requests, (requests as f64 * share) as u64);
             let counts = Counts::new(part(n, bad), part(k, stable_bad));
-            all.iter_mut().for_each(|it| it.take(&counts, Margin::NONE, guess));
+            for evidence in &mut all {
+                evidence.take(&counts, Margin::NONE, guess);
+            }
         }
         prop_assert!(all.iter().all(|it| it.log().is_finite()));
     }
@@ -119,7 +123,9 @@ proptest! {
         let saved: Saved = serde_json::from_str(&text).unwrap();
         let mut restarted = Judge::restore(saved).unwrap();
         // The first are told again, as after a restart.
-        ticks.iter().for_each(|tick| restarted.take(tick));
+        for tick in &ticks {
+            restarted.take(tick);
+        }
         let now = 1_000 + i64::try_from(ticks.len()).unwrap();
         let (before, after) = (whole.verdict(now), restarted.verdict(now));
         let waited = ticks[..at].last().is_some_and(|it| !it.errors().comparable());

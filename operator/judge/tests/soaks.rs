@@ -31,7 +31,7 @@ fn soak(
             wrong(&judge, tick.second)
         })
     });
-    let share = f64::from(u32::try_from(hits.count()).unwrap()) / f64::from(RUNS);
+    let share = f64::from(u32::try_from(hits.count()).expect("no more than runs")) / f64::from(RUNS);
     let alpha = Level::ONE_IN_TWENTY.get();
     let luck = 3.0 * (alpha * (1.0 - alpha) / f64::from(RUNS)).sqrt();
     assert!(share <= alpha + luck, "{what}: {share} of the rollouts ended wrong");
@@ -115,7 +115,7 @@ fn latencies_at_their_margin_are_neither_condemned_nor_passed() {
 }
 
 /// How wrong a test is that was made to be read once: the share of 10 000 random walks that some of `looks` readings
-/// find at 5 %. Armitage, McPherson & Rowe (1969).
+/// find at 5 %. Armitage, `McPherson` & Rowe (1969).
 #[test]
 fn a_test_for_one_look_does_not_bear_many() {
     let table =

@@ -1,5 +1,7 @@
 //! What a judge says, and when it says nothing.
 
+#![expect(clippy::panic, reason = "a verdict that was not expected ends the test")]
+
 use operator_judge::Judge;
 use operator_judge::counts::{Arm, Sample, Second, Tick};
 use operator_judge::evidence::Prior;

@@ -13,7 +13,7 @@ use crate::{
     events::Recorder,
     lease::Tenure,
     rollouts::{Workers, Worklist, follow, instance, trim, trimmed},
-    telemetry::{AnalysisMetrics, Gate, Metrics},
+    telemetry::{self, Gate, Metrics},
 };
 
 /// Passes at the same time. A pass waits for its measurements and costs nothing meanwhile; requests have a bound of
@@ -59,7 +59,7 @@ pub async fn run(context: Context) {
     let Context { client, settings, tenure, recorder, metrics, ready, stop } = context;
     let stores = Arc::new(Stores::default());
     let list = Arc::new(Worklist::default());
-    let metrics = AnalysisMetrics::register(&metrics, tenure.clone(), stores.clone());
+    let metrics = telemetry::show_runs(&metrics, tenure.clone(), stores.clone());
     let executor = Executor::new(client.clone(), tenure.clone());
     let asking = Asking::new(settings.prometheus_address.clone(), settings.own_namespace.clone());
     let measurer = Measurer { stores: stores.clone(), executor: executor.clone(), asking };

@@ -13,7 +13,7 @@ use super::{providers::Asking, *};
 use crate::{
     events,
     lease::{Epoch, Tenure},
-    telemetry::{Metrics, RolloutCounts},
+    telemetry::{self, Metrics, RolloutCounts},
     test_api::TestApi,
 };
 
@@ -24,7 +24,7 @@ fn controller(client: kube::Client) -> Controller {
         events::recorder(client.clone(), &metrics.registry, RolloutCounts::default()).unwrap();
     let until = Instant::now() + Duration::from_mins(10);
     let (_, tenure) = watch::channel(Tenure::Held { epoch: Epoch { created: 0, transitions: 0 }, until });
-    let metrics = AnalysisMetrics::register(&metrics, tenure.clone(), stores.clone());
+    let metrics = telemetry::show_runs(&metrics, tenure.clone(), stores.clone());
     let executor = Executor::new(client, tenure);
     let asking = Asking::new(None, "sluice".to_owned());
     let measurer = Measurer { stores: stores.clone(), executor: executor.clone(), asking };

@@ -38,7 +38,6 @@ ignored! {
     enable_pprof_address = "enable-pprof-address",
     ephemeral_metadata_threads = "ephemeral-metadata-threads",
     ephemeral_metadata_update_pod_retries = "ephemeral-metadata-update-pod-retries",
-    experiment_threads = "experiment-threads",
     ingress_api_version = "ingress-api-version",
     ingress_threads = "ingress-threads",
     istio_api_version = "istio-api-version",

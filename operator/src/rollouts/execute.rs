@@ -1,10 +1,11 @@
-//! Third verb: carries out a plan's effects in order and stops at the first that fails. The world is planned again
+//! Third verb, of Rollouts and Experiments: carries out a plan's effects in order and stops at the first that fails. The world is planned again
 //! then.
 
 pub(super) mod request;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, core::DynamicObject};
 use operator_core::{
     effect::Effect,
@@ -22,6 +23,7 @@ use super::{Stores, mappings::Served, objects};
 use crate::{
     errors::chain,
     events::{Recorder, Subject as EventSubject},
+    experiments::StoredExperiment,
     lease::Tenure,
 };
 
@@ -32,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a plan was not carried out to its end.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     /// This process does not hold the lease any more.
     #[error("failed to go on: another process may hold the lease")]
     NotHolder,
@@ -69,13 +71,21 @@ pub(super) enum Error {
         #[source]
         source: request::Error,
     },
+    /// A ReplicaSet whose pod template is needed is another one now, or has none.
+    #[error("failed to {effect}: ReplicaSet {replica_set} has changed in between")]
+    Replaced {
+        /// What was tried.
+        effect: Attempt,
+        /// The ReplicaSet.
+        replica_set: String,
+    },
 }
 
 impl Error {
     /// Whether planning again is all that is needed.
-    pub(super) fn is_stale(&self) -> bool {
+    pub(crate) fn is_stale(&self) -> bool {
         match self {
-            Self::NotHolder | Self::Precondition { .. } => true,
+            Self::NotHolder | Self::Precondition { .. } | Self::Replaced { .. } => true,
             Self::Api { .. } | Self::Timeout { .. } | Self::Request { .. } => false,
         }
     }
@@ -87,14 +97,32 @@ impl Error {
 
     /// The reason of a condition if the API server has refused an effect and will again: the request is not allowed
     /// or not valid. `None` for all that may pass by itself.
-    pub(super) fn refusal(&self) -> Option<&'static str> {
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
         match self {
             Self::Api { effect, source: kube::Error::Api(status) } => {
                 matches!(status.code, 400 | 403 | 405 | 413 | 422).then_some(effect.reason)
             }
             Self::Request { effect, .. } => Some(effect.reason),
-            Self::Api { .. } | Self::NotHolder | Self::Precondition { .. } | Self::Timeout { .. } => None,
+            Self::Api { .. }
+            | Self::NotHolder
+            | Self::Precondition { .. }
+            | Self::Timeout { .. }
+            | Self::Replaced { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+impl Executor {
+    /// One in a cluster that knows no Mappings.
+    pub(crate) fn without_mappings(
+        client: Client,
+        stores: Arc<Stores>,
+        tenure: watch::Receiver<Tenure>,
+        recorder: Recorder,
+    ) -> Self {
+        let (_, mappings) = watch::channel(Served::default());
+        Self::new(client, stores, tenure, mappings, recorder)
     }
 }
 
@@ -109,7 +137,7 @@ impl Error {
 
 /// What was tried, in words after "failed to".
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Attempt {
+pub(crate) struct Attempt {
     words: String,
     /// The reason of the condition that tells of its refusal: Argo's.
     reason: &'static str,
@@ -123,16 +151,16 @@ impl fmt::Display for Attempt {
 
 /// What a plan has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Executed {
+pub(crate) struct Executed {
     /// The Rollout's `resourceVersion` after it: the world's, unless an effect wrote to the Rollout.
-    pub(super) version: String,
+    pub(crate) version: String,
     /// Something was written that a next plan can see: neither events nor evictions that are not allowed now count.
-    pub(super) changed: bool,
+    pub(crate) changed: bool,
 }
 
 /// Carries out effects.
 #[derive(Clone)]
-pub(super) struct Executor {
+pub(crate) struct Executor {
     client: Client,
     stores: Arc<Stores>,
     tenure: watch::Receiver<Tenure>,
@@ -152,29 +180,41 @@ impl Executor {
         Self { client, stores, tenure, mappings, recorder }
     }
 
-    /// Carries out a plan's effects.
+    /// Carries out the effects of a plan for a Rollout.
     pub(super) async fn execute(&self, world: &World, effects: &[Effect]) -> Result<Executed, Error> {
         let metadata = &world.rollout.metadata;
+        self.carry_out(&EventSubject::of(metadata), metadata, effects).await
+    }
+
+    /// Carries out effects of a plan for the object with this metadata.
+    pub(crate) async fn carry_out(
+        &self,
+        subject: &EventSubject,
+        metadata: &ObjectMeta,
+        effects: &[Effect],
+    ) -> Result<Executed, Error> {
         let name = objects::key(metadata);
         let mut version = metadata.resource_version.clone().unwrap_or_default();
         let mut changed = false;
         for effect in effects {
             if let Effect::Event(event) = effect {
-                self.recorder.record(&EventSubject::of(metadata), event);
+                self.recorder.record(subject, event);
                 continue;
             }
+            let described = Attempt::of(effect);
+            let pod_templates = self.pod_templates(&name.namespace, effect, &described).await?;
             let mappings = self.mappings.borrow().clone();
             let scope = Scope {
                 namespace: &name.namespace,
                 mappings: mappings.resource(),
                 rollout_version: &version,
                 annotated: self.annotated(&name.namespace, effect),
+                pod_templates: &pod_templates,
             };
-            let described = Attempt::of(effect);
             let call = request::request(effect, &scope);
             let call = call.map_err(|source| Error::Request { effect: described.clone(), source })?;
             let Some(call) = call else { continue };
-            debug!(rollout = %name, effect = %described, "executing");
+            debug!(object = %name, effect = %described, "executing");
             match self.call(&name, call, described).await {
                 Ok(written) => {
                     changed = true;
@@ -212,6 +252,40 @@ impl Executor {
             .map_err(|source| Error::Request { effect: effect.clone(), source })?;
         let call = Call { request, subject: Subject::Rollout(name.name.clone()), verb: Verb::Change };
         self.call(name, call, effect).await.map(drop)
+    }
+
+    /// Writes the status of an Experiment. The patch holds the version that it relies on.
+    pub(crate) async fn write_experiment(&self, name: &ObjectName, patch: Value) -> Result<(), Error> {
+        let effect = Attempt::other("record the status");
+        let request = request::experiment(&name.namespace, &name.name, patch)
+            .map_err(|source| Error::Request { effect: effect.clone(), source })?;
+        let call = Call { request, subject: Subject::Experiment(name.name.clone()), verb: Verb::Change };
+        self.call(name, call, effect).await.map(drop)
+    }
+
+    /// The pod templates that an Experiment takes from ReplicaSets, which the stores do not keep.
+    async fn pod_templates(
+        &self,
+        namespace: &str,
+        effect: &Effect,
+        attempt: &Attempt,
+    ) -> Result<Vec<Value>, Error> {
+        let Effect::CreateExperiment { blueprint, .. } = effect else { return Ok(Vec::new()) };
+        let mut templates = Vec::new();
+        for target in blueprint.replica_sets() {
+            let request = request::get_replica_set(namespace, &target.name)
+                .map_err(|source| Error::Request { effect: attempt.clone(), source })?;
+            let mut found: Value = self.send(request, attempt).await?;
+            let same = found.pointer("/metadata/uid").and_then(Value::as_str) == Some(target.uid.as_str());
+            match found.pointer_mut("/spec/template").map(Value::take) {
+                Some(template) if same => templates.push(template),
+                Some(_) | None => {
+                    let replica_set = target.name.clone();
+                    return Err(Error::Replaced { effect: attempt.clone(), replica_set });
+                }
+            }
+        }
+        Ok(templates)
     }
 
     /// Sends one request and puts the answer into the stores. The result is the Rollout's new version if it is the
@@ -276,7 +350,13 @@ impl Executor {
             (Subject::AnalysisRun(name), Verb::Delete { uid }) => {
                 stores.analysis_runs.erased(&ObjectName::new(namespace, name), uid);
             }
-            (Subject::Service(_) | Subject::Rollout(_) | Subject::Workload(_), Verb::Delete { .. }) => {}
+            (Subject::Service(name), Verb::Delete { uid }) => {
+                stores.services.erased(&ObjectName::new(namespace, name), uid);
+            }
+            (Subject::Experiment(name), Verb::Delete { uid }) => {
+                stores.experiments.erased(&ObjectName::new(namespace, name), uid);
+            }
+            (Subject::Rollout(_) | Subject::Workload(_), Verb::Delete { .. }) => {}
             (Subject::ReplicaSet(_), Verb::Create | Verb::Change) => {
                 if let Ok(mut object) = objects::ReplicaSet::deserialize(answer) {
                     objects::trim(&mut object);
@@ -304,6 +384,11 @@ impl Executor {
                 if let Ok(mut object) = objects::AnalysisRun::deserialize(answer) {
                     objects::trim_run(&mut object);
                     stores.analysis_runs.written(object);
+                }
+            }
+            (Subject::Experiment(_), Verb::Create | Verb::Change) => {
+                if let Ok(object) = StoredExperiment::deserialize(answer) {
+                    stores.experiments.written(object);
                 }
             }
             (Subject::Pod(_), Verb::Create | Verb::Change) => {
@@ -380,6 +465,11 @@ impl Attempt {
             Effect::CreateAnalysisRun { name, .. } => format!("create AnalysisRun {name}"),
             Effect::TerminateAnalysisRun { target } => format!("end AnalysisRun {}", target.name),
             Effect::DeleteAnalysisRun { target } => format!("delete AnalysisRun {}", target.name),
+            Effect::CreateExperiment { name, .. } => format!("create Experiment {name}"),
+            Effect::TerminateExperiment { target } => format!("end Experiment {}", target.name),
+            Effect::DeleteExperiment { target } => format!("delete Experiment {}", target.name),
+            Effect::CreateService { name, .. } => format!("create Service {name}"),
+            Effect::DeleteService { target } => format!("delete Service {}", target.name),
             Effect::SetRolloutRevision { to, .. } => format!("write revision {to} to the Rollout"),
             Effect::SetWorkloadGeneration { .. } => {
                 "write the workload's generation to the Rollout".to_owned()

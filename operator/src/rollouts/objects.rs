@@ -214,7 +214,7 @@ resource!(Service, core::Service);
 /// How objects are found, other than by their name. All keys hold the namespace or a uid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Index {
-    /// ReplicaSets, Mappings and pods by the uid of their controller.
+    /// ReplicaSets, Mappings, pods, runs, Experiments and their Services by the uid of their controller.
     Controller(String),
     /// ReplicaSets of a namespace that have no controller.
     Orphan(String),
@@ -245,7 +245,7 @@ pub(super) fn created(metadata: &ObjectMeta) -> DateTime<Utc> {
 }
 
 /// The value of an annotation.
-pub(super) fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {
+pub(crate) fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {
     metadata.annotations.as_ref()?.get(name).map(String::as_str)
 }
 
@@ -307,9 +307,16 @@ pub(super) fn trim_service(service: &mut Service) {
     let metadata = &mut service.metadata;
     metadata.managed_fields = None;
     metadata.labels = None;
-    metadata.owner_references = None;
+    if controller(metadata).is_none_or(|owner| owner.kind != "Experiment") {
+        metadata.owner_references = None;
+    }
     if let Some(annotations) = &mut metadata.annotations {
-        annotations.retain(|name, _| name == contract::MANAGED_BY_ANNOTATION);
+        const READ: [&str; 3] = [
+            contract::MANAGED_BY_ANNOTATION,
+            contract::EXPERIMENT_NAME_ANNOTATION,
+            contract::EXPERIMENT_TEMPLATE_NAME_ANNOTATION,
+        ];
+        annotations.retain(|name, _| READ.contains(&name.as_str()));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod analyses;
 mod convert;
+mod experiments;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -22,6 +23,11 @@ use super::{
     objects::{Index, Malformed, controller, created, key, reference},
 };
 use crate::traffic::TrafficStore;
+
+pub(crate) use self::{
+    analyses::templates,
+    convert::{analysis_run, replica_set},
+};
 
 /// How long a Rollout is left alone after Argo's controller has written it: its lease's duration, after which it has
 /// stopped if it was told to.
@@ -89,6 +95,7 @@ pub(super) fn observe(
         services: named_services(stores, &rollout, name),
         mappings: named_mappings(stores, &rollout, name),
         analysis: analyses::of(stores, &rollout, name),
+        experiments: experiments::of(stores, &rollout, name),
         rivals: rivals(stores, &rollout, name),
         traffic: traffic.of(&reach(&rollout, name, canary_mappings.keys())),
         guard: None,
@@ -148,7 +155,7 @@ fn replica_sets(stores: &Stores, world: &World, name: &ObjectName) -> Vec<Replic
         Some(_) => Owner::Other,
         None => Owner::Nobody,
     };
-    found.into_values().map(|set| convert::replica_set(&set, owner(&set.metadata))).collect()
+    found.into_values().map(|set| replica_set(&set, owner(&set.metadata))).collect()
 }
 
 /// The pods of those that the Rollout controls.

@@ -1,4 +1,4 @@
-//! Starts the Rollout controller: watches, then workers.
+//! Starts the Rollout controller, and that of Experiments, which lives on the same stores: watches, then workers.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -23,8 +23,9 @@ use super::{
 };
 use crate::{
     events::Recorder,
+    experiments,
     lease::Tenure,
-    telemetry::{Gate, Metrics, RolloutCounts, RolloutMetrics},
+    telemetry::{self, Gate, Metrics, RolloutCounts, RolloutMetrics},
     traffic::{self, Connector, TrafficStore},
 };
 
@@ -38,8 +39,10 @@ pub struct Settings {
     pub namespace: Option<String>,
     /// The instance whose objects it acts on; empty: those without an instance.
     pub instance_id: String,
-    /// Passes at the same time.
+    /// Passes over Rollouts at the same time.
     pub workers: usize,
+    /// Passes over Experiments at the same time.
+    pub experiment_workers: usize,
     /// After this time a Rollout is looked at though nothing has changed.
     pub resync: Duration,
     /// Group and version of Mappings; `None`: the newest that is served.
@@ -82,10 +85,26 @@ pub async fn run(context: Context) -> prometheus::Result<()> {
     };
     let store = Arc::new(store);
     let list = Arc::new(Worklist::default());
-    let metrics = RolloutMetrics::register(&metrics, counts, tenure.clone(), stores.clone(), list.clone())?;
+    let registered = metrics;
+    let metrics =
+        RolloutMetrics::register(&registered, counts, tenure.clone(), stores.clone(), list.clone())?;
     let (served, mappings) = watch::channel(Served::default());
     let executor = Executor::new(client.clone(), stores.clone(), tenure.clone(), mappings, recorder.clone());
+    let experiments = experiments::Controller {
+        stores: stores.clone(),
+        executor: executor.clone(),
+        recorder: recorder.clone(),
+        metrics: telemetry::show_experiments(&registered, tenure.clone(), stores.clone()),
+        instance_id: settings.instance_id.clone(),
+    };
     let controller = Arc::new(Controller::new(stores.clone(), store.clone(), executor, recorder, metrics));
+    let experiment_workers = Workers {
+        controller: Arc::new(experiments),
+        list: Arc::new(Worklist::default()),
+        tenure: tenure.clone(),
+        most: settings.experiment_workers.max(1),
+        resync: settings.resync,
+    };
     let workers = Workers {
         controller,
         list: list.clone(),
@@ -94,12 +113,19 @@ pub async fn run(context: Context) -> prometheus::Result<()> {
         resync: settings.resync,
     };
 
-    let watches = Watches { client, settings, stores, list, stop: stop.clone() };
+    let watches = Watches {
+        client,
+        settings,
+        stores,
+        list,
+        experiment_list: experiment_workers.list.clone(),
+        stop: stop.clone(),
+    };
     let working = async {
         if stop.run_until_cancelled(watches.complete()).await.is_some() {
             info!(rollouts = watches.stores.rollouts.all().len(), "all stores are complete");
             ready.open();
-            workers.run(stop.clone()).await;
+            tokio::join!(workers.run(stop.clone()), experiment_workers.run(stop.clone()));
         }
     };
     let traffic = async {
@@ -113,18 +139,20 @@ pub async fn run(context: Context) -> prometheus::Result<()> {
     Ok(())
 }
 
-/// The watches of the Rollout controller.
+/// The watches of the Rollout controller, and of that of Experiments.
 struct Watches {
     client: Client,
     settings: Settings,
     stores: Arc<Stores>,
     list: Arc<Worklist>,
+    /// The Experiments that are due.
+    experiment_list: Arc<Worklist>,
     stop: CancellationToken,
 }
 
 impl Watches {
     async fn follow(&self, served: &watch::Sender<Served>) {
-        let Self { client, settings, stores, list, stop } = self;
+        let Self { client, settings, stores, list, experiment_list, stop } = self;
         let namespace = settings.namespace.as_deref();
         let concern = |rollouts: BTreeSet<ObjectName>| list.add(rollouts);
         let rollouts = follow(
@@ -143,7 +171,10 @@ impl Watches {
             watcher::Config::default().labels(contract::POD_TEMPLATE_HASH_LABEL),
             trimmed(trim),
             &stores.replica_sets,
-            |change| concern(triggers::of_replica_set(stores, change)),
+            |change| {
+                concern(triggers::of_replica_set(stores, change));
+                experiment_list.add(experiments::triggers::of_replica_set(change));
+            },
             stop,
         );
         let services = follow(
@@ -151,7 +182,10 @@ impl Watches {
             watcher::Config::default(),
             trimmed(trim_service),
             &stores.services,
-            |change| concern(triggers::of_service(stores, change)),
+            |change| {
+                concern(triggers::of_service(stores, change));
+                experiment_list.add(experiments::triggers::of_service(change));
+            },
             stop,
         );
         let mappings = follow_mappings(
@@ -206,7 +240,7 @@ impl Watches {
     }
 
     async fn follow_workloads(&self) {
-        let Self { client, settings, stores, list, stop } = self;
+        let Self { client, settings, stores, list, stop, .. } = self;
         let follow = |kind| {
             let changed = move |change: &_| list.add(triggers::of_workload(stores, kind, change));
             stores.workloads.follow(kind, client.clone(), settings.namespace.as_deref(), changed, stop)
@@ -215,14 +249,17 @@ impl Watches {
     }
 
     async fn follow_analyses(&self) {
-        let Self { client, stores, list, stop, .. } = self;
+        let Self { client, stores, list, experiment_list, stop, .. } = self;
         let any = watcher::Config::default;
         let runs = follow(
             self.api(),
             any(),
             trimmed(trim_run),
             &stores.analysis_runs,
-            |change| list.add(triggers::of_analysis_run(change)),
+            |change| {
+                list.add(triggers::of_analysis_run(change));
+                experiment_list.add(experiments::triggers::of_analysis_run(change));
+            },
             stop,
         );
         let templates = follow(
@@ -241,7 +278,18 @@ impl Watches {
             |_| list.add(triggers::of_cluster_template(stores)),
             stop,
         );
-        tokio::join!(runs, templates, cluster_templates);
+        let experiments = follow(
+            self.api(),
+            any(),
+            Some,
+            &stores.experiments,
+            |change| {
+                list.add(triggers::of_experiment(change));
+                experiment_list.add(experiments::triggers::of_experiment(change));
+            },
+            stop,
+        );
+        tokio::join!(runs, templates, cluster_templates, experiments);
     }
 
     /// With one namespace to work on there may be no right to what all namespaces share, as with Argo: that is waited
@@ -272,6 +320,7 @@ impl Watches {
             stores.mappings.completed(),
             stores.analysis_runs.completed(),
             stores.templates.completed(),
+            stores.experiments.completed(),
             self.complete_shared(),
             self.complete_ingresses(),
         );

@@ -20,7 +20,7 @@ use super::{
     observe::claimants,
     store::{Change, Stored},
 };
-use crate::traffic::Touched;
+use crate::{experiments::StoredExperiment, traffic::Touched};
 
 /// A changed Rollout: itself, and its rivals if what it names has changed.
 pub(super) fn of_rollout(stores: &Stores, change: &Change<StoredRollout>) -> BTreeSet<ObjectName> {
@@ -139,6 +139,14 @@ fn splitting(stores: &Stores, namespace: &str, key: &str) -> BTreeSet<ObjectName
 
 /// A changed `AnalysisRun`: the Rollout that controls it. A measurement concerns nobody.
 pub(super) fn of_analysis_run(change: &Change<AnalysisRun>) -> BTreeSet<ObjectName> {
+    if change.is_idle() {
+        return BTreeSet::new();
+    }
+    both(change).filter_map(|it| owner(&it.metadata)).collect()
+}
+
+/// A changed Experiment: the Rollout that controls it. How its pods do concerns nobody.
+pub(super) fn of_experiment(change: &Change<StoredExperiment>) -> BTreeSet<ObjectName> {
     if change.is_idle() {
         return BTreeSet::new();
     }
@@ -350,6 +358,19 @@ mod tests {
         let template = Some(Arc::new(watched.unwrap().kept()));
         assert_eq!(names(&of_template(&stores, &Change { old: None, new: template })), ["a"]);
         assert_eq!(names(&of_cluster_template(&stores)), ["c", "a"]);
+    }
+
+    #[test]
+    fn an_experiment_concerns_the_rollout_that_controls_it() {
+        let experiment = |owners| {
+            let metadata = json!({"namespace": "web", "name": "b-1-1-0", "ownerReferences": owners});
+            let experiment = json!({"metadata": metadata, "spec": {"templates": []}});
+            Change { old: None, new: Some(Arc::new(StoredExperiment::deserialize(experiment).unwrap())) }
+        };
+        let owner =
+            json!([{"apiVersion": "v1", "kind": "Rollout", "name": "b", "uid": "b", "controller": true}]);
+        assert_eq!(names(&of_experiment(&experiment(owner))), ["b"]);
+        assert!(of_experiment(&experiment(json!([]))).is_empty());
     }
 
     #[test]

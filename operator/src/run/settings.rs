@@ -25,6 +25,7 @@ impl Parts {
             namespace: self.watched(),
             instance_id: arguments.cluster.instance_id.clone(),
             workers: arguments.rollouts.rollout_threads,
+            experiment_workers: arguments.rollouts.experiment_threads,
             resync: Duration::from_secs(arguments.rollouts.rollout_resync),
             mapping_version: arguments.rollouts.ambassador_api_version.clone(),
         }

@@ -195,9 +195,13 @@ mod tests {
             json!({
                 "metadata": {"namespace": "web", "name": "app"},
                 "spec": {"replicas": 5, "strategy": {"canary": {"trafficRouting": {"ambassador": {"mappings": ["m"]}}}}},
-                "status": {"replicas": 6, "availableReplicas": 5, "updatedReplicas": 1, "conditions": [
-                    {"type": "Progressing", "status": "Unknown", "reason": "RolloutPaused", "message": ""},
-                ]},
+                "status": {
+                    "replicas": 6, "availableReplicas": 5, "updatedReplicas": 1,
+                    "canary": {"guard": {"podHash": "abc", "verdict": "Pass"}},
+                    "conditions": [
+                        {"type": "Progressing", "status": "Unknown", "reason": "RolloutPaused", "message": ""},
+                    ],
+                },
             }),
         );
         let app = ObjectName::new("web", "app");
@@ -215,6 +219,7 @@ mod tests {
                 r#"rollout_phase{name="app",namespace="web",phase="Paused",strategy="canary"} 1"#,
                 r#"rollout_reconcile_error{name="app",namespace="web"} 1"#,
                 r#"rollout_reconcile_bucket{name="app",namespace="web",le="0.15"} 1"#,
+                r#"sluice_rollout_guard{name="app",namespace="web",verdict="PASS"} 1"#,
                 r#"sluice_rollout_why{name="app",namespace="web",why="up-to-date"} 1"#,
                 r#"sluice_rollout_pass_seconds_count{outcome="failed"} 1"#,
                 r#"workqueue_depth{name="Rollouts"} 0"#,

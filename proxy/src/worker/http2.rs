@@ -17,11 +17,14 @@ use tracing::debug;
 use self::downstream::Downstream;
 use super::{
     Worker,
-    connection::{IDLE, MAX_HEAD},
+    connection::{IDLE, MAX_HEAD, Open},
     entry::Entry,
     local::Local,
 };
 use crate::shared::Phase;
+
+/// How every connection begins (RFC 9113 §3.4), as far as it looks like a head of HTTP/1; no request has such a one.
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
 /// How many requests a client may have under way on one connection.
 const STREAMS: u32 = 128;
@@ -40,14 +43,14 @@ const PONG: Duration = Duration::from_secs(20);
 
 /// Serves requests until either side closes, the connection has been idle for too long, or the process leaves: then the
 /// client is told to come back elsewhere, and what it has asked for ends first.
-pub(super) async fn serve<S>(worker: &Rc<Worker>, stream: S, entry: &Entry)
+pub(super) async fn serve<S>(worker: Rc<Worker>, stream: S, entry: Entry, _open: Open)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let last_request = Rc::new(Cell::new(Instant::now()));
     // Requests are tasks of their own, and may outlive this future.
-    let (of_requests, entry) = (Rc::clone(&last_request), Rc::new(entry.clone()));
-    let (served_by, requested) = (Rc::clone(worker), Rc::clone(&entry));
+    let (of_requests, entry) = (Rc::clone(&last_request), Rc::new(entry));
+    let (served_by, requested) = (Rc::clone(&worker), Rc::clone(&entry));
     let service = service_fn(move |request| {
         of_requests.set(Instant::now());
         let (worker, entry, last) = (Rc::clone(&served_by), Rc::clone(&requested), Rc::clone(&of_requests));

@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::{Worker, connection, entry::Entry};
-use crate::shared::count;
 
 /// How long to wait when there is no room for another connection, here or in the system.
 const EXHAUSTED: Duration = Duration::from_millis(100);
@@ -58,9 +57,8 @@ pub(super) async fn accept(
 }
 
 fn start(worker: &Rc<Worker>, of: &Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
-    count(&worker.shared.accepted);
     // As it is now; one that is gone goes on as it was.
     let listener = worker.pin().snapshot.listener(&of.id).cloned().unwrap_or_else(|| Arc::clone(of));
     let entry = Entry::new(listener, peer, Scheme::Http);
-    worker.tasks.spawn_local(connection::serve(Rc::clone(worker), stream, entry));
+    connection::start(worker, stream, entry);
 }

@@ -69,7 +69,9 @@ pub(super) fn start(
 
 /// No mirror gets a copy of a request that cannot be copied.
 pub(super) fn drop_all(mirrors: &[&Mirror]) {
-    mirrors.iter().for_each(|it| it.counters.count(Copied::Dropped));
+    for mirror in mirrors {
+        mirror.counters.count(Copied::Dropped);
+    }
 }
 
 /// One copy on its way.

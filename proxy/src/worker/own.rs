@@ -7,7 +7,7 @@ use http::{
 };
 use proxy_core::{
     answer::{REASON_HEADER, Reason},
-    snapshot::Refusal,
+    snapshot::{Action, Refusal},
 };
 use proxy_http1::Malformed;
 
@@ -38,12 +38,22 @@ pub(super) fn malformed(worker: &Worker, malformed: Malformed) -> Draft {
 }
 
 /// An answer that the configuration asks for because a route cannot be served as it is written.
-pub(super) fn refuse_as_configured(refusal: &Refusal) -> Draft {
+fn refuse_as_configured(refusal: &Refusal) -> Draft {
     refusal.refused.add();
     let reason = HeaderValue::from_str(&refusal.refused.reason);
     let reason = reason.unwrap_or_else(|_| HeaderValue::from_static("refused"));
     let text = "sluice: this route cannot be served as it is written\n";
     said(refusal.status, reason, Bytes::from_static(text.as_bytes()))
+}
+
+/// What the client gets where no arm takes its request: what the rule says, or that nobody is there.
+pub(super) fn without_arm(worker: &Worker, action: &Action, location: Option<HeaderValue>) -> Draft {
+    match (action, location) {
+        (Action::Split(_), _) => refuse(worker, Reason::NoEndpoints),
+        (Action::Refuse(refusal), _) => refuse_as_configured(refusal),
+        (Action::Redirect(to), Some(location)) => redirect(to.status, location),
+        (Action::Redirect(_), None) => refuse(worker, Reason::BadRequest),
+    }
 }
 
 /// The client should go elsewhere.

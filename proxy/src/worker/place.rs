@@ -1,5 +1,7 @@
 //! Which rule takes a request, and what keeps it from being asked for.
 
+use std::borrow::Cow;
+
 use http::HeaderValue;
 use proxy_core::{
     admission::{Entered, Instead},
@@ -18,6 +20,15 @@ pub(super) struct Placed<'a> {
     pub(super) location: Option<HeaderValue>,
     /// Who gets a copy.
     pub(super) mirrors: Vec<&'a Mirror>,
+}
+
+/// A host in lower case, as rules look at it.
+pub(super) fn lower_case(host: &str) -> Cow<'_, str> {
+    if host.bytes().any(|it| it.is_ascii_uppercase()) {
+        host.to_ascii_lowercase().into()
+    } else {
+        Cow::Borrowed(host)
+    }
 }
 
 /// Finds the rule for a request, unless its host does not let it in.

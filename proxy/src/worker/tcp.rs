@@ -16,7 +16,7 @@ use tracing::debug;
 
 use super::{
     Worker,
-    connection::IDLE,
+    connection::{IDLE, Open},
     entry::Entry,
     pin::Pin,
     pool::InFlight,
@@ -57,13 +57,13 @@ impl Way {
 
 /// Connects to an endpoint and copies in both directions to the end. A connection that cannot be made is tried at the
 /// other endpoints of the arm, and then closed: there is nothing to say to who is not known.
-pub(super) async fn serve<S>(worker: Rc<Worker>, client: S, entry: &Entry, way: Way)
+pub(super) async fn serve<S>(worker: Rc<Worker>, client: S, entry: Entry, way: Way, _open: Open)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Way { pin, rule } = way;
     let Some(arm) = rule.split.draw() else { return };
-    match connect(&worker, arm, entry).await {
+    match connect(&worker, arm, &entry).await {
         Ok((upstream, in_flight)) => {
             // It cannot go anywhere else any more.
             drop(pin);

@@ -87,7 +87,7 @@ async fn a_head_with_too_many_fields_to_be_edited_does_not_pass() {
     let routes = all(|route| route.filters.request_headers = vec![edit("x-gone", Edit::Remove)]);
     let (_operator, _directory, proxy, pod) = serving(routes).await;
     for (fields, expected) in [(98, "HTTP/1.1 200 "), (99, "HTTP/1.1 431 ")] {
-        let more: String = (3..fields).map(|it| format!("x-{it}: 1\r\n")).collect();
+        let more = "x-more: 1\r\n".repeat(fields - 3);
         let head = format!("GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\nx-gone: there\r\n{more}\r\n");
         let response = client::raw(proxy.http, &head).await;
         assert!(response.starts_with(expected) && !response.contains("x-gone"), "{response:.300}");

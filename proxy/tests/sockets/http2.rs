@@ -349,6 +349,26 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn a_preface_may_come_byte_by_byte() {
+    const SETTINGS: u8 = 4;
+    let it = Before::start().await;
+    let mut stream = TcpStream::connect(it.proxy.http).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    for byte in *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" {
+        stream.write_all(&[byte]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+    let mut head = [0; 9];
+    within(stream.read_exact(&mut head)).await.unwrap();
+    assert_eq!(head[3], SETTINGS);
+    // After a request of HTTP/1 it is none.
+    let late = "GET / HTTP/1.1\r\nhost: h\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let responses = client::raw(it.proxy.http, late).await;
+    assert!(responses.contains("\r\n\r\n") && responses.contains("HTTP/1.1 505 "), "{responses}");
+}
+
+#[tokio::test]
 async fn who_opens_and_resets_without_end_is_cut_off() {
     const HEADERS: u8 = 1;
     const RST_STREAM: u8 = 3;

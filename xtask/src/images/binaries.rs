@@ -26,6 +26,23 @@ pub(crate) enum Profile {
 
 /// Builds the program of each image and says where it lies.
 pub(crate) fn build(images: &[Image], profile: Profile) -> anyhow::Result<BTreeMap<Image, PathBuf>> {
+    let names: Vec<_> = images.iter().map(|it| it.name()).collect();
+    let built = compile(&[], &names, profile)?;
+    images.iter().map(|&image| anyhow::Ok((image, found(&built, image.package(), image.name())?))).collect()
+}
+
+/// Builds the program of an image, and one of no image that is the program of a package of the same name.
+pub(crate) fn build_with(image: Image, other: &str, profile: Profile) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let built = compile(&[other], &[image.name(), other], profile)?;
+    Ok((found(&built, image.package(), image.name())?, found(&built, other, other)?))
+}
+
+/// Builds programs of these packages and of those of all images.
+fn compile(
+    packages: &[&str],
+    programs: &[&str],
+    profile: Profile,
+) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let target = host_target()?;
     let mut cargo = cargo();
     // The target is named though it is the machine's own: without it the flag would reach procedural macros,
@@ -33,11 +50,11 @@ pub(crate) fn build(images: &[Image], profile: Profile) -> anyhow::Result<BTreeM
     cargo.args(["build", "--message-format=json-render-diagnostics", "--target", &target]);
     // All packages, whichever are built: the features of what they share depend on who is named here, and
     // another set of features is another build of everything below.
-    for image in Image::ALL {
-        cargo.args(["--package", image.package()]);
+    for package in Image::ALL.iter().map(|it| it.package()).chain(packages.iter().copied()) {
+        cargo.args(["--package", package]);
     }
-    for image in images {
-        cargo.args(["--bin", image.name()]);
+    for program in programs {
+        cargo.args(["--bin", program]);
     }
     if profile == Profile::Release {
         cargo.arg("--release");
@@ -46,16 +63,14 @@ pub(crate) fn build(images: &[Image], profile: Profile) -> anyhow::Result<BTreeM
     let output =
         cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("failed to start cargo")?;
     if !output.status.success() {
-        bail!("failed to build the binaries of the images");
+        bail!("failed to build static binaries");
     }
-    let built = executables(&String::from_utf8_lossy(&output.stdout));
-    let found = images.iter().map(|&image| {
-        let binary = built.get(image.name()).with_context(|| {
-            format!("package `{}` has no binary `{}` to make an image of", image.package(), image.name())
-        })?;
-        anyhow::Ok((image, binary.clone()))
-    });
-    found.collect()
+    Ok(executables(&String::from_utf8_lossy(&output.stdout)))
+}
+
+fn found(built: &BTreeMap<String, PathBuf>, package: &str, program: &str) -> anyhow::Result<PathBuf> {
+    let built = built.get(program).cloned();
+    built.with_context(|| format!("package `{package}` has no binary `{program}`"))
 }
 
 fn cargo() -> Command {

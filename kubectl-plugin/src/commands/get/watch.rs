@@ -1,4 +1,4 @@
-//! `get rollout --watch`: the tree, drawn again whenever something in it changes.
+//! `get … --watch`: the tree, drawn again whenever something in it changes.
 
 mod stores;
 
@@ -9,12 +9,10 @@ use futures::StreamExt as _;
 use tokio::time::Instant;
 
 use self::stores::{Change, Stores};
-use super::Fetched;
+use super::{Fetched, Root, Tree};
 use crate::cluster::Cluster;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::view::Family;
-use crate::view::rollout::render;
 use crate::view::text::Paint;
 use crate::waiting;
 
@@ -23,23 +21,24 @@ const CALM: Duration = Duration::from_millis(200);
 /// On a terminal ages go on without changes.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Draws until the time is over (`None` = never), the Rollout is deleted or the output is closed. On a terminal each
+/// Draws until the time is over (`None` = never), the object is deleted or the output is closed. On a terminal each
 /// picture replaces the last one; elsewhere one follows the other with an empty line between them, and only if more
 /// than ages changed.
 pub async fn run(
     cluster: &Cluster,
+    root: Root,
     name: &str,
     clock: fn() -> DateTime<Utc>,
     output: Output,
     timeout: Option<Duration>,
 ) -> Result<(), Failure> {
-    // Errors that a watch would only retry, such as a Rollout that does not exist, come out here.
-    let Fetched { family, readable, warnings } =
-        waiting::on(waiting::API, Box::pin(super::fetch(cluster, name))).await?;
+    // Errors that a watch would only retry, such as an object that does not exist, come out here.
+    let Fetched { tree, readable, warnings } =
+        waiting::on(waiting::API, Box::pin(super::fetch(cluster, root, name))).await?;
     output.warn_all(&warnings);
     let mut picture = Picture::new(output, clock);
-    picture.draw(&family)?;
-    let watching = follow(Stores::start(cluster, name, readable), name, picture);
+    picture.draw(&tree)?;
+    let watching = follow(Stores::start(cluster, root, name, readable), name, picture);
     match timeout {
         // The time that the user gave is over: that is no error.
         Some(timeout) => tokio::time::timeout(timeout, watching).await.unwrap_or(Ok(())),
@@ -65,8 +64,8 @@ async fn follow(mut stores: Stores, name: &str, mut picture: Picture) -> Result<
             _ = tick.tick(), if picture.output.is_terminal() => { draw_at.get_or_insert(soon); }
             () = tokio::time::sleep_until(draw_at.unwrap_or(soon)), if draw_at.is_some() => {
                 draw_at = None;
-                if let Some(family) = stores.family(name)? {
-                    picture.draw(&family)?;
+                if let Some(tree) = stores.tree(name)? {
+                    picture.draw(&tree)?;
                 }
             }
         }
@@ -88,13 +87,13 @@ impl Picture {
         Self { output, clock, last: None, fixed: clock(), problem: None }
     }
 
-    fn draw(&mut self, family: &Family) -> Result<(), Failure> {
-        let text = render(family, (self.clock)(), self.output.paint());
+    fn draw(&mut self, tree: &Tree) -> Result<(), Failure> {
+        let text = tree.render((self.clock)(), self.output.paint());
         if self.output.is_terminal() {
             let problem = self.problem.as_ref().map(|problem| format!("\n{problem}\n")).unwrap_or_default();
             return Ok(self.output.redraw(&(text + &problem))?);
         }
-        let ageless = render(family, self.fixed, Paint::Plain);
+        let ageless = tree.render(self.fixed, Paint::Plain);
         if self.last.as_ref() == Some(&ageless) {
             return Ok(());
         }

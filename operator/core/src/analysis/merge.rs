@@ -36,6 +36,35 @@ pub fn run(
     })
 }
 
+/// The run that an Experiment starts. It gives its arguments values by itself, also from Secrets; its own rules go before
+/// those of the templates.
+///
+/// # Errors
+///
+/// What is wrong, in Argo's words: names that are there twice, an argument without a value.
+pub fn of_experiment(
+    templates: &[Template<'_>],
+    given: &[Argument],
+    dry_run: &[DryRun],
+    retention: &[MeasurementRetention],
+) -> Result<AnalysisRunSpec, String> {
+    let mut flat = flatten(templates)?;
+    for argument in &mut flat.args {
+        let given = given.iter().rfind(|given| given.name == argument.name);
+        if let Some(given) = given.filter(|it| it.value.is_some() || it.value_from.is_some()) {
+            argument.clone_from(given);
+        }
+    }
+    Ok(AnalysisRunSpec {
+        metrics: flat.metrics,
+        args: arguments(flat.args, &[])?,
+        terminate: false,
+        dry_run: dry_runs(dry_run.iter().chain(&flat.dry_run))?,
+        measurement_retention: retentions(retention.iter().chain(&flat.measurement_retention))?,
+        ttl_strategy: None,
+    })
+}
+
 /// What the templates say together.
 pub(crate) fn flatten(templates: &[Template<'_>]) -> Result<AnalysisTemplateSpec, String> {
     let specs = || templates.iter().map(|template| template.spec);

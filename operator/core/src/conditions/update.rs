@@ -176,7 +176,7 @@ fn progressing(
 fn deadline_counts(observed: &Observed<'_>, status: &RolloutStatus) -> bool {
     let index = status.current_step_index.and_then(|index| usize::try_from(index).ok());
     let step = index.and_then(|index| observed.spec.steps().get(index));
-    !observed.waiting && !matches!(step, Some(Step::Pause(_) | Step::Analysis(_)))
+    !observed.waiting && !matches!(step, Some(Step::Pause(_) | Step::Analysis(_) | Step::Experiment(_)))
 }
 
 fn available(observed: &Observed<'_>, status: &mut RolloutStatus) {

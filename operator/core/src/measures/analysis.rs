@@ -132,35 +132,7 @@ fn dry_runs(spec: &AnalysisRunSpec) -> BTreeSet<&str> {
 
 /// Argo's name of who measures. Of several, the first in Argo's order.
 fn provider(provider: &MetricProvider) -> &'static str {
-    let MetricProvider {
-        prometheus,
-        web,
-        job,
-        datadog,
-        new_relic,
-        cloud_watch,
-        graphite,
-        influxdb,
-        skywalking,
-        wavefront,
-        kayenta,
-        plugin,
-    } = provider;
-    let named = [
-        (prometheus.is_some(), "Prometheus"),
-        (job.is_some(), "Job"),
-        (kayenta.is_some(), "Kayenta"),
-        (web.is_some(), "Web"),
-        (datadog.is_some(), "Datadog"),
-        (wavefront.is_some(), "Wavefront"),
-        (new_relic.is_some(), "NewRelic"),
-        (cloud_watch.is_some(), "CloudWatch"),
-        (graphite.is_some(), "Graphite"),
-        (influxdb.is_some(), "Influxdb"),
-        (skywalking.is_some(), "skywalking"),
-        (!plugin.is_empty(), "RPCPlugin"),
-    ];
-    named.into_iter().find(|(is, _)| *is).map_or("Unknown Provider", |(_, name)| name)
+    provider.named().next().unwrap_or("Unknown Provider")
 }
 
 fn names(metadata: &ObjectMeta) -> (&str, &str) {

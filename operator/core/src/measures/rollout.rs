@@ -2,7 +2,7 @@
 
 use crds::{
     Rollout,
-    rollout::{RolloutSpec, RolloutStatus, TrafficRouting},
+    rollout::{RolloutSpec, RolloutStatus, TrafficRouting, status::GuardVerdict},
 };
 
 use super::{Gauge, Sample, flag};
@@ -95,6 +95,15 @@ pub fn of_rollout(rollout: &Rollout, show: &mut impl FnMut(Sample<'_>)) {
             ],
             value: flag(word == phase),
         });
+    }
+    if let Some(guard) = &status.canary.guard {
+        let verdict = match guard.verdict {
+            GuardVerdict::Continue => "CONTINUE",
+            GuardVerdict::Pass => "PASS",
+            GuardVerdict::Fail => "FAIL",
+        };
+        let labels = [("name", name), ("namespace", namespace), ("verdict", verdict)];
+        show(Sample { gauge: Gauge::RolloutGuard, labels: &labels, value: 1 });
     }
 }
 

@@ -22,7 +22,7 @@ use crds::rollout::status::AnalysisRunStatusRef;
 
 pub(super) use self::blocked::record;
 pub(super) use self::current::{counts, forget_canary, forget_promotions, leave};
-pub(super) use self::end::end;
+pub(super) use self::end::{History, end};
 pub(super) use self::verdict::{halts, judge};
 use super::draft::Draft;
 use super::scene::Scene;

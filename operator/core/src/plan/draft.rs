@@ -24,7 +24,7 @@ pub(super) struct Draft {
     pub(super) guard: Option<GuardStatus>,
     /// Why this plan aborts the update.
     pub(super) abort_reason: Option<String>,
-    /// An `AnalysisRun` cannot be created: what the user is told.
+    /// An `AnalysisRun` or Experiment cannot be created: what the user is told.
     pub(super) analysis_blocked: Option<String>,
     /// Somebody else set a weight, and it rests: what the user is told.
     pub(super) overwritten: Option<String>,
@@ -126,6 +126,11 @@ impl Draft {
             | Effect::CreateAnalysisRun { .. }
             | Effect::TerminateAnalysisRun { .. }
             | Effect::DeleteAnalysisRun { .. }
+            | Effect::CreateExperiment { .. }
+            | Effect::TerminateExperiment { .. }
+            | Effect::DeleteExperiment { .. }
+            | Effect::CreateService { .. }
+            | Effect::DeleteService { .. }
             | Effect::SetRolloutRevision { .. }
             | Effect::SetWorkloadGeneration { .. }
             | Effect::DefaultReplicas { .. }
@@ -159,7 +164,7 @@ impl Draft {
         self.why.get_or_insert(why);
     }
 
-    /// The plan waits for an old version to be released, or for an analysis, which takes the time it takes.
+    /// The plan waits for an old version to be released, or for an analysis or Experiment, which takes the time it takes.
     pub(super) fn waits_on_purpose(&self) -> bool {
         matches!(
             self.why,
@@ -169,6 +174,8 @@ impl Draft {
                     | Why::StillRouted { .. }
                     | Why::StartingAnalysis { .. }
                     | Why::WaitingForAnalysis { .. }
+                    | Why::StartingExperiment { .. }
+                    | Why::WaitingForExperiment { .. }
             )
         )
     }

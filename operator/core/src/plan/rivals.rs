@@ -6,6 +6,7 @@ use crds::rollout::RolloutCondition;
 
 use super::draft::Draft;
 use super::scene::Scene;
+use crate::conditions::put;
 use crate::ingress;
 use crate::world::Claim;
 
@@ -21,21 +22,18 @@ pub(super) fn record(scene: &Scene<'_>, draft: &mut Draft) {
         conditions.retain(|condition| condition.kind != CONDITION);
         return;
     };
-    let held = conditions.iter().position(|condition| condition.kind == CONDITION);
-    let since = held.and_then(|at| conditions.get(at)?.last_transition_time).unwrap_or_else(|| scene.stamp());
-    if held.and_then(|at| conditions.get(at)).is_some_and(|condition| condition.message == message) {
-        return;
-    }
-    conditions.retain(|condition| condition.kind != CONDITION);
-    conditions.push(RolloutCondition {
+    let held = conditions.iter().find(|condition| condition.kind == CONDITION);
+    let since = held.and_then(|held| held.last_transition_time).unwrap_or_else(|| scene.stamp());
+    let said = RolloutCondition {
         kind: CONDITION.to_owned(),
         status: "True".to_owned(),
         reason: REASON.to_owned(),
         message: message.clone(),
-        last_update_time: Some(scene.stamp()),
-        last_transition_time: Some(since),
-    });
-    draft.warning(REASON, message);
+        ..RolloutCondition::default()
+    };
+    if put(conditions, said, since, scene.stamp()) {
+        draft.warning(REASON, message);
+    }
 }
 
 fn message(scene: &Scene<'_>) -> Option<String> {

@@ -49,7 +49,12 @@ fn all(spec: &Spec) -> impl Iterator<Item = (Role, &Analysis)> {
     };
     let steps = spec.steps().iter().enumerate().filter_map(|(index, step)| match step {
         Step::Analysis(analysis) => Some((Role::Step(index), analysis.as_ref())),
-        Step::SetWeight(_) | Step::Pause(_) | Step::SetCanaryScale(_) | Step::SetRoute(_) => None,
+        // The templates of an Experiment are its own to look for.
+        Step::SetWeight(_)
+        | Step::Pause(_)
+        | Step::SetCanaryScale(_)
+        | Step::SetRoute(_)
+        | Step::Experiment(_) => None,
     });
     let background = canary.and_then(|canary| canary.analysis.as_ref());
     let promotions = blue_green.into_iter().flat_map(|it| {

@@ -110,7 +110,7 @@ impl Background {
 }
 
 impl Argument {
-    fn read(field: &str, argument: &AnalysisRunArgument) -> Result<Self, Invalid> {
+    pub(super) fn read(field: &str, argument: &AnalysisRunArgument) -> Result<Self, Invalid> {
         let from = argument.value_from.as_ref();
         let hash = from.and_then(|from| from.pod_template_hash_value.as_deref());
         let path = from.and_then(|from| from.field_ref.as_ref());

@@ -104,7 +104,11 @@ impl Canary {
     pub fn managed_routes(&self) -> impl Iterator<Item = &ManagedRoute> {
         self.steps.iter().filter_map(|step| match step {
             Step::SetRoute(route) => Some(route),
-            Step::SetWeight(_) | Step::Pause(_) | Step::SetCanaryScale(_) | Step::Analysis(_) => None,
+            Step::SetWeight(_)
+            | Step::Pause(_)
+            | Step::SetCanaryScale(_)
+            | Step::Analysis(_)
+            | Step::Experiment(_) => None,
         })
     }
 }

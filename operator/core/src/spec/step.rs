@@ -3,13 +3,13 @@
 use chrono::TimeDelta;
 use crds::rollout::{CanaryStep, SetCanaryScale};
 
-use super::{Analysis, Invalid, ManagedRoute, unsupported, validate};
+use super::{Analysis, Experiment, Invalid, ManagedRoute, unsupported, validate};
 use crate::analysis::Role;
 use crate::duration;
 use crate::weight::Weight;
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// The canary gets this share of the traffic.
     SetWeight(Weight),
@@ -21,6 +21,8 @@ pub enum Step {
     SetRoute(ManagedRoute),
     /// Run an analysis, and go on when it was successful.
     Analysis(Box<Analysis>),
+    /// Run an Experiment, and go on when it was successful.
+    Experiment(Box<Experiment>),
 }
 
 /// How many pods the canary has, apart from its weight.
@@ -59,6 +61,10 @@ impl Step {
         if let Some(analysis) = &step.analysis {
             return Analysis::read(&Role::Step(index).path(), analysis)
                 .map(|it| Self::Analysis(Box::new(it)));
+        }
+        if let Some(experiment) = &step.experiment {
+            let field = format!("spec.strategy.canary.steps[{index}].experiment");
+            return Experiment::read(&field, experiment).map(|it| Self::Experiment(Box::new(it)));
         }
         Err(unsupported::step(index))
     }

@@ -46,11 +46,11 @@ fn steps(step: &CanaryStep) -> Option<Invalid> {
         step.set_header_route.is_some(),
         step.set_mirror_route.is_some(),
         step.analysis.is_some(),
+        step.experiment.is_some(),
     ];
     let more = kinds.iter().filter(|set| **set).count() > 1;
     let route_with_more = more && (step.set_header_route.is_some() || step.set_mirror_route.is_some());
     first(&[
-        (step.experiment.is_some(), "experiment", "remove the step"),
         (step.plugin.is_some(), "plugin", "remove the step"),
         (scale_with_more, "setCanaryScale", "make it a step of its own"),
         (
@@ -58,7 +58,8 @@ fn steps(step: &CanaryStep) -> Option<Invalid> {
             if step.set_header_route.is_some() { "setHeaderRoute" } else { "setMirrorRoute" },
             "make it a step of its own",
         ),
-        (more, "analysis", "make it a step of its own"),
+        (more && step.analysis.is_some(), "analysis", "make it a step of its own"),
+        (more, "experiment", "make it a step of its own"),
     ])
 }
 
@@ -153,7 +154,12 @@ mod tests {
                 "steps",
                 json!([{"setHeaderRoute": {"name": "h"}, "analysis": {"templates": [{"templateName": "t"}]}}]),
             ),
-            (canary, "steps", json!([{"experiment": {"templates": []}}])),
+            (canary, "steps", json!([{"setCanaryScale": {"replicas": 2}, "experiment": {"templates": []}}])),
+            (
+                canary,
+                "steps",
+                json!([{"experiment": {"templates": [{"name": "a", "specRef": "canary", "weight": 5}]}}]),
+            ),
             (canary, "steps", json!([{"plugin": {"name": "a/b"}}])),
             (canary, "steps", json!([{"setWeight": 5, "setCanaryScale": {"replicas": 2}}])),
             (canary, "steps", json!([{"setWeight": 5, "setHeaderRoute": {"name": "h"}}])),

@@ -172,6 +172,11 @@ fn execute(
         | Effect::CreateAnalysisRun { .. }
         | Effect::TerminateAnalysisRun { .. }
         | Effect::DeleteAnalysisRun { .. }
+        | Effect::CreateExperiment { .. }
+        | Effect::TerminateExperiment { .. }
+        | Effect::DeleteExperiment { .. }
+        | Effect::CreateService { .. }
+        | Effect::DeleteService { .. }
         | Effect::SetWorkloadGeneration { .. } => return Err(Violation::foreign(effect)),
     };
     Ok(if done.is_some() { Outcome::Done } else { Outcome::Refused })

@@ -119,6 +119,12 @@ fn object(effect: &Effect) -> Option<(&'static str, &str)> {
         Effect::CreateAnalysisRun { name, .. }
         | Effect::TerminateAnalysisRun { target: Target { name, .. } }
         | Effect::DeleteAnalysisRun { target: Target { name, .. } } => Some(("AnalysisRun", name)),
+        Effect::CreateExperiment { name, .. }
+        | Effect::TerminateExperiment { target: Target { name, .. } }
+        | Effect::DeleteExperiment { target: Target { name, .. } } => Some(("Experiment", name)),
+        Effect::CreateService { name, .. } | Effect::DeleteService { target: Target { name, .. } } => {
+            Some(("Service", name))
+        }
         Effect::ChangePod { target, .. } | Effect::EvictPod { target } => Some(("Pod", &target.name)),
         Effect::ScaleWorkload { target, .. } => Some(("workload", &target.name)),
         Effect::SetServiceSelector { target, .. } => Some(("Service", &target.name)),
@@ -155,6 +161,11 @@ fn matters(effect: &Effect) -> bool {
         | Effect::CreateAnalysisRun { .. }
         | Effect::TerminateAnalysisRun { .. }
         | Effect::DeleteAnalysisRun { .. }
+        | Effect::CreateExperiment { .. }
+        | Effect::TerminateExperiment { .. }
+        | Effect::DeleteExperiment { .. }
+        | Effect::CreateService { .. }
+        | Effect::DeleteService { .. }
         | Effect::DefaultReplicas { .. } => true,
     }
 }
@@ -187,6 +198,11 @@ pub(crate) fn check_effect(
         | Effect::CreateAnalysisRun { .. }
         | Effect::TerminateAnalysisRun { .. }
         | Effect::DeleteAnalysisRun { .. }
+        | Effect::CreateExperiment { .. }
+        | Effect::TerminateExperiment { .. }
+        | Effect::DeleteExperiment { .. }
+        | Effect::CreateService { .. }
+        | Effect::DeleteService { .. }
         | Effect::SetEphemeralMetadata { .. }
         | Effect::ChangePod { .. }
         | Effect::EvictPod { .. }

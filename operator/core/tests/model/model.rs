@@ -204,6 +204,7 @@ impl Model {
             },
             canary_mappings: canary_mappings.collect(),
             analysis: Analyses::default(),
+            experiments: BTreeMap::new(),
             rivals: Vec::new(),
             pods: Vec::new(),
             workload: None,

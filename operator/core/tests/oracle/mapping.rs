@@ -188,6 +188,7 @@ fn world(rollout: &Value, objects: &BTreeMap<String, Value>, services: &[Value])
         mappings: BTreeMap::new(),
         canary_mappings: BTreeMap::new(),
         analysis: Analyses::default(),
+        experiments: BTreeMap::new(),
         rivals: Vec::new(),
         traffic: Traffic::NotConfigured,
     };

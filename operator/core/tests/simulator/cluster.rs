@@ -21,6 +21,7 @@ pub(crate) struct Cluster {
     pub(crate) services: BTreeMap<String, Value>,
     pub(crate) mappings: BTreeMap<String, Value>,
     pub(crate) analysis_runs: BTreeMap<String, Value>,
+    pub(crate) experiments: BTreeMap<String, Value>,
     pub(crate) templates: BTreeMap<String, Value>,
     pub(crate) global_templates: BTreeMap<String, Value>,
     /// The Deployment that the Rollout may refer to.
@@ -51,6 +52,7 @@ impl Cluster {
             services: BTreeMap::new(),
             mappings: BTreeMap::new(),
             analysis_runs: BTreeMap::new(),
+            experiments: BTreeMap::new(),
             templates: BTreeMap::new(),
             global_templates: BTreeMap::new(),
             workload: None,

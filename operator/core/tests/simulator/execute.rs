@@ -101,6 +101,12 @@ impl Cluster {
             Effect::CreateAnalysisRun { name, manifest } => self.create_run(name, manifest)?,
             Effect::TerminateAnalysisRun { target } => self.terminate_run(target)?,
             Effect::DeleteAnalysisRun { target } => self.delete_run(target)?,
+            Effect::CreateExperiment { name, blueprint } => self.create_experiment(name, blueprint)?,
+            Effect::TerminateExperiment { target } => self.terminate_experiment(target)?,
+            Effect::DeleteExperiment { target } => self.delete_experiment(target)?,
+            Effect::CreateService { .. } | Effect::DeleteService { .. } => {
+                panic!("a Rollout makes no Services: {effect:?}")
+            }
             Effect::SetRolloutRevision { to, .. } => {
                 self.annotate_rollout(contract::REVISION_ANNOTATION, Some(to.to_string()));
             }
@@ -150,6 +156,7 @@ impl Cluster {
             annotations: texts(&manifest["metadata"]["annotations"]),
             replicas: 0,
             min_ready: manifest["spec"]["minReadySeconds"].as_i64().unwrap_or(0).try_into().expect("seconds"),
+            template: manifest["spec"]["template"].clone(),
             metadata: Metadata {
                 labels: texts(&manifest["spec"]["template"]["metadata"]["labels"]),
                 annotations: texts(&manifest["spec"]["template"]["metadata"]["annotations"]),
@@ -194,7 +201,7 @@ impl Cluster {
         Ok(pod)
     }
 
-    fn set(&mut self, target: &Target) -> Result<&mut ReplicaSet, Refused> {
+    pub(super) fn set(&mut self, target: &Target) -> Result<&mut ReplicaSet, Refused> {
         let version = self.next_version();
         let set = self.replica_sets.get_mut(&target.name).ok_or_else(|| Refused("NotFound".to_owned()))?;
         check(set.uid == target.uid, "another uid")?;

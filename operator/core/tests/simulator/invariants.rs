@@ -4,6 +4,7 @@
 
 mod analysis;
 mod blue_green;
+mod experiments;
 
 use std::collections::BTreeSet;
 
@@ -85,6 +86,11 @@ impl Invariants {
             Effect::CreateAnalysisRun { name, manifest } => analysis::one_of_a_kind(cluster, name, manifest),
             Effect::TerminateAnalysisRun { target } => analysis::is_unfinished(cluster, &target.name),
             Effect::DeleteAnalysisRun { target } => analysis::is_past(cluster, &target.name),
+            Effect::CreateExperiment { name, blueprint } => {
+                experiments::one_of_a_kind(cluster, name, blueprint);
+            }
+            Effect::TerminateExperiment { target } => experiments::is_unfinished(cluster, &target.name),
+            Effect::DeleteExperiment { target } => experiments::is_past(cluster, &target.name),
             Effect::ScaleReplicaSet { .. }
             | Effect::CreateReplicaSet { .. }
             | Effect::AdoptReplicaSet { .. }
@@ -93,6 +99,8 @@ impl Invariants {
             | Effect::ChangePod { .. }
             | Effect::ScaleWorkload { .. }
             | Effect::DeleteMapping { .. }
+            | Effect::CreateService { .. }
+            | Effect::DeleteService { .. }
             | Effect::SetRolloutRevision { .. }
             | Effect::SetWorkloadGeneration { .. }
             | Effect::DefaultReplicas { .. }
@@ -178,6 +186,7 @@ fn may_be_evicted(cluster: &Cluster, uid: &str) {
 /// follows from it is done only once it is recorded.
 pub(crate) fn check_plan(cluster: &Cluster, plan: &Plan) {
     analysis::verdicts_count(cluster, plan);
+    experiments::verdicts_count(cluster, plan);
     let before = cluster.rollout().status.as_ref().and_then(|status| status.stable_rs.as_ref());
     if before.is_none() || before == plan.status.stable_rs.as_ref() {
         return;
@@ -205,6 +214,11 @@ pub(crate) fn check_plan(cluster: &Cluster, plan: &Plan) {
             | Effect::CreateAnalysisRun { .. }
             | Effect::TerminateAnalysisRun { .. }
             | Effect::DeleteAnalysisRun { .. }
+            | Effect::CreateExperiment { .. }
+            | Effect::TerminateExperiment { .. }
+            | Effect::DeleteExperiment { .. }
+            | Effect::CreateService { .. }
+            | Effect::DeleteService { .. }
             | Effect::DefaultReplicas { .. } => {
                 panic!("a promotion is recorded together with {effect:?}")
             }

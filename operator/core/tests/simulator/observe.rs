@@ -54,6 +54,7 @@ impl Cluster {
                 .collect(),
             canary_mappings,
             analysis: self.analyses(),
+            experiments: self.observed_experiments(),
             rivals: self.rivals.clone(),
             traffic: self.data_plane.traffic(),
             guard: self.guard.clone(),

@@ -48,6 +48,7 @@ impl Simulator {
             self.cluster.run_replica_sets();
             self.cluster.run_data_plane();
             self.cluster.run_analyses();
+            self.cluster.run_experiments();
             if self.cluster.rollout.is_none() {
                 return;
             }

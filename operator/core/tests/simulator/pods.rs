@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use crds::contract;
 use operator_core::world::ReplicaSetStatus;
+use serde_json::Value;
 
 use super::cluster::Cluster;
 
@@ -21,6 +22,8 @@ pub(crate) struct ReplicaSet {
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) replicas: i32,
     pub(crate) min_ready: i32,
+    /// Its pod template as it was created.
+    pub(crate) template: Value,
     /// The metadata that its template has beside the Rollout's.
     pub(crate) metadata: Metadata,
     /// How many pods it ever created: each has a name of its own.

@@ -9,6 +9,7 @@
 //! | `delete KIND NAME` | deletes `mapping`, `ingress`, `service`, `template`, `replicaset` (by image), `deployment` (without a name) |
 //! | `analysis PHASE`, `analysis PHASE RUN` | every AnalysisRun without a verdict gets this phase, or one of them; `{v1}` in its name is the hash of image `v1` |
 //! | `delete analysisrun RUN` | somebody deletes a run |
+//! | `experiment PHASE`, `experiment PHASE NAME`, `delete experiment NAME` | the same of Experiments |
 //! | `rehash IMAGE HASH` | everything is as if another hash function had named the version, without marks of ours |
 //! | `resteps HASH` | the status holds this hash of the steps, of another hash function |
 //! | `abort`, `retry`, `promote`, `promote --full`, `pause`, `unpause` | what the kubectl plugin patches |
@@ -94,6 +95,15 @@ impl Simulator {
             ["analysis", phase, name] => {
                 let name = self.cluster.hashed(name);
                 self.cluster.judge_run(&name, phase);
+            }
+            ["experiment", phase] => self.cluster.judge_experiments(phase),
+            ["experiment", phase, name] => {
+                let name = self.cluster.hashed(name);
+                self.cluster.judge_experiment(&name, phase);
+            }
+            ["delete", "experiment", name] => {
+                let name = self.cluster.hashed(name);
+                self.cluster.experiments.remove(&name).expect("an Experiment");
             }
             ["rehash", image, hash] => self.cluster.rehash(image, hash),
             ["resteps", hash] => self.cluster.patch_status(&json!({"currentStepHash": hash})),
@@ -245,6 +255,11 @@ impl Simulator {
             let phase = run["status"]["phase"].as_str().unwrap_or("not started");
             let ending = if run["spec"]["terminate"] == true { ", told to end" } else { "" };
             self.transcript.line(&cluster, &format!("        AnalysisRun {name}: {phase}{ending}"));
+        }
+        for (name, experiment) in &cluster.experiments {
+            let phase = experiment["status"]["phase"].as_str().unwrap_or("not started");
+            let ending = if experiment["spec"]["terminate"] == true { ", told to end" } else { "" };
+            self.transcript.line(&cluster, &format!("        Experiment {name}: {phase}{ending}"));
         }
         if let Some(workload) = &cluster.workload {
             let (name, replicas) = (&workload["metadata"]["name"], &workload["spec"]["replicas"]);

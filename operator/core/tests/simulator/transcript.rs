@@ -115,6 +115,16 @@ fn describe(effect: &Effect) -> String {
         }
         Effect::TerminateAnalysisRun { target } => format!("end     AnalysisRun {}", target.name),
         Effect::DeleteAnalysisRun { target } => format!("delete  AnalysisRun {}", target.name),
+        Effect::CreateExperiment { name, blueprint } => {
+            let sets: Vec<&str> = blueprint.replica_sets().map(|it| it.name.as_str()).collect();
+            let spec = &blueprint.manifest(&[])["spec"];
+            let analyses = spec.get("analyses").map(|it| format!(" judged by {it}")).unwrap_or_default();
+            format!("create  Experiment {name} with the pods of {}{analyses}", sets.join(", "))
+        }
+        Effect::TerminateExperiment { target } => format!("end     Experiment {}", target.name),
+        Effect::DeleteExperiment { target } => format!("delete  Experiment {}", target.name),
+        Effect::CreateService { name, .. } => format!("create  Service {name}"),
+        Effect::DeleteService { target } => format!("delete  Service {}", target.name),
         Effect::SetRolloutRevision { to, .. } => format!("note    Rollout revision {to}"),
         Effect::SetWorkloadGeneration { to, .. } => {
             let generation = to.map_or_else(|| "-".to_owned(), |to| format!(" {to}"));
@@ -175,6 +185,9 @@ fn summary(status: &RolloutStatus) -> String {
         if let Some(selector) = selector {
             write!(text, " {role} {selector}").expect("a String takes text");
         }
+    }
+    if let Some(experiment) = &canary.current_experiment {
+        write!(text, " experiment {experiment}").expect("a String takes text");
     }
     if let Some(stable) = &status.stable_rs {
         write!(text, " stable {stable}").expect("a String takes text");

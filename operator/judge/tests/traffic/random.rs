@@ -1,4 +1,4 @@
-//! Random numbers from a seed (SplitMix64), and the distributions that requests have.
+//! Random numbers from a seed (`SplitMix64`), and the distributions that requests have.
 
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);

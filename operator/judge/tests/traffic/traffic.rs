@@ -119,7 +119,7 @@ pub(crate) fn of_latency(shift: usize, alpha: Level) -> Judge {
         let bucket = bucket(SPREAD * deviations);
         let log = f64::from(bucket - MEDIAN) * GROWTH.ln();
         let rate = 0.5 * libm::erfc(log / SPREAD / std::f64::consts::SQRT_2);
-        Edge { bucket: usize::try_from(bucket).unwrap(), prior: Prior::new(rate, 2000) }
+        Edge { bucket: usize::try_from(bucket).expect("not negative"), prior: Prior::new(rate, 2000) }
     };
     let edges = EDGES.iter().map(edge).collect();
     let latency = Some(Latency { edges, shift, allowance: 0.0, part: 1.0 });

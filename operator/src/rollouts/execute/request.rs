@@ -26,6 +26,7 @@ use kube::{
 };
 use operator_core::{
     effect::{Effect, Target},
+    experiment::Blueprint,
     ingress,
     traffic::ObjectName,
     world::WorkloadKind,
@@ -48,6 +49,8 @@ pub(crate) struct Scope<'a> {
     pub rollout_version: &'a str,
     /// The ReplicaSet of the effect has at least one annotation: a JSON patch cannot add to a map that is not there.
     pub annotated: bool,
+    /// The pod templates that the effect takes from ReplicaSets, in its order.
+    pub pod_templates: &'a [Value],
 }
 
 /// One request.
@@ -74,6 +77,8 @@ pub(crate) enum Subject {
     Mapping(String),
     /// An `AnalysisRun`.
     AnalysisRun(String),
+    /// An Experiment.
+    Experiment(String),
     /// The Rollout.
     Rollout(String),
     /// The workload that the Rollout refers to.
@@ -150,18 +155,7 @@ pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>
             let request = pods(scope).patch(&target.name, &patching(), &Patch::Merge(patch));
             call(request, Subject::Pod(target.name.clone()), Verb::Change)
         }
-        Effect::EvictPod { target } => {
-            let eviction = json!({
-                "apiVersion": "policy/v1",
-                "kind": "Eviction",
-                "metadata": {"name": target.name, "namespace": scope.namespace},
-                "deleteOptions": {"preconditions": {"uid": target.uid}},
-            });
-            // `Request::evict` misspells the field of the preconditions, so that it sends none.
-            let request =
-                pods(scope).create_subresource("eviction", &target.name, &create(), body(&eviction)?);
-            call(request, Subject::Pod(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
-        }
+        Effect::EvictPod { target } => evict(scope, target),
         Effect::ScaleWorkload { kind, target, from, to } => {
             let patch = scale_patch(target, *from, *to, &BTreeMap::new(), true);
             let patch = Patch::<()>::Json(serde_json::from_value(patch).map_err(Error::Body)?);
@@ -181,8 +175,7 @@ pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>
             if let Some(rollout) = managed_by {
                 patch["metadata"]["annotations"] = json!({MANAGED_BY: rollout});
             }
-            let services = core::Request::new(Service::url_path(&(), Some(scope.namespace)));
-            let request = services.patch(&target.name, &patching(), &Patch::Merge(patch));
+            let request = services(scope).patch(&target.name, &patching(), &Patch::Merge(patch));
             call(request, Subject::Service(target.name.clone()), Verb::Change)
         }
         Effect::CreateMapping { name, manifest } => {
@@ -202,6 +195,11 @@ pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>
         Effect::CreateAnalysisRun { name, manifest } => create_run(scope, name, manifest),
         Effect::TerminateAnalysisRun { target } => terminate_run(scope, target),
         Effect::DeleteAnalysisRun { target } => delete_run(scope, target),
+        Effect::CreateExperiment { name, blueprint } => create_experiment(scope, name, blueprint),
+        Effect::TerminateExperiment { target } => terminate_experiment(scope, target),
+        Effect::DeleteExperiment { target } => delete_experiment(scope, target),
+        Effect::CreateService { name, manifest } => create_service(scope, name, manifest),
+        Effect::DeleteService { target } => delete_service(scope, target),
         Effect::SetRolloutRevision { target, from: _, to } => {
             rollout(scope, target, Some(json!({REVISION: to.to_string()})), None)
         }
@@ -213,6 +211,45 @@ pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>
         Effect::Event(_) => return Ok(None),
     };
     call.map(Some)
+}
+
+fn evict(scope: &Scope<'_>, target: &Target) -> Result<Call, Error> {
+    let eviction = json!({
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": target.name, "namespace": scope.namespace},
+        "deleteOptions": {"preconditions": {"uid": target.uid}},
+    });
+    // `Request::evict` misspells the field of the preconditions, so that it sends none.
+    let request = pods(scope).create_subresource("eviction", &target.name, &create(), body(&eviction)?);
+    call(request, Subject::Pod(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
+}
+
+fn create_experiment(scope: &Scope<'_>, name: &str, blueprint: &Blueprint) -> Result<Call, Error> {
+    let manifest = blueprint.manifest(scope.pod_templates);
+    let request = experiments(scope.namespace).create(&create(), body(&manifest)?);
+    call(request, Subject::Experiment(name.to_owned()), Verb::Create)
+}
+
+fn terminate_experiment(scope: &Scope<'_>, target: &Target) -> Result<Call, Error> {
+    let patch = json!({"metadata": {"uid": target.uid}, "spec": {"terminate": true}});
+    let request = experiments(scope.namespace).patch(&target.name, &patching(), &Patch::Merge(patch));
+    call(request, Subject::Experiment(target.name.clone()), Verb::Change)
+}
+
+fn delete_experiment(scope: &Scope<'_>, target: &Target) -> Result<Call, Error> {
+    let request = experiments(scope.namespace).delete(&target.name, &deleting(target));
+    call(request, Subject::Experiment(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
+}
+
+fn create_service(scope: &Scope<'_>, name: &str, manifest: &Value) -> Result<Call, Error> {
+    let request = services(scope).create(&create(), body(manifest)?);
+    call(request, Subject::Service(name.to_owned()), Verb::Create)
+}
+
+fn delete_service(scope: &Scope<'_>, target: &Target) -> Result<Call, Error> {
+    let request = services(scope).delete(&target.name, &deleting(target));
+    call(request, Subject::Service(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
 }
 
 fn terminate_run(scope: &Scope<'_>, target: &Target) -> Result<Call, Error> {
@@ -236,6 +273,11 @@ pub(crate) fn status(namespace: &str, name: &str, patch: Value) -> Result<Reques
     rollouts(namespace)
         .patch_subresource("status", name, &patching(), &Patch::Merge(patch))
         .map_err(Error::Build)
+}
+
+/// The patch of an Experiment with its status, for which the kind has no subresource.
+pub(crate) fn experiment(namespace: &str, name: &str, patch: Value) -> Result<Request<Vec<u8>>, Error> {
+    experiments(namespace).patch(name, &patching(), &Patch::Merge(patch)).map_err(Error::Build)
 }
 
 /// Reads one ReplicaSet.
@@ -309,6 +351,14 @@ fn replica_sets(scope: &Scope<'_>) -> core::Request {
     core::Request::new(ReplicaSet::url_path(&(), Some(scope.namespace)))
 }
 
+fn services(scope: &Scope<'_>) -> core::Request {
+    core::Request::new(Service::url_path(&(), Some(scope.namespace)))
+}
+
+fn experiments(namespace: &str) -> core::Request {
+    core::Request::new(crds::Experiment::url_path(&(), Some(namespace)))
+}
+
 fn pods(scope: &Scope<'_>) -> core::Request {
     core::Request::new(Pod::url_path(&(), Some(scope.namespace)))
 }
@@ -359,6 +409,8 @@ fn deleting(target: &Target) -> DeleteParams {
 
 #[cfg(test)]
 mod tests {
+    use operator_core::experiment::Pods;
+
     use super::*;
 
     const TARGET: &str = "app-5d8";
@@ -380,7 +432,13 @@ mod tests {
     /// Method, path, content type and body of an effect's request.
     fn sent(effect: &Effect, annotated: bool) -> (String, String, Value) {
         let mappings = mapping_resource();
-        let scope = Scope { namespace: "web", mappings: Some(&mappings), rollout_version: "43", annotated };
+        let scope = Scope {
+            namespace: "web",
+            mappings: Some(&mappings),
+            rollout_version: "43",
+            annotated,
+            pod_templates: &[json!({"spec": {"of": "the ReplicaSet"}})],
+        };
         let call = request(effect, &scope).unwrap().unwrap();
         let (head, body) = call.request.into_parts();
         let kind = head.headers.get(http::header::CONTENT_TYPE).map_or("", |it| it.to_str().unwrap());
@@ -397,6 +455,7 @@ mod tests {
     const MAPPINGS: &str = "/apis/getambassador.io/v3alpha1/namespaces/web/mappings";
     const INGRESSES: &str = "/apis/networking.k8s.io/v1/namespaces/web/ingresses";
     const RUNS: &str = "/apis/argoproj.io/v1alpha1/namespaces/web/analysisruns";
+    const EXPERIMENTS: &str = "/apis/argoproj.io/v1alpha1/namespaces/web/experiments";
     const MANAGER: &str = "fieldManager=sluice-operator";
 
     #[test]
@@ -572,6 +631,46 @@ mod tests {
     }
 
     #[test]
+    fn an_experiment_is_created_with_pod_templates_told_to_end_and_deleted() {
+        let pods = Pods { replica_set: target(), labels: BTreeMap::new(), annotations: BTreeMap::new() };
+        let manifest = json!({"kind": "Experiment", "spec": {"templates": [{"name": "a"}]}});
+        let blueprint = Box::new(Blueprint::new(manifest, vec![pods]));
+        let template = json!({"name": "a", "template": {"spec": {"of": "the ReplicaSet"}}});
+        check(
+            &Effect::CreateExperiment { name: TARGET.to_owned(), blueprint },
+            &format!("POST {EXPERIMENTS}?&{MANAGER}"),
+            "application/json",
+            json!({"kind": "Experiment", "spec": {"templates": [template]}}),
+        );
+        check(
+            &Effect::TerminateExperiment { target: target() },
+            &format!("PATCH {EXPERIMENTS}/app-5d8?&{MANAGER}"),
+            "application/merge-patch+json",
+            json!({"metadata": {"uid": "u1"}, "spec": {"terminate": true}}),
+        );
+        let body = json!({
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": "u1", "resourceVersion": "42"},
+        });
+        let delete = Effect::DeleteExperiment { target: target() };
+        check(&delete, &format!("DELETE {EXPERIMENTS}/app-5d8?"), "application/json", body);
+    }
+
+    #[test]
+    fn a_service_of_an_experiment_is_created_and_deleted() {
+        let manifest = json!({"kind": "Service", "spec": {"ports": []}});
+        let create = Effect::CreateService { name: TARGET.to_owned(), manifest: manifest.clone() };
+        let services = "/api/v1/namespaces/web/services";
+        check(&create, &format!("POST {services}?&{MANAGER}"), "application/json", manifest);
+        let body = json!({
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": "u1", "resourceVersion": "42"},
+        });
+        let delete = Effect::DeleteService { target: target() };
+        check(&delete, &format!("DELETE {services}/app-5d8?"), "application/json", body);
+    }
+
+    #[test]
     fn a_service_is_switched_at_the_version_the_plan_saw() {
         let switch = |managed_by: Option<&str>| Effect::SetServiceSelector {
             target: target(),
@@ -627,7 +726,13 @@ mod tests {
 
     #[test]
     fn without_mappings_served_the_effect_fails_with_a_reason() {
-        let scope = Scope { namespace: "web", mappings: None, rollout_version: "1", annotated: true };
+        let scope = Scope {
+            namespace: "web",
+            mappings: None,
+            rollout_version: "1",
+            annotated: true,
+            pod_templates: &[],
+        };
         let effect = Effect::DeleteMapping { target: target() };
         assert!(matches!(request(&effect, &scope), Err(Error::NoMappings)));
     }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use operator_core::{
     effect::{Event, EventKind, Target},
+    experiment::{Blueprint, Pods},
     traffic::Traffic,
     world::Analyses,
 };
@@ -64,6 +65,7 @@ fn world() -> World {
         mappings: BTreeMap::new(),
         canary_mappings: BTreeMap::new(),
         analysis: Analyses::default(),
+        experiments: BTreeMap::new(),
         rivals: Vec::new(),
         traffic: Traffic::NotConfigured,
         guard: None,
@@ -213,4 +215,39 @@ async fn the_status_is_patched_and_its_answer_kept() {
     assert_eq!(api.seen(), [(line, patch)]);
     let kept = executor.stores.rollouts.get(&name).unwrap();
     assert_eq!(kept.metadata.resource_version.as_deref(), Some("12"));
+}
+
+fn trial() -> Effect {
+    let pods =
+        Pods { replica_set: target("app-1", "s"), labels: BTreeMap::new(), annotations: BTreeMap::new() };
+    let manifest = json!({"kind": "Experiment", "spec": {"templates": [{"name": "a"}]}});
+    let blueprint = Box::new(Blueprint::new(manifest, vec![pods]));
+    Effect::CreateExperiment { name: "app-1-1-0".to_owned(), blueprint }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_experiment_takes_the_pod_template_of_a_replica_set() {
+    let mut replica_set = set(8, 1);
+    replica_set["spec"]["template"] = json!({"spec": {"containers": []}});
+    let created =
+        json!({"metadata": {"namespace": "web", "name": "app-1-1-0", "uid": "e", "resourceVersion": "9"}});
+    let api = TestApi::default().answer(200, replica_set).answer(201, created);
+    let executor = executor(&api, held());
+    executor.execute(&world(), &[trial()]).await.unwrap();
+    let experiments = "POST /apis/argoproj.io/v1alpha1/namespaces/web/experiments".to_owned();
+    assert_eq!(api.lines(), [format!("GET {SET}"), experiments]);
+    let template = &api.seen()[1].1["spec"]["templates"][0];
+    assert_eq!(template, &json!({"name": "a", "template": {"spec": {"containers": []}}}));
+    assert!(executor.stores.experiments.get(&ObjectName::new("web", "app-1-1-0")).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_experiment_is_made_of_a_replica_set_that_was_replaced() {
+    let mut other = set(8, 1);
+    other["metadata"]["uid"] = json!("another");
+    other["spec"]["template"] = json!({"spec": {}});
+    let api = TestApi::default().answer(200, other);
+    let failed = executor(&api, held()).execute(&world(), &[trial()]).await.unwrap_err();
+    assert!(failed.is_stale(), "{failed}");
+    assert_eq!(api.lines().len(), 1);
 }

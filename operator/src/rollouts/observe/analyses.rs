@@ -36,7 +36,11 @@ fn runs(
 }
 
 /// The templates that are named, and those that they name, each once.
-fn templates(stores: &Stores, mut named: VecDeque<AnalysisTemplateRef>, namespace: &str) -> Templates {
+pub(crate) fn templates(
+    stores: &Stores,
+    mut named: VecDeque<AnalysisTemplateRef>,
+    namespace: &str,
+) -> Templates {
     let mut templates = Templates::default();
     while let Some(AnalysisTemplateRef { template_name, cluster_scope }) = named.pop_front() {
         let (found, store, namespace) = if cluster_scope == Some(true) {

@@ -1,20 +1,21 @@
 //! From stored objects to the engine's.
 
 use chrono::DateTime;
-use crds::contract;
+use crds::{analysis::AnalysisPhase, contract};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
 use operator_core::analysis::Role;
 use operator_core::world::{self, Owner, ReplicaSetAnnotations, ReplicaSetStatus};
 use serde_json::{Value, json};
 
+use crate::experiments::StoredExperiment;
 use crate::rollouts::{
     execute::request::FIELD_MANAGER,
     objects::{AnalysisRun, ReplicaSet, Service, annotation, controller, created, hash},
 };
 
 /// A ReplicaSet.
-pub(super) fn replica_set(stored: &ReplicaSet, owner: Owner) -> world::ReplicaSet {
+pub(crate) fn replica_set(stored: &ReplicaSet, owner: Owner) -> world::ReplicaSet {
     let (metadata, status) = (&stored.metadata, &stored.status);
     let failure = status.conditions.iter().find(|it| it.type_ == "ReplicaFailure" && it.status == "True");
     world::ReplicaSet {
@@ -48,8 +49,8 @@ pub(super) fn service(stored: &Service) -> world::Service {
     }
 }
 
-/// An `AnalysisRun`.
-pub(super) fn analysis_run(stored: &AnalysisRun, rollout_uid: &str) -> world::AnalysisRun {
+/// An `AnalysisRun`; `owner_uid`: of the Rollout or Experiment that asks.
+pub(crate) fn analysis_run(stored: &AnalysisRun, owner_uid: &str) -> world::AnalysisRun {
     let metadata = &stored.metadata;
     let label = |name: &str| metadata.labels.as_ref().and_then(|it| it.get(name)).map(String::as_str);
     let kind = label(contract::ROLLOUT_TYPE_LABEL);
@@ -57,7 +58,7 @@ pub(super) fn analysis_run(stored: &AnalysisRun, rollout_uid: &str) -> world::An
         uid: metadata.uid.clone().unwrap_or_default(),
         resource_version: metadata.resource_version.clone().unwrap_or_default(),
         created: created(metadata),
-        owned: controller(metadata).is_some_and(|it| it.uid == rollout_uid),
+        owned: controller(metadata).is_some_and(|it| it.uid == owner_uid),
         deleting: metadata.deletion_timestamp.is_some(),
         hash: label(contract::POD_TEMPLATE_HASH_LABEL).map(str::to_owned),
         role: kind.and_then(|kind| Role::of_labels(kind, label(contract::STEP_INDEX_LABEL))),
@@ -65,6 +66,30 @@ pub(super) fn analysis_run(stored: &AnalysisRun, rollout_uid: &str) -> world::An
         terminate: stored.terminate,
         phase: stored.phase,
         message: stored.message.clone(),
+    }
+}
+
+/// An Experiment; one that cannot be read is only in the way.
+pub(super) fn experiment(stored: &StoredExperiment, rollout_uid: &str) -> world::Experiment {
+    let metadata = &stored.metadata;
+    let label = |name: &str| metadata.labels.as_ref().and_then(|it| it.get(name)).map(String::as_str);
+    let status = stored.decoded.as_ref().ok().and_then(|it| it.status.as_ref());
+    let (phase, message) = match &stored.decoded {
+        Ok(_) => (status.and_then(|it| it.phase), status.and_then(|it| it.message.clone())),
+        Err(malformed) => (Some(AnalysisPhase::Error), Some(malformed.error.clone())),
+    };
+    world::Experiment {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        created: created(metadata),
+        owned: controller(metadata).is_some_and(|it| it.uid == rollout_uid),
+        deleting: metadata.deletion_timestamp.is_some(),
+        hash: label(contract::POD_TEMPLATE_HASH_LABEL).map(str::to_owned),
+        step: label(contract::STEP_INDEX_LABEL).and_then(|it| it.parse().ok()),
+        fingerprint: annotation(metadata, contract::RUN_FINGERPRINT_ANNOTATION).map(str::to_owned),
+        terminate: stored.decoded.as_ref().is_ok_and(|it| it.spec.terminate),
+        phase,
+        message,
     }
 }
 

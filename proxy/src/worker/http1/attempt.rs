@@ -158,27 +158,29 @@ impl Trying {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Tries until there is a response head or a reason to give up.
+    /// Tries until there is a response head, which is then in `answered`, or a reason to give up. A result would need its
+    /// room in every one of these futures.
     pub(super) async fn attempt(
         &mut self,
         plan: &Plan<'_>,
         upload: &mut Transfer,
         tries: &mut Tries<'_>,
         waits: &mut Waits,
-    ) -> Result<Answered, Unanswered> {
+        answered: &mut Option<Answered>,
+    ) -> Result<(), Unanswered> {
         loop {
             let in_flight = tries.next().map_err(Unanswered::Because)?;
             let outcome = match plan.arm.cluster.protocol {
-                UpstreamProtocol::Http1 => self.once(plan, upload, tries, waits, in_flight).await,
+                UpstreamProtocol::Http1 => self.once(plan, upload, tries, waits, in_flight, answered).await,
                 // Its state need not be part of every connection's.
                 UpstreamProtocol::Http2 => {
-                    Box::pin(self.once_bridged(plan, upload, tries, waits, in_flight)).await
+                    Box::pin(self.once_bridged(plan, upload, tries, waits, in_flight, answered)).await
                 }
             };
             let wait = match outcome {
-                Ok(answered) => {
-                    tries.answered(answered.answer.status);
-                    return Ok(answered);
+                Ok(status) => {
+                    tries.answered(status);
+                    return Ok(());
                 }
                 Err(Failed::Given(unanswered)) => return Err(unanswered),
                 Err(Failed::Because(failure)) => {
@@ -202,7 +204,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         tries: &Tries<'_>,
         waits: &mut Waits,
         in_flight: InFlight,
-    ) -> Result<Answered, Failed> {
+        answered: &mut Option<Answered>,
+    ) -> Result<StatusCode, Failed> {
         let endpoint = &in_flight.endpoint;
         let mut trying = Trying::new(tries, true);
         let pooled = if tries.may_reuse() { self.worker.http1.borrow_mut().take(endpoint.id) } else { None };
@@ -241,7 +244,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         })
         .await?;
         let origin = Origin::Http1 { upstream, download, persistence };
-        Ok(Answered { answer, origin, in_flight, sending: trying.sending })
+        *answered = Some(Answered { answer, origin, in_flight, sending: trying.sending });
+        Ok(answer.status)
     }
 
     /// Sends what can be sent and reads until the head of the answer is there.

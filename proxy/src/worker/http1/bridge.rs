@@ -176,7 +176,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         tries: &Tries<'_>,
         waits: &mut Waits,
         in_flight: InFlight,
-    ) -> Result<Answered, Failed> {
+        answered: &mut Option<Answered>,
+    ) -> Result<StatusCode, Failed> {
         let worker = Rc::clone(&self.worker);
         let Some(head) = self.head(plan) else {
             return Err(Failed::Given(Unanswered::Because(Reason::HeadTooLarge)));
@@ -241,7 +242,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let ended = framing == Framing::None;
         let bridge = Bridge { sender, feed, incoming, framing, ended, moved: false };
         let origin = Origin::Http2(Box::new(bridge));
-        Ok(Answered { answer, origin, in_flight, sending: trying.sending })
+        *answered = Some(Answered { answer, origin, in_flight, sending: trying.sending });
+        Ok(status)
     }
 }
 
@@ -257,5 +259,17 @@ fn framing(
         (_, StatusCode::NO_CONTENT) => (Framing::None, None),
         (Asked::Head, _) | (_, StatusCode::NOT_MODIFIED) => (Framing::None, said),
         (Asked::Other, _) => (incoming.size_hint().exact().map_or(Framing::Chunked, Framing::Length), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailers_have_the_same_meaning_in_both_forms() {
+        let read = fields(b"x-sum: 1\r\nHost: evil\r\nX-Sum: 2\r\ncontent-length: 9\r\n\r\n").unwrap();
+        assert_eq!(section(&read), b"x-sum: 1\r\nx-sum: 2\r\n\r\n");
+        assert_eq!(fields(b""), None);
     }
 }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use proxy_config::model::Scheme;
 use proxy_http1::{HeadEnd, Kind, Malformed};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -22,8 +23,10 @@ use crate::{
     shared::{Phase, count},
     worker::{
         Worker,
-        connection::{IDLE, LINGER, MAX_HEAD, STALL},
+        connection::{IDLE, LINGER, MAX_HEAD, Open, STALL},
         entry::Entry,
+        http2::{self, PREFACE},
+        tunnel::Prefixed,
     },
 };
 
@@ -76,9 +79,15 @@ enum Next {
 }
 
 /// Serves requests until either side closes, the connection has been idle for too long, or the process drains.
-pub(in crate::worker) fn serve<S>(worker: Rc<Worker>, stream: S, entry: Entry) -> impl Future<Output = ()>
+/// One in the clear may turn out to speak HTTP/2 (prior knowledge).
+pub(in crate::worker) fn serve<S>(
+    worker: Rc<Worker>,
+    stream: S,
+    entry: Entry,
+    open: Open,
+) -> impl Future<Output = ()>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let mut connection = Connection {
         worker: Rc::clone(&worker),
@@ -92,13 +101,20 @@ where
     // An `async fn` would have room for its arguments twice.
     async move {
         let mut drains = pin!(worker.draining.cancelled());
+        let mut may_be_http2 = connection.entry.sender.scheme == Scheme::Http;
         loop {
             let after = match connection.next(drains.as_mut()).await {
+                Next::Head(..) if may_be_http2 && connection.peer.input.rest().starts_with(PREFACE) => {
+                    let Connection { peer, entry, .. } = connection;
+                    let stream = Prefixed::new(peer.stream, peer.input.rest());
+                    return Box::pin(http2::serve(Rc::clone(&worker), stream, entry, open)).await;
+                }
                 Next::Head(begin, end) => connection.exchange(begin, end).await,
                 Next::Malformed(malformed) => connection.refuse_malformed(malformed).await,
                 Next::Over => After::Close,
                 Next::Stalled => After::Drop,
             };
+            may_be_http2 = false;
             match after {
                 After::Next => {}
                 After::Close => return connection.close().await,

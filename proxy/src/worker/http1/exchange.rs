@@ -41,9 +41,9 @@ use crate::{
         mirror,
         own::{self, Draft},
         pin::Pin,
-        place::{Placed, place},
+        place::{Placed, lower_case, place},
         tries::Tries,
-        tunnel::{self, Prefixed, Protocol},
+        tunnel::{self, Prefixed},
         upstream::authority,
     },
 };
@@ -146,44 +146,63 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut waits = Waits { deadline, idle: plan.arm.idle_timeout, last: now };
         let policy = plan.filtering.as_ref().and_then(|it| it.filters()?.retry.as_ref());
         let mut tries = Tries::new(&worker, plan.arm, policy, &plan.affinity, now);
-        let unanswered = match self.attempt(&plan, &mut upload, &mut tries, &mut waits).await {
-            Ok(mut answered) => {
-                plan.arm.counters(tries.placed()).count_answer(answered.answer.status);
-                // No retry can follow.
-                drop(tries);
-                drop(plan);
-                drop(pin);
-                waits.deadline = until;
-                if let Some(protocol) = answered.answer.switch {
-                    return Box::pin(self.switch(protocol, answered, waits.idle)).await;
-                }
-                let delivered = self.deliver(&mut answered, &mut upload, &mut waits).await;
-                return if delivered { answered.finish(&worker) } else { After::Drop };
-            }
-            Err(unanswered) => unanswered,
-        };
-        match unanswered {
-            Unanswered::Because(reason) => {
-                if matches!(reason, Reason::Timeout | Reason::IdleTimeout) {
-                    tries.expired();
-                }
-                plan.arm.counters(tries.placed()).count_answer(reason.status());
-                let (mut own, client) = (own::refuse(&worker, reason), plan.client);
-                if let Some(filtering) = &plan.filtering {
-                    filtering.end(Some(plan.arm), &mut own);
-                }
-                // Of a body that was begun nobody reads the rest.
-                let framing = match (upload.is_untouched(), upload.is_over()) {
-                    (true, _) => plan.framing,
-                    (false, true) => Framing::None,
-                    (false, false) => Framing::UntilClose,
-                };
-                let persistence = self.refuse(Refused { own, client, framing });
-                self.refused(persistence).await
-            }
-            Unanswered::Malformed(malformed) => self.refuse_malformed(malformed).await,
-            Unanswered::ClientGone => After::Drop,
+        let mut slot = None;
+        let outcome = self.attempt(&plan, &mut upload, &mut tries, &mut waits, &mut slot).await;
+        if let Err(unanswered) = outcome {
+            return match self.give_up(&plan, &upload, &mut tries, &unanswered) {
+                Some(persistence) => self.refused(persistence).await,
+                None => After::Drop,
+            };
         }
+        if let Some(answered) = &slot {
+            plan.arm.counters(tries.placed()).count_answer(answered.answer.status);
+        }
+        // No retry can follow.
+        drop(tries);
+        drop(plan);
+        drop(pin);
+        waits.deadline = until;
+        if let Some(answered) = slot.take_if(|it| it.answer.switch.is_some()) {
+            return Box::pin(self.switch(answered, waits.idle)).await;
+        }
+        let delivered = match &mut slot {
+            Some(answered) => self.deliver(answered, &mut upload, &mut waits).await,
+            None => false,
+        };
+        match slot {
+            Some(answered) if delivered => answered.finish(&worker),
+            Some(_) | None => After::Drop,
+        }
+    }
+
+    /// Writes what the client is told instead of a response. `None`: it cannot be told.
+    fn give_up(
+        &mut self,
+        plan: &Plan<'_>,
+        upload: &Transfer,
+        tries: &mut Tries<'_>,
+        unanswered: &Unanswered,
+    ) -> Option<Persistence> {
+        let reason = match *unanswered {
+            Unanswered::Because(reason) => reason,
+            Unanswered::Malformed(malformed) => return Some(self.malformed(malformed)),
+            Unanswered::ClientGone => return None,
+        };
+        if matches!(reason, Reason::Timeout | Reason::IdleTimeout) {
+            tries.expired();
+        }
+        plan.arm.counters(tries.placed()).count_answer(reason.status());
+        let mut own = own::refuse(&self.worker, reason);
+        if let Some(filtering) = &plan.filtering {
+            filtering.end(Some(plan.arm), &mut own);
+        }
+        // Of a body that was begun nobody reads the rest.
+        let framing = match (upload.is_untouched(), upload.is_over()) {
+            (true, _) => plan.framing,
+            (false, true) => Framing::None,
+            (false, false) => Framing::UntilClose,
+        };
+        Some(self.refuse(Refused { own, client: plan.client, framing }))
     }
 
     /// Reads the head, finds the rule and the arm, and writes the head for the upstream.
@@ -207,10 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| refuse(own::malformed(worker, Malformed::RequestLine)))?;
-        let mut authority = Cow::Borrowed(request.authority.unwrap_or_default());
-        if authority.bytes().any(|it| it.is_ascii_uppercase()) {
-            authority = authority.to_ascii_lowercase().into();
-        }
+        let authority = lower_case(request.authority.unwrap_or_default());
         let (path, query) = request.target.path_and_query();
         let path = path::normalize(path);
         let looked_at = RequestHead {
@@ -248,17 +264,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             refuse(own)
         };
-        let arm = match (&rule.action, arm, location) {
-            (Action::Split(_), Some(arm), _) => arm,
-            (Action::Split(_), None, _) => return Err(refuse(own::refuse(worker, Reason::NoEndpoints))),
-            (Action::Refuse(refusal), ..) => return Err(refuse(own::refuse_as_configured(refusal))),
-            (Action::Redirect(redirect), _, Some(location)) => {
-                return Err(refuse(own::redirect(redirect.status, location)));
-            }
-            (Action::Redirect(_), _, None) => {
-                return Err(refuse(own::refuse(worker, Reason::BadRequest)));
-            }
-        };
+        let Some(arm) = arm else { return Err(refuse(own::without_arm(worker, &rule.action, location))) };
         let rewritten = arm.transform.rewrite.apply(&path);
         let upgrade = offered(&request);
         let upward = Upward {
@@ -367,8 +373,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Leaves HTTP, for as long as both sides want.
-    async fn switch(&mut self, protocol: Protocol, answered: Answered, idle: Option<Duration>) -> After {
-        let Answered { origin: Origin::Http1 { upstream, .. }, in_flight, .. } = answered else {
+    async fn switch(&mut self, answered: Answered, idle: Option<Duration>) -> After {
+        let Answered { answer, origin, in_flight, .. } = answered;
+        let (Some(protocol), Origin::Http1 { upstream, .. }) = (answer.switch, origin) else {
             return After::Drop;
         };
         if self.flush().await {
@@ -399,11 +406,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Answers a request of which no more can be read.
-    pub(super) async fn refuse_malformed(&mut self, malformed: Malformed) -> After {
+    /// Writes the answer to a request of which no more can be read.
+    fn malformed(&mut self, malformed: Malformed) -> Persistence {
         debug!(client = %self.address, error = %malformed, "a request is malformed");
         let own = own::malformed(&self.worker, malformed);
-        let persistence = self.refuse(Refused { own, client: UNKNOWN, framing: Framing::None });
+        self.refuse(Refused { own, client: UNKNOWN, framing: Framing::None })
+    }
+
+    /// Answers it.
+    pub(super) async fn refuse_malformed(&mut self, malformed: Malformed) -> After {
+        let persistence = self.malformed(malformed);
         self.refused(persistence).await
     }
 

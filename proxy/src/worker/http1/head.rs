@@ -44,6 +44,7 @@ pub(super) struct Upward<'a> {
 
 /// What the other end of the connection says of the client, which counts only if it is a trusted proxy.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a header that is there or not")]
 struct Said {
     chain: bool,
     proto: bool,

@@ -14,6 +14,10 @@ use super::{
 use crate::worker::{Worker, pool::InFlight};
 
 /// The upstream's side of an exchange, once its head has come.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and nothing is allocated for it"
+)]
 pub(super) enum Origin {
     /// A connection that has this exchange only.
     Http1 {

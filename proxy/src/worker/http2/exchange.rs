@@ -28,7 +28,7 @@ use crate::worker::{
     mirror,
     own::{self, Draft},
     pin::Pin,
-    place::{Placed, place},
+    place::{Placed, lower_case, place},
     tries::Tries,
 };
 
@@ -68,10 +68,7 @@ fn find<'p>(pin: &'p Pin, entry: &Entry, request: &Parts) -> Result<(Placed<'p>,
         return Err(bad());
     }
     // `:authority` replaces the Host header (RFC 9113 §8.3.1).
-    let mut authority = Cow::Borrowed(uri.authority().map_or(host, |it| it.as_str()));
-    if authority.bytes().any(|it| it.is_ascii_uppercase()) {
-        authority = authority.to_ascii_lowercase().into();
-    }
+    let authority = lower_case(uri.authority().map_or(host, |it| it.as_str()));
     let path = path::normalize(uri.path());
     let head = RequestHead {
         listener: &entry.listener.id,
@@ -109,20 +106,15 @@ async fn act(
     if let Some(own) = filtering.instead(worker, &request) {
         return respond(own, None);
     }
-    let (mut draft, body) = match (&rule.action, arm) {
-        (Action::Split(_), Some(arm)) => {
+    let (mut draft, body) = match arm {
+        Some(arm) => {
             let target = Target { arm, path, placed: &placed };
             match forward_to(worker, entry, target, &filtering, request, incoming).await {
                 Ok((draft, body)) => (draft, Some(body)),
                 Err(reason) => (own::refuse(worker, reason), None),
             }
         }
-        (Action::Split(_), None) => (own::refuse(worker, Reason::NoEndpoints), None),
-        (Action::Refuse(refusal), _) => (own::refuse_as_configured(refusal), None),
-        (Action::Redirect(redirect), _) => match placed.location {
-            Some(location) => (own::redirect(redirect.status, location), None),
-            None => (own::refuse(worker, Reason::BadRequest), None),
-        },
+        None => (own::without_arm(worker, &rule.action, placed.location), None),
     };
     filtering.end(arm, &mut draft);
     respond(draft, body)

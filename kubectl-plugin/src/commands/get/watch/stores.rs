@@ -1,4 +1,4 @@
-//! Copies of what may belong to a Rollout, kept up to date by watches.
+//! Copies of what may belong to a Rollout or an Experiment, kept up to date by watches.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cluster::Cluster;
 use crate::commands;
-use crate::commands::get::{Readable, read_known};
+use crate::commands::get::{Readable, Root, Tree, read_experiment, read_known};
 use crate::commands::watch_problem;
 use crate::failure::Failure;
 use crate::view::Family;
@@ -40,7 +40,8 @@ pub(super) struct Stores {
     pub(super) changes: SelectAll<BoxStream<'static, Change>>,
     /// Kinds of which not all objects are there yet.
     missing: BTreeSet<&'static str>,
-    rollouts: Store<DynamicObject>,
+    root: Root,
+    roots: Store<DynamicObject>,
     replica_sets: Store<ReplicaSet>,
     pods: Store<Pod>,
     analysis_runs: Option<Store<DynamicObject>>,
@@ -49,12 +50,20 @@ pub(super) struct Stores {
 
 impl Stores {
     /// Starts to watch; nothing is there yet.
-    pub(super) fn start(cluster: &Cluster, name: &str, readable: Readable) -> Self {
+    pub(super) fn start(cluster: &Cluster, root: Root, name: &str, readable: Readable) -> Self {
         let this_one = Config::default().fields(&format!("metadata.name={name}"));
         let with_hash = Config::default().labels(crds::contract::POD_TEMPLATE_HASH_LABEL);
         let mut watches = Watches::default();
         Self {
-            rollouts: watches.add("rollouts", cluster.rollouts(), this_one, erased::<crds::Rollout>()),
+            root,
+            roots: match root {
+                Root::Rollout => {
+                    watches.add("rollouts", cluster.rollouts(), this_one, erased::<crds::Rollout>())
+                }
+                Root::Experiment => {
+                    watches.add("experiments", cluster.experiments(), this_one, erased::<crds::Experiment>())
+                }
+            },
             replica_sets: watches.add("replicasets", cluster.replica_sets(), with_hash.clone(), ()),
             pods: watches.add("pods", cluster.pods(), with_hash, ()),
             analysis_runs: readable.analysis_runs.then(|| {
@@ -77,23 +86,34 @@ impl Stores {
         }
     }
 
-    /// The Rollout and its family as of now; absent until everything is there.
-    pub(super) fn family(&self, name: &str) -> Result<Option<Family>, Failure> {
+    /// The tree as of now; absent until everything is there.
+    pub(super) fn tree(&self, name: &str) -> Result<Option<Tree>, Failure> {
         if !self.missing.is_empty() {
             return Ok(None);
         }
-        let Some(rollout) = self.rollouts.state().into_iter().next() else {
-            return Err(Failure::Refused(format!("rollouts.argoproj.io \"{name}\" not found")));
+        let Some(root) = self.roots.state().into_iter().next() else {
+            let kinds = match self.root {
+                Root::Rollout => "rollouts",
+                Root::Experiment => "experiments",
+            };
+            return Err(Failure::Refused(format!("{kinds}.argoproj.io \"{name}\" not found")));
         };
         let optional = |store: &Option<Store<DynamicObject>>| store.as_ref().map(copy).unwrap_or_default();
         // Whoever has an unreadable object was told so before the watch began.
         let mut warnings = Vec::new();
-        Ok(Some(Family {
-            rollout: commands::read(Arc::unwrap_or_clone(rollout))?,
+        let mut family = Box::new(Family {
+            rollout: crds::Rollout::default(),
             replica_sets: copy(&self.replica_sets),
             pods: copy(&self.pods),
             analysis_runs: read_known(&optional(&self.analysis_runs), &mut warnings),
             experiments: read_known(&optional(&self.experiments), &mut warnings),
+        });
+        Ok(Some(match self.root {
+            Root::Rollout => {
+                family.rollout = commands::read(Arc::unwrap_or_clone(root))?;
+                Tree::Rollout(family)
+            }
+            Root::Experiment => Tree::Experiment(Box::new(read_experiment(&root)?), family),
         }))
     }
 }

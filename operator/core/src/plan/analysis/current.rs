@@ -79,10 +79,11 @@ pub(in crate::plan) fn leave(role: Role, draft: &mut Draft) {
     *slot(&mut draft.status, role) = None;
 }
 
-/// Forgets the runs of a canary.
+/// Forgets the runs of a canary, and its Experiment.
 pub(in crate::plan) fn forget_canary(status: &mut RolloutStatus) {
     status.canary.current_step_analysis_run_status = None;
     status.canary.current_background_analysis_run_status = None;
+    status.canary.current_experiment = None;
 }
 
 /// Forgets the runs of blue-green.

@@ -28,7 +28,8 @@ pub(in crate::plan) fn end(scene: &Scene<'_>, draft: &mut Draft) {
     let mut history = History::new(scene);
     for (name, run) in runs {
         let is_current = current.contains(name);
-        let keeps = is_current || recorded.contains(name) || history.keeps(scene, run);
+        let keeps =
+            is_current || recorded.contains(name) || history.keeps(scene, run.hash.as_deref(), run.phase);
         let target = Target {
             name: name.clone(),
             uid: run.uid.clone(),
@@ -47,21 +48,27 @@ fn goes_on(run: &AnalysisRun) -> bool {
     !run.terminate && !run.is_completed()
 }
 
-/// How many more finished runs are kept, newest first.
-struct History {
+/// How many more finished runs, or Experiments, are kept, newest first.
+pub(in crate::plan) struct History {
     successful: Range<usize>,
     unsuccessful: Range<usize>,
 }
 
 impl History {
-    fn new(scene: &Scene<'_>) -> Self {
+    pub(in crate::plan) fn new(scene: &Scene<'_>) -> Self {
         let limits = scene.spec.run_history;
         Self { successful: 0..limits.successful, unsuccessful: 0..limits.unsuccessful }
     }
 
-    fn keeps(&mut self, scene: &Scene<'_>, run: &AnalysisRun) -> bool {
-        has_version(scene, run)
-            && match run.phase {
+    /// Whether the next one is kept, by the version that it was about and its phase.
+    pub(in crate::plan) fn keeps(
+        &mut self,
+        scene: &Scene<'_>,
+        hash: Option<&str>,
+        phase: Option<AnalysisPhase>,
+    ) -> bool {
+        has_version(scene, hash)
+            && match phase {
                 Some(AnalysisPhase::Successful) => self.successful.next().is_some(),
                 Some(AnalysisPhase::Failed | AnalysisPhase::Error | AnalysisPhase::Inconclusive) => {
                     self.unsuccessful.next().is_some()
@@ -71,7 +78,7 @@ impl History {
     }
 }
 
-/// There is a ReplicaSet of the version that the run was about.
-fn has_version(scene: &Scene<'_>, run: &AnalysisRun) -> bool {
-    scene.all().any(|set| !set.deleting && run.hash.as_deref() == Some(set.hash.as_str()))
+/// There is a ReplicaSet of that version.
+fn has_version(scene: &Scene<'_>, hash: Option<&str>) -> bool {
+    scene.all().any(|set| !set.deleting && hash == Some(set.hash.as_str()))
 }

@@ -5,6 +5,7 @@ use crds::rollout::PauseReason;
 
 use super::super::analysis::{self, Standing};
 use super::super::draft::Draft;
+use super::super::experiment::{self, Place};
 use super::super::pause::{self, Pause};
 use super::super::promotion;
 use super::super::window;
@@ -41,6 +42,9 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
     if !matches!(step, Some(Step::Analysis(_))) {
         analysis::leave(Role::Step(position.step), draft);
     }
+    if !matches!(step, Some(Step::Experiment(_))) {
+        experiment::leave(draft);
+    }
     if !matches!(step, Some(Step::Pause(_))) {
         pause::leave(PauseReason::CanaryPauseStep, draft);
     }
@@ -63,6 +67,12 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
         Some(Step::Analysis(analysis)) => {
             let standing = analysis::run(scene, revision, Role::Step(position.step), analysis, draft);
             if standing == Standing::Successful {
+                complete(scene, position.step, draft);
+            }
+        }
+        Some(Step::Experiment(experiment)) => {
+            let place = Place { new, revision, step: position.step };
+            if experiment::run(scene, place, experiment, draft) == Standing::Successful {
                 complete(scene, position.step, draft);
             }
         }
@@ -186,6 +196,7 @@ fn complete(scene: &Scene<'_>, step: usize, draft: &mut Draft) {
     draft.status.current_step_index = i32::try_from(step + 1).ok();
     pause::leave(PauseReason::CanaryPauseStep, draft);
     analysis::leave(Role::Step(step), draft);
+    experiment::leave(draft);
     draft.normal("RolloutStepCompleted", format!("Rollout step {}/{of} completed ({text})", step + 1));
     draft.because(Why::StepCompleted { step: step + 1, of });
 }

@@ -17,6 +17,7 @@ use super::super::fleet::{Blind, progress, waiting};
 use super::Scene;
 use super::drift::CHANGED;
 use super::routed::Routed;
+use crate::conditions::put;
 use crate::why::Why;
 
 /// Type of the condition.
@@ -226,27 +227,20 @@ fn settling(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) -> Rollou
     condition("Unknown", SETTLING, &message)
 }
 
-/// Keeps `lastTransitionTime` while the condition is about the same, and `lastUpdateTime` while nothing changes.
-fn store(scene: &Scene<'_>, draft: &mut Draft, moved: bool, mut wanted: RolloutCondition) {
+/// Keeps `lastTransitionTime` while the condition is about the same.
+fn store(scene: &Scene<'_>, draft: &mut Draft, moved: bool, wanted: RolloutCondition) {
     let start = scene.start();
-    wanted.last_update_time = Some(start);
-    wanted.last_transition_time = Some(start);
     let conditions = &mut draft.status.conditions;
-    let Some(held) = conditions.iter_mut().find(|condition| condition.kind == CONDITION) else {
-        conditions.push(wanted);
-        return;
-    };
-    let same_subject = match wanted.status.as_str() {
-        "Unknown" => held.message == wanted.message,
-        _ => !moved && (held.reason == CHANGED) == (wanted.reason == CHANGED),
-    };
-    if held.status == wanted.status && same_subject {
-        wanted.last_transition_time = held.last_transition_time;
-    }
-    let unchanged = RolloutCondition { last_update_time: held.last_update_time, ..wanted.clone() };
-    if *held != unchanged {
-        *held = wanted;
-    }
+    let held = conditions.iter().find(|condition| condition.kind == CONDITION);
+    let same = held.filter(|held| {
+        let same_subject = match wanted.status.as_str() {
+            "Unknown" => held.message == wanted.message,
+            _ => !moved && (held.reason == CHANGED) == (wanted.reason == CHANGED),
+        };
+        held.status == wanted.status && same_subject
+    });
+    let since = same.and_then(|held| held.last_transition_time).unwrap_or(start);
+    put(conditions, wanted, since, start);
 }
 
 /// The condition as it was recorded last.

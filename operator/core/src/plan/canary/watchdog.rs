@@ -12,7 +12,7 @@ use super::super::commands;
 use super::super::draft::Draft;
 use super::Scene;
 use super::replica_sets::sizes;
-use crate::conditions::reason;
+use crate::conditions::{put, reason};
 use crate::replicas;
 use crate::spec::Step;
 use crate::weight::{self, Position};
@@ -58,6 +58,7 @@ fn shortage(scene: &Scene<'_>, draft: &Draft) -> Option<String> {
     let meanwhile = match weight::current_step(scene.canary, &position) {
         _ if !status.pause_conditions.is_empty() => "pause",
         Some(Step::Analysis(_)) => "analysis",
+        Some(Step::Experiment(_)) => "experiment",
         Some(Step::SetWeight(_) | Step::Pause(_) | Step::SetCanaryScale(_) | Step::SetRoute(_)) | None => {
             return None;
         }
@@ -84,23 +85,12 @@ fn expire(scene: &Scene<'_>, message: &str, draft: &mut Draft) {
 }
 
 fn store(scene: &Scene<'_>, reason: &str, message: String, since: DateTime<Utc>, draft: &mut Draft) {
-    let conditions = &mut draft.status.conditions;
-    let held = conditions.iter_mut().find(|condition| condition.kind == CONDITION);
-    let same = |held: &RolloutCondition| held.reason == reason && held.message == message;
-    let updated = match &held {
-        Some(held) if same(held) => held.last_update_time,
-        Some(_) | None => Some(scene.stamp()),
-    };
-    let wanted = RolloutCondition {
+    let said = RolloutCondition {
         kind: CONDITION.to_owned(),
         status: "False".to_owned(),
         reason: reason.to_owned(),
         message,
-        last_update_time: updated,
-        last_transition_time: Some(since),
+        ..RolloutCondition::default()
     };
-    match held {
-        Some(held) => *held = wanted,
-        None => conditions.push(wanted),
-    }
+    put(&mut draft.status.conditions, said, since, scene.stamp());
 }

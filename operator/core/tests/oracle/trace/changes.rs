@@ -24,6 +24,11 @@ pub(crate) fn of(effect: &Effect, before: &Cluster) -> Vec<Change> {
         | Effect::EvictPod { .. }
         | Effect::ScaleWorkload { .. }
         | Effect::DeleteAnalysisRun { .. }
+        | Effect::CreateExperiment { .. }
+        | Effect::TerminateExperiment { .. }
+        | Effect::DeleteExperiment { .. }
+        | Effect::CreateService { .. }
+        | Effect::DeleteService { .. }
         | Effect::SetWorkloadGeneration { .. } => panic!("no row is about this: {effect:?}"),
         Effect::ScaleReplicaSet { target, from, to, annotations } => {
             let held = &before.replica_sets[&target.name].annotations;

@@ -1,0 +1,142 @@
+//! What must hold of every forecast, and what is refused.
+
+use std::fs;
+use std::path::Path;
+
+use chrono::TimeDelta;
+use operator_forecast::{Assumptions, Forecast, Manifests, Refused, forecast};
+use serde_json::{Value, json};
+
+/// Every object of an example.
+fn example(name: &str) -> Vec<Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
+    let files = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let yaml = files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    yaml.flat_map(|path| {
+        serde_saphyr::from_multiple::<Value>(&fs::read_to_string(path).expect("a text")).expect("YAML")
+    })
+    .collect()
+}
+
+fn examples() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    let folders = entries.filter(|entry| entry.file_type().expect("a type").is_dir());
+    folders.map(|entry| entry.file_name().into_string().expect("a name in UTF-8")).collect()
+}
+
+fn of(objects: &[Value], pod_start: i64) -> Result<Forecast, Refused> {
+    forecast(&Manifests::read(objects)?, Assumptions { pod_start: TimeDelta::seconds(pod_start) })
+}
+
+/// The Rollout of the quickstart, changed.
+fn changed(change: impl FnOnce(&mut Value)) -> Vec<Value> {
+    let mut objects = example("quickstart");
+    change(objects.iter_mut().find(|it| it["kind"] == "Rollout").expect("a Rollout"));
+    objects
+}
+
+#[test]
+fn every_example_has_a_forecast_that_adds_up() {
+    for name in examples() {
+        let found = of(&example(&name), 7).unwrap_or_else(|refused| panic!("{name}: {refused}"));
+        let mut at = 0;
+        for stage in &found.stages {
+            assert!(stage.starts == at && stage.takes >= 0, "{name}: {stage:?}");
+            at += stage.takes;
+        }
+        assert_eq!(at, found.earliest_end, "{name}");
+        assert!(found.moments.windows(2).all(|pair| pair[0].at < pair[1].at), "{name}");
+        assert!(found.moments.iter().all(|it| (0.0..=100.0).contains(&it.weight)), "{name}");
+        // What is exposed is the area under the weights.
+        let ends = found.moments.iter().skip(1).map(|it| it.at).chain([found.earliest_end]);
+        let area = found.moments.iter().zip(ends).map(|(moment, end)| {
+            let seconds = end.min(found.earliest_end) - moment.at;
+            f64::from(i32::try_from(seconds.max(0)).unwrap()) * moment.weight / 100.0
+        });
+        assert!(
+            (area.sum::<f64>() - found.exposed_seconds).abs() < 0.01,
+            "{name}: {}",
+            found.exposed_seconds
+        );
+        let last = found.moments.last().unwrap();
+        assert_eq!((last.weight, last.old.there, last.new.there), (100.0, 0, last.new.ready), "{name}");
+        assert_eq!(i32::try_from(last.new.ready).unwrap(), found.replicas, "{name}");
+    }
+}
+
+#[test]
+fn the_same_file_gives_the_same_forecast() {
+    assert_eq!(of(&example("canary-steps"), 3), of(&example("canary-steps"), 3));
+}
+
+#[test]
+fn with_all_old_pods_up_an_abort_takes_no_time() {
+    let found = of(&example("quickstart"), 30).unwrap();
+    let aborts: Vec<_> = found.stages.iter().filter_map(|stage| stage.abort).collect();
+    assert_eq!(aborts.len(), 4, "{found:?}");
+    assert!(aborts.iter().all(|abort| abort.takes == Some(0) && abort.pods_to_start == 0), "{aborts:?}");
+}
+
+#[test]
+fn old_pods_that_have_gone_must_come_back_for_an_abort() {
+    let found = of(&example("dynamic-stable-scale"), 30).unwrap();
+    let dearest =
+        found.stages.iter().filter_map(|stage| stage.abort).max_by_key(|it| it.pods_to_start).unwrap();
+    assert!(dearest.pods_to_start > 0 && dearest.takes == Some(30), "{dearest:?}");
+    assert!(dearest.exposed_seconds > 0.0);
+}
+
+#[test]
+fn slower_pods_make_a_later_end() {
+    let end = |seconds| of(&example("quickstart"), seconds).unwrap().earliest_end;
+    assert_eq!([end(0), end(10), end(60)], [120, 150, 300]);
+}
+
+#[test]
+fn what_is_assumed_is_said() {
+    let rollout = example("quickstart").into_iter().filter(|it| it["kind"] == "Rollout").collect::<Vec<_>>();
+    let found = of(&rollout, 10).unwrap();
+    let said = found.assumptions.last().unwrap();
+    assert_eq!(
+        said,
+        "Service someapp-stable, Service someapp-canary, Mapping stable-mapping exist, as they are not in the file"
+    );
+    let paused = of(&changed(|rollout| rollout["spec"]["paused"] = json!(true)), 10).unwrap();
+    assert_eq!(paused.assumptions.last().unwrap(), "spec.paused is not set");
+    let guard = |it: &mut Value| it["spec"]["strategy"]["canary"]["guard"] = json!({"errorRate": {}});
+    let guarded = of(&changed(guard), 10).unwrap();
+    assert!(guarded.assumptions.contains(&"strategy.canary.guard finds nothing wrong".to_owned()));
+}
+
+#[test]
+fn what_would_not_move_is_refused() {
+    type Change = fn(&mut Value);
+    let table: [(Change, &str); 5] = [
+        (|it| it["spec"]["strategy"]["canary"]["steps"][0]["setWeight"] = json!(101), "SetWeight"),
+        (|it| it["spec"]["strategy"]["canary"]["trafficRouting"] = json!({"istio": {}}), "istio"),
+        (|it| it["spec"]["strategy"]["canary"]["stableService"] = json!("someapp-canary"), "same"),
+        (|it| it["spec"]["replicas"] = json!("many"), "replicas"),
+        (
+            |it| {
+                it["spec"]["workloadRef"] =
+                    json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+            },
+            "web",
+        ),
+    ];
+    for (change, expected) in table {
+        let refused = of(&changed(change), 10).expect_err(expected).to_string();
+        assert!(refused.to_lowercase().contains(&expected.to_lowercase()), "{expected}: {refused}");
+    }
+    assert_eq!(of(&[], 10), Err(Refused::Rollouts(0)));
+}
+
+#[test]
+fn an_update_that_is_aborted_by_its_deadline_has_no_end() {
+    let objects = changed(|rollout| {
+        rollout["spec"]["progressDeadlineSeconds"] = json!(20);
+        rollout["spec"]["progressDeadlineAbort"] = json!(true);
+    });
+    let Err(Refused::Stuck { .. }) = of(&objects, 60) else { panic!("{:?}", of(&objects, 60)) };
+}
