@@ -37,6 +37,11 @@ pub enum Refused {
     /// The engine would not act on it: the message of the condition `InvalidSpec`.
     #[error("{0}")]
     Invalid(String),
+    /// It splits Ingresses, which the rehearsal has none of.
+    #[error(
+        "updates with trafficRouting.nginx cannot be planned, only those with trafficRouting.ambassador or by replicas"
+    )]
+    Ingresses,
     /// The update does not come to an end.
     #[error("after {seconds} s the update goes no further: {why}")]
     Stuck {
@@ -101,6 +106,9 @@ impl Manifests {
         if let Strategy::Canary(canary) = &spec.strategy
             && let Routing::Mappings(routing) = &canary.routing
         {
+            if routing.ingress.is_some() {
+                return Err(Refused::Ingresses);
+            }
             for name in &routing.names {
                 if !self.mappings.contains_key(name) {
                     missing.push(format!("Mapping {name}"));

@@ -112,9 +112,16 @@ fn what_is_assumed_is_said() {
 #[test]
 fn what_would_not_move_is_refused() {
     type Change = fn(&mut Value);
-    let table: [(Change, &str); 5] = [
+    let table: [(Change, &str); 6] = [
         (|it| it["spec"]["strategy"]["canary"]["steps"][0]["setWeight"] = json!(101), "SetWeight"),
         (|it| it["spec"]["strategy"]["canary"]["trafficRouting"] = json!({"istio": {}}), "istio"),
+        (
+            |it| {
+                it["spec"]["strategy"]["canary"]["trafficRouting"] =
+                    json!({"nginx": {"stableIngress": "web"}});
+            },
+            "nginx",
+        ),
         (|it| it["spec"]["strategy"]["canary"]["stableService"] = json!("someapp-canary"), "same"),
         (|it| it["spec"]["replicas"] = json!("many"), "replicas"),
         (
