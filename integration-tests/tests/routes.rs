@@ -74,7 +74,7 @@ fn yaml(folder: &str, namespace: &str) -> anyhow::Result<String> {
 fn certificate(name: &str, secret: &str) -> anyhow::Result<(String, String)> {
     let issued = rcgen::generate_simple_self_signed([name.to_owned()]).context("failed to sign")?;
     let (chain, key) = (issued.cert.pem(), issued.signing_key.serialize_pem());
-    let indented = |pem: &str| pem.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let indented = |pem: &str| pem.lines().flat_map(|line| ["    ", line, "\n"]).collect::<String>();
     let yaml = format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{name: {secret}}}\ntype: kubernetes.io/tls\nstringData:\n  \
          tls.crt: |\n{}  tls.key: |\n{}",

@@ -295,7 +295,7 @@ pub enum Explain {
 /// `explain route`
 #[derive(Clone, Debug, Args)]
 pub struct ExplainRoute {
-    /// The request: HOST/PATH, or https://HOST/PATH
+    /// The request: HOST/PATH, or the same after `https://`
     #[arg(value_name = "HOST/PATH")]
     pub url: String,
     /// A header of the request; may be repeated

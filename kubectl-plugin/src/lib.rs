@@ -45,7 +45,8 @@ pub async fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
         Command::OnCluster(command) => {
             let connecting = Cluster::connect(&arguments.connection);
             let cluster = waiting::on("reading the kubeconfig", connecting).await?;
-            on_cluster(&cluster, command, output).await
+            // On the heap, because it holds what the largest command holds.
+            Box::pin(on_cluster(&cluster, command, output)).await
         }
     }
 }

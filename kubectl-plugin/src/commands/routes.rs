@@ -37,10 +37,10 @@ pub async fn list(
 /// What becomes of one request; and what could not be read.
 pub async fn explain(cluster: &Cluster, arguments: &ExplainRoute) -> Result<(String, Vec<String>), Failure> {
     let (compiler, warnings) = compile(cluster, &arguments.compiling).await?;
-    let compiled = compiler.compiled();
+    let served = compiler.compiled();
     let (tls, authority, target) = arguments.place();
     let port = arguments.port.or_else(|| {
-        let mut ports = compiled.ports.values().filter(|port| if tls { port.tls } else { port.cleartext });
+        let mut ports = served.ports.values().filter(|port| if tls { port.tls } else { port.cleartext });
         ports.next().map(|port| port.number)
     });
     let headers: Vec<(String, String)> = arguments
@@ -56,7 +56,7 @@ pub async fn explain(cluster: &Cluster, arguments: &ExplainRoute) -> Result<(Str
         target,
         headers: &headers,
     };
-    Ok((explanation(compiled, &request), warnings))
+    Ok((explanation(served, &request), warnings))
 }
 
 /// Compiles what the user may read.

@@ -88,7 +88,7 @@ pub fn explanation(compiled: &Compiled, request: &Request<'_>) -> String {
     match explain(compiled, request) {
         Answer::NoPort => text.push_str("Nobody listens on this port.\n"),
         Answer::NoChain => {
-            text.push_str("There is no TLS for this name, or no HTTP in the clear on this port.\n")
+            text.push_str("There is no TLS for this name, or no HTTP in the clear on this port.\n");
         }
         Answer::NoHost => text.push_str("404: no Host has this name.\n"),
         Answer::Host(_, outcomes) => {

@@ -7,8 +7,6 @@
 //! Where this engine names Mappings, an Ingress stands under its [`key`]: everything that moves weights is the same for
 //! both.
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value, json};
 
 use crate::mapping::{Canary, Part, own};
@@ -144,11 +142,9 @@ fn annotate(stable: &Value, metadata: &mut Map<String, Value>, weight: i32, rout
         annotations.insert(CLASS_ANNOTATION.to_owned(), class.clone());
     }
     for (name, value) in additional {
-        let name = match name.starts_with(prefix.as_str()) {
-            true => Cow::Borrowed(name.as_str()),
-            false => Cow::Owned(format!("{prefix}/{name}")),
-        };
-        annotations.insert(name.into_owned(), json!(value));
+        let has_it = name.starts_with(prefix.as_str());
+        let name = if has_it { name.clone() } else { format!("{prefix}/{name}") };
+        annotations.insert(name, json!(value));
     }
     for (name, value) in own {
         annotations.insert(name.clone(), json!(value));

@@ -290,9 +290,9 @@ pub fn config_map(map: &ConfigMap) -> BTreeMap<String, String> {
 pub fn addresses(service: &Service) -> Vec<String> {
     let spec = service.spec.clone().unwrap_or_default();
     let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-    let balanced = balancer.and_then(|balancer| balancer.ingress.clone()).unwrap_or_default();
-    let balanced = balanced.into_iter().filter_map(|it| it.ip.or(it.hostname));
-    let mut found: Vec<String> = balanced.chain(spec.external_ips.unwrap_or_default()).collect();
+    let entrances = balancer.and_then(|balancer| balancer.ingress.clone()).unwrap_or_default();
+    let entrances = entrances.into_iter().filter_map(|it| it.ip.or(it.hostname));
+    let mut found: Vec<String> = entrances.chain(spec.external_ips.unwrap_or_default()).collect();
     if found.is_empty() && spec.type_.as_deref() != Some("LoadBalancer") {
         let own = spec.cluster_ip.filter(|ip| ip.parse::<IpAddr>().is_ok());
         found.extend(spec.external_name.or(own));

@@ -1,6 +1,6 @@
 //! Ingresses: which requests go where, and what their owners are told, as tables.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use operator_routes::{
     Compiler, INGRESS_CONTROLLER, ObjectChange, ObjectName, Settings, State, Subject,
@@ -20,13 +20,16 @@ use serde_json::{Value, json};
 
 const NGINX: &str = "nginx.ingress.kubernetes.io";
 
+/// Names without their prefix, and values.
+type Annotations<'a> = &'a [(&'a str, &'a str)];
+
 /// A Service with an endpoint, ports 80 (`http`) and 9000 (`admin`).
 fn service(name: &str) -> [ObjectChange; 2] {
     let port = |name: &str, port| ServicePort { name: name.to_owned(), port, target: None };
     let service = Service {
         resource_version: "1".into(),
         ports: vec![port("http", 80), port("admin", 9000)],
-        address: ServiceAddress::ClusterIp("198.18.0.1".parse().unwrap()),
+        address: ServiceAddress::ClusterIp(IpAddr::from([198, 18, 0, 1])),
         ..Service::default()
     };
     let slice = EndpointSlice {
@@ -35,7 +38,7 @@ fn service(name: &str) -> [ObjectChange; 2] {
         family: Family::V4,
         ports: BTreeMap::from([("http".to_owned(), 8080), ("admin".to_owned(), 9001)]),
         endpoints: vec![SliceEndpoint {
-            address: "198.18.1.1".parse().unwrap(),
+            address: IpAddr::from([198, 18, 1, 1]),
             condition: EndpointCondition::Ready,
             pod: None,
         }],
@@ -95,9 +98,13 @@ fn compiler(changes: Vec<ObjectChange>) -> Compiler {
     let class = IngressClass { controller: INGRESS_CONTROLLER.to_owned(), default: false };
     compiler.apply(ObjectChange::IngressClass(Arc::from("sluice"), Some(class)));
     for name in ["web", "api", "next"] {
-        service(name).into_iter().for_each(|change| compiler.apply(change));
+        for change in service(name) {
+            compiler.apply(change);
+        }
     }
-    changes.into_iter().for_each(|change| compiler.apply(change));
+    for change in changes {
+        compiler.apply(change);
+    }
     compiler.compile();
     let config = &compiler.compiled().config;
     let problems: Vec<_> = config.changes().flat_map(|change| validate_change(&change)).collect();
@@ -117,11 +124,11 @@ fn outcome(compiler: &Compiler, request: &str) -> String {
     let headers: Vec<(String, String)> = words
         .filter_map(|word| word.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned())))
         .collect();
-    let (authority, target) = target.split_at(target.find('/').unwrap());
+    let (authority, target) = target.split_at(target.find('/').expect("a path"));
     let port = if tls { 8443 } else { 8080 };
     let request = Request { port, tls, authority, method: "GET", target, headers: &headers };
-    let compiled = compiler.compiled();
-    let outcomes = match explain(compiled, &request) {
+    let served = compiler.compiled();
+    let outcomes = match explain(served, &request) {
         Answer::Host(_, outcomes) => outcomes,
         other => return format!("{other:?}"),
     };
@@ -156,10 +163,13 @@ fn check(compiler: &Compiler, table: &[(&str, &str)]) {
 /// The verdict on an Ingress: a star before it if all is well.
 fn told(compiler: &Compiler, name: &str) -> String {
     let subject = Subject::Ingress(ObjectName::new("shop", name));
-    compiler.compiled().statuses.get(&subject).map_or("-".to_owned(), |status| match status.state {
-        State::Running => format!("* {}", status.reason),
-        State::Inactive => status.reason.clone(),
-    })
+    compiler.compiled().statuses.get(&subject).map_or_else(
+        || "-".to_owned(),
+        |status| match status.state {
+            State::Running => format!("* {}", status.reason),
+            State::Inactive => status.reason.clone(),
+        },
+    )
 }
 
 #[test]
@@ -399,7 +409,7 @@ fn what_cannot_be_acted_on_is_told_and_never_weakens_protection() {
         let paths = [path("Prefix", "/", "web")];
         compiler(vec![ingress("main", 1, annotations, rules(&[rule("a.org", &paths)]))])
     };
-    let table: [(&[(&str, &str)], &str, &str); 9] = [
+    let table: [(Annotations<'_>, &str, &str); 9] = [
         (
             &[("whitelist-source-range", "198.18.0.0/16")],
             "503 no_protection",

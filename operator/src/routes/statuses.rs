@@ -124,12 +124,11 @@ impl Statuses {
 
     /// An Ingress says this now, or is gone.
     pub(super) fn saw_ingress(&mut self, name: ObjectName, seen: Option<SeenIngress>) {
-        match seen {
-            Some(seen) => drop(self.ingresses.insert(name, seen)),
-            None => {
-                self.told.get_mut().unwrap_or_else(PoisonError::into_inner).remove(&name);
-                self.ingresses.remove(&name);
-            }
+        if let Some(seen) = seen {
+            self.ingresses.insert(name, seen);
+        } else {
+            self.told.get_mut().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            self.ingresses.remove(&name);
         }
     }
 

@@ -244,7 +244,7 @@ async fn hosts_that_want_tls_send_clients_there_or_away() {
         host("*.example.org", Insecure::Redirect(443)),
         host("secret.example.org", Insecure::Reject),
         route_changed("/", &[("a", 10_000)], |route| {
-            route.path = PathMatch::Regex("/(a|.well-known/.*)?".into())
+            route.path = PathMatch::Regex("/(a|.well-known/.*)?".into());
         }),
         route_changed("/only", &[("a", 10_000)], |route| {
             route.to_https = Some(ToHttps { status: 308, port: 8443 });

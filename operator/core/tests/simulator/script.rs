@@ -51,6 +51,7 @@ impl Simulator {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table of commands")]
     fn run(&mut self, line: &str, manifest: &impl Fn(&str) -> String) {
         let words: Vec<&str> = line.split_whitespace().collect();
         if let ["tick", time] = words[..] {

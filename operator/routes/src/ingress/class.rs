@@ -51,7 +51,7 @@ mod tests {
             (None, None, true, true),
         ];
         for (written, annotated, default, expected) in table {
-            let spec = written.map_or(json!({}), |name| json!({"ingressClassName": name}));
+            let spec = written.map_or_else(|| json!({}), |name| json!({"ingressClassName": name}));
             let annotations = annotated.map(|name: &str| (CLASS_ANNOTATION.to_owned(), name.to_owned()));
             let ingress = IngressObject {
                 annotations: annotations.into_iter().collect(),

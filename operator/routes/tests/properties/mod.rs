@@ -26,7 +26,9 @@ pub fn no_object_blocks_another(input: &[u8]) {
         return;
     }
     let mut compiler = Compiler::new(Settings::default());
-    bystanders().into_iter().for_each(|change| compiler.apply(change));
+    for change in bystanders() {
+        compiler.apply(change);
+    }
     compiler.compile();
     let alone = compiler.compiled().clone();
     let changes: Vec<ObjectChange> = changes(text).collect();
@@ -44,17 +46,17 @@ pub fn no_object_blocks_another(input: &[u8]) {
         compiler.apply(change);
         compiler.compile();
     }
-    let compiled = compiler.compiled();
-    let problems = validate(&compiled.config);
+    let served = compiler.compiled();
+    let problems = validate(&served.config);
     assert!(problems.is_empty(), "the proxies would refuse it: {problems:?}");
     let ingress = RouteId::new(format!("ingress {BYSTANDER}/ingress Prefix"));
-    assert_eq!(compiled.config.routes.get(&ingress), alone.config.routes.get(&ingress));
-    assert_eq!(compiled.statuses[&Subject::Ingress(name("bystander"))].state, State::Running);
+    assert_eq!(served.config.routes.get(&ingress), alone.config.routes.get(&ingress));
+    assert_eq!(served.statuses[&Subject::Ingress(name("bystander"))].state, State::Running);
     if !for_all {
         let mapping = RouteId::new(format!("mapping {BYSTANDER}/mapping/"));
-        assert_eq!(compiled.config.routes.get(&mapping), alone.config.routes.get(&mapping));
+        assert_eq!(served.config.routes.get(&mapping), alone.config.routes.get(&mapping));
         let subject = DocumentName { kind: DocumentKind::Mapping, name: name("bystander") };
-        let status = &compiled.statuses[&Subject::Document(subject, Origin::Object)];
+        let status = &served.statuses[&Subject::Document(subject, Origin::Object)];
         assert_eq!(status.state, State::Running, "{}", status.reason);
     }
 }
