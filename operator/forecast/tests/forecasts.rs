@@ -18,11 +18,13 @@ fn example(name: &str) -> Vec<Value> {
     .collect()
 }
 
+/// The examples with a Rollout.
 fn examples() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
     let folders = entries.filter(|entry| entry.file_type().expect("a type").is_dir());
-    folders.map(|entry| entry.file_name().into_string().expect("a name in UTF-8")).collect()
+    let names = folders.map(|entry| entry.file_name().into_string().expect("a name in UTF-8"));
+    names.filter(|name| example(name).iter().any(|object| object["kind"] == "Rollout")).collect()
 }
 
 fn of(objects: &[Value], pod_start: i64) -> Result<Forecast, Refused> {
