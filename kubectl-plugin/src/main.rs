@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
         }
     };
     let output = Output::of_process(arguments.printing.colours());
-    finish(kubectl_sluice::run(&arguments, output).await, output)
+    finish(Box::pin(kubectl_sluice::run(&arguments, output)).await, output)
 }
 
 fn finish(result: Result<(), Failure>, output: Output) -> ExitCode {

@@ -89,18 +89,24 @@ struct Stream {
     pending: Option<(Revision, Instant)>,
 }
 
-/// What one watcher has not been told yet.
+/// One who watches, and what was said last.
 #[derive(Debug, Default)]
 struct Watcher {
-    splits: BTreeSet<SplitId>,
-    fleet: bool,
-    loads: bool,
-    counts: bool,
+    news: News,
     told: BTreeMap<Version, Load>,
     told_counts: BTreeMap<Version, Count>,
     told_pods: BTreeMap<ObjectName, PodLoad>,
     /// All that was known when the watch began has been sent.
     complete: bool,
+}
+
+/// What has changed since.
+#[derive(Debug, Default)]
+struct News {
+    splits: BTreeSet<SplitId>,
+    fleet: bool,
+    loads: bool,
+    counts: bool,
 }
 
 impl State {
@@ -162,8 +168,8 @@ impl State {
         }
         self.pods.apply(revision, &delta.leaving);
         for watcher in self.watchers.values_mut() {
-            watcher.splits.extend(delta.splits.keys().cloned());
-            watcher.loads = true;
+            watcher.news.splits.extend(delta.splits.keys().cloned());
+            watcher.news.loads = true;
         }
     }
 
@@ -238,7 +244,7 @@ impl State {
         self.fleet.refuse(id, connection, position.seq, reason);
         let all = self.splits.changed_within(0, position.seq);
         for watcher in self.watchers.values_mut() {
-            watcher.splits.extend(all.iter().cloned());
+            watcher.news.splits.extend(all.iter().cloned());
         }
         self.recount();
     }
@@ -254,8 +260,8 @@ impl State {
         let counts = self.fleet.is_current(id, connection) && self.tally.take(id, arms);
         let loads = self.fleet.report(id, connection, report);
         for watcher in self.watchers.values_mut() {
-            watcher.counts |= counts;
-            watcher.loads |= loads;
+            watcher.news.counts |= counts;
+            watcher.news.loads |= loads;
         }
         counts || loads
     }
@@ -292,8 +298,10 @@ impl State {
         self.next_watcher += 1;
         let id = WatcherId(self.next_watcher);
         let splits = self.splits.keys().cloned().collect();
-        self.watchers
-            .insert(id, Watcher { splits, fleet: true, loads: true, counts: true, ..Watcher::default() });
+        self.watchers.insert(
+            id,
+            Watcher { news: News { splits, fleet: true, loads: true, counts: true }, ..Watcher::default() },
+        );
         id
     }
 
@@ -363,9 +371,9 @@ impl State {
         }
         if before != self.counted {
             for watcher in self.watchers.values_mut() {
-                watcher.splits.extend(touched.iter().cloned());
-                watcher.fleet |= other_fleet;
-                watcher.loads = true;
+                watcher.news.splits.extend(touched.iter().cloned());
+                watcher.news.fleet |= other_fleet;
+                watcher.news.loads = true;
             }
         }
         let floor = self.fleet.oldest_member().unwrap_or_else(|| self.journal.revision());

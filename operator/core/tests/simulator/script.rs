@@ -51,7 +51,6 @@ impl Simulator {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "a table of commands")]
     fn run(&mut self, line: &str, manifest: &impl Fn(&str) -> String) {
         let words: Vec<&str> = line.split_whitespace().collect();
         if let ["tick", time] = words[..] {
@@ -78,20 +77,7 @@ impl Simulator {
                 let patch = serde_json::from_str(&format!("{{{patch}")).expect("a JSON object");
                 self.cluster.patch(kind, name, &patch);
             }
-            ["delete", "mapping", name] => drop(self.cluster.mappings.remove(name).expect("a Mapping")),
-            ["delete", "ingress", name] => {
-                drop(self.cluster.mappings.remove(&ingress::key(name)).expect("an Ingress"));
-            }
-            ["delete", "service", name] => drop(self.cluster.services.remove(name).expect("a Service")),
-            ["delete", "replicaset", image] => {
-                let hash = self.cluster.hash_of(image);
-                self.cluster.replica_sets.retain(|_, set| set.hash != hash);
-            }
-            ["delete", "template", name] => drop(self.cluster.templates.remove(name).expect("a template")),
-            ["delete", "analysisrun", name] => {
-                let name = self.cluster.hashed(name);
-                self.cluster.analysis_runs.remove(&name).expect("an AnalysisRun");
-            }
+            ["delete", kind, ref name @ ..] => self.delete(kind, name),
             ["analysis", phase] => self.cluster.judge_runs(phase),
             ["analysis", phase, name] => {
                 let name = self.cluster.hashed(name);
@@ -101,10 +87,6 @@ impl Simulator {
             ["experiment", phase, name] => {
                 let name = self.cluster.hashed(name);
                 self.cluster.judge_experiment(&name, phase);
-            }
-            ["delete", "experiment", name] => {
-                let name = self.cluster.hashed(name);
-                self.cluster.experiments.remove(&name).expect("an Experiment");
             }
             ["rehash", image, hash] => self.cluster.rehash(image, hash),
             ["resteps", hash] => self.cluster.patch_status(&json!({"currentStepHash": hash})),
@@ -147,7 +129,6 @@ impl Simulator {
             ["evictions", verdict @ ("refused" | "allowed")] => {
                 self.cluster.evictions_refused = verdict == "refused";
             }
-            ["delete", "deployment"] => self.cluster.workload = None,
             ["fail", "pods", image] => drop(self.cluster.bad_images.insert(image.to_owned())),
             ["heal", "pods", image] => {
                 assert!(self.cluster.bad_images.remove(image), "{image} was not failing");
@@ -166,6 +147,30 @@ impl Simulator {
             _ => panic!("no such command: {line}"),
         }
         self.settle();
+    }
+
+    fn delete(&mut self, kind: &str, name: &[&str]) {
+        let cluster = &mut self.cluster;
+        match (kind, name) {
+            ("mapping", [name]) => drop(cluster.mappings.remove(*name).expect("a Mapping")),
+            ("ingress", [name]) => drop(cluster.mappings.remove(&ingress::key(name)).expect("an Ingress")),
+            ("service", [name]) => drop(cluster.services.remove(*name).expect("a Service")),
+            ("replicaset", [image]) => {
+                let hash = cluster.hash_of(image);
+                cluster.replica_sets.retain(|_, set| set.hash != hash);
+            }
+            ("template", [name]) => drop(cluster.templates.remove(*name).expect("a template")),
+            ("analysisrun", [name]) => {
+                let name = cluster.hashed(name);
+                cluster.analysis_runs.remove(&name).expect("an AnalysisRun");
+            }
+            ("experiment", [name]) => {
+                let name = cluster.hashed(name);
+                cluster.experiments.remove(&name).expect("an Experiment");
+            }
+            ("deployment", []) => cluster.workload = None,
+            _ => panic!("nothing can be deleted as {kind} {name:?}"),
+        }
     }
 
     /// Applies all documents of a YAML text.

@@ -21,7 +21,7 @@ impl State {
     pub(super) fn updates_for(&mut self, watcher: &mut Watcher) -> Vec<wire::Update> {
         let mut updates = Vec::new();
         let mut update = wire::Update::default();
-        for id in std::mem::take(&mut watcher.splits) {
+        for id in std::mem::take(&mut watcher.news.splits) {
             match self.split_state(&id) {
                 Some(state) => update.splits.push(state),
                 None => update.removed_splits.push(id.to_string()),
@@ -30,10 +30,10 @@ impl State {
                 updates.push(std::mem::take(&mut update));
             }
         }
-        if std::mem::take(&mut watcher.fleet) {
+        if std::mem::take(&mut watcher.news.fleet) {
             update.fleet = Some(self.fleet_message());
         }
-        if std::mem::take(&mut watcher.loads) {
+        if std::mem::take(&mut watcher.news.loads) {
             let loads = self.routability.loads(self.epoch, &self.counted, &self.fleet);
             update.loads.extend(
                 loads
@@ -47,7 +47,7 @@ impl State {
             watcher.told = loads;
             self.pods_for(watcher, &mut update);
         }
-        if std::mem::take(&mut watcher.counts) {
+        if std::mem::take(&mut watcher.news.counts) {
             let sums = self.tally.sums();
             let news = sums.iter().filter(|(version, count)| watcher.told_counts.get(version) != Some(count));
             update.counts.extend(news.map(count_message));
