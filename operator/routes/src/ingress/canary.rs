@@ -128,14 +128,14 @@ mod tests {
     }
 
     /// Names without their prefix, and values.
-    type Annotations<'a> = &'a [(&'a str, &'a str)];
+    type Written<'a> = &'a [(&'a str, &'a str)];
 
     #[test]
     fn headers_decide_as_the_table_says() {
         let by = ("canary-by-header", "X-Canary");
         let value = ("canary-by-header-value", "yes");
         let pattern = ("canary-by-header-pattern", "^(de|at)-");
-        let table: [(Annotations<'_>, &str, &str); 11] = [
+        let table: [(Written<'_>, &str, &str); 11] = [
             (&[by], "always", "canary"),
             (&[by], "never", "main"),
             (&[by], "Always", "-"),
