@@ -36,6 +36,8 @@ fn load() -> Value {
             "args": [{"name": "url"}, {"name": "hash"}],
             "metrics": [{
                 "name": "load",
+                // Services know new pods some time after these are available.
+                "initialDelay": "3s",
                 "provider": {"job": {"spec": {"backoffLimit": 0, "activeDeadlineSeconds": 60, "template": template}}},
             }],
         },

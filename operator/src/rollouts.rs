@@ -65,7 +65,7 @@ pub(crate) use self::{
     run::instance,
     store::{Change, Store},
     watch::{follow, trimmed},
-    work::{Controls, Workers},
+    work::{Controls, Workers, Worklists},
 };
 use crate::{
     events::{Recorder, Subject},

@@ -1,5 +1,5 @@
-//! Third verb, of Rollouts and Experiments: carries out a plan's effects in order and stops at the first that fails. The world is planned again
-//! then.
+//! Third verb, of Rollouts and Experiments: carries out a plan's effects in order and stops at the first that fails.
+//! The world is planned again then.
 
 pub(super) mod request;
 
@@ -19,11 +19,11 @@ use tokio::{sync::watch, time::Instant};
 use tracing::{debug, info};
 
 use self::request::{Call, Scope, Subject, Verb};
-use super::{Stores, mappings::Served, objects};
+use super::{Change, Stores, Worklists, mappings::Served, objects, triggers};
 use crate::{
     errors::chain,
     events::{Recorder, Subject as EventSubject},
-    experiments::StoredExperiment,
+    experiments::{self, StoredExperiment},
     lease::Tenure,
 };
 
@@ -122,7 +122,7 @@ impl Executor {
         recorder: Recorder,
     ) -> Self {
         let (_, mappings) = watch::channel(Served::default());
-        Self::new(client, stores, tenure, mappings, recorder)
+        Self::new(client, stores, Worklists::default(), tenure, mappings, recorder)
     }
 }
 
@@ -163,6 +163,7 @@ pub(crate) struct Executed {
 pub(crate) struct Executor {
     client: Client,
     stores: Arc<Stores>,
+    lists: Worklists,
     tenure: watch::Receiver<Tenure>,
     mappings: watch::Receiver<Served>,
     recorder: Recorder,
@@ -173,11 +174,12 @@ impl Executor {
     pub(super) fn new(
         client: Client,
         stores: Arc<Stores>,
+        lists: Worklists,
         tenure: watch::Receiver<Tenure>,
         mappings: watch::Receiver<Served>,
         recorder: Recorder,
     ) -> Self {
-        Self { client, stores, tenure, mappings, recorder }
+        Self { client, stores, lists, tenure, mappings, recorder }
     }
 
     /// Carries out the effects of a plan for a Rollout.
@@ -354,7 +356,7 @@ impl Executor {
                 stores.services.erased(&ObjectName::new(namespace, name), uid);
             }
             (Subject::Experiment(name), Verb::Delete { uid }) => {
-                stores.experiments.erased(&ObjectName::new(namespace, name), uid);
+                self.tell(&stores.experiments.erased(&ObjectName::new(namespace, name), uid));
             }
             (Subject::Rollout(_) | Subject::Workload(_), Verb::Delete { .. }) => {}
             (Subject::ReplicaSet(_), Verb::Create | Verb::Change) => {
@@ -388,7 +390,7 @@ impl Executor {
             }
             (Subject::Experiment(_), Verb::Create | Verb::Change) => {
                 if let Ok(object) = StoredExperiment::deserialize(answer) {
-                    stores.experiments.written(object);
+                    self.tell(&stores.experiments.written(object));
                 }
             }
             (Subject::Pod(_), Verb::Create | Verb::Change) => {
@@ -410,6 +412,14 @@ impl Executor {
             }
         }
         None
+    }
+
+    /// An Experiment concerns two controllers, of which one has written it.
+    fn tell(&self, changes: &[Change<StoredExperiment>]) {
+        for change in changes {
+            self.lists.rollouts.add(triggers::of_experiment(change));
+            self.lists.experiments.add(experiments::triggers::of_experiment(change));
+        }
     }
 
     fn annotated(&self, namespace: &str, effect: &Effect) -> bool {

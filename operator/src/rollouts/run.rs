@@ -18,7 +18,7 @@ use super::{
     objects::{Pod, UNFINISHED, WatchedTemplate, trim, trim_ingress, trim_run, trim_service},
     triggers,
     watch::{follow, trimmed},
-    work::{Workers, Worklist},
+    work::{Workers, Worklist, Worklists},
     workloads::KINDS,
 };
 use crate::{
@@ -84,12 +84,20 @@ pub async fn run(context: Context) -> prometheus::Result<()> {
         None => TrafficStore::not_configured(),
     };
     let store = Arc::new(store);
-    let list = Arc::new(Worklist::default());
+    let lists = Worklists::default();
+    let list = lists.rollouts.clone();
     let registered = metrics;
     let metrics =
         RolloutMetrics::register(&registered, counts, tenure.clone(), stores.clone(), list.clone())?;
     let (served, mappings) = watch::channel(Served::default());
-    let executor = Executor::new(client.clone(), stores.clone(), tenure.clone(), mappings, recorder.clone());
+    let executor = Executor::new(
+        client.clone(),
+        stores.clone(),
+        lists.clone(),
+        tenure.clone(),
+        mappings,
+        recorder.clone(),
+    );
     let experiments = experiments::Controller {
         stores: stores.clone(),
         executor: executor.clone(),
@@ -100,7 +108,7 @@ pub async fn run(context: Context) -> prometheus::Result<()> {
     let controller = Arc::new(Controller::new(stores.clone(), store.clone(), executor, recorder, metrics));
     let experiment_workers = Workers {
         controller: Arc::new(experiments),
-        list: Arc::new(Worklist::default()),
+        list: lists.experiments,
         tenure: tenure.clone(),
         most: settings.experiment_workers.max(1),
         resync: settings.resync,

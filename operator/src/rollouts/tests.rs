@@ -25,7 +25,8 @@ fn controller(api: &TestApi, object: Value) -> Controller {
     let metrics =
         RolloutMetrics::register(&metrics, counts, tenure.clone(), stores.clone(), Arc::default()).unwrap();
     let (_, mappings) = watch::channel(mappings::Served::default());
-    let executor = Executor::new(api.client(), stores.clone(), tenure, mappings, recorder.clone());
+    let executor =
+        Executor::new(api.client(), stores.clone(), Worklists::default(), tenure, mappings, recorder.clone());
     Controller::new(stores, Arc::new(TrafficStore::not_configured()), executor, recorder, metrics)
 }
 

@@ -34,6 +34,16 @@ pub struct Worklist {
     news: Notify,
 }
 
+/// The lists of both controllers that live on the same stores. What one of them writes is in the stores before the watch
+/// tells of it, and is no news then: whom else it concerns has to be told at once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Worklists {
+    /// Of Rollouts.
+    pub(crate) rollouts: Arc<Worklist>,
+    /// Of Experiments.
+    pub(crate) experiments: Arc<Worklist>,
+}
+
 impl Worklist {
     /// Wishes to look at objects now.
     pub fn add(&self, objects: BTreeSet<ObjectName>) {

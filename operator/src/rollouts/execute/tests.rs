@@ -82,7 +82,7 @@ fn executor(api: &TestApi, tenure: Tenure) -> Executor {
         events::recorder(api.client(), &prometheus::Registry::new(), RolloutCounts::default()).unwrap();
     let (_, tenure) = watch::channel(tenure);
     let (_, mappings) = watch::channel(Served::default());
-    Executor::new(api.client(), Arc::new(Stores::default()), tenure, mappings, recorder)
+    Executor::new(api.client(), Arc::default(), Worklists::default(), tenure, mappings, recorder)
 }
 
 #[tokio::test(start_paused = true)]
@@ -239,6 +239,23 @@ async fn an_experiment_takes_the_pod_template_of_a_replica_set() {
     let template = &api.seen()[1].1["spec"]["templates"][0];
     assert_eq!(template, &json!({"name": "a", "template": {"spec": {"containers": []}}}));
     assert!(executor.stores.experiments.get(&ObjectName::new("web", "app-1-1-0")).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_controller_writes_into_an_experiment_concerns_the_other_at_once() {
+    let owner = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "app", "uid": "r", "controller": true,
+    });
+    let metadata = json!({
+        "namespace": "web", "name": "app-1-1-0", "uid": "e", "resourceVersion": "9", "ownerReferences": [owner],
+    });
+    let answer = json!({"metadata": metadata, "spec": {"templates": []}, "status": {"phase": "Failed"}});
+    let executor = executor(&TestApi::default().answer(200, answer), held());
+    let status = json!({"status": {"phase": "Failed"}});
+    executor.write_experiment(&ObjectName::new("web", "app-1-1-0"), status).await.unwrap();
+    let Worklists { rollouts, experiments } = &executor.lists;
+    let due = [rollouts, experiments].map(|it| it.measure(Instant::now()).depth);
+    assert_eq!(due, [1, 1]);
 }
 
 #[tokio::test(start_paused = true)]
