@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
 }
 
 /// Crates whose borders keep decisions apart from input and output: each must build from its own manifest.
-const ALONE: [&str; 10] = [
+const ALONE: [&str; 11] = [
     "crds",
     "proxy-config",
     "proxy-core",
@@ -46,6 +46,7 @@ const ALONE: [&str; 10] = [
     "operator-objects",
     "operator-routes",
     "operator-core",
+    "operator-experiments",
     "operator-forecast",
     "operator-judge",
 ];
