@@ -25,7 +25,6 @@ use crds::{AnalysisRun, analysis::AnalysisRunStatus};
 use operator_analysis::plan::{Event, EventKind, Plan, Run, Taken, plan, unmeasurable};
 use operator_core::{effect, plan::Wake, traffic::ObjectName};
 use serde_json::json;
-use tokio::time::Instant;
 
 pub(crate) use self::objects::StoredRun;
 pub use self::run::{Context, Settings, run};
@@ -202,12 +201,7 @@ impl Controls for Controller {
     }
 
     async fn pass(&self, name: &ObjectName) -> Result<Pass, Error> {
-        let begun = Instant::now();
-        let result = self.reconcile(name, clock::now()).await;
-        if !matches!(result, Ok(Pass::Gone)) {
-            self.metrics.reconciled(name, begun.elapsed());
-        }
-        result
+        self.metrics.measure(name, self.reconcile(name, clock::now())).await
     }
 
     fn failed(&self, name: &ObjectName) {

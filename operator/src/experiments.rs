@@ -23,7 +23,6 @@ use operator_experiments::{
     plan::{News, Plan, plan, refused},
 };
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 pub(crate) use self::objects::StoredExperiment;
 use self::{
@@ -165,12 +164,7 @@ impl Controls for Controller {
     }
 
     async fn pass(&self, name: &ObjectName) -> Result<Pass, Error> {
-        let begun = Instant::now();
-        let result = self.reconcile(name, clock::now()).await;
-        if !matches!(result, Ok(Pass::Gone)) {
-            self.metrics.reconciled(name, begun.elapsed());
-        }
-        result
+        self.metrics.measure(name, self.reconcile(name, clock::now())).await
     }
 
     fn failed(&self, name: &ObjectName) {

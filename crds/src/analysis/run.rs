@@ -94,6 +94,19 @@ impl AnalysisPhase {
         }
     }
 
+    /// How bad it is among the verdicts of a whole: the worst is the one that counts.
+    #[must_use]
+    pub const fn badness(self) -> u8 {
+        match self {
+            Self::Successful => 0,
+            Self::Running => 1,
+            Self::Pending => 2,
+            Self::Inconclusive => 3,
+            Self::Error => 4,
+            Self::Failed => 5,
+        }
+    }
+
     /// Whether nothing can follow.
     #[must_use]
     pub const fn is_completed(self) -> bool {

@@ -6,8 +6,9 @@ use operator_routes::{
     Compiled, ObjectName, ServedArm, State, Status, Subject,
     dialect::{DocumentKind, documents::DocumentName},
     explain::{Answer, Candidate, Outcome, Request, Standing, What, candidates, explain},
+    hostname,
 };
-use proxy_config::model::{Action, ArmId, HostMatch, PathMatch, Route, RouteId, SplitId};
+use proxy_config::model::{Action, ArmId, PathMatch, Route, RouteId, SplitId};
 
 use super::columns;
 use super::text::{Colour, Paint, Text};
@@ -33,7 +34,7 @@ pub fn table(compiled: &Compiled, namespace: Option<&str>, paint: Paint) -> Stri
         if namespace.is_some() && !arms.iter().any(ours) {
             continue;
         }
-        let place = [host(&route.host), path(route)];
+        let place = [hostname::show(&route.host), path(route)];
         let [host, path] = place.map(Text::plain);
         match &route.action {
             Action::Split(_) if !arms.is_empty() => {
@@ -195,16 +196,6 @@ fn percent(parts: u32) -> String {
     match (parts / 100, parts % 100) {
         (whole, 0) => format!("{whole} %"),
         (whole, rest) => format!("{whole}.{rest:02} %"),
-    }
-}
-
-fn host(host: &HostMatch) -> String {
-    match host {
-        HostMatch::Any => "*".to_owned(),
-        HostMatch::Exact(name) | HostMatch::Authority(name) => name.clone(),
-        HostMatch::Suffix(tail) | HostMatch::Label(tail) => format!("*{tail}"),
-        HostMatch::Prefix(head) => format!("{head}*"),
-        HostMatch::Regex(pattern) => format!("~{pattern}"),
     }
 }
 

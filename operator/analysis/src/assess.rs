@@ -66,16 +66,3 @@ pub fn exceeded(metric: &Metric, result: &MetricResult) -> Option<(AnalysisPhase
     let why = over("failed", result.failed, "failureLimit", failures).filter(|_| failures >= 0)?;
     Some((AnalysisPhase::Failed, why))
 }
-
-/// How bad a verdict is on a run.
-#[must_use]
-pub const fn badness(phase: AnalysisPhase) -> u8 {
-    match phase {
-        AnalysisPhase::Successful => 0,
-        AnalysisPhase::Running => 1,
-        AnalysisPhase::Pending => 2,
-        AnalysisPhase::Inconclusive => 3,
-        AnalysisPhase::Error => 4,
-        AnalysisPhase::Failed => 5,
-    }
-}

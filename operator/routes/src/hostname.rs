@@ -71,7 +71,8 @@ impl<'a> Glob<'a> {
 }
 
 /// The text that a person would write for `host`.
-pub(crate) fn show(host: &HostMatch) -> String {
+#[must_use]
+pub fn show(host: &HostMatch) -> String {
     match host {
         HostMatch::Any => "*".to_owned(),
         HostMatch::Exact(name) | HostMatch::Authority(name) => name.clone(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kube::runtime::watcher;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{providers::Asking, *};
 use crate::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::runtime::watcher::Event;
 use serde::Deserialize;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::*;
 use crate::{

@@ -3,15 +3,16 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use operator_core::{
     measures::{Gauge, Sample},
     traffic::ObjectName,
 };
+use tokio::time::Instant;
 
 use super::text::{Family, Histogram};
+use crate::rollouts::Pass;
 
 /// Upper bounds of the histograms of passes, in seconds: Argo's.
 const PASS_SECONDS: &[f64] = &[0.01, 0.15, 0.25, 0.5, 1.0];
@@ -50,9 +51,19 @@ impl PassMetrics {
         Self { names, counts: Arc::default() }
     }
 
-    /// A pass over an object has ended.
-    pub(crate) fn reconciled(&self, object: &ObjectName, took: Duration) {
-        self.change(object, |counts| counts.passes.observe(took.as_secs_f64()));
+    /// Makes a pass over an object, and counts how long it took unless the object turned out to be gone.
+    pub(crate) async fn measure<E>(
+        &self,
+        object: &ObjectName,
+        pass: impl Future<Output = Result<Pass, E>>,
+    ) -> Result<Pass, E> {
+        let begun = Instant::now();
+        let result = pass.await;
+        if !matches!(result, Ok(Pass::Gone)) {
+            let took = begun.elapsed().as_secs_f64();
+            self.change(object, |counts| counts.passes.observe(took));
+        }
+        result
     }
 
     /// A pass over an object has failed.

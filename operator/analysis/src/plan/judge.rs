@@ -51,7 +51,7 @@ pub(super) fn judge(
             if let Some(why) = why {
                 result.message = Some(format!("Metric assessed {} due to {why}", phase.as_str()));
             }
-        } else if worst.as_ref().is_none_or(|(it, _)| assess::badness(phase) > assess::badness(*it)) {
+        } else if worst.as_ref().is_none_or(|(it, _)| phase.badness() > it.badness()) {
             let before = worst.and_then(|(_, message)| message);
             worst = Some((phase, why.map(|why| reason(result, phase, &why)).or(before)));
         }

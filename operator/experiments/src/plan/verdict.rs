@@ -69,7 +69,7 @@ fn of_analyses(scene: &Scene<'_>, draft: &Draft) -> Verdict {
     for analysis in &scene.spec.analyses {
         let status = draft.status.analysis_runs.iter().find(|it| it.name == analysis.name);
         let Some((status, phase)) = status.and_then(|it| Some((it, it.phase?))) else { continue };
-        if badness(phase) > badness(worst.0) {
+        if phase.badness() > worst.0.badness() {
             worst = (phase, status.message.clone());
         }
     }
@@ -94,16 +94,5 @@ const fn badness_of_template(phase: TemplatePhase) -> u8 {
         TemplatePhase::Progressing => 2,
         TemplatePhase::Error => 3,
         TemplatePhase::Failed => 4,
-    }
-}
-
-const fn badness(phase: AnalysisPhase) -> u8 {
-    match phase {
-        AnalysisPhase::Successful => 0,
-        AnalysisPhase::Running => 1,
-        AnalysisPhase::Pending => 2,
-        AnalysisPhase::Inconclusive => 3,
-        AnalysisPhase::Error => 4,
-        AnalysisPhase::Failed => 5,
     }
 }
