@@ -32,7 +32,10 @@ pub use self::status::{
 };
 pub use self::step::{CanaryStep, Pause, PluginStep, SetCanaryScale, SetHeaderRoute, SetMirrorRoute};
 pub use self::template::PodTemplate;
-pub use self::traffic_routing::{AmbassadorTrafficRouting, Confirm, NginxTrafficRouting, TrafficRouting};
+pub use self::traffic_routing::{
+    AmbassadorTrafficRouting, Confirm, GatewayApiTrafficRouting, GatewayRoute, NginxTrafficRouting,
+    TrafficRouting,
+};
 
 use crate::go_json;
 

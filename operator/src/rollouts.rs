@@ -17,6 +17,7 @@ mod objects;
 mod observe;
 mod queue;
 mod record;
+mod routes;
 mod run;
 mod store;
 mod triggers;
@@ -40,7 +41,7 @@ use crds::{contract::REVISION_ANNOTATION, rollout::status::GuardStatus};
 use kube::core::DynamicObject;
 use operator_core::{
     effect::{Event, EventKind},
-    ingress,
+    key::{self, Kind},
     plan::{Wake, plan},
     traffic::ObjectName,
     world::{WorkloadKind, World},
@@ -83,6 +84,8 @@ pub struct Stores {
     pub(crate) services: Store<Service>,
     pub(crate) mappings: Store<DynamicObject>,
     pub(crate) ingresses: Store<DynamicObject>,
+    pub(crate) http_routes: Store<DynamicObject>,
+    pub(crate) grpc_routes: Store<DynamicObject>,
     pub(crate) analysis_runs: Store<AnalysisRun>,
     pub(crate) templates: Store<AnalysisTemplate>,
     /// Those for all namespaces, under no namespace.
@@ -101,6 +104,8 @@ impl Default for Stores {
             services: Store::new(index_owned),
             mappings: Store::new(index_owned),
             ingresses: Store::new(index_owned),
+            http_routes: Store::new(index_owned),
+            grpc_routes: Store::new(index_owned),
             analysis_runs: Store::new(index_owned),
             templates: Store::new(|_| Vec::new()),
             cluster_templates: Store::new(|_| Vec::new()),
@@ -111,11 +116,19 @@ impl Default for Stores {
 }
 
 impl Stores {
-    /// The Mapping of that name, or the Ingress of that key.
+    /// The object of that key.
     fn split_object(&self, namespace: &str, key: &str) -> Option<Arc<DynamicObject>> {
-        match ingress::name_of(key) {
-            Some(name) => self.ingresses.get(&ObjectName::new(namespace, name)),
-            None => self.mappings.get(&ObjectName::new(namespace, key)),
+        let (kind, name) = key::parse(key);
+        self.split_objects(kind).get(&ObjectName::new(namespace, name))
+    }
+
+    /// The objects of a kind that splits traffic.
+    fn split_objects(&self, kind: Kind) -> &Store<DynamicObject> {
+        match kind {
+            Kind::Mapping => &self.mappings,
+            Kind::Ingress => &self.ingresses,
+            Kind::HttpRoute => &self.http_routes,
+            Kind::GrpcRoute => &self.grpc_routes,
         }
     }
 }

@@ -23,6 +23,10 @@ pub struct TrafficRouting {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm: Option<Confirm>,
 
+    /// Routes of the Gateway API. A field of Sluice; `plugins["argoproj-labs/gatewayAPI"]` says the same.
+    #[serde(rename = "gatewayAPI", skip_serializing_if = "Option::is_none")]
+    pub gateway_api: Option<GatewayApiTrafficRouting>,
+
     /// Header and mirror routes that steps may use, in order of precedence.
     #[serde(default, deserialize_with = "go_json::null_is_zero", skip_serializing_if = "Vec::is_empty")]
     pub managed_routes: Vec<ManagedRoute>,
@@ -79,6 +83,47 @@ pub struct AmbassadorTrafficRouting {
     /// `<name>-canary` is made beside each.
     #[serde(default, deserialize_with = "go_json::null_is_zero")]
     pub mappings: Vec<String>,
+}
+
+/// The routes of the Gateway API whose backends are weighted: as Argo's plugin `argoproj-labs/gatewayAPI` is configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayApiTrafficRouting {
+    /// Name of the one HTTPRoute.
+    #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
+    pub http_route: Option<String>,
+    /// Several HTTPRoutes.
+    #[serde(default, deserialize_with = "go_json::null_is_zero", skip_serializing_if = "Vec::is_empty")]
+    pub http_routes: Vec<GatewayRoute>,
+    /// Name of the one GRPCRoute.
+    #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
+    pub grpc_route: Option<String>,
+    /// Several GRPCRoutes.
+    #[serde(default, deserialize_with = "go_json::null_is_zero", skip_serializing_if = "Vec::is_empty")]
+    pub grpc_routes: Vec<GatewayRoute>,
+    /// Namespace of the routes; absent = the Rollout's.
+    #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Do not label the routes while an update goes on. Only Argo's plugin labels them.
+    #[serde(default, deserialize_with = "go_json::null_is_zero", skip_serializing_if = "std::ops::Not::not")]
+    pub disable_in_progress_label: bool,
+    /// Key of that label; absent = `rollouts.argoproj.io/gatewayapi-canary`.
+    #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
+    pub in_progress_label_key: Option<String>,
+    /// Value of that label; absent = `in-progress`.
+    #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
+    pub in_progress_label_value: Option<String>,
+}
+
+/// One route of several.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayRoute {
+    /// Its name.
+    pub name: String,
+    /// The header routes of the steps are made for it. Without it, only weights.
+    #[serde(default, deserialize_with = "go_json::null_is_zero", skip_serializing_if = "std::ops::Not::not")]
+    pub use_header_routes: bool,
 }
 
 /// When a weight counts as served, and how long draining may take.

@@ -14,6 +14,7 @@ use crds::contract::{
 use serde_json::Value;
 
 use crate::experiment::Blueprint;
+use crate::gateway_route::WeightChange;
 use crate::world::WorkloadKind;
 
 /// Labels or annotations to set (`Some`) or remove (`None`). What is not named stays.
@@ -109,24 +110,36 @@ pub enum Effect {
         /// Value to write to annotation [`MANAGED_BY_ANNOTATION`]; `None`: it has it already.
         managed_by: Option<String>,
     },
-    /// POST of a canary Mapping or a canary Ingress.
+    /// POST of a canary Mapping, a canary Ingress, or the route of a header route.
     CreateMapping {
-        /// `metadata.name`, or the [key](crate::ingress::key) of an Ingress.
+        /// The [key](crate::key) of the object.
         name: String,
         /// The complete object.
         manifest: Value,
     },
     /// PUT of one. `metadata.resourceVersion` in the manifest is the precondition.
     UpdateMapping {
-        /// The Mapping, or the Ingress by its key.
+        /// The object by its key.
         target: Target,
         /// The complete object with uid and resourceVersion.
         manifest: Value,
     },
     /// DELETE with uid and resourceVersion preconditions.
     DeleteMapping {
-        /// The Mapping, or the Ingress by its key.
+        /// The object by its key.
         target: Target,
+    },
+    /// Sets weights in a route of the Gateway API by a JSON patch, and nothing else of it. Preconditions are its uid, and
+    /// the name and weight of each backend as the plan saw them.
+    SetRouteWeights {
+        /// The route by its key.
+        target: Target,
+        /// The weights to write.
+        weights: Vec<WeightChange>,
+        /// A label to set or remove with them.
+        label: Option<LabelChange>,
+        /// The route has labels.
+        labelled: bool,
     },
     /// POST of an `AnalysisRun`. `AlreadyExists` is a failed precondition: the next `World` shows that the name is taken.
     CreateAnalysisRun {
@@ -202,6 +215,17 @@ pub enum Effect {
     },
     /// Records an Event on the Rollout, or on the Experiment that the plan is about.
     Event(Event),
+}
+
+/// A label that is set or removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelChange {
+    /// Its key.
+    pub key: String,
+    /// The value the plan saw; `None`: it has none.
+    pub from: Option<String>,
+    /// The value to write; `None`: it goes.
+    pub to: Option<String>,
 }
 
 /// The object an effect is about.

@@ -4,16 +4,15 @@
 //! that send to the stable Service, with the canary Service in its place, and follows them; Argo copies them once. Where
 //! Argo leaves it with weight 0, it goes, as canary Mappings do.
 //!
-//! Where this engine names Mappings, an Ingress stands under its [`key`]: everything that moves weights is the same for
+//! Where this engine names Mappings, an Ingress stands under its [key](crate::key): everything that moves weights is the same for
 //! both.
 
 use serde_json::{Map, Value, json};
 
+use crate::key::{self, Kind};
 use crate::mapping::{Canary, Part, own};
 use crate::spec::IngressRouting;
 
-/// What the key of an Ingress begins with. No Mapping can be called so.
-const KEY: &str = "ingress/";
 /// The most that Kubernetes allows for a name, in bytes.
 const NAME_LENGTH: usize = 253;
 /// What ends the name of a canary Ingress.
@@ -26,19 +25,16 @@ const WEIGHT: &str = "/canary-weight";
 /// What stands for an Ingress of this name where Mappings are named.
 #[must_use]
 pub fn key(name: &str) -> String {
-    format!("{KEY}{name}")
+    key::of(Kind::Ingress, name)
 }
 
-/// The Ingress that a key stands for; `None`: it is the name of a Mapping.
+/// The Ingress that a key stands for; `None`: it stands for an object of another kind.
 #[must_use]
 pub fn name_of(key: &str) -> Option<&str> {
-    key.strip_prefix(KEY)
-}
-
-/// The key as people say it: the kind and the name.
-#[must_use]
-pub fn show(key: &str) -> String {
-    name_of(key).map_or_else(|| format!("Mapping {key}"), |name| format!("Ingress {name}"))
+    match key::parse(key) {
+        (Kind::Ingress, name) => Some(name),
+        (Kind::Mapping | Kind::HttpRoute | Kind::GrpcRoute, _) => None,
+    }
 }
 
 /// The key of the canary Ingress of a Rollout beside a stable one; the rest is cut to what fits.
@@ -284,9 +280,6 @@ mod tests {
         let long = canary_key("shop", &"w".repeat(253));
         assert_eq!(name_of(&long).map(str::len), Some(253));
         assert!(long.ends_with("w-canary"));
-        assert_eq!(
-            (name_of("shop"), show("shop"), show("ingress/shop")),
-            (None, "Mapping shop".into(), "Ingress shop".into())
-        );
+        assert_eq!(name_of("shop"), None);
     }
 }

@@ -11,6 +11,7 @@ pub mod service;
 use crds::contract::CANARY_MAPPING_SUFFIX;
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::route::escape;
 use self::service::ServiceAddress;
 use crate::spec::ManagedRoute;
 use crate::weight::Weight;

@@ -9,10 +9,11 @@ pub mod services;
 use crds::rollout::status::PingPongRole;
 use serde_json::Value;
 
-use crate::ingress;
+use crate::key::{self, Kind};
 use crate::mapping::{canary_name, service::ServiceAddress};
 use crate::spec::{Canary, Invalid, MappingRouting, Routing, Spec, Strategy};
 use crate::world::{Claim, Mapping, World};
+use crate::{gateway_route, ingress};
 
 const STABLE_INGRESS: &str = "spec.strategy.canary.trafficRouting.nginx.stableIngress";
 const MAPPINGS: &str = "spec.strategy.canary.trafficRouting.ambassador.mappings";
@@ -26,13 +27,14 @@ pub fn check(world: &World, spec: &Spec) -> Result<(), Invalid> {
     let mappings = routing.map_or_else(|| Ok(Vec::new()), |routing| base_mappings(routing, world))?;
     services.iter().try_for_each(|(role, name, service)| services::check(world, *role, name, service))?;
     analyses.iter().try_for_each(|named| analysis::check(world, named))?;
-    for (name, mapping) in mappings.iter().filter(|(name, _)| ingress::name_of(name).is_none()) {
+    for (name, mapping) in mappings.iter().filter(|(name, _)| key::parse(name).0 == Kind::Mapping) {
         has_no_weight(name, mapping)?;
     }
     let Some(routing) = routing else { return Ok(()) };
-    mappings.iter().try_for_each(|(name, mapping)| match ingress::name_of(name) {
-        Some(ingress) => ingress_can_be_split(spec, routing, world, ingress, mapping),
-        None => can_be_split(spec, routing, world, name, mapping),
+    mappings.iter().try_for_each(|(key, object)| match key::parse(key) {
+        (Kind::Mapping, name) => can_be_split(spec, routing, world, name, object),
+        (Kind::Ingress, name) => ingress_can_be_split(spec, routing, world, name, object),
+        (Kind::HttpRoute | Kind::GrpcRoute, _) => route_can_be_split(spec, routing, world, key, object),
     })
 }
 
@@ -69,20 +71,42 @@ fn base_mappings<'w>(
         let why = "name the Ingress whose requests are split here, or several in stableIngresses";
         return Err(Invalid::required(STABLE_INGRESS, why));
     }
+    if let Some(gateway) = &routing.gateway {
+        let field = gateway.field.as_str();
+        let own = world.rollout.metadata.namespace.as_deref().unwrap_or_default();
+        if gateway.namespace.as_deref().is_some_and(|it| it != own) {
+            let why =
+                "this version of Sluice splits routes of the Rollout's own namespace; put the route there";
+            return Err(Invalid::forbidden(format!("{field}.namespace"), why));
+        }
+        if routing.names.is_empty() {
+            let why = "name the HTTPRoute whose requests are split in httpRoute, or several in httpRoutes";
+            return Err(Invalid::required(field, why));
+        }
+    }
     if routing.names.is_empty() {
         return Err(Invalid::value(MAPPINGS, &Value::Null, "must provide at least one mapping"));
     }
     let find = |name: &'w String| match world.mapping(name) {
         Some(mapping) => Ok((name.as_str(), mapping)),
-        None if let Some(ingress) = ingress::name_of(name) => {
-            let why = format!("ingresses.networking.k8s.io \"{ingress}\" not found");
-            Err(Invalid::value(STABLE_INGRESS, ingress, why))
-        }
         None => {
-            Err(Invalid::value(MAPPINGS, name, format!("mappings.getambassador.io \"{name}\" not found")))
+            let (kind, name) = key::parse(name);
+            let why = format!("{} \"{name}\" not found", kind.resource());
+            Err(Invalid::value(field(routing, kind), name, why))
         }
     };
     routing.names.iter().map(find).collect()
+}
+
+/// The field that names objects of this kind.
+fn field(routing: &MappingRouting, kind: Kind) -> &str {
+    match kind {
+        Kind::Mapping => MAPPINGS,
+        Kind::Ingress => STABLE_INGRESS,
+        Kind::HttpRoute | Kind::GrpcRoute => {
+            routing.gateway.as_ref().map_or("spec.strategy.canary.trafficRouting", |it| it.field.as_str())
+        }
+    }
 }
 
 fn has_no_weight(name: &str, mapping: &Mapping) -> Result<(), Invalid> {
@@ -164,17 +188,48 @@ fn ingress_can_be_split(
         );
         return Err(Invalid::value(STABLE_INGRESS, name, why));
     }
-    let canary = routing.copy_name(&spec.name, &key);
+    let canary = MappingRouting::copy_name(&spec.name, &key);
     match world.canary_mappings.get(&canary) {
         Some(existing) if !existing.owned => {
             let why = format!(
                 "{} exists and does not belong to this Rollout; rename or delete it",
-                ingress::show(&canary)
+                key::show(&canary)
             );
             Err(Invalid::value(STABLE_INGRESS, name, why))
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// A rule of the route has both Services, and it is nobody else's.
+fn route_can_be_split(
+    spec: &Spec,
+    routing: &MappingRouting,
+    world: &World,
+    key: &str,
+    route: &Mapping,
+) -> Result<(), Invalid> {
+    let (kind, name) = key::parse(key);
+    let services = routing.services();
+    if !gateway_route::has_both(&route.object, services) {
+        let why = format!(
+            "no rule of {} has both Services in its backendRefs: \"{}\" and \"{}\"; add the missing one, the canary with \
+             weight 0",
+            key::show(key),
+            services.stable,
+            services.canary
+        );
+        return Err(Invalid::value(field(routing, kind), name, why));
+    }
+    let holder = holder(world, &Claim::Mapping(key.to_owned()), None);
+    if holder != spec.name {
+        let why = format!(
+            "{} is already split by Rollout \"{holder}\"; a route can be in one Rollout only",
+            key::show(key)
+        );
+        return Err(Invalid::value(field(routing, kind), name, why));
+    }
+    Ok(())
 }
 
 /// The Rollout that may use an object: the one that is noted on it if it claims it, else the oldest that does (by

@@ -9,6 +9,7 @@ mod analysis;
 mod blue_green;
 mod canary;
 mod experiment;
+mod gateway;
 mod guard;
 mod invalid;
 mod managed_route;
@@ -27,8 +28,9 @@ pub use self::analysis::{
     Analysis, Argument, ArgumentValue, Background, DEFAULT_RUN_HISTORY_LIMIT, RunHistory, Version,
 };
 pub use self::blue_green::{BlueGreen, Promotion};
-pub use self::canary::{Canary, Confirm, IngressRouting, MappingRouting, Routing, stable_ingresses};
+pub use self::canary::{Canary, Confirm, IngressRouting, MappingRouting, Routing, split_objects};
 pub use self::experiment::{Experiment, ExperimentAnalysis, ExperimentTemplate};
+pub use self::gateway::{GatewayRouting, PLUGIN as GATEWAY_API_PLUGIN};
 pub use self::invalid::{Invalid, Problem};
 pub use self::managed_route::{Action, Condition, ManagedRoute, Text};
 pub use self::pods::{AntiAffinity, Roles, ScaleDown};

@@ -215,6 +215,7 @@ mod tests {
                 ping_pong: None,
                 confirm: Confirm { settle: second, warn_after: second, drain_deadline: second },
                 ingress: None,
+                gateway: None,
             }),
             max_surge: Amount::DEFAULT,
             max_unavailable: Amount::DEFAULT,

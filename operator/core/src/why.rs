@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use crds::analysis::AnalysisPhase;
 use crds::go_json::rfc3339_seconds;
 
-use crate::ingress;
+use crate::key;
 
 /// Why a plan does what it does, or what it waits for.
 ///
@@ -282,7 +282,7 @@ impl fmt::Display for Why {
                 write!(
                     f,
                     "somebody else sets the weight of {}; it is put right at {until}",
-                    ingress::show(mapping)
+                    key::show(mapping)
                 )
             }
             Self::Weighting { weight } => write!(f, "setting weight {weight}"),
@@ -327,7 +327,7 @@ impl fmt::Display for Why {
                 f,
                 "the ReplicaSet of the stable version {hash} is gone: bring its template back, or promote in full"
             ),
-            Self::RemovingMapping { mapping } => write!(f, "removing canary {}", ingress::show(mapping)),
+            Self::RemovingMapping { mapping } => write!(f, "removing canary {}", key::show(mapping)),
             Self::StillRouted { replica_set } => {
                 write!(f, "{replica_set} stays, because requests may still be routed to it")
             }

@@ -44,10 +44,10 @@ pub struct World {
     pub workload: Option<Lookup<Workload>>,
     /// Every Service that the spec names, by name. A name without an entry counts as missing.
     pub services: BTreeMap<String, Lookup<Service>>,
-    /// Every base Mapping that `trafficRouting.ambassador.mappings` lists, by name, and every stable Ingress of
-    /// `trafficRouting.nginx`, by [key](crate::ingress::key). One without an entry counts as missing.
+    /// Every object whose traffic the spec splits (Mappings, stable Ingresses, routes of the Gateway API), by
+    /// [key](crate::key). One without an entry counts as missing.
     pub mappings: BTreeMap<String, Lookup<Mapping>>,
-    /// The canary Mappings and canary Ingresses that exist, by name or key: all that this Rollout controls (also those of a base Mapping that
+    /// The canary Mappings, canary Ingresses and routes of header routes that exist, by key: all that this Rollout controls (also those of a base Mapping that
     /// the spec no longer lists) and any that carries the name of a canary Mapping this Rollout would create.
     pub canary_mappings: BTreeMap<String, Mapping>,
     /// Its `AnalysisRuns` and their templates.
@@ -208,7 +208,7 @@ impl Service {
 }
 
 /// A `getambassador.io` Mapping, whole: fields this version does not know are copied to the canary Mapping too. Or an
-/// Ingress, which is split the same way.
+/// Ingress or a route of the Gateway API, which is split as well.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mapping {
     /// `metadata.uid`.
@@ -262,6 +262,6 @@ pub struct Rival {
 pub enum Claim {
     /// A stable, canary, active, preview, ping or pong Service of that name.
     Service(String),
-    /// A base Mapping of that name, or the stable Ingress of that [key](crate::ingress::key).
+    /// The object of that [key](crate::key), whose traffic is split.
     Mapping(String),
 }

@@ -42,6 +42,11 @@ pub enum Refused {
         "updates with trafficRouting.nginx cannot be planned, only those with trafficRouting.ambassador or by replicas"
     )]
     Ingresses,
+    /// It splits routes of the Gateway API, which the rehearsal has none of.
+    #[error(
+        "updates with trafficRouting.gatewayAPI cannot be planned, only those with trafficRouting.ambassador or by replicas"
+    )]
+    Routes,
     /// The update does not come to an end.
     #[error("after {seconds} s the update goes no further: {why}")]
     Stuck {
@@ -108,6 +113,9 @@ impl Manifests {
         {
             if routing.ingress.is_some() {
                 return Err(Refused::Ingresses);
+            }
+            if routing.gateway.is_some() {
+                return Err(Refused::Routes);
             }
             for name in &routing.names {
                 if !self.mappings.contains_key(name) {

@@ -5,7 +5,7 @@ use crds::{
     contract::CANARY_MAPPING_SUFFIX,
     rollout::{AnalysisTemplateRef, RolloutSpec},
 };
-use operator_core::{ingress, references::services::named, spec::stable_ingresses, world::Claim};
+use operator_core::{references::services::named, spec::split_objects, world::Claim};
 
 /// Every Service and base Mapping that the spec names, without repetitions.
 pub(super) fn claims(spec: &RolloutSpec) -> Vec<Claim> {
@@ -21,13 +21,12 @@ pub(super) fn services(spec: &RolloutSpec) -> Vec<&str> {
     named(&spec.strategy).into_iter().map(|(_, name)| name).collect()
 }
 
-/// The names of the base Mappings in the spec, and the keys of the stable Ingresses.
+/// The keys of the objects that the spec splits.
 pub(super) fn mappings(spec: &RolloutSpec) -> Vec<String> {
     let routing = spec.strategy.canary.as_ref().and_then(|it| it.traffic_routing.as_ref());
-    let mappings = routing.and_then(|it| it.ambassador.as_ref()).into_iter().flat_map(|it| &it.mappings);
-    let ingresses = routing.and_then(|it| it.nginx.as_ref()).into_iter().flat_map(stable_ingresses);
-    let mappings = mappings.filter(|it| !it.is_empty()).cloned();
-    mappings.chain(ingresses.map(|name| ingress::key(name))).collect()
+    let mut keys = routing.map(split_objects).unwrap_or_default();
+    keys.retain(|key| !key.is_empty());
+    keys
 }
 
 /// The templates of analyses that the spec names; these may name others.

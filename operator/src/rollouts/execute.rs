@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, core::DynamicObject};
 use operator_core::{
     effect::Effect,
-    ingress,
+    key::{self, Kind},
     traffic::ObjectName,
     world::{WorkloadKind, World},
 };
@@ -19,7 +19,7 @@ use tokio::{sync::watch, time::Instant};
 use tracing::{debug, info};
 
 use self::request::{Call, Scope, Subject, Verb};
-use super::{Change, Stores, Worklists, mappings::Served, objects, triggers};
+use super::{Change, Stores, Worklists, mappings::Served, objects, routes::trim_route, triggers};
 use crate::{
     errors::chain,
     events::{Recorder, Subject as EventSubject},
@@ -341,10 +341,8 @@ impl Executor {
                 stores.replica_sets.erased(&ObjectName::new(namespace, name), uid);
             }
             (Subject::Mapping(name), Verb::Delete { uid }) => {
-                match ingress::name_of(name) {
-                    Some(name) => stores.ingresses.erased(&ObjectName::new(namespace, name), uid),
-                    None => stores.mappings.erased(&ObjectName::new(namespace, name), uid),
-                };
+                let (kind, name) = key::parse(name);
+                stores.split_objects(kind).erased(&ObjectName::new(namespace, name), uid);
             }
             (Subject::Pod(name), Verb::Delete { uid }) => {
                 stores.pods.erased(&ObjectName::new(namespace, name), uid);
@@ -373,13 +371,13 @@ impl Executor {
             }
             (Subject::Mapping(name), Verb::Create | Verb::Change) => {
                 if let Ok(mut object) = DynamicObject::deserialize(answer) {
-                    if ingress::name_of(name).is_some() {
-                        objects::trim_ingress(&mut object);
-                        stores.ingresses.written(object);
-                    } else {
-                        objects::trim_mapping(&mut object);
-                        stores.mappings.written(object);
+                    let (kind, _) = key::parse(name);
+                    match kind {
+                        Kind::Mapping => objects::trim_mapping(&mut object),
+                        Kind::Ingress => objects::trim_ingress(&mut object),
+                        Kind::HttpRoute | Kind::GrpcRoute => object = trim_route(kind, object),
                     }
+                    stores.split_objects(kind).written(object);
                 }
             }
             (Subject::AnalysisRun(_), Verb::Create | Verb::Change) => {
@@ -469,9 +467,12 @@ impl Attempt {
             Effect::SetServiceSelector { target, to, .. } => {
                 format!("point Service {} at version {to}", target.name)
             }
-            Effect::CreateMapping { name, .. } => format!("create {}", ingress::show(name)),
-            Effect::UpdateMapping { target, .. } => format!("update {}", ingress::show(&target.name)),
-            Effect::DeleteMapping { target } => format!("delete {}", ingress::show(&target.name)),
+            Effect::CreateMapping { name, .. } => format!("create {}", key::show(name)),
+            Effect::UpdateMapping { target, .. } => format!("update {}", key::show(&target.name)),
+            Effect::DeleteMapping { target } => format!("delete {}", key::show(&target.name)),
+            Effect::SetRouteWeights { target, .. } => {
+                format!("set the weights of {}", key::show(&target.name))
+            }
             Effect::CreateAnalysisRun { name, .. } => format!("create AnalysisRun {name}"),
             Effect::TerminateAnalysisRun { target } => format!("end AnalysisRun {}", target.name),
             Effect::DeleteAnalysisRun { target } => format!("delete AnalysisRun {}", target.name),

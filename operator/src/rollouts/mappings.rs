@@ -50,22 +50,7 @@ pub(super) async fn follow_mappings(
         Some(version) => vec![resource(version)],
         None => VERSIONS.map(resource).to_vec(),
     };
-    let mut said = String::new();
-    let found = loop {
-        match discover(&client, &candidates).await {
-            Ok(Some(resource)) => break resource,
-            Ok(None) => {
-                say(&mut said, "Mappings are not served; Rollouts that name one are invalid until they are");
-                store.complete_empty();
-            }
-            Err(error) => {
-                say(&mut said, &format!("failed to ask for the versions of Mappings: {}", chain(&error)));
-            }
-        }
-        if stop.run_until_cancelled(tokio::time::sleep(PATIENCE)).await.is_none() {
-            return;
-        }
-    };
+    let Some(found) = when_served(&client, &candidates, "Mappings", store, stop).await else { return };
     info!(version = found.api_version, resource = found.plural, "reading Mappings");
     let api: Api<DynamicObject> = match namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &found),
@@ -73,6 +58,32 @@ pub(super) async fn follow_mappings(
     };
     served.send_replace(Served(Some(found)));
     follow(api, watcher::Config::default(), trimmed(trim_mapping), store, changed, stop).await;
+}
+
+/// Waits until one of these resources is served; `None`: it was told to stop. Until then the store is empty and complete.
+pub(super) async fn when_served(
+    client: &Client,
+    candidates: &[ApiResource],
+    what: &str,
+    store: &Store<DynamicObject>,
+    stop: &CancellationToken,
+) -> Option<ApiResource> {
+    let mut said = String::new();
+    loop {
+        match discover(client, candidates).await {
+            Ok(Some(resource)) => return Some(resource),
+            Ok(None) => {
+                let problem =
+                    format!("{what} are not served; Rollouts that name one are invalid until they are");
+                say(&mut said, &problem);
+                store.complete_empty();
+            }
+            Err(error) => {
+                say(&mut said, &format!("failed to ask for the versions of {what}: {}", chain(&error)));
+            }
+        }
+        stop.run_until_cancelled(tokio::time::sleep(PATIENCE)).await?;
+    }
 }
 
 fn say(said: &mut String, problem: &str) {

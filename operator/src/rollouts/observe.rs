@@ -11,8 +11,8 @@ use crds::Rollout;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{ResourceExt, core::DynamicObject};
 use operator_core::{
-    ingress, mapping,
-    spec::Selector,
+    key::{self, Kind},
+    spec::{MappingRouting, Selector},
     traffic::ObjectName,
     world::{Claim, Lookup, Mapping, Owner, Pod, ReplicaSet, Rival, WorkloadKind, World},
 };
@@ -28,6 +28,9 @@ pub(crate) use self::{
     analyses::templates,
     convert::{analysis_run, replica_set},
 };
+
+/// Every kind of object that splits traffic.
+const SPLIT_KINDS: [Kind; 4] = [Kind::Mapping, Kind::Ingress, Kind::HttpRoute, Kind::GrpcRoute];
 
 /// How long a Rollout is left alone after Argo's controller has written it: its lease's duration, after which it has
 /// stopped if it was told to.
@@ -200,19 +203,17 @@ fn named_mappings(
 fn canary_mappings(stores: &Stores, rollout: &Rollout, name: &ObjectName) -> BTreeMap<String, Mapping> {
     let uid = rollout.metadata.uid.clone().unwrap_or_default();
     let named = mappings(&rollout.spec).into_iter().filter_map(|base| {
-        let copy = match ingress::name_of(&base) {
-            Some(stable) => ingress::canary_key(&name.name, stable),
-            None => mapping::canary_name(&base),
-        };
-        Some((copy.clone(), stores.split_object(&name.namespace, &copy)?))
+        let copy = MappingRouting::copy_name(&name.name, &base);
+        let found = stores.split_object(&name.namespace, &copy).filter(|_| copy != base)?;
+        Some((copy, found))
     });
     let owned = Index::Controller(uid.clone());
     let ours = |it: &Arc<DynamicObject>| key(&it.metadata).namespace == name.namespace;
-    let mappings = stores.mappings.find(&owned).into_iter().filter(ours).map(|it| (it.name_any(), it));
-    let ingresses =
-        stores.ingresses.find(&owned).into_iter().filter(ours).map(|it| (ingress::key(&it.name_any()), it));
-    let all = named.chain(mappings).chain(ingresses);
-    all.map(|(name, it)| (name, convert::mapping(&it, &uid))).collect()
+    let made = SPLIT_KINDS.into_iter().flat_map(|kind| {
+        let found = stores.split_objects(kind).find(&owned).into_iter().filter(ours);
+        found.map(move |it| (key::of(kind, &it.name_any()), it))
+    });
+    named.chain(made).map(|(name, it)| (name, convert::mapping(&it, &uid))).collect()
 }
 
 /// The other Rollouts that name what this one names.

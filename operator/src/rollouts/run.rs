@@ -6,7 +6,7 @@ use crds::{analysis, contract};
 use futures::future::join_all;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::{Api, Client, Resource, api::ApiResource, core::NamespaceResourceScope, runtime::watcher};
-use operator_core::traffic::ObjectName;
+use operator_core::{key::Kind, traffic::ObjectName};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -16,6 +16,7 @@ use super::{
     execute::Executor,
     mappings::{Served, follow_mappings},
     objects::{Pod, UNFINISHED, WatchedTemplate, trim, trim_ingress, trim_run, trim_service},
+    routes::follow_routes,
     triggers,
     watch::{follow, trimmed},
     work::{Workers, Worklist, Worklists},
@@ -217,6 +218,10 @@ impl Watches {
             |change| concern(triggers::of_ingress(stores, change)),
             stop,
         );
+        let routes = |kind, store| {
+            let changed = move |change: &_| list.add(triggers::of_route(stores, kind, change));
+            follow_routes(client.clone(), kind, namespace, store, changed, stop)
+        };
         tokio::join!(
             rollouts,
             replica_sets,
@@ -224,6 +229,8 @@ impl Watches {
             services,
             mappings,
             ingresses,
+            routes(Kind::HttpRoute, &stores.http_routes),
+            routes(Kind::GrpcRoute, &stores.grpc_routes),
             self.follow_workloads(),
             self.follow_analyses(),
         );
@@ -318,6 +325,17 @@ impl Watches {
         }
     }
 
+    /// As with Ingresses: a role of an earlier version has no right to them.
+    async fn complete_routes(&self) {
+        let both =
+            async { tokio::join!(self.stores.http_routes.completed(), self.stores.grpc_routes.completed()) };
+        if tokio::time::timeout(SHARED, both).await.is_err() {
+            warn!(
+                "routes of the Gateway API cannot be read; Rollouts that name one are invalid until they can"
+            );
+        }
+    }
+
     async fn complete(&self) {
         let stores = &self.stores;
         tokio::join!(
@@ -331,6 +349,7 @@ impl Watches {
             stores.experiments.completed(),
             self.complete_shared(),
             self.complete_ingresses(),
+            self.complete_routes(),
         );
     }
 

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
 use operator_core::{
     ingress,
+    key::{self, Kind},
     traffic::ObjectName,
     world::{Claim, WorkloadKind},
 };
@@ -118,6 +119,17 @@ pub(super) fn of_ingress(stores: &Stores, change: &Change<DynamicObject>) -> BTr
         let name = key(&ingress.metadata);
         concerned.extend(owner(&ingress.metadata));
         concerned.extend(splitting(stores, &name.namespace, &ingress::key(&name.name)));
+    }
+    concerned
+}
+
+/// A changed route of the Gateway API: the Rollout that controls it, and those that name it.
+pub(super) fn of_route(stores: &Stores, kind: Kind, change: &Change<DynamicObject>) -> BTreeSet<ObjectName> {
+    let mut concerned = BTreeSet::new();
+    for route in both(change) {
+        let name = key(&route.metadata);
+        concerned.extend(owner(&route.metadata));
+        concerned.extend(claimants(stores, &name.namespace, Claim::Mapping(key::of(kind, &name.name))));
     }
     concerned
 }

@@ -62,7 +62,7 @@ fn exact_or_regex(text: &Text) -> (String, bool) {
 }
 
 /// The text as an RE2 expression for itself.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter.is_ascii_punctuation() && letter != '_' {

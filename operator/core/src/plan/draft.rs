@@ -113,7 +113,8 @@ impl Draft {
             Effect::SetServiceSelector { .. }
             | Effect::CreateMapping { .. }
             | Effect::UpdateMapping { .. }
-            | Effect::DeleteMapping { .. } => true,
+            | Effect::DeleteMapping { .. }
+            | Effect::SetRouteWeights { .. } => true,
             Effect::CreateReplicaSet { .. }
             | Effect::AdoptReplicaSet { .. }
             | Effect::ScaleReplicaSet { .. }

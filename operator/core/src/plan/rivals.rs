@@ -7,7 +7,7 @@ use crds::rollout::RolloutCondition;
 use super::draft::Draft;
 use super::scene::Scene;
 use crate::conditions::put;
-use crate::ingress;
+use crate::key;
 use crate::world::Claim;
 
 /// Type of the condition. Only there while another Rollout names something of ours.
@@ -44,10 +44,10 @@ fn message(scene: &Scene<'_>) -> Option<String> {
         .map(|rival| {
             let object = match &rival.claim {
                 Claim::Service(name) => format!("Service \"{name}\""),
-                Claim::Mapping(name) => match ingress::name_of(name) {
-                    Some(name) => format!("Ingress \"{name}\""),
-                    None => format!("Mapping \"{name}\""),
-                },
+                Claim::Mapping(key) => {
+                    let (kind, name) = key::parse(key);
+                    format!("{} \"{name}\"", kind.text())
+                }
             };
             format!("{object} by Rollout \"{}\"", rival.rollout)
         })

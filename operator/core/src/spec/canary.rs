@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use crds::rollout::status::PingPongRole;
-use crds::rollout::{CanaryStrategy, NginxTrafficRouting, PodMetadata, ReplicaProgressThreshold};
+use crds::rollout::{
+    CanaryStrategy, NginxTrafficRouting, PodMetadata, ReplicaProgressThreshold, TrafficRouting,
+};
 use operator_judge::settings::Settings;
 
 use super::{
     Amount, AntiAffinity, Background, DEFAULT_DRAIN_DEADLINE_SECONDS, DEFAULT_SCALE_DOWN_DELAY_SECONDS,
-    DEFAULT_SETTLE_SECONDS, DEFAULT_WARN_AFTER_SECONDS, Invalid, ManagedRoute, Step, guard, seconds,
-    validate,
+    DEFAULT_SETTLE_SECONDS, DEFAULT_WARN_AFTER_SECONDS, GatewayRouting, Invalid, ManagedRoute, Step, gateway,
+    guard, seconds, validate,
 };
 use crate::analysis::Role;
+use crate::gateway_route::Services;
+use crate::key::{self, Kind};
 use crate::{ingress, mapping};
 
 /// `spec.strategy.canary`.
@@ -123,16 +127,15 @@ pub enum Routing {
         /// `canaryService`.
         canary_service: Option<String>,
     },
-    /// Mappings (`getambassador.io`), or Ingresses.
+    /// Mappings (`getambassador.io`), Ingresses, or routes of the Gateway API.
     Mappings(MappingRouting),
 }
 
-/// `trafficRouting.ambassador` or `trafficRouting.nginx`, with what it needs.
+/// `trafficRouting.ambassador`, `nginx` or `gatewayAPI`, with what it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappingRouting {
-    /// Names of the base Mappings, or the [keys](crate::ingress::key) of the stable Ingresses, without repetition, in the
-    /// order written. An empty list is refused by
-    /// [`crate::references::check`], as in Argo.
+    /// The [keys](crate::key) of the objects that are split, without repetition, in the order written. An empty list is
+    /// refused by [`crate::references::check`], as in Argo.
     pub names: Vec<String>,
     /// The Service of the stable version.
     pub stable_service: String,
@@ -142,8 +145,10 @@ pub struct MappingRouting {
     pub ping_pong: Option<PingPongRole>,
     /// When a weight counts as served.
     pub confirm: Confirm,
-    /// What canary Ingresses are annotated with; `None`: Mappings are split.
+    /// What canary Ingresses are annotated with; `None`: no Ingresses are split.
     pub ingress: Option<IngressRouting>,
+    /// How routes of the Gateway API are split; `None`: none are.
+    pub gateway: Option<GatewayRouting>,
 }
 
 /// What canary Ingresses are annotated with.
@@ -184,15 +189,29 @@ impl MappingRouting {
     /// revision. A base always sends to `pingService`, and its copy to `pongService`.
     #[must_use]
     pub fn base_is_canary(&self) -> bool {
-        self.ping_pong == Some(PingPongRole::Pong)
+        self.ping_pong == Some(PingPongRole::Pong) && self.gateway.is_none()
     }
 
-    /// The name or key of the copy that a Rollout makes beside a base.
+    /// The two Services as a route of the Gateway API has them.
     #[must_use]
-    pub fn copy_name(&self, rollout: &str, base: &str) -> String {
-        match ingress::name_of(base) {
-            Some(stable) => ingress::canary_key(rollout, stable),
-            None => mapping::canary_name(base),
+    pub fn services(&self) -> Services<'_> {
+        Services { stable: &self.stable_service, canary: &self.canary_service }
+    }
+
+    /// The keys of the objects that managed routes are made beside: all, or those that Argo's plugin is told.
+    pub fn with_managed_routes(&self) -> impl Iterator<Item = &String> {
+        self.names.iter().filter(|name| {
+            self.gateway.as_ref().is_none_or(|gateway| gateway.with_header_routes.contains(*name))
+        })
+    }
+
+    /// The key of what has the canary's weight: the copy that a Rollout makes beside a base, or the base itself.
+    #[must_use]
+    pub fn copy_name(rollout: &str, base: &str) -> String {
+        match key::parse(base) {
+            (Kind::Mapping, name) => mapping::canary_name(name),
+            (Kind::Ingress, name) => ingress::canary_key(rollout, name),
+            (Kind::HttpRoute | Kind::GrpcRoute, _) => base.to_owned(),
         }
     }
 
@@ -215,21 +234,14 @@ impl Routing {
         let Some(routing) = &canary.traffic_routing else {
             return Ok(Self::Replicas { stable_service, canary_service });
         };
-        let mut names: Vec<String> = Vec::new();
-        let ingresses = routing.nginx.iter().flat_map(stable_ingresses).map(|name| ingress::key(name));
-        let mappings = routing.ambassador.iter().flat_map(|ambassador| &ambassador.mappings).cloned();
-        for name in mappings.chain(ingresses) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
         Ok(Self::Mappings(MappingRouting {
-            names,
+            names: split_objects(routing),
             stable_service: stable_service.ok_or_else(|| validate::service_missing("stableService"))?,
             canary_service: canary_service.ok_or_else(|| validate::service_missing("canaryService"))?,
             ping_pong,
             confirm: Confirm::read(routing.confirm),
             ingress: routing.nginx.as_ref().map(IngressRouting::read),
+            gateway: GatewayRouting::read(routing)?.map(|(gateway, _)| gateway),
         }))
     }
 
@@ -270,9 +282,21 @@ impl Routing {
     }
 }
 
-/// `stableIngress` and `stableIngresses`.
-pub fn stable_ingresses(nginx: &NginxTrafficRouting) -> impl Iterator<Item = &String> {
-    nginx.stable_ingress.iter().chain(&nginx.stable_ingresses)
+/// The [keys](crate::key) of the objects that a spec names to be split, whether or not it is valid. Without repetition, in
+/// the order written.
+#[must_use]
+pub fn split_objects(routing: &TrafficRouting) -> Vec<String> {
+    let mappings = routing.ambassador.iter().flat_map(|ambassador| &ambassador.mappings).cloned();
+    let nginx =
+        routing.nginx.iter().flat_map(|nginx| nginx.stable_ingress.iter().chain(&nginx.stable_ingresses));
+    let ingresses = nginx.map(|name| ingress::key(name));
+    let mut keys: Vec<String> = Vec::new();
+    for key in mappings.chain(ingresses).chain(gateway::named(routing)) {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    keys
 }
 
 /// The stable and the canary Service. Until a role is recorded, `pingService` is the stable one.

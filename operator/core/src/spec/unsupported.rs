@@ -22,6 +22,13 @@ fn canary(canary: &CanaryStrategy) -> Result<(), Invalid> {
     for (index, it) in canary.steps.iter().enumerate() {
         steps(it).map_or(Ok(()), |invalid| Err(within(&format!("{STRATEGY}.steps[{index}]"), invalid)))?;
     }
+    let gateway = canary.traffic_routing.as_ref().is_some_and(splits_routes);
+    let mirror = canary.steps.iter().position(|step| gateway && step.set_mirror_route.is_some());
+    if let Some(index) = mirror {
+        let refused =
+            Invalid::forbidden("setMirrorRoute", why("remove the step, or use trafficRouting.ambassador"));
+        return Err(within(&format!("{STRATEGY}.steps[{index}]"), refused));
+    }
     if let Some(guard) = &canary.guard {
         let field = "remove the field";
         let refused = first(&[
@@ -64,17 +71,19 @@ fn steps(step: &CanaryStep) -> Option<Invalid> {
 }
 
 fn routers(routing: &TrafficRouting) -> Result<(), Invalid> {
-    let instead = "use trafficRouting.ambassador or nginx";
+    let instead = "use trafficRouting.ambassador, nginx or gatewayAPI";
+    let gateway = splits_routes(routing);
+    let named = [routing.ambassador.is_some(), routing.nginx.is_some(), gateway];
     let found = first(&[
-        (!routing.plugins.is_empty(), "plugins", instead),
+        (routing.plugins.keys().any(|name| name != super::GATEWAY_API_PLUGIN), "plugins", instead),
         (routing.alb.is_some(), "alb", instead),
         (routing.apisix.is_some(), "apisix", instead),
         (routing.app_mesh.is_some(), "appMesh", instead),
         (routing.istio.is_some(), "istio", instead),
         (
-            routing.nginx.is_some() && routing.ambassador.is_some(),
-            "nginx",
-            "name Mappings or Ingresses, not both",
+            named.iter().filter(|named| **named).count() > 1,
+            if gateway { "gatewayAPI" } else { "nginx" },
+            "name Mappings, Ingresses or routes of the Gateway API, not several of them",
         ),
         (routing.smi.is_some(), "smi", instead),
         (routing.traefik.is_some(), "traefik", instead),
@@ -86,12 +95,18 @@ fn routers(routing: &TrafficRouting) -> Result<(), Invalid> {
     ]);
     match found {
         Some(invalid) => Err(invalid),
-        None if routing.ambassador.is_none() && routing.nginx.is_none() => Err(Invalid::required(
+        None if !named.contains(&true) => Err(Invalid::required(
             "ambassador",
-            "no traffic router is named; name the Mappings here, or Ingresses in nginx, or remove trafficRouting to split by pods",
+            "no traffic router is named; name the Mappings here, or Ingresses in nginx, or routes in gatewayAPI, or remove \
+             trafficRouting to split by pods",
         )),
         None => Ok(()),
     }
+}
+
+/// Routes of the Gateway API are named.
+fn splits_routes(routing: &TrafficRouting) -> bool {
+    routing.gateway_api.is_some() || routing.plugins.contains_key(super::GATEWAY_API_PLUGIN)
 }
 
 /// The first field of a list (set, field, what to do instead) that is set.
@@ -141,6 +156,17 @@ mod tests {
     }
 
     #[test]
+    fn routes_of_the_gateway_api_have_no_mirrors_yet() {
+        let mut rollout = rollout();
+        let canary = &mut rollout["spec"]["strategy"]["canary"];
+        canary["trafficRouting"] =
+            json!({"managedRoutes": [{"name": "m"}], "gatewayAPI": {"httpRoute": "shop"}});
+        canary["steps"] = json!([{"setMirrorRoute": {"name": "m"}}]);
+        let refusal = refusal(rollout).unwrap();
+        assert!(refusal.starts_with("spec.strategy.canary.steps[0].setMirrorRoute: Forbidden"), "{refusal}");
+    }
+
+    #[test]
     fn no_field_is_silently_ignored() {
         let canary = "/spec/strategy/canary";
         let table = [
@@ -167,7 +193,7 @@ mod tests {
             (canary, "guard", json!({"errorRate": {}, "latency": {"margin": 1.2}})),
             (canary, "guard", json!({"errorRate": {}, "onNoData": "hold"})),
             (canary, "trafficRouting", json!({"istio": {"virtualService": {"name": "v"}}})),
-            (canary, "trafficRouting", json!({"plugins": {"argoproj-labs/gatewayAPI": {}}})),
+            (canary, "trafficRouting", json!({"plugins": {"argoproj-labs/other": {}}})),
             (canary, "trafficRouting", json!({})),
         ];
         assert_eq!(refusal(rollout()), None);

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Arm, Facts, Load, ObjectName, Served, Split};
-use crate::ingress;
+use crate::key;
 
 /// What the fold has to know of a Rollout's routes. Names are in the Rollout's namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,10 +16,12 @@ pub struct Route {
     pub namespace: String,
     /// The Services that select the Rollout's pods.
     pub services: BTreeSet<String>,
-    /// Listed base Mapping → its canary Mapping; Ingresses by their [keys](crate::ingress::key).
+    /// Listed object → what has the canary's weight, by their [keys](crate::key): a copy beside it, or the same.
     pub mappings: BTreeMap<String, String>,
     /// The base Mappings send to the canary, and their canary Mappings to the stable version (`pingPong`).
     pub base_is_canary: bool,
+    /// The Service of the canary: which arm of a route that is split in place is the canary's.
+    pub canary_service: String,
     /// `resourceVersion` this World holds, by kind and name: Mappings and Services.
     pub versions: BTreeMap<(&'static str, String), String>,
     /// The canary Mappings that exist in this World.
@@ -62,7 +64,7 @@ impl<'a> Fold<'a> {
     /// Picks the splits of one Rollout out of the facts.
     #[must_use]
     pub fn new(facts: &'a Facts, route: &'a Route) -> Self {
-        let listed = facts.splits.iter().filter(|split| arms(split).any(|arm| route.is_base(arm))).collect();
+        let listed = facts.splits.iter().filter(|split| route.lists(split)).collect();
         let reaching = facts
             .splits
             .iter()
@@ -220,10 +222,8 @@ impl<'a> Fold<'a> {
             self.listed.iter().filter_map(|split| split.compiled.as_ref()).any(|served| served.gives(&name))
         };
         let missing = self.route.mappings.keys().find(|base| !compiled(base))?;
-        Some(match ingress::name_of(missing) {
-            Some(name) => format!("the data plane has no route for Ingress {name:?}"),
-            None => format!("the data plane has no route for Mapping {missing:?}"),
-        })
+        let (kind, name) = key::parse(missing);
+        Some(format!("the data plane has no route for {} {name:?}", kind.text()))
     }
 
     fn poll(&self, splits: &[&Split], holds: impl Fn(Option<&Served>) -> bool) -> Poll {
@@ -260,7 +260,10 @@ impl<'a> Fold<'a> {
     fn canary_arms_are(&self, served: &Served, weight: i32) -> bool {
         let written = if self.route.base_is_canary { 100 - weight } else { weight };
         self.route.mappings.iter().filter(|(base, _)| served.gives(&self.route.name(base))).all(
-            |(_, canary)| {
+            |(base, canary)| {
+                if base == canary {
+                    return self.canary_backend_is(served, base, weight);
+                }
                 let arm = served.arms.iter().find(|arm| arm.mapping == self.route.name(canary));
                 match arm {
                     Some(arm) => arm.written == Some(written),
@@ -268,6 +271,18 @@ impl<'a> Fold<'a> {
                 }
             },
         )
+    }
+
+    /// Of a route that is split in place: the canary's share of what both Services get. A rule without both has none.
+    fn canary_backend_is(&self, served: &Served, base: &str, weight: i32) -> bool {
+        let mapping = self.route.name(base);
+        let arms = || served.arms.iter().filter(|arm| arm.mapping == mapping && self.route.reaches(arm));
+        let written = |canary: bool| {
+            let of = arms().find(|arm| self.route.is_canarys(arm) == canary)?;
+            Some(i64::from(of.written.unwrap_or(1)))
+        };
+        let (Some(canary), Some(stable)) = (written(true), written(false)) else { return true };
+        if canary == 0 { weight == 0 } else { 100 * canary == i64::from(weight) * (canary + stable) }
     }
 
     fn has_base(&self, served: &Served) -> bool {
@@ -281,8 +296,12 @@ impl<'a> Fold<'a> {
             .mappings
             .iter()
             .filter(|(base, _)| served.gives(&route.name(base)))
-            .map(|(base, copy)| if route.base_is_canary { base } else { copy })
-            .map(|canary| served.arms.iter().find(|arm| arm.mapping == route.name(canary)))
+            .map(|(base, copy)| (if route.base_is_canary { base } else { copy }, base == copy))
+            .map(|(canary, in_place)| {
+                let mapping = route.name(canary);
+                let mut arms = served.arms.iter().filter(|arm| arm.mapping == mapping);
+                arms.find(|arm| !in_place || route.is_canarys(arm))
+            })
     }
 }
 
@@ -298,8 +317,25 @@ impl Route {
     }
 
     fn is_canary(&self, arm: &Arm) -> bool {
-        arm.mapping.namespace == self.namespace
-            && self.mappings.values().any(|name| *name == arm.mapping.name)
+        let gives = |(base, copy): (&String, &String)| {
+            *copy == arm.mapping.name && (base != copy || self.is_canarys(arm) && arm.share > 0)
+        };
+        arm.mapping.namespace == self.namespace && self.mappings.iter().any(gives)
+    }
+
+    /// The arm sends to the canary Service.
+    fn is_canarys(&self, arm: &Arm) -> bool {
+        self.reaches(arm) && arm.service.name == self.canary_service
+    }
+
+    /// The split is one of a listed object: of a route that is split in place, one with both Services.
+    fn lists(&self, split: &Split) -> bool {
+        let based = |arm: &&Arm| self.is_base(arm);
+        arms(split).filter(based).any(|arm| {
+            let (kind, _) = key::parse(&arm.mapping.name);
+            !kind.is_split_in_place()
+                || arms(split).filter(based).any(|it| self.is_canarys(it) != self.is_canarys(arm))
+        })
     }
 
     fn reaches(&self, arm: &Arm) -> bool {

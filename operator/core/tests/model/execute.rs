@@ -169,6 +169,7 @@ fn execute(
         | Effect::ChangePod { .. }
         | Effect::EvictPod { .. }
         | Effect::ScaleWorkload { .. }
+        | Effect::SetRouteWeights { .. }
         | Effect::CreateAnalysisRun { .. }
         | Effect::TerminateAnalysisRun { .. }
         | Effect::DeleteAnalysisRun { .. }

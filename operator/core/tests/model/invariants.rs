@@ -130,6 +130,7 @@ fn object(effect: &Effect) -> Option<(&'static str, &str)> {
         Effect::SetServiceSelector { target, .. } => Some(("Service", &target.name)),
         Effect::CreateMapping { name, .. }
         | Effect::UpdateMapping { target: Target { name, .. }, .. }
+        | Effect::SetRouteWeights { target: Target { name, .. }, .. }
         | Effect::DeleteMapping { target: Target { name, .. } } => Some(("Mapping", name)),
         // Each writes a field of its own, with the version that the one before returned.
         Effect::SetRolloutRevision { .. }
@@ -154,6 +155,7 @@ fn matters(effect: &Effect) -> bool {
         | Effect::CreateMapping { .. }
         | Effect::UpdateMapping { .. }
         | Effect::DeleteMapping { .. }
+        | Effect::SetRouteWeights { .. }
         | Effect::SetEphemeralMetadata { .. }
         | Effect::ChangePod { .. }
         | Effect::EvictPod { .. }
@@ -193,6 +195,7 @@ pub(crate) fn check_effect(
         | Effect::AdoptReplicaSet { .. }
         | Effect::AnnotateReplicaSet { .. }
         | Effect::DeleteMapping { .. }
+        | Effect::SetRouteWeights { .. }
         | Effect::SetRolloutRevision { .. }
         | Effect::DefaultReplicas { .. }
         | Effect::CreateAnalysisRun { .. }

@@ -228,6 +228,7 @@ fn routing_of(written: &Value) -> Routing {
         ping_pong: None,
         confirm,
         ingress: None,
+        gateway: None,
     })
 }
 

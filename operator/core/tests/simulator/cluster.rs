@@ -6,10 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crds::rollout::Rollout;
 use crds::rollout::status::GuardStatus;
 use operator_core::ingress;
+use operator_core::key::{self, Kind};
 use operator_core::world::Rival;
 use serde_json::{Value, json};
 
 use super::data_plane::DataPlane;
+use super::gateway;
 use super::pods::ReplicaSet;
 
 /// Everything that exists. Namespace `default` throughout.
@@ -100,6 +102,12 @@ impl Cluster {
                 stamp(&mut object, self.mappings.get(&key), "ingress", &version);
                 self.mappings.insert(key, object);
             }
+            "HTTPRoute" | "GRPCRoute" => {
+                let key = gateway::key_of(&object).expect("a route");
+                object["metadata"]["namespace"] = json!("default");
+                stamp(&mut object, self.mappings.get(&key), "route", &version);
+                self.mappings.insert(key, object);
+            }
             "Deployment" => self.apply_workload(object, &version),
             "AnalysisTemplate" => drop(self.templates.insert(name, object)),
             "ClusterAnalysisTemplate" => drop(self.global_templates.insert(name, object)),
@@ -150,6 +158,7 @@ impl Cluster {
             "rollout" => serde_json::to_value(self.rollout.as_ref().expect("a Rollout")).expect("JSON"),
             "mapping" => self.mappings[name].clone(),
             "ingress" => self.mappings[&ingress::key(name)].clone(),
+            "httproute" => self.mappings[&key::of(Kind::HttpRoute, name)].clone(),
             "deployment" => self.workload.clone().expect("a Deployment"),
             other => panic!("cannot patch a {other}"),
         };

@@ -8,6 +8,7 @@ use operator_core::traffic::{
 use serde_json::Value;
 
 use super::cluster::Cluster;
+use super::gateway;
 
 /// Kind of the versions by which a content names pods that were chosen to go.
 const DRAINING: &str = "Draining";
@@ -192,6 +193,9 @@ impl Cluster {
         let (mirrors, routes): (Vec<_>, Vec<_>) =
             self.mappings.iter().partition(|(_, mapping)| mapping["spec"]["shadow"] == true);
         for (name, mapping) in routes {
+            if gateway::key_of(mapping).is_some() {
+                continue;
+            }
             if mapping["kind"] == "Ingress" {
                 for (place, _) in places(mapping) {
                     groups.entry(place).or_default().push((name, mapping));
@@ -213,11 +217,14 @@ impl Cluster {
             served.versions.extend(mirrors.map(|(_, mapping)| version("Mapping", mapping)));
             (key, served)
         });
-        self.data_plane.send(content.collect());
+        let routes = self.mappings.iter().filter(|(_, object)| gateway::key_of(object).is_some());
+        let rules = routes.flat_map(|(key, route)| self.rules(key, route));
+        let content = content.chain(rules).collect();
+        self.data_plane.send(content);
     }
 
     /// The pods that were chosen to go: a content that names one was compiled after it was chosen.
-    fn draining_pods(&self) -> impl Iterator<Item = Version> {
+    pub(super) fn draining_pods(&self) -> impl Iterator<Item = Version> {
         let pods = self.replica_sets.values().flat_map(|set| &set.pods).filter(|pod| pod.is_draining());
         pods.map(|pod| Version {
             kind: DRAINING.to_owned(),
@@ -290,7 +297,7 @@ pub(crate) fn service_name(service: &str) -> String {
     authority.split([':', '.']).next().unwrap_or_default().to_owned()
 }
 
-fn version(kind: &str, object: &Value) -> Version {
+pub(super) fn version(kind: &str, object: &Value) -> Version {
     let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
     Version {
         kind: kind.to_owned(),

@@ -98,6 +98,7 @@ impl Cluster {
                 object(&mut self.mappings, target)?;
                 self.mappings.remove(&target.name);
             }
+            Effect::SetRouteWeights { .. } => self.set_route_weights(effect)?,
             Effect::CreateAnalysisRun { name, manifest } => self.create_run(name, manifest)?,
             Effect::TerminateAnalysisRun { target } => self.terminate_run(target)?,
             Effect::DeleteAnalysisRun { target } => self.delete_run(target)?,

@@ -11,14 +11,15 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use crds::rollout::status::PingPongRole;
 use operator_core::effect::Effect;
-use operator_core::ingress;
+use operator_core::key;
 use operator_core::plan::Plan;
-use operator_core::spec::{Spec, stable_ingresses};
+use operator_core::spec::{Spec, split_objects};
 use operator_core::traffic::{Arm, Served, Traffic};
 use serde_json::Value;
 
 use super::cluster::Cluster;
 use super::data_plane::{self, Content, Mode, service_name};
+use super::gateway;
 use super::pods::ReplicaSet;
 
 #[derive(Clone, Debug, Default)]
@@ -81,6 +82,19 @@ impl Invariants {
                 let weight = canary_weight(cluster, manifest);
                 if splits && weight > 0 {
                     canary_carries(cluster, weight);
+                }
+            }
+            Effect::SetRouteWeights { target, .. } => {
+                let (stable, canary) = (service(cluster, true), service(cluster, false));
+                let weight = |route: &Value| gateway::weight(route, &stable, &canary).unwrap_or(0);
+                let held = weight(&cluster.mappings[&target.name]);
+                let mut after = cluster.clone();
+                after.set_route_weights(effect).expect("a plan from the newest world");
+                let wanted = weight(&after.mappings[&target.name]);
+                if wanted > held {
+                    canary_carries(cluster, wanted);
+                } else if wanted < held {
+                    stable_carries(cluster, wanted);
                 }
             }
             Effect::CreateAnalysisRun { name, manifest } => analysis::one_of_a_kind(cluster, name, manifest),
@@ -210,6 +224,7 @@ pub(crate) fn check_plan(cluster: &Cluster, plan: &Plan) {
             | Effect::CreateMapping { .. }
             | Effect::UpdateMapping { .. }
             | Effect::DeleteMapping { .. }
+            | Effect::SetRouteWeights { .. }
             | Effect::ScaleWorkload { .. }
             | Effect::CreateAnalysisRun { .. }
             | Effect::TerminateAnalysisRun { .. }
@@ -258,12 +273,14 @@ fn canary_carries(cluster: &Cluster, weight: i64) {
     assert_eq!(cluster.data_plane.mode, Mode::Ready, "weight {weight} is written blindly");
     let service = service(cluster, false);
     let routing = canary.traffic_routing.unwrap_or_default();
-    let mut listed = routing.ambassador.map(|it| it.mappings).unwrap_or_default();
-    listed.extend(routing.nginx.iter().flat_map(stable_ingresses).map(|name| ingress::key(name)));
+    let listed = split_objects(&routing);
     for (proxy, served) in contents(cluster) {
         let stable = self::service(cluster, true);
         let sends = |arm: &Arm| listed.contains(&arm.mapping.name) && arm.service.name == stable;
-        if !served.arms.iter().any(sends) {
+        let both =
+            |arm: &Arm| key::parse(&arm.mapping.name).0.is_split_in_place() && arm.service.name == service;
+        let in_place = served.arms.iter().any(|arm| key::parse(&arm.mapping.name).0.is_split_in_place());
+        if !served.arms.iter().any(sends) || in_place && !served.arms.iter().any(both) {
             continue;
         }
         let mut arms = arms_on(served, &service).peekable();

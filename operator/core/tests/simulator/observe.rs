@@ -6,10 +6,8 @@ use std::sync::Arc;
 use chrono::SubsecRound as _;
 use crds::contract;
 use crds::rollout::PodTemplate;
-use operator_core::ingress;
-use operator_core::mapping::canary_name;
 use operator_core::references::services::named;
-use operator_core::spec::stable_ingresses;
+use operator_core::spec::{MappingRouting, split_objects};
 use operator_core::world::{
     Lookup, Mapping, Owner, Pod, ReplicaSet, ReplicaSetAnnotations, Service, Workload, WorkloadKind, World,
 };
@@ -23,9 +21,7 @@ impl Cluster {
         let rollout = self.rollout().clone();
         let canary = rollout.spec.strategy.canary.clone().unwrap_or_default();
         let routing = canary.traffic_routing.unwrap_or_default();
-        let mut bases: BTreeSet<String> =
-            routing.ambassador.map(|it| it.mappings.into_iter().collect()).unwrap_or_default();
-        bases.extend(routing.nginx.iter().flat_map(stable_ingresses).map(|name| ingress::key(name)));
+        let bases: BTreeSet<String> = split_objects(&routing).into_iter().collect();
         let rollout_name = rollout.metadata.name.clone().unwrap_or_default();
         let uid = rollout.metadata.uid.clone().unwrap_or_default();
         let canary_mappings: BTreeMap<String, Mapping> = self
@@ -33,11 +29,8 @@ impl Cluster {
             .iter()
             .map(|(name, object)| (name.clone(), mapping(object, &uid)))
             .filter(|(name, mapping)| {
-                let copies = bases.iter().map(|base| match ingress::name_of(base) {
-                    Some(stable) => ingress::canary_key(&rollout_name, stable),
-                    None => canary_name(base),
-                });
-                mapping.owned || copies.into_iter().any(|copy| copy == **name)
+                let copy = |base: &String| MappingRouting::copy_name(&rollout_name, base);
+                mapping.owned || bases.iter().any(|base| base != name && copy(base) == *name)
             })
             .collect();
         let services = named(&rollout.spec.strategy);

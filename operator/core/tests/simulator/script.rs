@@ -5,8 +5,8 @@
 //! | `apply FILE` | applies a manifest of `tests/scenarios/manifests` |
 //! | `set image IMAGE` | changes the image; pods of image `bad` never become ready |
 //! | `scale N` | changes `spec.replicas` |
-//! | `patch KIND NAME JSON` | merge-patches `rollout`, `mapping`, `ingress`, `service` or `deployment` |
-//! | `delete KIND NAME` | deletes `mapping`, `ingress`, `service`, `template`, `replicaset` (by image), `deployment` (without a name) |
+//! | `patch KIND NAME JSON` | merge-patches `rollout`, `mapping`, `ingress`, `httproute`, `service` or `deployment` |
+//! | `delete KIND NAME` | deletes `mapping`, `ingress`, `httproute`, `service`, `template`, `replicaset` (by image), `deployment` (without a name) |
 //! | `analysis PHASE`, `analysis PHASE RUN` | every AnalysisRun without a verdict gets this phase, or one of them; `{v1}` in its name is the hash of image `v1` |
 //! | `delete analysisrun RUN` | somebody deletes a run |
 //! | `experiment PHASE`, `experiment PHASE NAME`, `delete experiment NAME` | the same of Experiments |
@@ -30,12 +30,14 @@ use chrono::{SubsecRound as _, TimeDelta};
 use crds::analysis::AnalysisPhase;
 use crds::rollout::PauseCondition;
 use operator_core::ingress;
+use operator_core::key::{self, Kind};
 use operator_core::world::{Claim, Rival};
 use serde_json::{Value, json};
 
 use super::Simulator;
 use super::cluster::start;
 use super::data_plane::Mode;
+use super::gateway::{self, route_text};
 use super::transcript::ingress_text;
 
 impl Simulator {
@@ -154,6 +156,9 @@ impl Simulator {
         match (kind, name) {
             ("mapping", [name]) => drop(cluster.mappings.remove(*name).expect("a Mapping")),
             ("ingress", [name]) => drop(cluster.mappings.remove(&ingress::key(name)).expect("an Ingress")),
+            ("httproute", [name]) => {
+                drop(cluster.mappings.remove(&key::of(Kind::HttpRoute, name)).expect("an HTTPRoute"));
+            }
             ("service", [name]) => drop(cluster.services.remove(*name).expect("a Service")),
             ("replicaset", [image]) => {
                 let hash = cluster.hash_of(image);
@@ -250,8 +255,10 @@ impl Simulator {
         }
         for (name, mapping) in &cluster.mappings {
             let spec = &mapping["spec"];
-            let line = if mapping["kind"] == "Ingress" {
-                format!("        {}: {}", ingress::show(name), ingress_text(mapping))
+            let line = if gateway::key_of(mapping).is_some() {
+                format!("        {}: {}", key::show(name), route_text(mapping))
+            } else if mapping["kind"] == "Ingress" {
+                format!("        {}: {}", key::show(name), ingress_text(mapping))
             } else {
                 format!("        Mapping {name}: {} weight {}", spec["service"], spec["weight"])
             };

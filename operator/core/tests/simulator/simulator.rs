@@ -11,6 +11,7 @@ pub(crate) mod cluster;
 pub(crate) mod data_plane;
 pub(crate) mod execute;
 pub(crate) mod experiments;
+pub(crate) mod gateway;
 pub(crate) mod invariants;
 pub(crate) mod observe;
 pub(crate) mod operator;

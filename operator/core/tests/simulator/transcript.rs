@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use crds::analysis::AnalysisPhase;
 use crds::rollout::{RolloutPhase, RolloutStatus};
 use operator_core::effect::{Changes, Effect, EventKind};
-use operator_core::ingress;
+use operator_core::key;
 use operator_core::why::Why;
 use serde_json::Value;
 
 use super::cluster::{Cluster, start};
+use super::gateway::{self, changes_text, route_text};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Transcript {
@@ -94,10 +95,19 @@ fn describe(effect: &Effect) -> String {
             format!("switch  Service {} {} -> {to}", target.name, from.as_deref().unwrap_or("(none)"))
         }
         Effect::CreateMapping { name, manifest } if manifest["kind"] == "Ingress" => {
-            format!("create  {} {}", ingress::show(name), ingress_text(manifest))
+            format!("create  {} {}", key::show(name), ingress_text(manifest))
         }
         Effect::UpdateMapping { target, manifest } if manifest["kind"] == "Ingress" => {
-            format!("update  {} {}", ingress::show(&target.name), ingress_text(manifest))
+            format!("update  {} {}", key::show(&target.name), ingress_text(manifest))
+        }
+        Effect::CreateMapping { name, manifest } if gateway::key_of(manifest).is_some() => {
+            format!("create  {} {}", key::show(name), route_text(manifest))
+        }
+        Effect::UpdateMapping { target, manifest } if gateway::key_of(manifest).is_some() => {
+            format!("update  {} {}", key::show(&target.name), route_text(manifest))
+        }
+        Effect::SetRouteWeights { target, weights, label, .. } => {
+            format!("weigh   {} {}", key::show(&target.name), changes_text(weights, label.as_ref()))
         }
         Effect::CreateMapping { name, manifest } => {
             format!(
@@ -108,7 +118,7 @@ fn describe(effect: &Effect) -> String {
         Effect::UpdateMapping { target, manifest } => {
             format!("update  Mapping {} weight {}", target.name, manifest["spec"]["weight"])
         }
-        Effect::DeleteMapping { target } => format!("delete  {}", ingress::show(&target.name)),
+        Effect::DeleteMapping { target } => format!("delete  {}", key::show(&target.name)),
         Effect::CreateAnalysisRun { name, manifest } => {
             let args = manifest["spec"].get("args").map(|it| format!(" with {it}")).unwrap_or_default();
             format!("create  AnalysisRun {name}{args}")

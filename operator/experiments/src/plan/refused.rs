@@ -57,6 +57,7 @@ pub fn refused(world: &World, effect: &Effect, why: &str) -> Option<Plan> {
         | Effect::CreateMapping { .. }
         | Effect::UpdateMapping { .. }
         | Effect::DeleteMapping { .. }
+        | Effect::SetRouteWeights { .. }
         | Effect::TerminateAnalysisRun { .. }
         | Effect::DeleteAnalysisRun { .. }
         | Effect::CreateExperiment { .. }

@@ -70,10 +70,11 @@ impl Cluster {
                 self.rollout.spec.replicas = Some(1);
                 self.touch_rollout();
             }
-            // There are no ReplicaSets to adopt and no workloads; a run has its verdict when it is created; Services come
+            // There are no ReplicaSets to adopt, no workloads and no routes; a run has its verdict when it is created; Services come
             // from plans of Experiments.
             Effect::AdoptReplicaSet { .. }
             | Effect::ScaleWorkload { .. }
+            | Effect::SetRouteWeights { .. }
             | Effect::SetWorkloadGeneration { .. }
             | Effect::TerminateAnalysisRun { .. }
             | Effect::CreateService { .. }

@@ -25,15 +25,16 @@ use kube::{
     core,
 };
 use operator_core::{
-    effect::{Effect, Target},
+    effect::{Effect, LabelChange, Target},
     experiment::Blueprint,
-    ingress,
+    gateway_route::WeightChange,
+    key::{self, Kind},
     traffic::ObjectName,
     world::WorkloadKind,
 };
 use serde_json::{Value, json};
 
-use crate::rollouts::objects::WatchedWorkload;
+use crate::rollouts::{objects::WatchedWorkload, routes};
 
 /// The field manager of all writes. Not Argo's `rollouts-controller`, so that managed fields tell the two apart.
 pub(crate) const FIELD_MANAGER: &str = "sluice-operator";
@@ -73,7 +74,7 @@ pub(crate) enum Subject {
     Pod(String),
     /// A Service.
     Service(String),
-    /// A Mapping, or an Ingress by its key.
+    /// A Mapping, or an object of another kind by its key.
     Mapping(String),
     /// An `AnalysisRun`.
     AnalysisRun(String),
@@ -192,6 +193,13 @@ pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>
             let request = objects.delete(name, &deleting(target));
             call(request, Subject::Mapping(target.name.clone()), Verb::Delete { uid: target.uid.clone() })
         }
+        Effect::SetRouteWeights { target, weights, label, labelled } => {
+            let (objects, name) = split_objects(scope, &target.name)?;
+            let patch = route_weights(target, weights, label.as_ref(), *labelled);
+            let patch = Patch::<()>::Json(serde_json::from_value(patch).map_err(Error::Body)?);
+            let request = objects.patch(name, &patching(), &patch);
+            call(request, Subject::Mapping(target.name.clone()), Verb::Change)
+        }
         Effect::CreateAnalysisRun { name, manifest } => create_run(scope, name, manifest),
         Effect::TerminateAnalysisRun { target } => terminate_run(scope, target),
         Effect::DeleteAnalysisRun { target } => delete_run(scope, target),
@@ -211,6 +219,36 @@ pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>
         Effect::Event(_) => return Ok(None),
     };
     call.map(Some)
+}
+
+/// Tests each backend before its weight is set: the user may have put another one there.
+fn route_weights(
+    target: &Target,
+    weights: &[WeightChange],
+    label: Option<&LabelChange>,
+    labelled: bool,
+) -> Value {
+    let mut patch = vec![json!({"op": "test", "path": "/metadata/uid", "value": target.uid})];
+    for WeightChange { backend, service, from, to } in weights {
+        let weight = format!("{backend}/weight");
+        patch.push(json!({"op": "test", "path": format!("{backend}/name"), "value": service}));
+        if let Some(from) = from {
+            patch.push(json!({"op": "test", "path": weight, "value": from}));
+        }
+        patch.push(json!({"op": "add", "path": weight, "value": to}));
+    }
+    if let Some(LabelChange { key, from, to }) = label {
+        let path = format!("/metadata/labels/{}", key.replace('~', "~0").replace('/', "~1"));
+        if let Some(from) = from {
+            patch.push(json!({"op": "test", "path": path, "value": from}));
+        }
+        match to {
+            Some(to) if labelled => patch.push(json!({"op": "add", "path": path, "value": to})),
+            Some(to) => patch.push(json!({"op": "add", "path": "/metadata/labels", "value": {key: to}})),
+            None => patch.push(json!({"op": "remove", "path": path})),
+        }
+    }
+    Value::Array(patch)
 }
 
 fn evict(scope: &Scope<'_>, target: &Target) -> Result<Call, Error> {
@@ -375,13 +413,16 @@ fn analysis_runs(scope: &Scope<'_>) -> core::Request {
     core::Request::new(crds::analysis::AnalysisRun::url_path(&(), Some(scope.namespace)))
 }
 
-/// Mappings, or Ingresses if the name is the key of one; and the name.
+/// The objects of the key's kind, and the name.
 fn split_objects<'k>(scope: &Scope<'_>, key: &'k str) -> Result<(core::Request, &'k str), Error> {
-    if let Some(name) = ingress::name_of(key) {
-        return Ok((core::Request::new(Ingress::url_path(&(), Some(scope.namespace))), name));
-    }
-    let resource = scope.mappings.ok_or(Error::NoMappings)?;
-    Ok((core::Request::new(DynamicObject::url_path(resource, Some(scope.namespace))), key))
+    let (kind, name) = key::parse(key);
+    let namespace = Some(scope.namespace);
+    let path = match (kind, routes::resource(kind)) {
+        (Kind::Ingress, _) => Ingress::url_path(&(), namespace),
+        (_, Some(routes)) => DynamicObject::url_path(&routes, namespace),
+        (_, None) => DynamicObject::url_path(scope.mappings.ok_or(Error::NoMappings)?, namespace),
+    };
+    Ok((core::Request::new(path), name))
 }
 
 fn body(manifest: &Value) -> Result<Vec<u8>, Error> {
@@ -459,11 +500,48 @@ mod tests {
     const MANAGER: &str = "fieldManager=sluice-operator";
 
     #[test]
+    fn weights_of_a_route_are_tested_before_they_are_set() {
+        let change = |backend: &str, service: &str, from: Option<i64>, to: i64| WeightChange {
+            backend: format!("/spec/rules/0/backendRefs/{backend}"),
+            service: service.to_owned(),
+            from,
+            to,
+        };
+        let label = LabelChange { key: "a.org/canary".to_owned(), from: None, to: Some("yes".to_owned()) };
+        let target = Target { name: key::of(Kind::HttpRoute, "web"), ..target() };
+        let weights = vec![change("0", "stable", None, 70), change("1", "canary", Some(0), 30)];
+        let effect = |label, labelled| Effect::SetRouteWeights {
+            target: target.clone(),
+            weights: weights.clone(),
+            label,
+            labelled,
+        };
+        let backend = |index: i32, field: &str| format!("/spec/rules/0/backendRefs/{index}/{field}");
+        let mut body = vec![
+            json!({"op": "test", "path": "/metadata/uid", "value": "u1"}),
+            json!({"op": "test", "path": backend(0, "name"), "value": "stable"}),
+            json!({"op": "add", "path": backend(0, "weight"), "value": 70}),
+            json!({"op": "test", "path": backend(1, "name"), "value": "canary"}),
+            json!({"op": "test", "path": backend(1, "weight"), "value": 0}),
+            json!({"op": "add", "path": backend(1, "weight"), "value": 30}),
+        ];
+        let line =
+            format!("PATCH /apis/gateway.networking.k8s.io/v1/namespaces/web/httproutes/web?&{MANAGER}");
+        let kind = "application/json-patch+json";
+        check(&effect(None, true), &line, kind, json!(body));
+        body.push(json!({"op": "add", "path": "/metadata/labels", "value": {"a.org/canary": "yes"}}));
+        check(&effect(Some(label.clone()), false), &line, kind, json!(body));
+        body.pop();
+        body.push(json!({"op": "add", "path": "/metadata/labels/a.org~1canary", "value": "yes"}));
+        check(&effect(Some(label), true), &line, kind, json!(body));
+    }
+
+    #[test]
     fn a_canary_ingress_is_written_under_its_name() {
         let manifest = json!({"kind": "Ingress", "metadata": {"name": "a"}});
-        let create = Effect::CreateMapping { name: ingress::key("a"), manifest: manifest.clone() };
+        let create = Effect::CreateMapping { name: key::of(Kind::Ingress, "a"), manifest: manifest.clone() };
         check(&create, &format!("POST {INGRESSES}?&{MANAGER}"), "application/json", manifest.clone());
-        let target = Target { name: ingress::key("a"), ..target() };
+        let target = Target { name: key::of(Kind::Ingress, "a"), ..target() };
         let update = Effect::UpdateMapping { target: target.clone(), manifest: manifest.clone() };
         check(&update, &format!("PUT {INGRESSES}/a?&{MANAGER}"), "application/json", manifest);
         let (line, _, body) = sent(&Effect::DeleteMapping { target }, true);

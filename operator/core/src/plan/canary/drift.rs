@@ -7,9 +7,9 @@ use chrono::TimeDelta;
 
 use super::super::draft::Draft;
 use super::Scene;
-use super::routed::Routed;
+use super::routed::{Canary, Routed};
 use super::verify;
-use crate::ingress;
+use crate::key;
 use crate::weight::Weight;
 use crate::why::Why;
 use crate::world::Mapping;
@@ -22,12 +22,13 @@ const REST: TimeDelta = TimeDelta::seconds(10);
 
 /// Whether the weight has to stay as somebody else has set it, for now. Warns once a change.
 pub(super) fn rests(scene: &Scene<'_>, routed: &Routed<'_>, target: i32, draft: &mut Draft) -> bool {
-    let Some((name, mapping)) = changed(scene, routed, target) else { return false };
+    let Some((canary, mapping)) = changed(scene, routed, target) else { return false };
+    let name = canary.name.as_str();
     let Some(held) = verify::held(scene) else { return false };
-    let has = mapping.weight().map_or_else(|| "no weight".to_owned(), |weight| format!("weight {weight}"));
+    let has = canary.own_weight().map_or_else(|| "no weight".to_owned(), |weight| format!("weight {weight}"));
     let target = routed.copy_weight(Weight::clamped(target)).percent();
     let by = mapping.changed_by.as_ref().map(|manager| format!(", set by {manager}")).unwrap_or_default();
-    let message = format!("canary {} has {has} instead of {target}{by}", ingress::show(name));
+    let message = format!("canary {} has {has} instead of {target}{by}", key::show(name));
     if held.reason != CHANGED {
         draft.warning(CHANGED, message.clone());
     }
@@ -43,7 +44,11 @@ pub(super) fn rests(scene: &Scene<'_>, routed: &Routed<'_>, target: i32, draft: 
 
 /// The first canary Mapping with another weight than the one that was written and served. What this engine has
 /// written itself and not recorded, because it was stopped in between, is the target already.
-fn changed<'r>(scene: &Scene<'_>, routed: &'r Routed<'_>, target: i32) -> Option<(&'r str, &'r Mapping)> {
+fn changed<'r>(
+    scene: &Scene<'_>,
+    routed: &'r Routed<'_>,
+    target: i32,
+) -> Option<(&'r Canary<'r>, &'r Mapping)> {
     let recorded = scene.before.canary.weights.as_ref().filter(|weights| weights.canary.weight == target)?;
     let reason = verify::held(scene)?.reason.as_str();
     let was_served = reason == verify::SERVED && recorded.verified == Some(true);
@@ -52,6 +57,5 @@ fn changed<'r>(scene: &Scene<'_>, routed: &'r Routed<'_>, target: i32) -> Option
     }
     let existing: Option<Vec<_>> =
         routed.canaries.values().map(|canary| Some((canary, canary.existing?))).collect();
-    let (canary, mapping) = existing?.into_iter().find(|(canary, _)| canary.share() != Some(target))?;
-    Some((canary.name.as_str(), mapping))
+    existing?.into_iter().find(|(canary, _)| canary.share() != Some(target))
 }

@@ -38,7 +38,7 @@ pub(super) fn wanted<'w>(
     let status = world.rollout.status.clone().unwrap_or_default();
     let mut mappings = BTreeMap::new();
     for route in managed_routes(canary, &Position::of(&status)) {
-        for base in &routing.names {
+        for base in routing.with_managed_routes() {
             for index in 0..route.conditions.len() {
                 let part = Part::Route { route, index };
                 let name = part.name(base);
@@ -105,7 +105,7 @@ pub(super) fn gone(scene: &Scene<'_>, routed: &Routed<'_>) -> bool {
 fn all_names(canary: &Canary, routing: &MappingRouting) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for route in canary.managed_routes() {
-        for base in &routing.names {
+        for base in routing.with_managed_routes() {
             names.extend((0..route.conditions.len()).map(|index| Part::Route { route, index }.name(base)));
         }
     }

@@ -9,8 +9,10 @@ use super::super::draft::Draft;
 use super::super::leftovers::{self, target_of};
 use super::Scene;
 use super::routed::{Canary, Routed};
-use crate::effect::Effect;
+use crate::effect::{Effect, LabelChange};
+use crate::gateway_route;
 use crate::ingress;
+use crate::key;
 use crate::mapping::{self, Part};
 use crate::weight::Weight;
 use crate::world::Mapping;
@@ -20,6 +22,8 @@ const WEIGHT_UPDATE: &str = "CanaryMappingWeightUpdate";
 /// Reasons of the events about canary Ingresses; Argo's.
 const INGRESS_CREATE: &str = "CreatingCanaryIngress";
 const INGRESS_UPDATE: &str = "PatchingCanaryIngress";
+/// Reason of the event about routes of the Gateway API; Argo's plugin records none.
+const ROUTE_UPDATE: &str = "RouteWeightUpdate";
 
 /// Creates the canary Mappings that are missing, with weight 0.
 pub(super) fn create(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) {
@@ -54,6 +58,12 @@ fn tell(routed: &Routed<'_>, to: i32, draft: &mut Draft) {
         }
         return;
     }
+    if routed.routing.gateway.is_some() {
+        for name in routed.canaries.keys() {
+            draft.normal(ROUTE_UPDATE, format!("Set canary weight of {} to {to}", key::show(name)));
+        }
+        return;
+    }
     let weight = routed.copy_weight(Weight::clamped(to)).percent();
     draft.normal(WEIGHT_UPDATE, format!("Set canary mapping weight to {weight}"));
 }
@@ -65,7 +75,8 @@ pub(super) fn sync(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) {
 
 /// Deletes the canary Mappings.
 pub(super) fn delete_all(routed: &Routed<'_>, draft: &mut Draft) {
-    for Canary { name, existing, .. } in routed.canaries.values() {
+    let copies = routed.canaries.iter().filter(|(base, canary)| **base != canary.name);
+    for (_, Canary { name, existing, .. }) in copies {
         if let Some(mapping) = existing {
             leftovers::delete(name, mapping, draft);
         }
@@ -83,10 +94,30 @@ pub(super) fn delete_leftovers(scene: &Scene<'_>, draft: &mut Draft) {
 
 fn write(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft, weight: impl Fn(i32) -> i32) {
     for (base, canary) in &routed.canaries {
-        if canary.existing.is_some() || routed.routing.base_is_canary() {
-            let part = Part::Share(routed.copy_weight(Weight::clamped(weight(canary.weight()))));
+        let weight = Weight::clamped(weight(canary.weight()));
+        if key::parse(base).0.is_split_in_place() {
+            split(scene, routed, base, weight, draft);
+        } else if canary.existing.is_some() || routed.routing.base_is_canary() {
+            let part = Part::Share(routed.copy_weight(weight));
             put(scene, routed, (base, &canary.name, canary.existing), part, draft);
         }
+    }
+}
+
+/// Writes the weights of a route of the Gateway API into it.
+fn split(scene: &Scene<'_>, routed: &Routed<'_>, base: &str, weight: Weight, draft: &mut Draft) {
+    let Some(route) = scene.world.mapping(base).filter(|route| !route.deleting) else { return };
+    let weights = gateway_route::changes(&route.object, routed.routing.services(), weight);
+    let label = routed.routing.gateway.as_ref().and_then(|gateway| {
+        let (key, value) = gateway.in_progress.as_ref()?;
+        let wanted = (weight > Weight::ZERO).then_some(value);
+        let from = route.object["metadata"]["labels"][key].as_str();
+        let label = LabelChange { key: key.clone(), from: from.map(str::to_owned), to: wanted.cloned() };
+        (from != wanted.map(String::as_str)).then_some(label)
+    });
+    if !weights.is_empty() || label.is_some() {
+        let labelled = route.object["metadata"]["labels"].is_object();
+        draft.effect(Effect::SetRouteWeights { target: target_of(base, route), weights, label, labelled });
     }
 }
 
@@ -133,12 +164,13 @@ fn wanted(
         part,
     };
     let existing = existing.map(|existing| &existing.object);
-    match &routed.routing.ingress {
-        Some(annotations) => {
-            let stable = base.object["metadata"]["name"].as_str().unwrap_or_default();
-            let key = ingress::canary_key(&rollout.name, stable);
+    let name = base.object["metadata"]["name"].as_str().unwrap_or_default();
+    match (&routed.routing.ingress, &routed.routing.gateway) {
+        (Some(annotations), _) => {
+            let key = ingress::canary_key(&rollout.name, name);
             ingress::wanted(&base.object, existing, &canary, ingress::name_of(&key)?, annotations)
         }
-        None => mapping::wanted(&base.object, existing, &canary),
+        (None, Some(_)) => gateway_route::header_route(&base.object, existing, &canary, &part.name(name)),
+        (None, None) => mapping::wanted(&base.object, existing, &canary),
     }
 }

@@ -6,7 +6,8 @@ use super::super::fleet::{Blind, Fleet};
 use super::super::scene;
 use super::Scene;
 use super::managed::{self, RouteMapping};
-use crate::ingress;
+use crate::gateway_route::{self, Services};
+use crate::key;
 use crate::replicas::Carried;
 use crate::spec::{self, MappingRouting};
 use crate::traffic::{Fold, Route};
@@ -32,24 +33,43 @@ pub(super) struct Routed<'w> {
 /// The canary Mapping of one base Mapping.
 #[derive(Debug)]
 pub(super) struct Canary<'w> {
-    /// Its name.
+    /// Its key.
     pub(super) name: String,
     /// The object, if it exists.
     pub(super) existing: Option<&'w Mapping>,
     /// `MappingRouting::base_is_canary`.
     has_rest: bool,
+    /// The object is the base itself, and these of its backends have the weights.
+    in_place: Option<Services<'w>>,
 }
 
 impl Canary<'_> {
     /// The canary's weight by it; `None` if it has none.
     pub(super) fn share(&self) -> Option<i32> {
-        let own = self.existing.map_or(Some(0), Mapping::weight)?;
+        let own = self.own_weight()?;
         Some(if self.has_rest { 100 - own } else { own })
+    }
+
+    /// The weight that the object has; `None` if it has none, 0 if it does not exist.
+    pub(super) fn own_weight(&self) -> Option<i32> {
+        match (self.existing, self.in_place) {
+            (None, _) => Some(0),
+            (Some(existing), None) => existing.weight(),
+            (Some(existing), Some(services)) => gateway_route::share(&existing.object, services),
+        }
     }
 
     /// The canary's weight by it; 0 if it has none.
     pub(super) fn weight(&self) -> i32 {
-        self.share().unwrap_or(0)
+        match (self.existing, self.in_place) {
+            (Some(existing), Some(services)) => gateway_route::largest_share(&existing.object, services),
+            _ => self.share().unwrap_or(0),
+        }
+    }
+
+    /// There is something of this Rollout in the route: a copy beside the base, or a weight in the base.
+    pub(super) fn exists(&self) -> bool {
+        self.existing.is_some() && (self.in_place.is_none() || self.weight() > 0)
     }
 }
 
@@ -70,9 +90,11 @@ impl<'w> Routed<'w> {
             None => BTreeMap::new(),
         };
         let canary = |base: &String| {
-            let name = routing.copy_name(&scene.spec.name, base);
-            let existing = world.canary_mappings.get(&name);
-            Canary { name, existing, has_rest: routing.base_is_canary() }
+            let name = MappingRouting::copy_name(&scene.spec.name, base);
+            let in_place = key::parse(base).0.is_split_in_place().then(|| routing.services());
+            let existing =
+                if in_place.is_some() { world.mapping(base) } else { world.canary_mappings.get(&name) };
+            Canary { name, existing, has_rest: routing.base_is_canary(), in_place }
         };
         let canaries: BTreeMap<&str, Canary<'_>> =
             routing.names.iter().map(|base| (base.as_str(), canary(base))).collect();
@@ -122,9 +144,9 @@ impl<'w> Routed<'w> {
         if self.routing.base_is_canary() { canary.rest() } else { canary }
     }
 
-    /// Some canary Mapping exists.
+    /// Some canary Mapping exists, or some route gives the canary a weight.
     pub(super) fn any_exists(&self) -> bool {
-        self.canaries.values().any(|canary| canary.existing.is_some())
+        self.canaries.values().any(Canary::exists)
     }
 
     /// The fold; `Err` where nobody is asked.
@@ -171,10 +193,8 @@ impl<'w> Routed<'w> {
 
 /// The object that a key stands for, by kind and name.
 fn object(key: &str) -> (&'static str, String) {
-    match ingress::name_of(key) {
-        Some(name) => ("Ingress", name.to_owned()),
-        None => ("Mapping", key.to_owned()),
-    }
+    let (kind, name) = key::parse(key);
+    (kind.text(), name.to_owned())
 }
 
 fn route(
@@ -211,6 +231,7 @@ fn route(
         services: [&routing.stable_service, &routing.canary_service].map(String::clone).into(),
         mappings: canaries.iter().map(|(base, canary)| ((*base).to_owned(), canary.name.clone())).collect(),
         base_is_canary: routing.base_is_canary(),
+        canary_service: routing.canary_service.clone(),
         versions,
         existing,
     }

@@ -158,6 +158,7 @@ fn weighted(scene: &Scene<'_>, weight: i32, draft: &mut Draft) -> bool {
 fn managed_routes_served(scene: &Scene<'_>, draft: &mut Draft) -> bool {
     let Some(routed) = scene.routed.as_ref().filter(|_| !draft.writes_route()) else { return false };
     if routed.routes.is_empty()
+        && routed.routing.with_managed_routes().next().is_some()
         && !weight::managed_routes(scene.canary, &Position::of(&draft.status)).is_empty()
     {
         wait_for_pods(scene, 1, draft);

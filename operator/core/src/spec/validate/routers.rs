@@ -39,7 +39,11 @@ fn ping_pong(
     const PING: &str = "spec.strategy.pingPong.pingService";
     const PONG: &str = "spec.strategy.pingPong.pongService";
     let swaps = |it: &TrafficRouting| {
-        it.ambassador.is_some() || it.alb.is_some() || it.istio.is_some() || !it.plugins.is_empty()
+        it.ambassador.is_some()
+            || it.gateway_api.is_some()
+            || it.alb.is_some()
+            || it.istio.is_some()
+            || !it.plugins.is_empty()
     };
     if routing.is_some_and(|it| !swaps(it)) {
         let why = "Ping-pong feature works with the ALB, Istio, and plugin-based traffic routers only";
@@ -70,7 +74,8 @@ fn ping_pong(
 fn needs_services(canary: &CanaryStrategy, routing: &TrafficRouting) -> bool {
     let by_host =
         routing.istio.as_ref().is_some_and(|istio| istio.get("destinationRule").is_none_or(Value::is_null));
-    (by_host || routing.alb.is_some() || routing.ambassador.is_some()) && canary.ping_pong.is_none()
+    (by_host || routing.alb.is_some() || routing.ambassador.is_some() || routing.gateway_api.is_some())
+        && canary.ping_pong.is_none()
         || routing.nginx.is_some()
         || [&routing.smi, &routing.app_mesh, &routing.traefik, &routing.apisix].iter().any(|it| it.is_some())
 }

@@ -34,6 +34,7 @@ pub(super) fn validate(field: &str, step: &CanaryStep, routing: Option<&TrafficR
 fn header_route(field: &str, route: &SetHeaderRoute, routing: Option<&TrafficRouting>) -> Checked {
     let able = |it: &TrafficRouting| {
         it.ambassador.is_some()
+            || it.gateway_api.is_some()
             || it.istio.is_some()
             || it.alb.is_some()
             || it.apisix.is_some()
@@ -51,7 +52,9 @@ fn header_route(field: &str, route: &SetHeaderRoute, routing: Option<&TrafficRou
 }
 
 fn mirror_route(field: &str, route: &SetMirrorRoute, routing: Option<&TrafficRouting>) -> Checked {
-    let able = |it: &TrafficRouting| it.ambassador.is_some() || it.istio.is_some() || !it.plugins.is_empty();
+    let able = |it: &TrafficRouting| {
+        it.ambassador.is_some() || it.gateway_api.is_some() || it.istio.is_some() || !it.plugins.is_empty()
+    };
     if !routing.is_some_and(able) {
         let why = "SetMirrorRoute requires TrafficRouting, supports Istio and Plugins";
         return Err(Invalid::value(field, route, why));

@@ -13,6 +13,7 @@ fn route() -> Route {
         versions: BTreeMap::from([version("Mapping", "shop-canary"), version("Service", "canary")]),
         existing: BTreeSet::from(["shop-canary".to_owned()]),
         base_is_canary: false,
+        canary_service: "canary".to_owned(),
     }
 }
 

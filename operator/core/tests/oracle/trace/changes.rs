@@ -29,6 +29,7 @@ pub(crate) fn of(effect: &Effect, before: &Cluster) -> Vec<Change> {
         | Effect::DeleteExperiment { .. }
         | Effect::CreateService { .. }
         | Effect::DeleteService { .. }
+        | Effect::SetRouteWeights { .. }
         | Effect::SetWorkloadGeneration { .. } => panic!("no row is about this: {effect:?}"),
         Effect::ScaleReplicaSet { target, from, to, annotations } => {
             let held = &before.replica_sets[&target.name].annotations;

@@ -1,0 +1,357 @@
+//! HTTPRoutes and GRPCRoutes whose backends are weighted (`trafficRouting.gatewayAPI`, Argo's plugin of that name).
+//!
+//! In the user's object only the weights of the two Services change, in every rule that has both: the canary's becomes
+//! `w` and the stable one's `100 - w`, as the plugin writes them. Other backends of a rule keep theirs. At rest a rule
+//! stays as it was written, as long as the canary has nothing.
+
+use serde_json::{Map, Value, json};
+
+use crate::mapping::{Canary, Part, own};
+use crate::spec::{Condition, Text};
+use crate::weight::Weight;
+
+/// Both backends of one rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pair {
+    rule: usize,
+    stable: Backend,
+    canary: Backend,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Backend {
+    index: usize,
+    /// `None`: not written, which counts as 1.
+    weight: Option<i64>,
+}
+
+impl Backend {
+    fn counts(&self) -> i64 {
+        self.weight.unwrap_or(1).max(0)
+    }
+}
+
+impl Pair {
+    /// The canary's share of what both get, in percent; rounded up, so that nothing small is taken for nothing.
+    fn percent(&self) -> i64 {
+        let both = self.stable.counts() + self.canary.counts();
+        (100 * self.canary.counts() + both - 1).checked_div(both).unwrap_or(0)
+    }
+
+    /// The same, if it is a whole number.
+    fn exact(&self) -> Option<i32> {
+        let both = self.stable.counts() + self.canary.counts();
+        let whole = (100 * self.canary.counts()).checked_rem(both)? == 0;
+        i32::try_from(self.percent()).ok().filter(|_| whole)
+    }
+}
+
+/// The two Services that a Rollout has in a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Services<'a> {
+    /// The stable one's name.
+    pub stable: &'a str,
+    /// The canary's name.
+    pub canary: &'a str,
+}
+
+/// A new weight of one backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightChange {
+    /// JSON pointer to the backend.
+    pub backend: String,
+    /// Its name, which must still be there.
+    pub service: String,
+    /// The weight that the plan saw; `None`: none.
+    pub from: Option<i64>,
+    /// The weight to write.
+    pub to: i64,
+}
+
+/// Whether some rule has both Services.
+#[must_use]
+pub fn has_both(object: &Value, services: Services<'_>) -> bool {
+    !pairs(object, services).is_empty()
+}
+
+/// The canary's weight in percent, if it is the same whole number in every rule that has both Services.
+#[must_use]
+pub fn share(object: &Value, services: Services<'_>) -> Option<i32> {
+    let pairs = pairs(object, services);
+    let first = pairs.first()?.exact()?;
+    pairs.iter().all(|pair| pair.exact() == Some(first)).then_some(first)
+}
+
+/// The canary's largest weight in percent, rounded up.
+#[must_use]
+pub fn largest_share(object: &Value, services: Services<'_>) -> i32 {
+    let largest = pairs(object, services).iter().map(Pair::percent).max().unwrap_or(0);
+    i32::try_from(largest).unwrap_or(100)
+}
+
+/// What is to be written so that the canary has this weight; nothing if it has it.
+#[must_use]
+pub fn changes(object: &Value, services: Services<'_>, weight: Weight) -> Vec<WeightChange> {
+    let mut changes = Vec::new();
+    for pair in pairs(object, services) {
+        if pair.exact() == Some(weight.percent()) {
+            continue;
+        }
+        let sides = [(pair.stable, services.stable, weight.rest()), (pair.canary, services.canary, weight)];
+        for (backend, service, to) in sides {
+            let to = i64::from(to.percent());
+            if backend.weight != Some(to) {
+                changes.push(WeightChange {
+                    backend: format!("/spec/rules/{}/backendRefs/{}", pair.rule, backend.index),
+                    service: service.to_owned(),
+                    from: backend.weight,
+                    to,
+                });
+            }
+        }
+    }
+    changes
+}
+
+/// The route of a header route: the rules of the base that have both Services, for requests with the header, to the
+/// canary alone. More headers go first, so it wins over its base by the API's own order.
+///
+/// To POST, or with `existing` to PUT; `None` if nothing of the base is split, or the part is another one.
+#[must_use]
+pub fn header_route(
+    base: &Value,
+    existing: Option<&Value>,
+    canary: &Canary<'_>,
+    name: &str,
+) -> Option<Value> {
+    let Part::Route { route, index } = canary.part else { return None };
+    let condition = route.conditions.get(index)?;
+    let services = Services { stable: canary.base_service, canary: canary.copy_service };
+    let rules: Vec<Value> = pairs(base, services)
+        .iter()
+        .map(|pair| with_header(&base["spec"]["rules"][pair.rule], pair.canary.index, condition))
+        .collect();
+    if rules.is_empty() {
+        return None;
+    }
+    let mut object = existing.cloned().unwrap_or_else(|| {
+        json!({
+            "apiVersion": base["apiVersion"],
+            "kind": base["kind"],
+            "metadata": {"name": name, "namespace": canary.namespace},
+        })
+    });
+    let mut spec = Map::new();
+    for field in ["parentRefs", "hostnames"] {
+        if let Some(value) = base["spec"].get(field).filter(|value| !value.is_null()) {
+            spec.insert(field.to_owned(), value.clone());
+        }
+    }
+    spec.insert("rules".to_owned(), json!(rules));
+    let fields = object.as_object_mut()?;
+    fields.insert("spec".to_owned(), Value::Object(spec));
+    let metadata = fields.entry("metadata").or_insert_with(|| json!({})).as_object_mut()?;
+    own(metadata, canary);
+    Some(object)
+}
+
+/// A rule for requests that also have the header. Its names are the base's, of which there may be one only.
+fn with_header(rule: &Value, canary: usize, condition: &Condition) -> Value {
+    let mut rule = rule.clone();
+    let Some(fields) = rule.as_object_mut() else { return rule };
+    fields.remove("name");
+    let mut backend = fields.get("backendRefs").map(|backends| backends[canary].clone()).unwrap_or_default();
+    if let Some(backend) = backend.as_object_mut() {
+        backend.insert("weight".to_owned(), json!(1));
+    }
+    fields.insert("backendRefs".to_owned(), json!([backend]));
+    // A rule without matches has one for everything.
+    let written = fields.get("matches").and_then(Value::as_array).filter(|matches| !matches.is_empty());
+    let mut matches = written.cloned().unwrap_or_else(|| vec![json!({})]);
+    for it in &mut matches {
+        let Some(it) = it.as_object_mut() else { continue };
+        let headers = it.entry("headers").or_insert_with(|| json!([]));
+        let Some(headers) = headers.as_array_mut() else { continue };
+        for (name, value) in &condition.headers {
+            headers.retain(|held| !held["name"].as_str().is_some_and(|it| it.eq_ignore_ascii_case(name)));
+            headers.push(header(name, value));
+        }
+    }
+    fields.insert("matches".to_owned(), json!(matches));
+    rule
+}
+
+fn header(name: &str, value: &Text) -> Value {
+    let (kind, text) = match value {
+        Text::Exact(text) => ("Exact", text.clone()),
+        Text::Prefix(text) => ("RegularExpression", format!("{}.*", crate::mapping::escape(text))),
+        Text::Regex(text) => ("RegularExpression", text.clone()),
+    };
+    json!({"name": name, "type": kind, "value": text})
+}
+
+fn pairs(object: &Value, services: Services<'_>) -> Vec<Pair> {
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    let rules = object["spec"]["rules"].as_array().into_iter().flatten().enumerate();
+    rules
+        .filter_map(|(rule, it)| {
+            let backends = it["backendRefs"].as_array()?;
+            let find = |service: &str| {
+                let index = backends.iter().position(|it| is_service(it, service, namespace))?;
+                Some(Backend { index, weight: backends[index]["weight"].as_i64() })
+            };
+            Some(Pair { rule, stable: find(services.stable)?, canary: find(services.canary)? })
+        })
+        .collect()
+}
+
+/// Whether a backend is this Service of the route's namespace.
+fn is_service(backend: &Value, name: &str, namespace: &str) -> bool {
+    let field = |field: &str| backend[field].as_str().filter(|text| !text.is_empty());
+    backend["name"] == name
+        && field("kind").is_none_or(|kind| kind == "Service")
+        && field("group").is_none_or(|group| group == "core")
+        && field("namespace").is_none_or(|it| it == namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Action, ManagedRoute};
+
+    const SERVICES: Services<'_> = Services { stable: "stable", canary: "canary" };
+
+    /// A route with a rule for each list of backends (name, weight).
+    fn route(rules: &[&[(&str, Option<i64>)]]) -> Value {
+        let rules: Vec<Value> = rules
+            .iter()
+            .map(|backends| {
+                let backends: Vec<Value> = backends
+                    .iter()
+                    .map(|(name, weight)| match weight {
+                        Some(weight) => json!({"name": name, "port": 80, "weight": weight}),
+                        None => json!({"name": name, "port": 80}),
+                    })
+                    .collect();
+                json!({"name": "main", "matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "backendRefs": backends})
+            })
+            .collect();
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": {"name": "shop", "namespace": "prod"},
+            "spec": {"parentRefs": [{"name": "gw"}], "hostnames": ["a.org"], "rules": rules},
+        })
+    }
+
+    #[test]
+    fn the_share_is_that_of_the_pair() {
+        let table: [(&[(&str, Option<i64>)], Option<i32>, i32); 8] = [
+            (&[("stable", Some(100)), ("canary", Some(0))], Some(0), 0),
+            (&[("stable", None), ("canary", Some(0))], Some(0), 0),
+            (&[("stable", Some(8)), ("canary", Some(2))], Some(20), 20),
+            (&[("stable", None), ("canary", None)], Some(50), 50),
+            (&[("stable", Some(2)), ("canary", Some(1))], None, 34),
+            (&[("stable", Some(0)), ("canary", Some(0))], None, 0),
+            (&[("stable", Some(70)), ("other", Some(50)), ("canary", Some(30))], Some(30), 30),
+            (&[("stable", Some(1))], None, 0),
+        ];
+        for (backends, exact, largest) in table {
+            let route = route(&[backends]);
+            assert_eq!(
+                (share(&route, SERVICES), largest_share(&route, SERVICES)),
+                (exact, largest),
+                "{backends:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn rules_that_differ_have_no_common_share() {
+        let route = route(&[
+            &[("stable", Some(70)), ("canary", Some(30))],
+            &[("stable", Some(50)), ("canary", Some(50))],
+            &[("stable", Some(1))],
+        ]);
+        assert_eq!((share(&route, SERVICES), largest_share(&route, SERVICES)), (None, 50));
+    }
+
+    #[test]
+    fn only_weights_of_the_pair_change_and_only_where_they_differ() {
+        let route = route(&[
+            &[("canary", Some(30)), ("other", Some(7)), ("stable", Some(70))],
+            &[("stable", None), ("canary", Some(0))],
+            &[("other", Some(1))],
+        ]);
+        let change = |backend: &str, service: &str, from: Option<i64>, to: i64| WeightChange {
+            backend: format!("/spec/rules/{backend}"),
+            service: service.to_owned(),
+            from,
+            to,
+        };
+        assert_eq!(
+            changes(&route, SERVICES, Weight::clamped(30)),
+            [change("1/backendRefs/0", "stable", None, 70), change("1/backendRefs/1", "canary", Some(0), 30),]
+        );
+        assert_eq!(
+            changes(&route, SERVICES, Weight::ZERO),
+            [
+                change("0/backendRefs/2", "stable", Some(70), 100),
+                change("0/backendRefs/0", "canary", Some(30), 0),
+            ]
+        );
+    }
+
+    #[test]
+    fn services_of_other_namespaces_and_kinds_are_not_ours() {
+        let mut route = route(&[&[("stable", Some(1)), ("canary", Some(1))]]);
+        assert!(has_both(&route, SERVICES));
+        let backend = route.pointer_mut("/spec/rules/0/backendRefs/1").unwrap();
+        backend["namespace"] = json!("prod");
+        assert!(has_both(&route, SERVICES));
+        route.pointer_mut("/spec/rules/0/backendRefs/1").unwrap()["namespace"] = json!("elsewhere");
+        assert!(!has_both(&route, SERVICES));
+        let backend = route.pointer_mut("/spec/rules/0/backendRefs/1").unwrap();
+        *backend = json!({"name": "canary", "kind": "Bucket", "group": "x.org"});
+        assert!(!has_both(&route, SERVICES));
+    }
+
+    #[test]
+    fn a_header_route_sends_what_has_the_header_to_the_canary() {
+        let base = route(&[&[("stable", Some(70)), ("canary", Some(30))], &[("other", Some(1))]]);
+        let beta = ManagedRoute {
+            name: "beta".to_owned(),
+            action: Action::Send,
+            conditions: vec![Condition {
+                headers: vec![("x-beta".to_owned(), Text::Prefix("a.b".to_owned()))],
+                ..Condition::default()
+            }],
+        };
+        let canary = Canary {
+            rollout: "shop",
+            uid: "u1",
+            namespace: "prod",
+            base_service: "stable",
+            copy_service: "canary",
+            part: Part::Route { route: &beta, index: 0 },
+        };
+        let made = header_route(&base, None, &canary, "shop-canary-beta").unwrap();
+        assert_eq!(
+            made["spec"],
+            json!({
+                "parentRefs": [{"name": "gw"}],
+                "hostnames": ["a.org"],
+                "rules": [{
+                    "matches": [{
+                        "path": {"type": "PathPrefix", "value": "/"},
+                        "headers": [{"name": "x-beta", "type": "RegularExpression", "value": "a\\.b.*"}],
+                    }],
+                    "backendRefs": [{"name": "canary", "port": 80, "weight": 1}],
+                }],
+            })
+        );
+        assert_eq!(made["metadata"]["ownerReferences"][0]["uid"], "u1");
+        assert_eq!(header_route(&base, Some(&made), &canary, "shop-canary-beta"), Some(made));
+    }
+}
