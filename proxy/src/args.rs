@@ -47,6 +47,11 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = 16_384)]
     pub max_connections: u64,
 
+    /// UDP sessions at a time; what further clients send is thrown away until one ends. Each costs one file descriptor
+    /// and some 3 KiB.
+    #[arg(long, value_name = "NUMBER", default_value_t = 8_192)]
+    pub max_sessions: u64,
+
     /// How long to go on accepting after SIGTERM, until everybody knows that this proxy leaves.
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub drain_delay: u64,
@@ -88,6 +93,7 @@ impl Args {
             admin_port: self.admin_port,
             workers: self.workers.unwrap_or_else(cores),
             max_connections: self.max_connections,
+            max_sessions: self.max_sessions,
             drain_delay: Duration::from_secs(self.drain_delay),
             drain_timeout: Duration::from_secs(self.drain_timeout),
         }

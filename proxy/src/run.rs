@@ -40,6 +40,8 @@ pub struct Settings {
     pub workers: NonZeroUsize,
     /// Of clients at a time, all listeners together; further ones wait in the system's queue.
     pub max_connections: u64,
+    /// Of clients' addresses that send datagrams at a time, all listeners together; what others send is thrown away.
+    pub max_sessions: u64,
     /// From the signal to the end of accepting.
     pub drain_delay: Duration,
     /// From there to the end of the process, at most.
@@ -64,7 +66,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let address = SocketAddr::new(settings.bind_address, settings.admin_port);
     let admin = TcpListener::bind(address).await.map_err(|error| StartError::Admin(address, error))?;
-    let shared = Arc::new(Shared::new(settings.max_connections));
+    let shared = Arc::new(Shared::new(settings.max_connections, settings.max_sessions));
     let (phase, phases) = watch::channel(Phase::Serving);
     let workers = (0..settings.workers.get())
         .map(|index| Handle::start(index, Arc::clone(&shared), phases.clone()))

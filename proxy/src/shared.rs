@@ -26,6 +26,14 @@ pub(crate) struct Shared {
     pub(crate) connects: AtomicU64,
     /// How many connections of clients there may be.
     max_connections: u64,
+    /// How many sessions of datagrams there may be.
+    max_sessions: u64,
+    /// Sessions of datagrams, ever.
+    pub(crate) sessions: AtomicU64,
+    /// Those that are over.
+    pub(crate) sessions_ended: AtomicU64,
+    /// Datagrams that were thrown away.
+    pub(crate) datagrams_dropped: AtomicU64,
     /// Connections of clients, ever.
     pub(crate) accepted: AtomicU64,
     /// Connections of clients that are over.
@@ -34,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) stalled: AtomicU64,
     /// Those that ended before TLS was agreed on.
     pub(crate) tls_failures: AtomicU64,
+    /// Those that did not begin with the header that their peer has to send.
+    pub(crate) header_failures: AtomicU64,
 }
 
 /// What the process is about to do; it never goes back.
@@ -48,9 +58,13 @@ pub(crate) enum Phase {
 }
 
 impl Shared {
-    pub(crate) fn new(max_connections: u64) -> Self {
+    pub(crate) fn new(max_connections: u64, max_sessions: u64) -> Self {
         Self {
             max_connections,
+            max_sessions,
+            sessions: AtomicU64::new(0),
+            sessions_ended: AtomicU64::new(0),
+            datagrams_dropped: AtomicU64::new(0),
             settled: Notify::new(),
             reasons: Reason::ALL.into_iter().map(|it| (it, AtomicU64::new(0))).collect(),
             retries: AtomicU64::new(0),
@@ -61,6 +75,7 @@ impl Shared {
             closed: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
             tls_failures: AtomicU64::new(0),
+            header_failures: AtomicU64::new(0),
         }
     }
 
@@ -68,6 +83,12 @@ impl Shared {
     pub(crate) fn is_full(&self) -> bool {
         let closed = self.closed.load(Ordering::Relaxed);
         self.accepted.load(Ordering::Relaxed).saturating_sub(closed) >= self.max_connections
+    }
+
+    /// The same of sessions of datagrams.
+    pub(crate) fn is_full_of_sessions(&self) -> bool {
+        let ended = self.sessions_ended.load(Ordering::Relaxed);
+        self.sessions.load(Ordering::Relaxed).saturating_sub(ended) >= self.max_sessions
     }
 
     pub(crate) fn count_reason(&self, reason: Reason) {

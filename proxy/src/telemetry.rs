@@ -197,6 +197,7 @@ impl Page<'_> {
         let load = |it: &std::sync::atomic::AtomicU64| it.load(Ordering::Relaxed);
         let closed = load(&self.shared.closed);
         let accepted = load(&self.shared.accepted);
+        let sessions = load(&self.shared.sessions);
         let totals = [
             ("sluice_proxy_retries_total", "Tries after the first.", load(&self.shared.retries)),
             (
@@ -216,6 +217,16 @@ impl Page<'_> {
             ),
             ("sluice_proxy_downstream_connections_total", "Connections accepted from clients.", accepted),
             (
+                "sluice_proxy_downstream_sessions_total",
+                "Sessions of clients that send datagrams, ever.",
+                sessions,
+            ),
+            (
+                "sluice_proxy_datagrams_dropped_total",
+                "Datagrams that were thrown away: too many sessions, no route or endpoint, a full queue of the system.",
+                load(&self.shared.datagrams_dropped),
+            ),
+            (
                 "sluice_proxy_downstream_timeouts_total",
                 "Connections that ended because the client stood still in the middle of a head or an answer.",
                 load(&self.shared.stalled),
@@ -225,15 +236,31 @@ impl Page<'_> {
                 "Connections that ended before TLS was agreed on.",
                 load(&self.shared.tls_failures),
             ),
+            (
+                "sluice_proxy_downstream_header_failures_total",
+                "Connections of trusted peers that did not begin with a header of the PROXY protocol.",
+                load(&self.shared.header_failures),
+            ),
         ];
         for (name, help, count) in totals {
             counter(registry, name, help, &[])?.with_label_values::<&str>(&[]).inc_by(count);
         }
-        let open = i64::try_from(accepted.saturating_sub(closed)).unwrap_or(i64::MAX);
-        let help = "Connections of clients that are open.";
-        gauge(registry, "sluice_proxy_downstream_connections", help, &[])?
-            .with_label_values::<&str>(&[])
-            .set(open);
+        let gauges = [
+            (
+                "sluice_proxy_downstream_connections",
+                "Connections of clients that are open.",
+                accepted.saturating_sub(closed),
+            ),
+            (
+                "sluice_proxy_downstream_sessions",
+                "Sessions of clients that send datagrams.",
+                sessions.saturating_sub(load(&self.shared.sessions_ended)),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            gauge(registry, name, help, &[])?.with_label_values::<&str>(&[]).set(value);
+        }
         Ok(())
     }
 

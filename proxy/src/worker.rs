@@ -18,10 +18,12 @@ mod own;
 mod pin;
 mod place;
 mod pool;
+mod proxied;
 mod stream;
 mod tcp;
 mod tries;
 mod tunnel;
+mod udp;
 mod upstream;
 
 use std::{
@@ -76,8 +78,15 @@ pub(crate) struct Handle {
 #[derive(Debug)]
 enum Command {
     Switch { snapshot: Arc<Snapshot>, tls: Arc<Table>, generation: u64, switched: oneshot::Sender<()> },
-    Listen(Arc<Listener>, std::net::TcpListener),
+    Listen(Arc<Listener>, Socket),
     Unlisten(ListenerId),
+}
+
+/// One worker's part of a port.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Connections(std::net::TcpListener),
+    Datagrams(std::net::UdpSocket),
 }
 
 /// What the tasks of one worker share.
@@ -138,12 +147,12 @@ impl Handle {
         done
     }
 
-    /// Accepts connections from `socket` until [`unlisten`](Self::unlisten).
-    pub(crate) fn listen(&self, listener: Arc<Listener>, socket: std::net::TcpListener) {
+    /// Takes what comes at `socket` until [`unlisten`](Self::unlisten).
+    pub(crate) fn listen(&self, listener: Arc<Listener>, socket: Socket) {
         self.send(Command::Listen(listener, socket));
     }
 
-    /// Accepts what already waits at the listener and closes it. Its connections go on.
+    /// Accepts what already waits at the listener and closes it. Its connections go on; sessions of datagrams end.
     pub(crate) fn unlisten(&self, id: ListenerId) {
         self.send(Command::Unlisten(id));
     }
@@ -221,7 +230,20 @@ impl Worker {
             Command::Listen(..) if self.phase.get() == Phase::Draining => {}
             Command::Listen(listener, socket) => {
                 let (id, close) = (listener.id.clone(), CancellationToken::new());
-                self.tasks.spawn_local(listener::accept(Rc::clone(self), listener, socket, close.clone()));
+                let worker = Rc::clone(self);
+                match socket {
+                    Socket::Connections(socket) => {
+                        self.tasks.spawn_local(listener::accept(worker, listener, socket, close.clone()));
+                    }
+                    Socket::Datagrams(socket) => {
+                        self.tasks.spawn_local(udp::serve(
+                            worker,
+                            listener.id.clone(),
+                            socket,
+                            close.clone(),
+                        ));
+                    }
+                }
                 if let Some(before) = listeners.insert(id, close) {
                     before.cancel();
                 }

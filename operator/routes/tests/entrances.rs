@@ -63,7 +63,9 @@ fn show(compiled: &Compiled) -> String {
     let config = &compiled.config;
     for listener in config.listeners.values() {
         let (id, port) = (&listener.id, listener.port);
-        let _ = writeln!(text, "listener {id} {port} {:?} {:?}", listener.protocol, listener.security);
+        let proxied = if listener.proxy_protocol.is_some() { " behind PROXY" } else { "" };
+        let _ =
+            writeln!(text, "listener {id} {port} {:?} {:?}{proxied}", listener.protocol, listener.security);
     }
     for (id, host) in &compiled.hosts {
         let on: Vec<&str> = host.listeners.iter().map(ListenerId::as_str).collect();

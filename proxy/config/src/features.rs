@@ -51,6 +51,10 @@ pub const UPSTREAM_TLS: &str = "upstream_tls";
 pub const HTTP2: &str = "http2";
 /// It carries connections that it does not look into.
 pub const TCP: &str = "tcp";
+/// It carries datagrams.
+pub const UDP: &str = "udp";
+/// It learns from its peers who its clients are.
+pub const PROXY_PROTOCOL: &str = "proxy_protocol";
 /// It balances by other rules than the less loaded of two.
 pub const BALANCING: &str = "balancing";
 /// It gives new endpoints their share bit by bit.
@@ -82,6 +86,8 @@ const ALL: &[&str] = &[
     UPSTREAM_TLS,
     HTTP2,
     TCP,
+    UDP,
+    PROXY_PROTOCOL,
     BALANCING,
     SLOW_START,
     LIMITS,
@@ -110,6 +116,8 @@ pub const SERVED: &[&str] = &[
     UPSTREAM_TLS,
     HTTP2,
     TCP,
+    UDP,
+    PROXY_PROTOCOL,
     BALANCING,
     OUTLIERS,
 ];
@@ -179,10 +187,15 @@ impl Features {
                 // Whoever speaks another way to its endpoints must not speak to them.
                 Change::Cluster(Arc::new(Cluster { endpoints: Vec::new(), ..Cluster::clone(cluster) }))
             }
+            // Whoever takes the header for a request has an answer to it.
+            Change::Listener(listener) if listener.proxy_protocol.is_some() && !self.has(PROXY_PROTOCOL) => {
+                return None;
+            }
             Change::Listener(listener) => match listener.protocol {
                 Protocol::Https if !self.has(TLS) => return None,
                 Protocol::Tcp if !self.has(TCP) => return None,
-                Protocol::Http | Protocol::Https | Protocol::Tcp => change.clone(),
+                Protocol::Udp if !self.has(UDP) => return None,
+                Protocol::Http | Protocol::Https | Protocol::Tcp | Protocol::Udp => change.clone(),
             },
             Change::Certificate(_) if !self.has(TLS) => return None,
             Change::Host(host) => {

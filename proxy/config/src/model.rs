@@ -27,8 +27,8 @@ pub use self::{
     },
     filters::{Cors, ErrorResponse, Filters, OriginMatch, Retry, RetryOn, Upgrades},
     listener::{
-        Certificate, ClientValidation, Host, Insecure, Listener, Protocol, Secret, Security, ServerTls,
-        TcpRoute, TlsVersion, TlsVersions, Unverified,
+        Certificate, ClientValidation, Host, Insecure, Listener, Protocol, ProxyProtocol, Secret, Security,
+        ServerTls, TcpRoute, TlsVersion, TlsVersions, Transport, Unverified,
     },
     route::{Case, HostMatch, NamedMatch, PathMatch, Rank, Route, TextMatch, ToHttps},
     value::{Edit, HeaderEdit, Value, ValuePart, Variable},

@@ -69,7 +69,7 @@ pub fn validate_references(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut ports = BTreeSet::new();
     for (id, listener) in &config.listeners {
-        if !ports.insert(listener.port) {
+        if !ports.insert((listener.protocol.transport(), listener.port)) {
             problems.push(Problem { key: Key::Listener(id.clone()), fault: Fault::PortTaken(listener.port) });
         }
     }

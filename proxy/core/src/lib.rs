@@ -20,6 +20,7 @@ pub mod names;
 pub mod outlier;
 mod padded;
 pub mod path;
+pub mod proxy_protocol;
 pub mod retry;
 pub mod rewrite;
 pub mod router;

@@ -6,20 +6,21 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use proxy_config::model::{Config, ListenerId};
-use tokio::net::TcpSocket;
+use proxy_config::model::{Config, ListenerId, Transport};
+use socket2::{Domain, Socket, Type};
 use tracing::{info, warn};
 
 use super::publish::Publisher;
+use crate::worker;
 
 /// How many connections may wait to be accepted, per worker.
-const BACKLOG: u32 = 4096;
+const BACKLOG: i32 = 4096;
 
 /// The listeners of the served configuration and how they are.
 #[derive(Debug)]
 pub(super) struct Listeners {
     address: IpAddr,
-    open: BTreeMap<ListenerId, u16>,
+    open: BTreeMap<ListenerId, (Transport, u16)>,
     failed: BTreeMap<ListenerId, (u16, String)>,
 }
 
@@ -33,14 +34,15 @@ impl Listeners {
     pub(super) fn update(&mut self, config: &Config, publisher: &Publisher) {
         self.failed.retain(|id, (port, _)| config.listeners.get(id).is_some_and(|it| it.port == *port));
         for (id, listener) in &config.listeners {
-            if self.open.get(id) == Some(&listener.port) {
+            let port = (listener.protocol.transport(), listener.port);
+            if self.open.get(id) == Some(&port) {
                 continue;
             }
-            match bind(self.address, listener.port, publisher.count()) {
+            match bind(self.address, port, publisher.count()) {
                 Ok(sockets) => {
                     info!(listener = %id, port = listener.port, "listening");
                     publisher.listen(listener, sockets);
-                    self.open.insert(id.clone(), listener.port);
+                    self.open.insert(id.clone(), port);
                     self.failed.remove(id);
                 }
                 Err(error) => self.fail(id, listener.port, &error),
@@ -62,7 +64,7 @@ impl Listeners {
 
     /// The open ones.
     pub(super) fn open(&self) -> impl Iterator<Item = (&ListenerId, u16)> {
-        self.open.iter().map(|(id, port)| (id, *port))
+        self.open.iter().map(|(id, (_, port))| (id, *port))
     }
 
     fn fail(&mut self, id: &ListenerId, port: u16, error: &io::Error) {
@@ -74,15 +76,34 @@ impl Listeners {
     }
 }
 
-/// One socket per worker, all on one port: the kernel spreads connections over them.
-fn bind(address: IpAddr, port: u16, count: usize) -> io::Result<Vec<std::net::TcpListener>> {
+/// One socket per worker, all on one port: the kernel spreads connections over them, and datagrams by the addresses of
+/// both ends, so that what one client sends comes to one worker.
+fn bind(
+    address: IpAddr,
+    (transport, port): (Transport, u16),
+    count: usize,
+) -> io::Result<Vec<worker::Socket>> {
     let address = SocketAddr::new(address, port);
     let one = |_| {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.set_reuseport(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)?.into_std()
+        let kind = match transport {
+            Transport::Tcp => Type::STREAM,
+            Transport::Udp => Type::DGRAM,
+        };
+        let socket = Socket::new(Domain::for_address(address), kind, None)?;
+        socket.set_nonblocking(true)?;
+        socket.set_reuse_port(true)?;
+        match transport {
+            Transport::Tcp => {
+                socket.set_reuse_address(true)?;
+                socket.bind(&address.into())?;
+                socket.listen(BACKLOG)?;
+                Ok(worker::Socket::Connections(socket.into()))
+            }
+            Transport::Udp => {
+                socket.bind(&address.into())?;
+                Ok(worker::Socket::Datagrams(socket.into()))
+            }
+        }
     };
     (0..count).map(one).collect()
 }

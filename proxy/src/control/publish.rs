@@ -8,7 +8,10 @@ use std::{
 use proxy_config::model::{Listener, ListenerId, Position};
 use proxy_core::snapshot::Snapshot;
 
-use crate::{tls::Table, worker::Handle};
+use crate::{
+    tls::Table,
+    worker::{Handle, Socket},
+};
 
 /// The workers and which commit each generation of snapshots is.
 #[derive(Debug)]
@@ -61,7 +64,7 @@ impl Publisher {
     }
 
     /// Gives each worker one socket.
-    pub(super) fn listen(&self, listener: &Arc<Listener>, sockets: Vec<std::net::TcpListener>) {
+    pub(super) fn listen(&self, listener: &Arc<Listener>, sockets: Vec<Socket>) {
         for (worker, socket) in self.workers.iter().zip(sockets) {
             worker.listen(Arc::clone(listener), socket);
         }

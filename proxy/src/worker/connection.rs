@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use self::secure::Accepted;
-use super::{Worker, entry::Entry, http1, http2, tcp};
+use super::{Worker, entry::Entry, http1, http2, proxied, tcp};
 use crate::{shared::count, tls};
 
 /// How long a connection may be without a request (Emissary's default). Shorter times meet clients that send
@@ -32,6 +32,29 @@ pub(super) fn start(worker: &Rc<Worker>, stream: TcpStream, entry: Entry) {
     let open = Open(Rc::clone(worker));
     // Fails only if the client is gone already, which the first read will find out as well.
     let _ = stream.set_nodelay(true);
+    let proxied = entry.listener.proxy_protocol.as_ref();
+    if proxied.is_some_and(|it| it.trusts(entry.sender.address.ip())) {
+        worker.tasks.spawn_local(serve_proxied(Rc::clone(worker), stream, entry, open));
+    } else {
+        serve(worker, stream, entry, open);
+    }
+}
+
+/// Serves a connection that was made for somebody else.
+async fn serve_proxied(worker: Rc<Worker>, mut stream: TcpStream, mut entry: Entry, open: Open) {
+    match proxied::client(&mut stream).await {
+        Ok(client) => {
+            entry.sender.address = client.unwrap_or(entry.sender.address);
+            serve(&worker, stream, entry, open);
+        }
+        Err(error) => {
+            count(&worker.shared.header_failures);
+            debug!(peer = %entry.sender.address, %error, "failed to learn for whom a connection is");
+        }
+    }
+}
+
+fn serve(worker: &Rc<Worker>, stream: TcpStream, entry: Entry, open: Open) {
     match entry.listener.protocol {
         Protocol::Http => {
             worker.tasks.spawn_local(http1::serve(Rc::clone(worker), stream, entry, open));
@@ -39,8 +62,9 @@ pub(super) fn start(worker: &Rc<Worker>, stream: TcpStream, entry: Entry) {
         Protocol::Https => {
             worker.tasks.spawn_local(serve_securely(Rc::clone(worker), stream, entry, open));
         }
-        Protocol::Tcp => {
-            if let Some(way) = tcp::Way::of(worker, &entry) {
+        // What is accepted is bytes.
+        Protocol::Tcp | Protocol::Udp => {
+            if let Some(way) = tcp::Way::of(worker, &entry.listener.id) {
                 worker.tasks.spawn_local(tcp::serve(Rc::clone(worker), stream, entry, way, open));
             } else {
                 debug!(client = %entry.sender.address, "no TCP route takes a connection");

@@ -3,6 +3,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use http::{HeaderMap, Method};
+use proxy_config::model::ListenerId;
 use proxy_core::{
     answer::Reason,
     retry::{Failure, Replay},
@@ -30,15 +31,15 @@ use crate::shared::count;
 /// What takes a connection, and the snapshot that says so.
 #[derive(Debug)]
 pub(super) struct Way {
-    pin: Rc<Pin>,
-    rule: Arc<TcpRule>,
+    pub(super) pin: Rc<Pin>,
+    pub(super) rule: Arc<TcpRule>,
 }
 
 impl Way {
-    /// For a listener that speaks TCP.
-    pub(super) fn of(worker: &Worker, entry: &Entry) -> Option<Self> {
+    /// For a listener that speaks TCP or UDP.
+    pub(super) fn of(worker: &Worker, listener: &ListenerId) -> Option<Self> {
         let pin = worker.pin();
-        let rule = pin.snapshot.connections(&entry.listener.id).map(Arc::clone)?;
+        let rule = pin.snapshot.connections(listener).map(Arc::clone)?;
         Some(Self { pin, rule })
     }
 

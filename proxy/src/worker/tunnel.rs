@@ -81,7 +81,7 @@ pub(super) async fn run<C, U>(
 }
 
 /// Resolves when nothing has moved for the idle timeout.
-async fn stand_still(idle: Option<Duration>, last: &Cell<Instant>) {
+pub(super) async fn stand_still(idle: Option<Duration>, last: &Cell<Instant>) {
     let Some(idle) = idle else { return std::future::pending().await };
     while last.get() + idle > Instant::now() {
         tokio::time::sleep_until(last.get() + idle).await;

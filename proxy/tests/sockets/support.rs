@@ -58,6 +58,7 @@ impl Proxy {
             admin_port: free_port(),
             workers: NonZeroUsize::new(2).unwrap(),
             max_connections: 1_000,
+            max_sessions: 1_000,
             drain_delay: Duration::ZERO,
             drain_timeout: LIMIT,
         };

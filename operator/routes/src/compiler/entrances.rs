@@ -10,7 +10,7 @@ use std::{
 
 use proxy_config::model::{
     Certificate, ClientValidation, Host as ServerNames, HostId, HostMatch, Insecure, Listener, ListenerId,
-    Protocol, Security, ServerTls, Unverified,
+    Protocol, ProxyProtocol, Security, ServerTls, Unverified,
 };
 
 use super::{
@@ -54,6 +54,8 @@ struct Draft {
 struct Open {
     number: u16,
     speaks: Speaks,
+    /// Whether connections begin with a header of the PROXY protocol.
+    proxied: bool,
     security: Security,
     trusted_hops: u32,
     /// The Listener that asks for it, if it is one.
@@ -132,6 +134,7 @@ impl Draft {
             let plain = |number| Open {
                 number,
                 speaks: Speaks::Http,
+                proxied: false,
                 security: Security::ForwardedProto,
                 trusted_hops: hops.unwrap_or(0),
                 bound: None,
@@ -166,6 +169,7 @@ impl Draft {
             let open = Open {
                 number: listener.port,
                 speaks: listener.speaks,
+                proxied: listener.proxied,
                 security: listener.security,
                 trusted_hops: listener.trusted_hops.or(hops).unwrap_or(0),
                 bound: Some((name.clone(), listener.binding.clone())),
@@ -422,6 +426,7 @@ impl Draft {
             let open = Open {
                 number: key.port,
                 speaks: if key.host.is_some() { Speaks::Tls } else { Speaks::Tcp },
+                proxied: false,
                 security: Security::ForwardedProto,
                 trusted_hops: 0,
                 bound: None,
@@ -463,6 +468,8 @@ impl Open {
             security: self.security,
             trusted_hops: self.trusted_hops,
             reject_misdirected: false,
+            // Emissary believes every peer there.
+            proxy_protocol: self.proxied.then(ProxyProtocol::default),
         };
         let port = matches!(self.speaks, Speaks::Http | Speaks::Https).then(|| Port {
             number: self.number,

@@ -12,6 +12,8 @@ use crate::{dialect::Document, fields::Fields, object::ObjectName};
 pub(crate) struct Listener {
     pub(crate) port: u16,
     pub(crate) speaks: Speaks,
+    /// Whether connections begin with a header of the PROXY protocol.
+    pub(crate) proxied: bool,
     pub(crate) security: Security,
     /// `l7Depth`.
     pub(crate) trusted_hops: Option<u32>,
@@ -30,6 +32,12 @@ pub(crate) enum Speaks {
     Tcp,
     /// Whatever TCPMappings carry, over TLS.
     Tls,
+}
+
+/// What `protocol` or `protocolStack` say.
+struct Stack {
+    speaks: Speaks,
+    proxied: bool,
 }
 
 /// Which Hosts a Listener serves.
@@ -57,7 +65,7 @@ pub(crate) fn parse(document: &Document) -> Result<Listener, String> {
     let fields = Fields::of(&document.spec, "spec")?;
     let port = fields.number("port", 1, 65_535)?.ok_or("`port` is missing")?;
     let mut remarks = Vec::new();
-    let speaks = speaks(&fields)?;
+    let Stack { speaks, proxied } = stack(&fields)?;
     let security = match fields.text("securityModel")?.as_deref() {
         Some("XFP") => Security::ForwardedProto,
         Some("SECURE") => Security::Always,
@@ -73,6 +81,7 @@ pub(crate) fn parse(document: &Document) -> Result<Listener, String> {
     Ok(Listener {
         port: u16::try_from(port).map_err(|_| "`port` is out of range")?,
         speaks,
+        proxied,
         security,
         trusted_hops: fields.number("l7Depth", 0, 255)?,
         binding: binding(&fields)?,
@@ -81,7 +90,7 @@ pub(crate) fn parse(document: &Document) -> Result<Listener, String> {
 }
 
 /// `protocol` is a short form of `protocolStack`.
-fn speaks(fields: &Fields<'_>) -> Result<Speaks, String> {
+fn stack(fields: &Fields<'_>) -> Result<Stack, String> {
     let stack = fields.texts("protocolStack")?;
     let stack: Vec<&str> = match (&stack, fields.text("protocol")?.as_deref()) {
         (Some(stack), _) => stack.iter().map(String::as_str).collect(),
@@ -106,17 +115,14 @@ fn speaks(fields: &Fields<'_>) -> Result<Speaks, String> {
     if has("UDP") {
         return Err("UDP, and so HTTP/3, is not served".to_owned());
     }
-    if has("PROXY") {
-        return Err(
-            "the PROXY protocol is not served: let the balancer in front set X-Forwarded-For".to_owned()
-        );
-    }
-    Ok(match (has("HTTP"), has("TLS")) {
+    let speaks = match (has("HTTP"), has("TLS")) {
         (true, false) => Speaks::Http,
         (true, true) => Speaks::Https,
         (false, false) => Speaks::Tcp,
         (false, true) => Speaks::Tls,
-    })
+    };
+    // The header comes before TLS, wherever in the stack it is named: a balancer that does not end TLS cannot write into it.
+    Ok(Stack { speaks, proxied: has("PROXY") })
 }
 
 fn binding(fields: &Fields<'_>) -> Result<Binding, String> {

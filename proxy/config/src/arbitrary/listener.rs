@@ -1,31 +1,46 @@
 //! Listeners and hosts.
 
+use ipnet::IpNet;
 use proptest::{collection::vec, option, prelude::*};
 
 use super::{listeners, name};
 use crate::model::{
-    CertificateId, ClientValidation, Host, HostId, Insecure, Listener, ListenerId, Protocol, Security,
-    ServerTls, TlsVersion, TlsVersions, Unverified,
+    CertificateId, ClientValidation, Host, HostId, Insecure, Listener, ListenerId, Protocol, ProxyProtocol,
+    Security, ServerTls, TlsVersion, TlsVersions, Unverified,
 };
 
 pub(super) fn listener() -> impl Strategy<Value = Listener> {
-    let protocol = prop_oneof![Just(Protocol::Http), Just(Protocol::Https), Just(Protocol::Tcp)];
+    let protocol =
+        prop_oneof![Just(Protocol::Http), Just(Protocol::Https), Just(Protocol::Tcp), Just(Protocol::Udp)];
     let security = prop_oneof![
         Just(Security::Connection),
         Just(Security::ForwardedProto),
         Just(Security::Always),
         Just(Security::Never),
     ];
-    (name(), any::<u16>(), protocol, security, any::<u32>(), any::<bool>()).prop_map(
-        |(id, port, protocol, security, trusted_hops, reject_misdirected)| Listener {
-            id: ListenerId::new(id),
-            port,
-            protocol,
-            security,
-            trusted_hops,
-            reject_misdirected,
-        },
-    )
+    (name(), any::<u16>(), protocol, security, any::<u32>(), any::<bool>(), option::of(proxy_protocol()))
+        .prop_map(|(id, port, protocol, security, trusted_hops, reject_misdirected, proxy_protocol)| {
+            Listener {
+                id: ListenerId::new(id),
+                port,
+                protocol,
+                security,
+                trusted_hops,
+                reject_misdirected,
+                proxy_protocol,
+            }
+        })
+}
+
+fn proxy_protocol() -> impl Strategy<Value = ProxyProtocol> {
+    let network = prop_oneof![
+        (any::<std::net::Ipv4Addr>(), 0..=32_u8)
+            .prop_map(|(address, length)| IpNet::new(address.into(), length)),
+        (any::<std::net::Ipv6Addr>(), 0..=128_u8)
+            .prop_map(|(address, length)| IpNet::new(address.into(), length)),
+    ];
+    let network = network.prop_filter_map("within the address", Result::ok);
+    vec(network, 0..3).prop_map(|trusted| ProxyProtocol { trusted })
 }
 
 pub(super) fn host() -> impl Strategy<Value = Host> {

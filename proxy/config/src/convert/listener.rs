@@ -1,10 +1,11 @@
 //! Listeners, hosts, certificates and TCP routes, in both directions.
 
-use super::{ConvertError, known, narrow, required};
+use super::{ConvertError, known, narrow, out_of_range, required};
 use crate::{
     model::{
         Certificate, CertificateId, ClientValidation, Host, HostId, Insecure, Listener, ListenerId, Protocol,
-        Secret, Security, ServerTls, TcpRoute, TcpRouteId, TlsVersion, TlsVersions, Unverified,
+        ProxyProtocol, Secret, Security, ServerTls, TcpRoute, TcpRouteId, TlsVersion, TlsVersions,
+        Unverified,
     },
     wire::config as wire,
 };
@@ -18,7 +19,8 @@ impl TryFrom<wire::Listener> for Listener {
     type Error = ConvertError;
 
     fn try_from(listener: wire::Listener) -> Result<Self, ConvertError> {
-        let wire::Listener { id, port, protocol, security, trusted_hops, reject_misdirected } = listener;
+        let wire::Listener { id, port, protocol, security, trusted_hops, reject_misdirected, proxy_protocol } =
+            listener;
         let message = || format!("listener {id}");
         Ok(Self {
             port: narrow(port, message, "port")?,
@@ -26,6 +28,7 @@ impl TryFrom<wire::Listener> for Listener {
                 wire::Protocol::Http => Protocol::Http,
                 wire::Protocol::Https => Protocol::Https,
                 wire::Protocol::Tcp => Protocol::Tcp,
+                wire::Protocol::Udp => Protocol::Udp,
             },
             security: match known(security, message, "security")? {
                 wire::Security::Connection => Security::Connection,
@@ -35,9 +38,19 @@ impl TryFrom<wire::Listener> for Listener {
             },
             trusted_hops,
             reject_misdirected,
+            proxy_protocol: proxy_protocol.map(|it| trusted(it, message)).transpose()?,
             id: ListenerId::new(id),
         })
     }
+}
+
+fn trusted(
+    proxy_protocol: wire::ProxyProtocol,
+    message: impl Fn() -> String + Copy,
+) -> Result<ProxyProtocol, ConvertError> {
+    let wire::ProxyProtocol { trusted } = proxy_protocol;
+    let network = |text: String| text.parse().map_err(|_| out_of_range(message(), "trusted", &text));
+    Ok(ProxyProtocol { trusted: trusted.into_iter().map(network).collect::<Result<_, _>>()? })
 }
 
 impl TryFrom<wire::Host> for Host {
@@ -127,11 +140,13 @@ impl TryFrom<wire::TcpRoute> for TcpRoute {
 
 impl From<&Listener> for wire::Listener {
     fn from(listener: &Listener) -> Self {
-        let Listener { id, port, protocol, security, trusted_hops, reject_misdirected } = listener;
+        let Listener { id, port, protocol, security, trusted_hops, reject_misdirected, proxy_protocol } =
+            listener;
         let protocol = match protocol {
             Protocol::Http => wire::Protocol::Http,
             Protocol::Https => wire::Protocol::Https,
             Protocol::Tcp => wire::Protocol::Tcp,
+            Protocol::Udp => wire::Protocol::Udp,
         };
         let security = match security {
             Security::Connection => wire::Security::Connection,
@@ -146,6 +161,9 @@ impl From<&Listener> for wire::Listener {
             security: security.into(),
             trusted_hops: *trusted_hops,
             reject_misdirected: *reject_misdirected,
+            proxy_protocol: proxy_protocol.as_ref().map(|it| wire::ProxyProtocol {
+                trusted: it.trusted.iter().map(ToString::to_string).collect(),
+            }),
         }
     }
 }

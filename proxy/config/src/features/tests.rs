@@ -164,3 +164,18 @@ fn a_route_whose_cluster_changed_is_sent_again() {
     config.apply(Change::Cluster(cluster(None)));
     assert!(adapted(&config).contains(&served));
 }
+
+#[test]
+fn an_old_proxy_has_no_listener_that_it_would_misread() {
+    let plain = Listener::http(ListenerId::new("l"), 8080);
+    let listener = |protocol, proxy_protocol| {
+        Change::Listener(Arc::new(Listener { protocol, proxy_protocol, ..plain.clone() }))
+    };
+    let headers = Some(crate::model::ProxyProtocol::default());
+    for (change, feature) in
+        [(listener(Protocol::Udp, None), UDP), (listener(Protocol::Http, headers), PROXY_PROTOCOL)]
+    {
+        assert_eq!(Features::from_iter([TCP, TLS]).adapt_one(&change, &Config::default()), None);
+        assert_eq!(Features::from_iter([feature]).adapt_one(&change, &Config::default()), Some(change));
+    }
+}

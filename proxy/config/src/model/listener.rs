@@ -1,6 +1,11 @@
 //! How connections of clients come in.
 
-use std::fmt::{self, Debug, Formatter};
+use std::{
+    fmt::{self, Debug, Formatter},
+    net::IpAddr,
+};
+
+use ipnet::IpNet;
 
 use super::{CertificateId, HostId, ListenerId, Split, TcpRouteId};
 
@@ -9,7 +14,7 @@ use super::{CertificateId, HostId, ListenerId, Split, TcpRouteId};
 pub struct Listener {
     /// Its name.
     pub id: ListenerId,
-    /// The TCP port.
+    /// The port, of UDP for [`Protocol::Udp`], else of TCP.
     pub port: u16,
     /// What clients speak.
     pub protocol: Protocol,
@@ -20,6 +25,8 @@ pub struct Listener {
     /// Whether a request for another [`Host`] than the connection's server name has chosen gets 421 (RFC 9110
     /// §15.5.20). Where that other host validates clients it always does.
     pub reject_misdirected: bool,
+    /// Which peers say for whom they connect; `None`: nobody is asked. Not for [`Protocol::Udp`].
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl Listener {
@@ -33,8 +40,18 @@ impl Listener {
             security: Security::Connection,
             trusted_hops: 0,
             reject_misdirected: false,
+            proxy_protocol: None,
         }
     }
+}
+
+/// What a port is one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// Connections.
+    Tcp,
+    /// Datagrams.
+    Udp,
 }
 
 /// What clients speak on a port.
@@ -47,6 +64,37 @@ pub enum Protocol {
     Https,
     /// Whatever the upstream speaks: bytes, for the TCP route of the listener.
     Tcp,
+    /// Datagrams, for the TCP route of the listener. What one client address sends is a session and stays at one
+    /// endpoint until nothing has passed for the idle timeout of its arm.
+    Udp,
+}
+
+impl Protocol {
+    /// What it is carried by: a port of the one is another than that of the other.
+    #[must_use]
+    pub fn transport(self) -> Transport {
+        match self {
+            Self::Http | Self::Https | Self::Tcp => Transport::Tcp,
+            Self::Udp => Transport::Udp,
+        }
+    }
+}
+
+/// Peers whose connections begin with a header that says for whom they are made (PROXY protocol, version 1 or 2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// Their networks; empty: every peer. Connections of others are their own.
+    pub trusted: Vec<IpNet>,
+}
+
+impl ProxyProtocol {
+    /// Whether a connection of this peer begins with a header.
+    #[must_use]
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        // A socket for both families gives IPv4 peers as mapped addresses.
+        let peer = peer.to_canonical();
+        self.trusted.is_empty() || self.trusted.iter().any(|it| it.contains(&peer))
+    }
 }
 
 /// Which requests count as secure for [`Insecure`].
@@ -175,14 +223,14 @@ impl Debug for Secret {
     }
 }
 
-/// Connections that are not looked into.
+/// Connections, and sessions of datagrams, that are not looked into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpRoute {
     /// Its name.
     pub id: TcpRouteId,
     /// Its listeners; at least one.
     pub listeners: Vec<ListenerId>,
-    /// As [`Host::names`]; none on a listener that speaks TCP.
+    /// As [`Host::names`]; none on a listener that speaks TCP or UDP.
     pub server_names: Vec<String>,
     /// On listeners that speak TLS: whether it ends here, with the certificate of the host of that name, or goes on to
     /// the upstream.

@@ -15,6 +15,9 @@ pub enum Fault {
     /// Two listeners cannot share a port.
     #[error("port {0} has another listener")]
     PortTaken(u16),
+    /// The header of the PROXY protocol begins a connection.
+    #[error("datagrams come without the PROXY protocol")]
+    DatagramsWithHeader,
     /// The shares of a split are parts of one whole.
     #[error("the shares of split {split} sum to {sum} instead of 10000")]
     Shares {

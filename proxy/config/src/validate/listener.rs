@@ -1,10 +1,17 @@
 //! What can be wrong with one listener, host or TCP route by itself.
 
 use super::{Fault, cluster::versions, route::shares, text::is_server_name};
-use crate::model::{Host, Listener, TcpRoute};
+use crate::model::{Host, Listener, Protocol, TcpRoute};
 
 pub(super) fn faults(listener: &Listener) -> Vec<Fault> {
-    if listener.port == 0 { vec![Fault::PortZero] } else { Vec::new() }
+    let mut faults = Vec::new();
+    if listener.port == 0 {
+        faults.push(Fault::PortZero);
+    }
+    if listener.protocol == Protocol::Udp && listener.proxy_protocol.is_some() {
+        faults.push(Fault::DatagramsWithHeader);
+    }
+    faults
 }
 
 pub(super) fn host_faults(host: &Host) -> Vec<Fault> {

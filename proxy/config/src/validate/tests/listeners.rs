@@ -6,8 +6,8 @@ use super::{assert_problem, cluster, good, split};
 use crate::{
     model::{
         Action, Balance, BalancePolicy, Certificate, CertificateId, Change, Cluster, Config, HashCookie,
-        HashKey, Host, HostId, Insecure, Key, ListenerId, Outliers, Secret, ServerTls, SplitId, TcpRoute,
-        TcpRouteId, TlsVersion, TlsVersions, Trust, UpstreamTls,
+        HashKey, Host, HostId, Insecure, Key, Listener, ListenerId, Outliers, Protocol, ProxyProtocol,
+        Secret, ServerTls, SplitId, TcpRoute, TcpRouteId, TlsVersion, TlsVersions, Trust, UpstreamTls,
     },
     validate::validate,
 };
@@ -168,4 +168,37 @@ fn balances_and_outliers_have_a_meaning() {
         |it| it.outliers = Outliers { max_ejection_percent: 101, ..Outliers::default() },
         "the outliers' interval or ejection time is zero, or the percentage above 100",
     );
+}
+
+#[test]
+fn ports_of_udp_are_others_than_those_of_tcp() {
+    let mut config = good();
+    let listener = |id: &str, protocol| Listener { protocol, ..Listener::http(ListenerId::new(id), 5300) };
+    config.apply(Change::Listener(Arc::new(listener("stream", Protocol::Tcp))));
+    config.apply(Change::Listener(Arc::new(listener("datagrams", Protocol::Udp))));
+    assert_eq!(validate(&config), []);
+    config.apply(Change::Listener(Arc::new(listener("more", Protocol::Udp))));
+    assert_problem(&config, "listener more: port 5300 has another listener");
+}
+
+#[test]
+fn datagrams_have_no_header_of_a_connection() {
+    let mut config = good();
+    let plain = Listener::http(ListenerId::new("udp"), 5300);
+    let proxy_protocol = Some(ProxyProtocol::default());
+    config.apply(Change::Listener(Arc::new(Listener { protocol: Protocol::Udp, proxy_protocol, ..plain })));
+    assert_problem(&config, "listener udp: datagrams come without the PROXY protocol");
+}
+
+#[test]
+fn networks_hold_peers_of_either_family() {
+    let trusts = |networks: &[&str], peer: &str| {
+        let trusted = networks.iter().map(|it| it.parse().unwrap()).collect();
+        ProxyProtocol { trusted }.trusts(peer.parse().unwrap())
+    };
+    assert!(trusts(&[], "192.0.2.1"));
+    assert!(trusts(&["198.18.0.0/15", "2001:db8::/32"], "198.19.255.255"));
+    assert!(trusts(&["198.18.0.0/15"], "::ffff:198.18.0.1"));
+    assert!(trusts(&["2001:db8::/32"], "2001:db8::1"));
+    assert!(!trusts(&["198.18.0.0/15", "2001:db8::/32"], "192.0.2.1"));
 }
