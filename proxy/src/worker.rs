@@ -19,6 +19,7 @@ mod pin;
 mod place;
 mod pool;
 mod proxied;
+mod reply;
 mod stream;
 mod tcp;
 mod tries;
@@ -39,8 +40,8 @@ use http::HeaderValue;
 use proxy_config::model::{Listener, ListenerId};
 use proxy_core::snapshot::Snapshot;
 use tokio::{
+    runtime::{Builder, LocalOptions},
     sync::{mpsc, oneshot, watch},
-    task::LocalSet,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -125,12 +126,23 @@ impl Handle {
         let (ended_sender, ended) = oneshot::channel();
         let oldest_pinned = Arc::new(AtomicU64::new(0));
         let pinned = Arc::clone(&oldest_pinned);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (started, outcome) = std::sync::mpsc::sync_channel(1);
         std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-            LocalSet::new().block_on(&runtime, Worker::new(shared, pinned, phases).run(inbox));
+            // Its tasks are woken without the detour that those of a `LocalSet` take.
+            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+            let (runtime, outcome) = match runtime {
+                Ok(runtime) => (Some(runtime), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            // The caller waits for it.
+            let _ = started.send(outcome);
+            if let Some(runtime) = runtime {
+                runtime.block_on(Worker::new(shared, pinned, phases).run(inbox));
+            }
             // The control thread may have stopped waiting; then nobody wants to know.
             let _ = ended_sender.send(());
         })?;
+        outcome.recv().map_err(io::Error::other)??;
         Ok(Self { commands, oldest_pinned, ended })
     }
 

@@ -19,7 +19,7 @@ use super::{
     copy::{Break, Follower, Tee},
     deadlines::Overdue,
     pool::InFlight,
-    upstream::Sender,
+    reply::Reply,
 };
 
 /// Why a stream ends that has not come to its end.
@@ -63,11 +63,11 @@ pub(super) enum Download {
 
 #[derive(Debug)]
 pub(super) struct FromUpstream {
-    incoming: Incoming,
+    /// `None`: nothing of it is wanted any more.
+    reply: Option<Reply>,
     ended: bool,
     progress: Rc<Progress>,
     in_flight: InFlight,
-    connection: Option<Sender>,
     limits: Option<Limits>,
     /// Of a stream of gRPC, which can be ended with a status.
     overdue: Option<Overdue>,
@@ -86,6 +86,12 @@ pub(super) struct Limits {
 pub(super) enum BodyError {
     #[error("failed to read the body")]
     Read(#[source] hyper::Error),
+    #[error("failed to receive the body")]
+    Receive(#[source] std::io::Error),
+    #[error("failed to tell where the body ends")]
+    Malformed(#[from] proxy_http1::Malformed),
+    #[error("the connection ended before the body")]
+    Cut,
     #[error("nothing moved for too long")]
     Idle,
     #[error("the exchange took too long as a whole")]
@@ -204,23 +210,14 @@ impl Body for Upload {
 
 impl Download {
     pub(super) fn upstream(
-        incoming: Incoming,
+        reply: Reply,
         progress: Rc<Progress>,
         in_flight: InFlight,
-        connection: Sender,
         limits: Option<Limits>,
         overdue: Option<Overdue>,
     ) -> Self {
-        let connection = Some(connection);
-        Self::Upstream(Box::new(FromUpstream {
-            incoming,
-            ended: false,
-            progress,
-            in_flight,
-            connection,
-            limits,
-            overdue,
-        }))
+        let reply = Some(reply);
+        Self::Upstream(Box::new(FromUpstream { reply, ended: false, progress, in_flight, limits, overdue }))
     }
 }
 
@@ -248,7 +245,7 @@ impl Body for Download {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Upstream(body) => body.incoming.size_hint(),
+            Self::Upstream(body) => body.reply.as_ref().map(Reply::size_hint).unwrap_or_default(),
         }
     }
 }
@@ -257,13 +254,14 @@ impl Body for Download {
 
 impl FromUpstream {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match Pin::new(&mut self.incoming).poll_frame(context) {
+        let Some(reply) = &mut self.reply else { return Poll::Ready(None) };
+        match reply.poll_frame(context) {
             Poll::Ready(frame) => {
                 if self.limits.is_some() {
                     self.progress.last.set(Instant::now());
                 }
                 self.ended = frame.is_none();
-                Poll::Ready(frame.map(|it| it.map_err(BodyError::Read)))
+                Poll::Ready(frame)
             }
             Poll::Pending => {
                 if let Some(overdue) = &mut self.overdue
@@ -283,13 +281,13 @@ impl FromUpstream {
     fn end_politely(&mut self) -> Frame<Bytes> {
         self.ended = true;
         self.overdue = None;
-        // Its exchange is not over: nothing else is sent on it.
-        self.connection = None;
+        // Its exchange is not over: nothing else is sent on its connection.
+        self.reply = None;
         Frame::trailers(grpc::trailers(StatusCode::SERVICE_UNAVAILABLE, POD_GOES))
     }
 
     fn is_over(&self) -> bool {
-        self.ended || self.incoming.is_end_stream()
+        self.ended || self.reply.as_ref().is_none_or(Reply::is_end_stream)
     }
 }
 
@@ -297,11 +295,11 @@ impl Drop for FromUpstream {
     /// A connection whose exchange is over in both directions takes another request; any other is closed, which
     /// tells the upstream that nobody listens any more.
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && self.is_over()
+        if self.is_over()
             && self.progress.uploaded.get()
+            && let Some(reply) = self.reply.take()
         {
-            self.in_flight.give_back(connection);
+            reply.keep(&self.in_flight);
         }
     }
 }

@@ -11,6 +11,7 @@ mod bridge;
 mod client;
 mod connection;
 mod exchange;
+mod fetch;
 mod head;
 mod origin;
 mod peer;
@@ -18,7 +19,11 @@ mod pool;
 mod sink;
 mod transfer;
 
-pub(super) use self::{connection::serve, pool::Pool};
+pub(super) use self::{
+    connection::serve,
+    fetch::{Rest, fetch},
+    pool::{Pool, connection},
+};
 
 #[cfg(test)]
 mod tests;

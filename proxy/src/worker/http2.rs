@@ -3,6 +3,7 @@
 mod attempt;
 mod downstream;
 mod exchange;
+mod websocket;
 
 use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, time::Duration};
 
@@ -63,6 +64,7 @@ where
     let mut builder = http2::Builder::new(Local);
     builder
         .timer(TokioTimer::new())
+        .enable_connect_protocol()
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)

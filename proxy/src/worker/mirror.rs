@@ -1,13 +1,13 @@
 //! Sends copies of a request. Nothing of the request itself waits for them or depends on them.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{future::poll_fn, rc::Rc, sync::Arc, time::Duration};
 
 use http::{Request, header::HOST, request::Parts};
-use http_body_util::BodyExt as _;
 use hyper::body::SizeHint;
 use proxy_core::{
     balance::Affinity,
     forward,
+    retry::Failure,
     snapshot::{Cluster, Copied, Mirror, MirrorCounters},
 };
 
@@ -16,7 +16,8 @@ use super::{
     body::{Progress, Upload},
     copy::{self, Tee},
     pool::InFlight,
-    upstream::{connect, set_host},
+    reply::{Failed, ask},
+    upstream::set_host,
 };
 
 /// How many copies one thread has under way. A mirror that is slower than its requests come would collect them
@@ -130,34 +131,25 @@ async fn exchange(
     if !request.headers().contains_key(HOST) {
         set_host(&mut request, &in_flight.endpoint.address);
     }
-    let mut pooled = worker.pool.borrow_mut().take(in_flight.endpoint.id);
+    let mut may_reuse = true;
     loop {
-        let fresh = pooled.is_none();
-        let mut connection = match pooled.take() {
-            Some(connection) => connection,
-            None => match connect(worker, cluster, &in_flight.endpoint).await {
-                Ok(connection) => connection,
-                Err(_) => return Copied::Failed,
-            },
-        };
-        let mut body = match connection.send(request).await {
+        let mut reply = match ask(worker, cluster, in_flight, may_reuse, request).await {
             Ok(response) => response.into_body(),
             // A connection from the pool that was closed before anything was written is no fault of the mirror.
-            Err(mut error) => match error.take_message() {
-                Some(unsent) if !fresh => {
-                    request = unsent;
-                    continue;
-                }
-                Some(_) | None => return Copied::Failed,
-            },
+            Err(Failed { failure: Failure::Unsent, request: Some(unsent) }) if may_reuse => {
+                may_reuse = false;
+                request = unsent;
+                continue;
+            }
+            Err(_) => return Copied::Failed,
         };
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = poll_fn(|context| reply.poll_frame(context)).await {
             if frame.is_err() {
                 return Copied::Failed;
             }
         }
         if progress.uploaded.get() {
-            in_flight.give_back(connection);
+            reply.keep(in_flight);
         }
         return Copied::Answered;
     }

@@ -1,4 +1,4 @@
-//! Idle connections of one worker that hyper speaks on, the one used last first.
+//! Connections of one worker to endpoints of HTTP/2, the one made last first.
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
@@ -6,12 +6,10 @@ use proxy_core::endpoint::{Endpoint, EndpointId};
 
 use super::upstream::Sender;
 
-/// How many connections to one endpoint are kept while idle.
+/// How many connections to one endpoint are kept.
 const KEPT: usize = 256;
 /// How many sweeps an idle connection lives: a minute, less than servers usually wait.
 const SWEEPS: u64 = 12;
-/// How many connections are tried whose last exchange is still being finished.
-const UNREADY: usize = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Pool {
@@ -27,36 +25,15 @@ struct Idle {
 }
 
 impl Pool {
-    /// A connection that can take a request now.
-    pub(super) fn take(&mut self, endpoint: EndpointId) -> Option<Sender> {
-        let (_, idle) = self.idle.get_mut(&endpoint)?;
-        // One endpoint speaks one protocol.
-        if matches!(idle.last(), Some(Idle { sender: Sender::Http2(_), .. })) {
-            return idle.iter().rev().find_map(|it| it.sender.share());
-        }
-        let mut unready = Vec::new();
-        let mut found = None;
-        while let Some(candidate) = idle.pop() {
-            if candidate.sender.is_ready() {
-                found = Some(candidate.sender);
-                break;
-            }
-            if !candidate.sender.is_closed() {
-                unready.push(candidate);
-                if unready.len() == UNREADY {
-                    break;
-                }
-            }
-        }
-        idle.extend(unready);
-        found
+    /// A sender on a connection that has room for a request.
+    pub(super) fn take(&self, endpoint: EndpointId) -> Option<Sender> {
+        let (_, idle) = self.idle.get(&endpoint)?;
+        idle.iter().rev().find_map(|it| it.sender.share())
     }
 
-    /// Keeps a connection whose exchange is over, or one that can be shared.
+    /// Keeps a sender whose exchange is over, unless its connection has one here.
     pub(super) fn give(&mut self, endpoint: &Arc<Endpoint>, sender: Sender) {
-        // Of a shared one the pool has its own sender.
-        let is_known = matches!(sender, Sender::Http2(_)) && self.shares(endpoint.id, &sender);
-        if !endpoint.is_routable() || sender.is_closed() || is_known {
+        if !endpoint.is_routable() || sender.is_closed() || self.shares(endpoint.id, &sender) {
             return;
         }
         let (_, idle) = self.idle.entry(endpoint.id).or_insert_with(|| (Arc::clone(endpoint), Vec::new()));

@@ -1,5 +1,5 @@
-//! Connections to endpoints: made in the clear or with TLS; those that hyper speaks on, for one request at a time or for
-//! many.
+//! Connections to endpoints: made in the clear or with TLS; and those that hyper speaks HTTP/2 on, for many requests at a
+//! time.
 
 use std::{io, net::SocketAddr, rc::Rc, sync::Arc};
 
@@ -10,7 +10,7 @@ use http::{
 };
 use hyper::{
     body::Incoming,
-    client::conn::{TrySendError, http1, http2},
+    client::conn::{TrySendError, http2},
 };
 use hyper_util::rt::TokioIo;
 use proxy_config::model::{Address, UpstreamProtocol};
@@ -31,68 +31,38 @@ const STREAMS: usize = 100;
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// The sending half of a connection to an endpoint.
+/// The sending half of a connection to an endpoint that speaks HTTP/2, for one of those that share it.
 #[derive(Debug)]
-pub(super) enum Sender {
-    Http1(http1::SendRequest<Upload>),
-    Http2(Http2),
-}
-
-/// One of those that share a connection.
-#[derive(Debug)]
-pub(super) struct Http2 {
-    sender: http2::SendRequest<Upload>,
+pub(super) struct Sender {
+    requests: http2::SendRequest<Upload>,
     scheme: Scheme,
     /// Counts the sharers.
     sharers: Rc<()>,
 }
 
 impl Sender {
-    /// Whether a request can be sent now.
-    pub(super) fn is_ready(&self) -> bool {
-        match self {
-            Self::Http1(sender) => sender.is_ready(),
-            Self::Http2(http2) => http2.sender.is_ready(),
-        }
-    }
-
     /// Whether the other side has closed.
     pub(super) fn is_closed(&self) -> bool {
-        match self {
-            Self::Http1(sender) => sender.is_closed(),
-            Self::Http2(http2) => http2.sender.is_closed(),
-        }
+        self.requests.is_closed()
     }
 
-    /// Another sender on the same connection, if it carries several requests and has room for one more.
+    /// Another sender on the same connection, if it has room for one more request.
     pub(super) fn share(&self) -> Option<Self> {
-        match self {
-            Self::Http1(_) => None,
-            Self::Http2(http2) => {
-                let Http2 { sender, scheme, sharers } = http2;
-                if !http2.sender.is_ready() || Rc::strong_count(sharers) > STREAMS {
-                    return None;
-                }
-                let (sender, scheme, sharers) = (sender.clone(), scheme.clone(), Rc::clone(sharers));
-                Some(Self::Http2(Http2 { sender, scheme, sharers }))
-            }
+        let Self { requests, scheme, sharers } = self;
+        if !requests.is_ready() || Rc::strong_count(sharers) > STREAMS {
+            return None;
         }
+        Some(Self { requests: requests.clone(), scheme: scheme.clone(), sharers: Rc::clone(sharers) })
     }
 
     /// Whether both send on one connection.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Http2(a), Self::Http2(b)) => Rc::ptr_eq(&a.sharers, &b.sharers),
-            (Self::Http1(_) | Self::Http2(_), _) => false,
-        }
+        Rc::ptr_eq(&self.sharers, &other.sharers)
     }
 
     /// Whether it is the only sender of its connection.
     pub(super) fn is_alone(&self) -> bool {
-        match self {
-            Self::Http1(_) => true,
-            Self::Http2(http2) => Rc::strong_count(&http2.sharers) == 1,
-        }
+        Rc::strong_count(&self.sharers) == 1
     }
 
     /// Sends a request of HTTP/1 form. What was not begun comes back.
@@ -100,13 +70,8 @@ impl Sender {
         &mut self,
         mut request: Request<Upload>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Upload>>> {
-        match self {
-            Self::Http1(sender) => sender.try_send_request(request).await,
-            Self::Http2(http2) => {
-                to_http2(&mut request, &http2.scheme);
-                http2.sender.try_send_request(request).await
-            }
-        }
+        to_http2(&mut request, &self.scheme);
+        self.requests.try_send_request(request).await
     }
 }
 
@@ -133,15 +98,13 @@ fn is_refused(error: &hyper::Error) -> bool {
     false
 }
 
-/// Makes a connection to an endpoint and begins to speak its protocol there. One that can be shared is in the pool as
-/// well.
+/// Makes a connection to an endpoint and begins to speak HTTP/2 there. It is in the pool as well.
 pub(super) async fn connect(
     worker: &Rc<Worker>,
     cluster: &Cluster,
     endpoint: &Arc<Endpoint>,
 ) -> io::Result<Sender> {
-    let opening =
-        async { handshake(open(worker, cluster, &endpoint.address).await?, cluster.protocol).await };
+    let opening = async { handshake(open(worker, cluster, &endpoint.address).await?).await };
     let sender = tokio::time::timeout(cluster.connect_timeout, opening).await??;
     count(&worker.shared.connects);
     if let Some(shared) = sender.share() {
@@ -185,29 +148,17 @@ async fn dial(address: &Address) -> io::Result<TcpStream> {
     }
 }
 
-async fn handshake(stream: Stream, protocol: UpstreamProtocol) -> io::Result<Sender> {
+async fn handshake(stream: Stream) -> io::Result<Sender> {
     let scheme = match &stream {
         Stream::Plain(_) => Scheme::HTTP,
         Stream::Secure(_) => Scheme::HTTPS,
     };
-    let io = TokioIo::new(stream);
+    let mut builder = http2::Builder::new(Local);
+    builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+    let (requests, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     // Whoever has the sender sees the errors of the connection too.
-    match protocol {
-        UpstreamProtocol::Http1 => {
-            let (sender, connection) = http1::handshake(io).await.map_err(io::Error::other)?;
-            tokio::task::spawn_local(async move { drop(connection.await) });
-            Ok(Sender::Http1(sender))
-        }
-        UpstreamProtocol::Http2 => {
-            let mut builder = http2::Builder::new(Local);
-            builder
-                .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW);
-            let (sender, connection) = builder.handshake(io).await.map_err(io::Error::other)?;
-            tokio::task::spawn_local(async move { drop(connection.await) });
-            Ok(Sender::Http2(Http2 { sender, scheme, sharers: Rc::new(()) }))
-        }
-    }
+    tokio::task::spawn_local(async move { drop(connection.await) });
+    Ok(Sender { requests, scheme, sharers: Rc::new(()) })
 }
 
 /// A request may be without a host; the upstream wants one.

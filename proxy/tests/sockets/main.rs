@@ -16,6 +16,7 @@ mod failures;
 mod forwarding;
 mod http1;
 mod http2;
+mod http2_to_http1;
 mod mirrors;
 mod process;
 mod proxied;

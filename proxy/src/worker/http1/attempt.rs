@@ -43,7 +43,7 @@ use crate::{
 };
 
 /// How many interim responses an upstream may send before its answer. More is a flood.
-const MAX_INTERIM: u32 = 16;
+pub(super) const MAX_INTERIM: u32 = 16;
 
 /// What the upstream answered, and what the rest of the exchange needs. The head is written for the client already.
 pub(super) struct Answered {

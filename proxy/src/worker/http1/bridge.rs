@@ -82,7 +82,7 @@ impl Sink for Feed {
 }
 
 /// The fields of a trailer section that may go on.
-fn fields(section: &[u8]) -> Option<HeaderMap> {
+pub(super) fn fields(section: &[u8]) -> Option<HeaderMap> {
     let mut text = Vec::new();
     write::last_chunk(&mut text, section);
     let text = text.strip_prefix(b"0\r\n")?;
@@ -99,7 +99,7 @@ fn fields(section: &[u8]) -> Option<HeaderMap> {
 }
 
 /// Fields as a trailer section.
-fn section(fields: &HeaderMap) -> Vec<u8> {
+pub(super) fn section(fields: &HeaderMap) -> Vec<u8> {
     let mut section = Vec::new();
     for (name, value) in fields {
         write::field(&mut section, name.as_str(), value.as_bytes());

@@ -48,6 +48,8 @@ pub(super) struct Connection<S> {
     pub(super) sent: Buffer,
     pub(super) alarm: Alarm,
     pub(super) stall: Stall,
+    /// Whether it is told when the process drains.
+    watches: bool,
 }
 
 /// What happens after an exchange.
@@ -97,6 +99,7 @@ where
         sent: Buffer::default(),
         alarm: Alarm::default(),
         stall: Stall::default(),
+        watches: false,
     };
     // An `async fn` would have room for its arguments twice.
     async move {
@@ -148,8 +151,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Poll::Pending => break,
                 }
             }
-            let drained =
-                self.worker.phase.get() == Phase::Draining || drains.as_mut().poll(context).is_ready();
+            // Asked once, it wakes this task whenever the process drains; then the phase says so.
+            let drained = self.worker.phase.get() == Phase::Draining
+                || !std::mem::replace(&mut self.watches, true) && drains.as_mut().poll(context).is_ready();
             if drained && self.peer.input.is_empty() {
                 return Poll::Ready(Next::Over);
             }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, Method, Uri,
     header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
 };
@@ -126,9 +126,19 @@ impl Upward<'_> {
 /// Writes a head anew with headers that were changed.
 pub(super) fn rewrite(out: &mut Vec<u8>, parts: &Parts, upgrade: Option<&[u8]>, framing: Framing) {
     out.clear();
-    write::request_line(out, parts.method.as_str(), parts.uri.path(), parts.uri.query());
-    write::field(out, "host", parts.headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default());
-    for (name, value) in parts.headers.iter().filter(|(name, _)| **name != HOST && !is_ours(name)) {
+    write_request(out, (&parts.method, &parts.uri, &parts.headers), upgrade, framing);
+}
+
+/// Writes the head of a request in the form of other libraries.
+pub(super) fn write_request(
+    out: &mut Vec<u8>,
+    (method, uri, headers): (&Method, &Uri, &HeaderMap),
+    upgrade: Option<&[u8]>,
+    framing: Framing,
+) {
+    write::request_line(out, method.as_str(), uri.path(), uri.query());
+    write::field(out, "host", headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default());
+    for (name, value) in headers.iter().filter(|(name, _)| **name != HOST && !is_ours(name)) {
         write::field(out, name.as_str(), value.as_bytes());
     }
     end_request(out, upgrade, framing);

@@ -21,7 +21,7 @@ thread_local! {
 
 /// A connection and its buffers. Between two messages it has none, but for a pipelined request.
 #[derive(Debug)]
-pub(super) struct Peer<S> {
+pub(in crate::worker) struct Peer<S> {
     pub(super) stream: S,
     /// What has come and was not taken.
     pub(super) input: Buffer,

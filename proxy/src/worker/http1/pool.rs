@@ -1,11 +1,15 @@
 //! Idle connections of one worker to endpoints of HTTP/1.1, the one used last first.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, io, rc::Rc, sync::Arc};
 
-use proxy_core::endpoint::{Endpoint, EndpointId};
+use proxy_core::{
+    endpoint::{Endpoint, EndpointId},
+    retry,
+    snapshot::Cluster,
+};
 
 use super::peer::Peer;
-use crate::worker::stream::Stream;
+use crate::worker::{Worker, stream::Stream, upstream::connect_stream};
 
 /// How many connections to one endpoint are kept while idle.
 const KEPT: usize = 256;
@@ -13,7 +17,7 @@ const KEPT: usize = 256;
 const SWEEPS: u64 = 12;
 
 /// A connection to an endpoint.
-pub(super) type Upstream = Peer<Stream>;
+pub(in crate::worker) type Upstream = Peer<Stream>;
 
 /// The idle connections.
 #[derive(Debug, Default)]
@@ -27,6 +31,21 @@ pub(in crate::worker) struct Pool {
 struct Idle {
     upstream: Upstream,
     since: u64,
+}
+
+/// A connection for one exchange, from the pool if that may be.
+pub(in crate::worker) async fn connection(
+    worker: &Rc<Worker>,
+    cluster: &Cluster,
+    endpoint: &Arc<Endpoint>,
+    may_reuse: bool,
+) -> io::Result<(Upstream, retry::Connection)> {
+    let pooled = if may_reuse { worker.http1.borrow_mut().take(endpoint.id) } else { None };
+    if let Some(upstream) = pooled {
+        return Ok((upstream, retry::Connection::Pooled));
+    }
+    let stream = connect_stream(worker, cluster, &endpoint.address).await?;
+    Ok((Peer::new(stream), retry::Connection::Fresh))
 }
 
 impl Pool {

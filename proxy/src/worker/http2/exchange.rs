@@ -18,7 +18,10 @@ use proxy_core::{
 };
 use tokio::time::Instant;
 
-use super::attempt::{Answered, Unanswered, attempt};
+use super::{
+    attempt::{Answered, Unanswered, attempt},
+    websocket::{self, Opening},
+};
 use crate::worker::{
     Worker,
     body::{Download, Limits, Progress, Upload},
@@ -36,9 +39,10 @@ use crate::worker::{
 pub(super) async fn answer(
     worker: &Rc<Worker>,
     entry: &Entry,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Response<Download> {
     let pin = worker.pin();
+    websocket::translate(&mut request, &worker.random);
     let is_grpc = grpc::is_grpc(request.headers());
     let (parts, incoming) = request.into_parts();
     let mut response = match find(&pin, entry, &parts) {
@@ -154,6 +158,7 @@ async fn forward_to(
     parts.version = Version::HTTP_11;
     let mut upload = Upload::of_client(incoming, &progress);
     upload.copy_to(tees);
+    let opening = parts.extensions.remove::<Opening>();
     let request = Request::from_parts(parts, upload);
     let policy = filtering.filters().and_then(|it| it.retry.as_ref());
     let mut tries = Tries::new(worker, arm, policy, &affinity, start);
@@ -171,7 +176,17 @@ async fn forward_to(
             if let Some(cookie) = &affinity.cookie {
                 answered.response.headers_mut().append(SET_COOKIE, HeaderValue::clone(cookie));
             }
-            Ok(pass_on(worker, answered, progress, limits))
+            match opening {
+                Some(opening) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    let Answered { response, in_flight } = answered;
+                    let idle = arm.idle_timeout;
+                    let draft = websocket::accept(worker, opening, response.into_parts(), in_flight, idle);
+                    Ok((draft.ok_or(Reason::UpstreamProtocol)?, Download::Text(None)))
+                }
+                // To the client any success would mean that it has what it asked for.
+                Some(_) if answered.response.status().is_success() => Err(Reason::UpstreamProtocol),
+                Some(_) | None => Ok(pass_on(worker, answered, progress, limits)),
+            }
         }
         Err(Unanswered::Because(reason)) => {
             if matches!(reason, Reason::Timeout | Reason::IdleTimeout) {
@@ -244,13 +259,12 @@ fn pass_on(
     progress: Rc<Progress>,
     limits: Option<Limits>,
 ) -> (Draft, Download) {
-    let Answered { response, in_flight, connection } = answered;
-    let (mut parts, incoming) = response.into_parts();
+    let Answered { response, in_flight } = answered;
+    let (mut parts, reply) = response.into_parts();
     let overdue = grpc::is_grpc(&parts.headers)
         .then(|| Overdue::of(worker.deadlines.borrow_mut().enter(&in_flight.endpoint)));
-    forward::prepare_response(&mut parts.headers);
     parts.version = Version::HTTP_11;
-    let body = Download::upstream(incoming, progress, in_flight, connection, limits, overdue);
+    let body = Download::upstream(reply, progress, in_flight, limits, overdue);
     (Response::from_parts(parts, None), body)
 }
 
