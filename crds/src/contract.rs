@@ -79,5 +79,8 @@ pub const DRAINING_LABEL: &str = "sluice.dev/draining";
 /// Pod annotation beside [`DRAINING_LABEL`]: RFC 3339 time at which the proxies end what the pod still has.
 pub const DRAIN_UNTIL_ANNOTATION: &str = "sluice.dev/drain-until";
 
+/// Service annotation: how long a new pod of the Service takes to its full share of requests, such as `30s`.
+pub const SLOW_START_ANNOTATION: &str = "sluice.dev/slow-start";
+
 /// Pod annotation of Kubernetes by which the ReplicaSet controller chooses which pods to delete first.
 pub const POD_DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";

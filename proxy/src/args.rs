@@ -1,10 +1,18 @@
 //! The command line.
 
-use std::{net::IpAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    net::IpAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Parser, ValueEnum};
 
-use crate::Settings;
+use crate::{
+    Settings,
+    access::{AccessLogFormat, AccessLogSettings},
+};
 
 /// The data plane of Sluice: routes requests as the operator says.
 #[derive(Debug, Parser)]
@@ -60,6 +68,14 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub drain_timeout: u64,
 
+    /// Writes a line for each request to standard output, in this form.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub access_log: Option<AccessLogFormat>,
+
+    /// One request of so many is in the access log.
+    #[arg(long, value_name = "NUMBER", default_value_t = NonZeroU32::MIN)]
+    pub access_log_one_of: NonZeroU32,
+
     /// What to log: a level, or directives such as `info,proxy=debug`.
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub log_level: String,
@@ -94,6 +110,9 @@ impl Args {
             workers: self.workers.unwrap_or_else(cores),
             max_connections: self.max_connections,
             max_sessions: self.max_sessions,
+            access_log: self
+                .access_log
+                .map(|format| AccessLogSettings { format, one_of: self.access_log_one_of }),
             drain_delay: Duration::from_secs(self.drain_delay),
             drain_timeout: Duration::from_secs(self.drain_timeout),
         }

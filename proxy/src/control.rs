@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 mod backoff;
+mod health;
 mod listeners;
 mod memory;
 mod publish;

@@ -3,6 +3,7 @@
 //! One *control* thread speaks with the operator, builds snapshots and publishes them; a *worker* thread per
 //! core accepts, routes and forwards, and shares nothing with the other workers but counters. See [`run`].
 
+pub mod access;
 pub mod args;
 mod clock;
 mod control;

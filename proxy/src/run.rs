@@ -14,6 +14,7 @@ use tokio::{net::TcpListener, sync::watch, task::LocalSet};
 use tracing::{info, warn};
 
 use crate::{
+    access::{AccessLog, AccessLogSettings},
     control::{State, admin, stream},
     shared::{Phase, Shared},
     worker::Handle,
@@ -42,6 +43,8 @@ pub struct Settings {
     pub max_connections: u64,
     /// Of clients' addresses that send datagrams at a time, all listeners together; what others send is thrown away.
     pub max_sessions: u64,
+    /// Which requests are logged; `None`: none.
+    pub access_log: Option<AccessLogSettings>,
     /// From the signal to the end of accepting.
     pub drain_delay: Duration,
     /// From there to the end of the process, at most.
@@ -54,6 +57,9 @@ pub enum StartError {
     /// The system has no thread for a worker.
     #[error("failed to start a worker")]
     Worker(#[source] io::Error),
+    /// The system has no thread for the access log.
+    #[error("failed to start the access log")]
+    AccessLog(#[source] io::Error),
     /// The admin port is taken.
     #[error("failed to listen on {0} for probes and metrics")]
     Admin(SocketAddr, #[source] io::Error),
@@ -66,13 +72,16 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let address = SocketAddr::new(settings.bind_address, settings.admin_port);
     let admin = TcpListener::bind(address).await.map_err(|error| StartError::Admin(address, error))?;
-    let shared = Arc::new(Shared::new(settings.max_connections, settings.max_sessions));
+    let access = settings.access_log.map(AccessLog::start).transpose().map_err(StartError::AccessLog)?;
+    let access = access.map(Arc::new);
+    let shared = Arc::new(Shared::new(settings.max_connections, settings.max_sessions, access));
     let (phase, phases) = watch::channel(Phase::Serving);
     let workers = (0..settings.workers.get())
         .map(|index| Handle::start(index, Arc::clone(&shared), phases.clone()))
         .collect::<io::Result<_>>()
         .map_err(StartError::Worker)?;
-    let state = Rc::new(State::new(workers, shared, settings.bind_address, &settings.memory_dir));
+    let state =
+        Rc::new(State::new(workers, Arc::clone(&shared), settings.bind_address, &settings.memory_dir));
     info!(%address, workers = settings.workers, version = env!("CARGO_PKG_VERSION"), "started");
     let serve = async {
         state.recall().await;
@@ -84,6 +93,9 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
         }
     };
     LocalSet::new().run_until(serve).await;
+    if let Some(access) = &shared.access {
+        access.flush();
+    }
     info!("stopped");
     Ok(())
 }

@@ -2,11 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use proxy_core::answer::Reason;
+use proxy_core::{
+    answer::Reason,
+    breaker::{Full, Limit},
+};
 use tokio::sync::Notify;
+
+use crate::access::AccessLog;
 
 /// Counters of the whole process, and the bell that workers ring for the control thread.
 #[derive(Debug)]
@@ -18,6 +26,10 @@ pub(crate) struct Shared {
     reasons: BTreeMap<Reason, AtomicU64>,
     /// Tries after the first.
     pub(crate) retries: AtomicU64,
+    /// Requests and retries that a limit of their cluster kept back, in the order of [`Limit::ALL`].
+    full: [AtomicU64; Limit::ALL.len()],
+    /// Answers to health checks, good ones and bad ones.
+    pub(crate) health_checks: [AtomicU64; 2],
     /// Endpoints that were left out for a time.
     pub(crate) ejections: AtomicU64,
     /// Connections to endpoints that could not be made.
@@ -34,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) sessions_ended: AtomicU64,
     /// Datagrams that were thrown away.
     pub(crate) datagrams_dropped: AtomicU64,
+    /// Where requests are logged, if they are.
+    pub(crate) access: Option<Arc<AccessLog>>,
     /// Connections of clients, ever.
     pub(crate) accepted: AtomicU64,
     /// Connections of clients that are over.
@@ -58,16 +72,19 @@ pub(crate) enum Phase {
 }
 
 impl Shared {
-    pub(crate) fn new(max_connections: u64, max_sessions: u64) -> Self {
+    pub(crate) fn new(max_connections: u64, max_sessions: u64, access: Option<Arc<AccessLog>>) -> Self {
         Self {
             max_connections,
             max_sessions,
             sessions: AtomicU64::new(0),
             sessions_ended: AtomicU64::new(0),
             datagrams_dropped: AtomicU64::new(0),
+            access,
             settled: Notify::new(),
             reasons: Reason::ALL.into_iter().map(|it| (it, AtomicU64::new(0))).collect(),
             retries: AtomicU64::new(0),
+            full: Default::default(),
+            health_checks: Default::default(),
             ejections: AtomicU64::new(0),
             connect_failures: AtomicU64::new(0),
             connects: AtomicU64::new(0),
@@ -95,6 +112,15 @@ impl Shared {
         if let Some(count) = self.reasons.get(&reason) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    pub(crate) fn count_full(&self, Full(limit): Full) {
+        count(&self.full[limit as usize]);
+    }
+
+    /// What limits kept back.
+    pub(crate) fn full(&self) -> impl Iterator<Item = (Limit, u64)> {
+        Limit::ALL.into_iter().map(|limit| (limit, self.full[limit as usize].load(Ordering::Relaxed)))
     }
 
     pub(crate) fn reasons(&self) -> impl Iterator<Item = (Reason, u64)> {

@@ -180,6 +180,32 @@ impl Page<'_> {
         for refused in self.builder.refused() {
             own.with_label_values(&[&refused.reason]).inc_by(refused.count());
         }
+        let full = counter(
+            registry,
+            "sluice_proxy_limited_total",
+            "Requests, connections and retries that a limit of their cluster kept back.",
+            &["limit"],
+        )?;
+        for (limit, count) in self.shared.full() {
+            full.with_label_values(&[limit.as_str()]).inc_by(count);
+        }
+        let checks = counter(
+            registry,
+            "sluice_proxy_health_checks_total",
+            "Answers of endpoints to health checks.",
+            &["outcome"],
+        )?;
+        for (outcome, count) in ["good", "bad"].into_iter().zip(&self.shared.health_checks) {
+            checks.with_label_values(&[outcome]).inc_by(count.load(Ordering::Relaxed));
+        }
+        gauge(
+            registry,
+            "sluice_proxy_endpoints_unhealthy",
+            "Endpoints that do not pass a health check.",
+            &[],
+        )?
+        .with_label_values::<&str>(&[])
+        .set(i64::try_from(self.builder.unhealthy()).unwrap_or(i64::MAX));
         let in_flight = gauge(
             registry,
             "sluice_proxy_requests_in_flight",
@@ -261,6 +287,11 @@ impl Page<'_> {
             let value = i64::try_from(value).unwrap_or(i64::MAX);
             gauge(registry, name, help, &[])?.with_label_values::<&str>(&[]).set(value);
         }
+        let dropped = self.shared.access.as_ref().map_or(0, |it| it.dropped());
+        let help = "Lines of the access log that were not written because too many waited.";
+        counter(registry, "sluice_proxy_access_log_dropped_total", help, &[])?
+            .with_label_values::<&str>(&[])
+            .inc_by(dropped);
         Ok(())
     }
 

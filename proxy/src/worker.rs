@@ -15,6 +15,7 @@ mod listener;
 mod local;
 mod mirror;
 mod own;
+mod permits;
 mod pin;
 mod place;
 mod pool;
@@ -38,7 +39,7 @@ use std::{
 
 use http::HeaderValue;
 use proxy_config::model::{Listener, ListenerId};
-use proxy_core::snapshot::Snapshot;
+use proxy_core::snapshot::{Cluster, Snapshot};
 use tokio::{
     runtime::{Builder, LocalOptions},
     sync::{mpsc, oneshot, watch},
@@ -47,10 +48,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     deadlines::Deadlines,
+    permits::Permits,
     pin::{Pin, Pins},
     pool::Pool,
 };
+pub(crate) use self::{
+    local::Local,
+    upstream::{authority, open},
+};
 use crate::{
+    access::AccessLog,
     clock,
     random::Random,
     shared::{Phase, Shared},
@@ -100,9 +107,12 @@ struct Worker {
     /// Idle connections to endpoints: those that hyper speaks on, and our own.
     pool: RefCell<Pool>,
     http1: RefCell<http1::Pool>,
+    permits: RefCell<Permits>,
     /// Where everything is read to. Nobody keeps it over a wait.
     scratch: RefCell<Box<[u8]>>,
     random: Random,
+    /// Counts requests, where some of them are logged.
+    requests: Cell<u32>,
     /// How many copies of requests are under way to mirrors.
     copies: Cell<u32>,
     deadlines: RefCell<Deadlines>,
@@ -184,8 +194,10 @@ impl Worker {
             tls: RefCell::default(),
             pool: RefCell::default(),
             http1: RefCell::default(),
+            permits: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             random: Random::new(),
+            requests: Cell::new(0),
             copies: Cell::new(0),
             deadlines: RefCell::default(),
             phase: Cell::new(Phase::Serving),
@@ -273,6 +285,14 @@ impl Worker {
         Arc::clone(&self.tls.borrow())
     }
 
+    /// Where the next request is logged, if it is.
+    fn access_log(&self) -> Option<&Arc<AccessLog>> {
+        let log = self.shared.access.as_ref()?;
+        let number = self.requests.get();
+        self.requests.set(number.wrapping_add(1));
+        log.takes(number).then_some(log)
+    }
+
     /// A new `X-Request-Id`.
     fn request_id(&self) -> HeaderValue {
         HeaderValue::from_bytes(&self.random.uuid()).unwrap_or_else(|_| HeaderValue::from_static("none"))
@@ -282,6 +302,14 @@ impl Worker {
     fn sweep(&self) {
         self.pool.borrow_mut().sweep();
         self.http1.borrow_mut().sweep();
+        self.permits.borrow_mut().sweep();
+    }
+
+    /// Closes one idle connection to a cluster. Says whether there was one.
+    fn close_idle(&self, cluster: &Cluster) -> bool {
+        let endpoints = cluster.balancer.endpoints();
+        endpoints.iter().any(|it| self.http1.borrow_mut().close_oldest(it.id))
+            || endpoints.iter().any(|it| self.pool.borrow_mut().close_oldest(it.id))
     }
 
     /// The snapshot for a request that starts now.

@@ -10,6 +10,7 @@ use std::{
 use chrono::DateTime;
 use crds::contract::{
     DRAIN_UNTIL_ANNOTATION, DRAINING_LABEL, MANAGED_BY_ANNOTATION, POD_TEMPLATE_HASH_LABEL,
+    SLOW_START_ANNOTATION,
 };
 use k8s_openapi::{
     api::{
@@ -167,6 +168,12 @@ pub fn service(service: &Service) -> object::Service {
         selector: spec.selector.clone().unwrap_or_default(),
         address,
         managed: is_managed(&service.metadata, spec),
+        slow_start: service
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|it| it.get(SLOW_START_ANNOTATION))
+            .cloned(),
         family: match spec.ip_families.iter().flatten().next().map(String::as_str) {
             Some("IPv6") => Family::V6,
             Some(_) | None => Family::V4,

@@ -57,6 +57,13 @@ fn a_service_says_whether_a_rollout_moves_it() {
 }
 
 #[test]
+fn a_service_says_how_long_its_new_pods_take() {
+    let metadata = json!({"name": "echo", "annotations": {"sluice.dev/slow-start": "30s"}});
+    let read = service(&object(json!({"metadata": metadata, "spec": {}})));
+    assert_eq!(read.slow_start.as_deref(), Some("30s"));
+}
+
+#[test]
 fn a_pod_keeps_its_hash_and_whether_it_was_chosen_to_go() {
     let read = |labels: Value, annotations: Value| {
         pod(&object(json!({"namespace": "shop", "name": "a", "labels": labels, "annotations": annotations})))

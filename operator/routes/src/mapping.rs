@@ -2,6 +2,7 @@
 
 mod connection;
 mod headers;
+mod health;
 mod matching;
 mod parse;
 mod policy;
@@ -16,6 +17,7 @@ use proxy_config::model::{
 };
 use serde_json::Value;
 
+pub(crate) use self::connection::limits;
 pub use self::{
     connection::Connection,
     parse::parse,

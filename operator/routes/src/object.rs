@@ -136,6 +136,8 @@ pub struct Service {
     /// Whether it says itself that a Rollout moves it: by the annotation
     /// `argo-rollouts.argoproj.io/managed-by-rollouts`, or by a revision's hash in its selector.
     pub managed: bool,
+    /// The annotation `sluice.dev/slow-start` as it is written: how long a new pod takes to its full share.
+    pub slow_start: Option<String>,
 }
 
 /// One port of a Service.

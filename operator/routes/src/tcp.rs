@@ -4,7 +4,7 @@ use crate::{
     dialect::{ApiVersion, Document},
     fields::Fields,
     hostname::parse_glob,
-    mapping::{Connection, ServiceReference, parse_service},
+    mapping::{Connection, ServiceReference, limits, parse_service},
     weights::Written,
 };
 use proxy_config::model::HostMatch;
@@ -19,6 +19,8 @@ pub(crate) struct TcpMapping {
     pub(crate) service: ServiceReference,
     pub(crate) resolver: Option<String>,
     pub(crate) connection: Connection,
+    /// Without a byte in either direction.
+    pub(crate) idle_timeout_ms: Option<u32>,
     pub(crate) remarks: Vec<String>,
 }
 
@@ -75,7 +77,13 @@ pub(crate) fn parse(document: &Document) -> Result<TcpMapping, String> {
         }
     };
     let tag = fields.text("cluster_tag")?.unwrap_or_default();
-    let ignored: Vec<String> = ["circuit_breakers", "enable_ipv4", "enable_ipv6", "idle_timeout_ms"]
+    let connection = Connection {
+        tls_context: context,
+        tag,
+        limits: limits(fields.value("circuit_breakers"), "default")?,
+        ..Connection::default()
+    };
+    let ignored: Vec<String> = ["enable_ipv4", "enable_ipv6"]
         .iter()
         .filter(|field| fields.value(field).is_some())
         .map(|field| format!("`{field}`"))
@@ -88,7 +96,20 @@ pub(crate) fn parse(document: &Document) -> Result<TcpMapping, String> {
         weight,
         service,
         resolver: fields.text("resolver")?.filter(|name| !name.is_empty()),
-        connection: Connection { tls_context: context, tag, ..Connection::default() },
+        connection,
+        idle_timeout_ms: idle_timeout_ms(&fields)?,
         remarks,
     })
+}
+
+/// `idle_timeout_ms`, which is a text in Emissary's schema and a number in its examples; 0 is none.
+fn idle_timeout_ms(fields: &Fields<'_>) -> Result<Option<u32>, String> {
+    let written = match fields.value("idle_timeout_ms") {
+        Some(Value::String(text)) => {
+            let number = text.trim().parse::<u32>();
+            Some(number.map_err(|_| format!("`idle_timeout_ms` is `{text}`, not a number of milliseconds"))?)
+        }
+        _ => fields.number("idle_timeout_ms", 0, u32::MAX)?,
+    };
+    Ok(written.filter(|milliseconds| *milliseconds > 0))
 }

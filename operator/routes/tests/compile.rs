@@ -45,6 +45,7 @@ fn service(service: &str, address: ServiceAddress) -> ObjectChange {
         address,
         family: Family::V4,
         managed: service.starts_with("managed"),
+        slow_start: None,
     };
     ObjectChange::Service(name(service), Some(object))
 }
@@ -437,4 +438,45 @@ fn a_pod_that_becomes_known_after_its_endpoint_gives_it_its_hash() {
     compiler.apply(pod("p", "new"));
     compiler.compile();
     assert!(show(compiler.compiled()).contains("198.18.0.1:8080 new\n"));
+}
+
+#[test]
+fn what_a_service_gets_is_limited_and_its_pods_are_asked_and_warmed_up() {
+    let mut compiler = Compiler::new(Settings::default());
+    let ObjectChange::Service(of, Some(service)) = service("echo", cluster_ip()) else {
+        unreachable!("a Service");
+    };
+    let service = |slow_start: &str| Service { slow_start: Some(slow_start.to_owned()), ..service.clone() };
+    let spec = |resolver| {
+        json!({
+            "prefix": "/",
+            "service": "echo",
+            "resolver": resolver,
+            "circuit_breakers": [{"max_requests": 7, "max_pending_requests": 0}],
+            "health_checks": [{"health_check": {"http": {"path": "/health"}}}, {"health_check": {}}],
+        })
+    };
+    let mut look = |changes: Vec<ObjectChange>| {
+        changes.into_iter().for_each(|it| compiler.apply(it));
+        compiler.compile();
+        let compiled = compiler.compiled();
+        let cluster = Arc::clone(compiled.config.clusters.values().next().unwrap());
+        let status = show(compiled).lines().last().unwrap().to_owned();
+        (cluster, status)
+    };
+    let (cluster, status) = look(vec![
+        ObjectChange::Service(of.clone(), Some(service("30s"))),
+        slice("echo", 1, &[(1, Ready, "a")]),
+        mapping("echo", spec("endpoint")),
+    ]);
+    let limits = cluster.limits;
+    assert_eq!((limits.requests, limits.pending, limits.connections), (Some(7), Some(0), Some(1024)));
+    assert_eq!((cluster.checks.len(), cluster.balance.slow_start_ms), (1, Some(30_000)));
+    assert!(status.contains("number 2 of `health_checks` is not acted on"), "{status}");
+    let (cluster, status) = look(vec![ObjectChange::Service(of, Some(service("soon")))]);
+    assert_eq!(cluster.balance.slow_start_ms, None);
+    assert!(status.contains("`sluice.dev/slow-start: soon` of Service `echo` is not acted on"), "{status}");
+    let (cluster, status) = look(vec![mapping("echo", spec("kubernetes-service"))]);
+    assert!(cluster.checks.is_empty(), "there is one address for all pods");
+    assert!(status.contains("`health_checks` are for pods"), "{status}");
 }

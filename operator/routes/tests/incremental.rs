@@ -226,6 +226,7 @@ fn service() -> impl Strategy<Value = Service> {
         address,
         family: Family::V4,
         managed: hash == 1,
+        slow_start: (hash == 1).then(|| "30s".to_owned()),
     })
 }
 

@@ -39,9 +39,9 @@ pub(crate) fn change() -> impl Strategy<Value = Change> {
 
 pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
     let ways = (cluster::protocol(), option::of(cluster::tls()));
-    let choices = (cluster::balance(), cluster::limits(), cluster::outliers());
+    let choices = (cluster::balance(), cluster::limits(), cluster::outliers(), vec(cluster::check(), 0..3));
     (name(), 1..9_999_u32, vec(endpoint(), 0..4), ways, choices).prop_map(
-        |(id, connect_timeout_ms, endpoints, (protocol, tls), (balance, limits, outliers))| Cluster {
+        |(id, connect_timeout_ms, endpoints, (protocol, tls), (balance, limits, outliers, checks))| Cluster {
             id: ClusterId::new(id),
             connect_timeout_ms,
             endpoints,
@@ -50,6 +50,7 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
             balance,
             limits,
             outliers,
+            checks,
         },
     )
 }

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod filters;
+mod health;
 mod inward;
 mod listener;
 mod outward;

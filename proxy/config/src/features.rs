@@ -63,6 +63,8 @@ pub const SLOW_START: &str = "slow_start";
 pub const LIMITS: &str = "limits";
 /// It leaves out endpoints that fail.
 pub const OUTLIERS: &str = "outliers";
+/// It asks endpoints whether they can take requests.
+pub const HEALTH_CHECKS: &str = "health_checks";
 
 /// All that this version of the project knows.
 const ALL: &[&str] = &[
@@ -92,6 +94,7 @@ const ALL: &[&str] = &[
     SLOW_START,
     LIMITS,
     OUTLIERS,
+    HEALTH_CHECKS,
 ];
 
 /// What the proxy of this version of the project can do: all that its `Hello` names.
@@ -119,7 +122,10 @@ pub const SERVED: &[&str] = &[
     UDP,
     PROXY_PROTOCOL,
     BALANCING,
+    SLOW_START,
+    LIMITS,
     OUTLIERS,
+    HEALTH_CHECKS,
 ];
 
 /// Why a route is refused by a proxy that lacks a feature.

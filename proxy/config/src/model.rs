@@ -7,6 +7,7 @@
 mod action;
 mod cluster;
 mod filters;
+mod health;
 mod listener;
 mod route;
 mod value;
@@ -26,6 +27,7 @@ pub use self::{
         Trust, UnixMillis, UpstreamProtocol, UpstreamTls, Version,
     },
     filters::{Cors, ErrorResponse, Filters, OriginMatch, Retry, RetryOn, Upgrades},
+    health::{GrpcQuestion, HealthCheck, HttpQuestion, Question},
     listener::{
         Certificate, ClientValidation, Host, Insecure, Listener, Protocol, ProxyProtocol, Secret, Security,
         ServerTls, TcpRoute, TlsVersion, TlsVersions, Transport, Unverified,

@@ -7,6 +7,7 @@
 mod cluster;
 mod fault;
 mod filters;
+mod health;
 mod listener;
 mod route;
 mod text;

@@ -28,6 +28,8 @@ pub enum Reason {
     NoEndpoints,
     /// No endpoint of the arm could be connected to.
     ConnectFailed,
+    /// There is as much under way to the arm's cluster as its limits allow.
+    Overloaded,
     /// No response head within the route's timeout.
     Timeout,
     /// Nothing moved in either direction for the route's idle timeout.
@@ -39,7 +41,7 @@ pub const REASON_HEADER: &str = "x-sluice-reason";
 
 impl Reason {
     /// All of them, for counters that exist from the start.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::BadRequest,
         Self::HeadTooLarge,
         Self::ConnectMethod,
@@ -51,6 +53,7 @@ impl Reason {
         Self::UpstreamProtocol,
         Self::NoEndpoints,
         Self::ConnectFailed,
+        Self::Overloaded,
         Self::Timeout,
         Self::IdleTimeout,
     ];
@@ -70,6 +73,7 @@ impl Reason {
             Self::UpstreamProtocol => "upstream_protocol",
             Self::NoEndpoints => "no_endpoints",
             Self::ConnectFailed => "connect_failed",
+            Self::Overloaded => "overloaded",
             Self::Timeout => "timeout",
             Self::IdleTimeout => "idle_timeout",
         }
@@ -86,7 +90,7 @@ impl Reason {
             Self::UpgradeRefused => StatusCode::FORBIDDEN,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::UpstreamReset | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
-            Self::NoEndpoints | Self::ConnectFailed => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoEndpoints | Self::ConnectFailed | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout | Self::IdleTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -106,6 +110,7 @@ impl Reason {
             Self::UpstreamProtocol => "sluice: the upstream's answer is no valid HTTP\n",
             Self::NoEndpoints => "sluice: the upstream has no ready endpoint\n",
             Self::ConnectFailed => "sluice: no endpoint of the upstream could be connected to\n",
+            Self::Overloaded => "sluice: there is as much under way to the upstream as its limits allow\n",
             Self::Timeout => "sluice: the upstream did not answer in time\n",
             Self::IdleTimeout => "sluice: the exchange was idle for too long\n",
         }

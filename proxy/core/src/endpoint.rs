@@ -1,8 +1,11 @@
 //! What a proxy remembers of one endpoint for as long as it routes to it or has requests there.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use proxy_config::model::{Address, Draining, UnixMillis, Version};
@@ -30,9 +33,16 @@ pub struct Endpoint {
     ends: AtomicI64,
     /// Its failures; looked at only where its cluster asks for it.
     record: Record,
+    /// How many of its cluster's health checks it does not pass.
+    failing: AtomicU32,
+    /// Since when it gets requests, in milliseconds since 1970; [`NEVER`] if nobody has asked yet.
+    begun: AtomicI64,
 }
 
 const NEVER: i64 = i64::MAX;
+
+/// What share of its requests an endpoint takes that is quite new, as one of so many (Envoy's `min_weight_percent`).
+const COLD: u128 = 10;
 
 /// What a request leaves behind when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +58,19 @@ impl Endpoint {
     #[must_use]
     pub fn new(id: EndpointId, address: Address, version: Version, pod: Arc<str>) -> Self {
         let (in_flight, routable, ends) = (Padded::default(), AtomicBool::new(false), AtomicI64::new(NEVER));
-        Self { id, address, version, pod, in_flight, routable, ends, record: Record::default() }
+        let (failing, begun) = (AtomicU32::new(0), AtomicI64::new(NEVER));
+        Self {
+            id,
+            address,
+            version,
+            pod,
+            in_flight,
+            routable,
+            ends,
+            record: Record::default(),
+            failing,
+            begun,
+        }
     }
 
     /// Counts a request that will be sent to it. Each is ended by one [`leave`](Self::leave).
@@ -79,6 +101,37 @@ impl Endpoint {
     pub fn is_overdue(&self, now: impl FnOnce() -> UnixMillis) -> bool {
         let ends = self.ends.load(Ordering::Relaxed);
         ends != NEVER && ends <= now().0
+    }
+
+    /// Whether it passes all of its cluster's health checks, as far as is known.
+    #[must_use]
+    pub fn passes_checks(&self) -> bool {
+        self.failing.load(Ordering::Relaxed) == 0
+    }
+
+    /// It does not pass one of them any more. Each is ended by one [`pass_check`](Self::pass_check).
+    pub fn fail_check(&self) {
+        self.failing.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It passes one of them again, or is not asked any more. It is as if it were new.
+    pub fn pass_check(&self) {
+        self.failing.fetch_sub(1, Ordering::Relaxed);
+        self.begun.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// Whether it takes a request that it was drawn for. Within `window` from when this is first asked it does for a
+    /// share of them only, from a tenth to all; `random` is a fresh random number.
+    pub(crate) fn is_warm(&self, window: Duration, now: UnixMillis, random: u64) -> bool {
+        let begun = match self.begun.compare_exchange(NEVER, now.0, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => now.0,
+            Err(begun) => begun,
+        };
+        let age = u128::from(now.0.saturating_sub(begun).max(0).unsigned_abs());
+        let window = window.as_millis();
+        let share = age.max(window / COLD);
+        // Of the 2^64 random numbers, as many in proportion.
+        share >= window || u128::from(random) * window < share << u64::BITS
     }
 
     pub(crate) fn record(&self) -> &Record {

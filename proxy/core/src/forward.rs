@@ -16,6 +16,8 @@ pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// The host that the client asked for.
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// What certificate a client has shown.
+pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 /// Follows one request through logs.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -142,6 +144,8 @@ pub fn prepare_response(headers: &mut HeaderMap) {
 pub fn prepare_request(headers: &mut HeaderMap, sender: &Sender, request_id: impl FnOnce() -> HeaderValue) {
     remove_hop_by_hop(headers);
     headers.remove(EXPECT);
+    // Pods would take it for ours (Envoy's `SANITIZE`).
+    headers.remove(X_FORWARDED_CLIENT_CERT);
     append_client(headers, sender.address);
     if sender.trusted_hops == 0 || !headers.contains_key(X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(sender.scheme.as_str()));

@@ -8,12 +8,14 @@
 pub mod admission;
 pub mod answer;
 pub mod balance;
+pub mod breaker;
 pub mod counters;
 pub mod endpoint;
 pub mod facts;
 pub mod filters;
 pub mod forward;
 pub mod grpc;
+pub mod health;
 pub mod intake;
 pub mod latency;
 pub mod names;

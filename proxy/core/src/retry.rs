@@ -29,6 +29,8 @@ pub enum Failure {
     Protocol,
     /// No response head within the policy's time for each try.
     Late,
+    /// The limits of the cluster leave no connection to wait for.
+    Full,
 }
 
 /// What a route wants to be tried again.
@@ -79,12 +81,7 @@ pub enum Next {
 /// A policy may ask for more.
 #[must_use]
 pub fn next(failure: Failure, method: &Method, replay: Replay, tries: u32, policy: Option<&Policy>) -> Next {
-    let reason = match failure {
-        Failure::Connect => Reason::ConnectFailed,
-        Failure::Unsent | Failure::Refused | Failure::Broken(_) => Reason::UpstreamReset,
-        Failure::Protocol => Reason::UpstreamProtocol,
-        Failure::Late => Reason::Timeout,
-    };
+    let reason = failure.reason();
     if replay == Replay::Impossible {
         return Next::GiveUp(reason);
     }
@@ -93,6 +90,8 @@ pub fn next(failure: Failure, method: &Method, replay: Replay, tries: u32, polic
         Failure::Unsent | Failure::Refused => Some(Next::FreshConnection),
         Failure::Broken(Connection::Pooled) if is_idempotent(method) => Some(Next::FreshConnection),
         Failure::Broken(_) | Failure::Protocol | Failure::Late => None,
+        // More of what is too much already.
+        Failure::Full => return Next::GiveUp(reason),
     };
     match harmless {
         Some(next) if tries < TRIES => next,
@@ -100,6 +99,20 @@ pub fn next(failure: Failure, method: &Method, replay: Replay, tries: u32, polic
             Next::AnotherEndpoint
         }
         Some(_) | None => Next::GiveUp(reason),
+    }
+}
+
+impl Failure {
+    /// What the client is told if no other try follows.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Connect => Reason::ConnectFailed,
+            Self::Unsent | Self::Refused | Self::Broken(_) => Reason::UpstreamReset,
+            Self::Protocol => Reason::UpstreamProtocol,
+            Self::Late => Reason::Timeout,
+            Self::Full => Reason::Overloaded,
+        }
     }
 }
 
@@ -169,9 +182,9 @@ mod tests {
     #[test]
     fn only_harmless_repetitions_are_made() {
         use Connection::{Fresh, Pooled};
-        use Failure::{Broken, Connect, Late, Protocol, Refused, Unsent};
+        use Failure::{Broken, Connect, Full, Late, Protocol, Refused, Unsent};
         use Next::{AnotherEndpoint, FreshConnection, GiveUp};
-        use Reason::{ConnectFailed, Timeout, UpstreamProtocol, UpstreamReset};
+        use Reason::{ConnectFailed, Overloaded, Timeout, UpstreamProtocol, UpstreamReset};
         use Replay::{Impossible, Possible};
         let table = [
             (Connect, Method::GET, Possible, 1, AnotherEndpoint),
@@ -190,6 +203,7 @@ mod tests {
             (Refused, Method::POST, Possible, 3, GiveUp(UpstreamReset)),
             (Protocol, Method::GET, Possible, 1, GiveUp(UpstreamProtocol)),
             (Late, Method::GET, Possible, 1, GiveUp(Timeout)),
+            (Full, Method::GET, Possible, 1, GiveUp(Overloaded)),
         ];
         for (failure, method, replay, tries, expected) in table {
             assert_eq!(

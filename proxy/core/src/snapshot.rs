@@ -1,6 +1,7 @@
 //! One configuration, ready to route by.
 
 mod builder;
+mod choice;
 mod mirror;
 mod parts;
 mod registry;
@@ -9,7 +10,7 @@ mod tcp;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderValue, StatusCode};
-use proxy_config::model::{self, ArmId, ClusterId, Config, ListenerId, UpstreamProtocol};
+use proxy_config::model::{self, ArmId, ClusterId, Config, HealthCheck, ListenerId, UpstreamProtocol};
 
 use self::tcp::TcpRules;
 pub use self::{
@@ -20,6 +21,7 @@ pub use self::{
 };
 use crate::{
     balance::Balancer,
+    breaker::Breaker,
     counters::ArmCounters,
     endpoint::Endpoint,
     filters::{Edits, Filters},
@@ -139,8 +141,14 @@ pub struct Cluster {
     pub tls: bool,
     /// Those that take new requests, and which of them takes the next.
     pub balancer: Balancer,
-    /// When one of them is left out; `None`: never.
+    /// How much this process has with them at a time.
+    pub breaker: Breaker,
+    /// When one of them is left out for what it answered; `None`: never.
     pub outliers: Option<outlier::Policy>,
+    /// What each of them is asked besides.
+    pub checks: Arc<[HealthCheck]>,
+    /// How long a new one takes to its full share.
+    slow_start: Option<Duration>,
     /// Those that do not, named so that their requests are seen while the snapshot lives.
     draining: Box<[Arc<Endpoint>]>,
 }
@@ -195,6 +203,11 @@ impl Snapshot {
         self.names.find(name, |host| host.listeners.is_empty() || host.listeners.contains(listener))
     }
 
+    /// All clusters.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<Cluster>> {
+        self.clusters.values()
+    }
+
     /// The endpoints of a cluster now, for a try of a request that was placed by an older snapshot.
     #[must_use]
     pub fn cluster(&self, id: &ClusterId) -> Option<&Arc<Cluster>> {
@@ -216,6 +229,15 @@ impl Split {
     #[must_use]
     pub fn draw(&self) -> Option<&Arm> {
         self.arms.get(self.draw.draw())
+    }
+}
+
+impl Cluster {
+    /// The requests that this process has with it.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        let all = self.balancer.endpoints().iter().chain(&self.draining);
+        all.fold(0, |sum, it| sum.saturating_add(it.in_flight()))
     }
 }
 

@@ -14,7 +14,7 @@ use proxy_config::{
 use proxy_core::{intake::Commit, snapshot::Builder};
 use tracing::{info, warn};
 
-use super::{listeners::Listeners, memory::Memory, publish::Publisher};
+use super::{health::Checker, listeners::Listeners, memory::Memory, publish::Publisher};
 use crate::{
     random::Random,
     shared::Shared,
@@ -32,6 +32,7 @@ pub(crate) struct State {
     tls: RefCell<TlsBuilder>,
     publisher: RefCell<Publisher>,
     listeners: RefCell<Listeners>,
+    checker: RefCell<Checker>,
     memory: RefCell<Memory>,
     /// What every worker routes by.
     served: RefCell<Option<Commit>>,
@@ -55,8 +56,10 @@ enum Standing {
 impl State {
     pub(crate) fn new(workers: Vec<Handle>, shared: Arc<Shared>, address: IpAddr, memory: &Path) -> Self {
         let random = Random::new();
+        let checker = RefCell::new(Checker::new(Arc::clone(&shared)));
         Self {
             shared,
+            checker,
             boot_id: String::from_utf8_lossy(&random.uuid()).into_owned(),
             random,
             builder: RefCell::default(),
@@ -101,6 +104,7 @@ impl State {
         let snapshot = self.builder.borrow_mut().build(Arc::clone(&commit.config), || self.random.next())?;
         let tls = Arc::new(self.build_tls(&commit.config));
         let switched = self.publisher.borrow_mut().publish(&snapshot, &tls, commit.position);
+        self.checker.borrow_mut().update(&snapshot, &tls);
         switched.await;
         self.listeners.borrow_mut().update(&commit.config, &self.publisher.borrow());
         self.served.replace(Some(commit));

@@ -21,6 +21,7 @@ use super::{
     pool::InFlight,
     reply::Reply,
 };
+use crate::access::Record;
 
 /// Why a stream ends that has not come to its end.
 const POD_GOES: &str = "sluice: the pod goes";
@@ -71,6 +72,8 @@ pub(super) struct FromUpstream {
     limits: Option<Limits>,
     /// Of a stream of gRPC, which can be ended with a status.
     overdue: Option<Overdue>,
+    /// Written when the body is over.
+    record: Option<Box<Record>>,
 }
 
 /// When a response that does not move is ended, and the timer for it, which exists once something had to be waited for.
@@ -217,7 +220,24 @@ impl Download {
         overdue: Option<Overdue>,
     ) -> Self {
         let reply = Some(reply);
-        Self::Upstream(Box::new(FromUpstream { reply, ended: false, progress, in_flight, limits, overdue }))
+        let ended = false;
+        Self::Upstream(Box::new(FromUpstream {
+            reply,
+            ended,
+            progress,
+            in_flight,
+            limits,
+            overdue,
+            record: None,
+        }))
+    }
+
+    /// The line of its request is written when it is over; that of our own at once.
+    pub(super) fn log(&mut self, record: Option<Box<Record>>) {
+        match self {
+            Self::Text(_) => drop(record),
+            Self::Upstream(body) => body.record = record,
+        }
     }
 }
 

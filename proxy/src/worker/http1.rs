@@ -6,9 +6,11 @@
 //! with their buffers.
 
 mod alarm;
+mod answer;
 mod attempt;
 mod bridge;
 mod client;
+mod connect;
 mod connection;
 mod exchange;
 mod fetch;
@@ -20,9 +22,10 @@ mod sink;
 mod transfer;
 
 pub(super) use self::{
+    connect::connection,
     connection::serve,
     fetch::{Rest, fetch},
-    pool::{Pool, connection},
+    pool::Pool,
 };
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 /// Spawns what cannot leave the thread.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Local;
+pub(crate) struct Local;
 
 impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
     fn execute(&self, future: F) {

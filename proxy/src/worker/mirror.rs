@@ -19,6 +19,7 @@ use super::{
     reply::{Failed, ask},
     upstream::set_host,
 };
+use crate::clock;
 
 /// How many copies one thread has under way. A mirror that is slower than its requests come would collect them
 /// without end (Envoy's default of a cluster is 1024 requests over all threads).
@@ -43,9 +44,14 @@ pub(super) fn start(
             continue;
         };
         // A copy is of no client: it goes to any endpoint.
-        let picked = mirror.cluster.balancer.pick(&Affinity::default(), &[], worker.random.next());
+        let random = worker.random.next();
+        let picked = mirror.cluster.pick(&Affinity::default(), &[], &[], random, clock::now);
         let Some(endpoint) = picked else {
             mirror.counters.count(Copied::Failed);
+            continue;
+        };
+        let Ok(in_flight) = InFlight::new(&mirror.cluster, endpoint, worker) else {
+            mirror.counters.count(Copied::Dropped);
             continue;
         };
         let progress = Rc::new(Progress::default());
@@ -58,7 +64,7 @@ pub(super) fn start(
         };
         let sending = Sending {
             request: request(head, body),
-            in_flight: InFlight::new(endpoint, worker),
+            in_flight,
             cluster: Arc::clone(&mirror.cluster),
             counters: Arc::clone(&mirror.counters),
             place,
@@ -141,6 +147,7 @@ async fn exchange(
                 request = unsent;
                 continue;
             }
+            Err(Failed { failure: Failure::Full, .. }) => return Copied::Dropped,
             Err(_) => return Copied::Failed,
         };
         while let Some(frame) = poll_fn(|context| reply.poll_frame(context)).await {

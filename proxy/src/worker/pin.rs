@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn the_oldest_generation_is_the_oldest_that_somebody_holds() {
         let oldest = Arc::new(AtomicU64::new(0));
-        let pins = Pins::new(Arc::clone(&oldest), Arc::new(Shared::new(1, 1)));
+        let pins = Pins::new(Arc::clone(&oldest), Arc::new(Shared::new(1, 1, None)));
         let read = || oldest.load(Ordering::Acquire);
         let first = pins.pin(Arc::default(), 1);
         let request = Rc::clone(&first);

@@ -2,9 +2,13 @@
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
-use proxy_core::endpoint::{Endpoint, EndpointId};
+use proxy_core::{
+    breaker::{Full, Limit, Taken},
+    endpoint::{Endpoint, EndpointId},
+    snapshot::Cluster,
+};
 
-use super::upstream::Sender;
+use super::{permits::Here, upstream::Sender};
 
 /// How many connections to one endpoint are kept.
 const KEPT: usize = 256;
@@ -42,6 +46,13 @@ impl Pool {
         }
     }
 
+    /// Closes the connection to an endpoint that has been idle for longest. Says whether there was one.
+    pub(super) fn close_oldest(&mut self, endpoint: EndpointId) -> bool {
+        let Some((_, idle)) = self.idle.get_mut(&endpoint) else { return false };
+        let oldest = idle.iter().position(|it| it.sender.is_alone());
+        oldest.map(|oldest| idle.remove(oldest)).is_some()
+    }
+
     fn shares(&self, endpoint: EndpointId, sender: &Sender) -> bool {
         let idle = self.idle.get(&endpoint).map(|(_, idle)| idle.as_slice()).unwrap_or_default();
         idle.iter().any(|it| it.sender.is_same(sender))
@@ -65,12 +76,24 @@ impl Pool {
 pub(super) struct InFlight {
     pub(super) endpoint: Arc<Endpoint>,
     worker: Rc<super::Worker>,
+    /// Where the cluster limits them.
+    _taken: Option<Taken>,
+    /// Where others may wait for its connection.
+    here: Option<Rc<Here>>,
 }
 
 impl InFlight {
-    pub(super) fn new(endpoint: &Arc<Endpoint>, worker: &Rc<super::Worker>) -> Self {
+    /// Counts a request of this cluster at one of its endpoints, if its limits allow one more.
+    pub(super) fn new(
+        cluster: &Cluster,
+        endpoint: &Arc<Endpoint>,
+        worker: &Rc<super::Worker>,
+    ) -> Result<Self, Full> {
+        let taken =
+            cluster.breaker.take(Limit::Requests).inspect_err(|full| worker.shared.count_full(*full))?;
         endpoint.enter();
-        Self { endpoint: Arc::clone(endpoint), worker: Rc::clone(worker) }
+        let here = worker.permits.borrow_mut().here(cluster);
+        Ok(Self { endpoint: Arc::clone(endpoint), worker: Rc::clone(worker), _taken: taken, here })
     }
 
     /// Keeps the connection of this exchange for another one.
@@ -82,6 +105,10 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         use proxy_core::endpoint::Left;
+        // Its connection is in the pool by now, or closed.
+        if let Some(here) = &self.here {
+            here.freed();
+        }
         match self.endpoint.leave() {
             Left::Routine => {}
             Left::Drained => self.worker.shared.settled.notify_one(),

@@ -26,7 +26,6 @@ use super::{
     tunnel::Prefixed,
     upstream::{Sender, connect, failure},
 };
-use crate::shared::count;
 
 /// The body of a response on its way from an endpoint.
 #[derive(Debug)]
@@ -63,8 +62,7 @@ pub(super) async fn ask(
                 Ok(connected) => connected,
                 Err(error) => {
                     debug!(address = ?in_flight.endpoint.address, %error, "failed to connect to an endpoint");
-                    count(&worker.shared.connect_failures);
-                    return Err(Failed { failure: Failure::Connect, request: Some(request) });
+                    return Err(Failed { failure: error.failure(worker), request: Some(request) });
                 }
             };
             let response = http1::fetch(worker, upstream, connection, request).await?;
@@ -85,12 +83,11 @@ async fn ask_http2(
     let pooled = if may_reuse { worker.pool.borrow_mut().take(endpoint.id) } else { None };
     let (mut sender, connection) = match pooled {
         Some(sender) => (sender, Connection::Pooled),
-        None => match connect(worker, cluster, endpoint).await {
-            Ok(sender) => (sender, Connection::Fresh),
+        None => match connect(worker, cluster, endpoint, may_reuse).await {
+            Ok(connected) => connected,
             Err(error) => {
                 debug!(address = ?endpoint.address, %error, "failed to connect to an endpoint");
-                count(&worker.shared.connect_failures);
-                return Err(Failed { failure: Failure::Connect, request: Some(request) });
+                return Err(Failed { failure: error.failure(worker), request: Some(request) });
             }
         },
     };

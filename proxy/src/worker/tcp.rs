@@ -3,11 +3,12 @@
 use std::{rc::Rc, sync::Arc};
 
 use http::{HeaderMap, Method};
-use proxy_config::model::ListenerId;
+use proxy_config::model::{Address, ListenerId};
 use proxy_core::{
     answer::Reason,
-    retry::{Failure, Replay},
-    snapshot::{Arm, TcpRule},
+    breaker::Limit,
+    retry::Replay,
+    snapshot::{Arm, Cluster, TcpRule},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -19,14 +20,14 @@ use super::{
     Worker,
     connection::{IDLE, Open},
     entry::Entry,
+    permits,
     pin::Pin,
     pool::InFlight,
     stream::Stream,
     tries::Tries,
     tunnel::{self, Protocol},
-    upstream::connect_stream,
+    upstream::{Unmade, connect_stream},
 };
-use crate::shared::count;
 
 /// What takes a connection, and the snapshot that says so.
 #[derive(Debug)]
@@ -84,17 +85,23 @@ async fn connect(worker: &Rc<Worker>, arm: &Arm, entry: &Entry) -> Result<(Strea
     let mut tries = Tries::new(worker, arm, None, &affinity, Instant::now());
     loop {
         let in_flight = tries.next()?;
-        match connect_stream(worker, &arm.cluster, &in_flight.endpoint.address).await {
+        match open(worker, &arm.cluster, &in_flight.endpoint.address).await {
             Ok(stream) => {
                 tries.connected();
                 return Ok((stream, in_flight));
             }
             Err(error) => {
                 debug!(address = ?in_flight.endpoint.address, %error, "failed to connect to an endpoint");
-                count(&worker.shared.connect_failures);
                 // Nothing has been sent, as of a request without a body.
-                tries.failed(Failure::Connect, &Method::GET, Replay::Possible)?;
+                tries.failed(error.failure(worker), &Method::GET, Replay::Possible)?;
             }
         }
     }
+}
+
+/// A connection of its own; nobody waits for one, since others may last for ever.
+async fn open(worker: &Rc<Worker>, cluster: &Cluster, address: &Address) -> Result<Stream, Unmade> {
+    let _pending = cluster.breaker.take(Limit::Pending)?;
+    let permit = permits::take(worker, cluster)?;
+    Ok(connect_stream(worker, cluster, address, permit).await?)
 }

@@ -1,11 +1,12 @@
 //! The tries of one request at the endpoints of its arm: which comes next, and what each comes to.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
 use proxy_core::{
     answer::Reason,
     balance::Affinity,
+    breaker::Taken,
     counters::FirstTry,
     endpoint::{Endpoint, EndpointId},
     outlier::Outcome,
@@ -38,6 +39,8 @@ pub(super) struct Tries<'a> {
     fresh: bool,
     /// Where the last try went.
     placed: Option<Arc<Endpoint>>,
+    /// While a retry is under way that counts as one.
+    retrying: Cell<Option<Taken>>,
 }
 
 impl<'a> Tries<'a> {
@@ -60,12 +63,18 @@ impl<'a> Tries<'a> {
             avoided: Vec::new(),
             fresh: false,
             placed: None,
+            retrying: Cell::new(None),
         }
     }
 
     /// Where the last try went; the answer is counted for its version.
     pub(super) fn placed(&self) -> Option<&Endpoint> {
         self.placed.as_deref()
+    }
+
+    /// How many tries there were.
+    pub(super) fn made(&self) -> u32 {
+        self.made
     }
 
     /// Whether a connection from the pool may be used.
@@ -85,8 +94,11 @@ impl<'a> Tries<'a> {
             // Endpoints that were tried and failed are a connect failure; none at all is another matter.
             return Err(if self.made == 0 { Reason::NoEndpoints } else { Reason::ConnectFailed });
         };
+        let Ok(in_flight) = InFlight::new(&self.arm.cluster, &endpoint, self.worker) else {
+            self.count_first(FirstTry::Bad);
+            return Err(Reason::Overloaded);
+        };
         self.made += 1;
-        let in_flight = InFlight::new(&endpoint, self.worker);
         self.placed = Some(endpoint);
         Ok(in_flight)
     }
@@ -104,7 +116,7 @@ impl<'a> Tries<'a> {
 
     /// Whether such a response is thrown away for another try, if there can be one.
     pub(super) fn discards(&self, status: StatusCode) -> bool {
-        self.policy.is_some_and(|it| it.retries_status(status, self.made))
+        self.policy.is_some_and(|it| it.retries_status(status, self.made)) && self.may_retry()
     }
 
     /// A response was thrown away. Says how long to wait before the next try.
@@ -120,7 +132,9 @@ impl<'a> Tries<'a> {
         method: &Method,
         replay: Replay,
     ) -> Result<Duration, Reason> {
-        self.note(Outcome::Failed);
+        if failure != Failure::Full {
+            self.note(Outcome::Failed);
+        }
         self.count_first(FirstTry::Bad);
         let wait = match retry::next(failure, method, replay, self.made, self.policy) {
             Next::GiveUp(reason) => return Err(reason),
@@ -128,6 +142,7 @@ impl<'a> Tries<'a> {
                 self.unreachable.extend(self.placed().map(|it| it.id));
                 Duration::ZERO
             }
+            Next::AnotherEndpoint if !self.may_retry() => return Err(failure.reason()),
             Next::AnotherEndpoint => self.avoid(),
             Next::FreshConnection => {
                 self.fresh = true;
@@ -136,6 +151,17 @@ impl<'a> Tries<'a> {
         };
         count(&self.worker.shared.retries);
         Ok(wait)
+    }
+
+    /// Takes one of the retries that the cluster may have under way. What no endpoint has seen needs none: to send it
+    /// again is no more load than it was.
+    fn may_retry(&self) -> bool {
+        let cluster = &self.arm.cluster;
+        let taken = cluster.breaker.take_retry(|| cluster.in_flight());
+        let taken = taken.inspect_err(|full| self.worker.shared.count_full(*full)).ok();
+        let may = taken.is_some();
+        self.retrying.set(taken);
+        may
     }
 
     /// The time of the whole request was over before the outcome of the try was known.
@@ -164,23 +190,11 @@ impl<'a> Tries<'a> {
     fn pick(&self) -> Option<Arc<Endpoint>> {
         let random = self.worker.random.next();
         if self.made == 0 {
-            let cluster = &self.arm.cluster;
-            let pick = |tried: &[_]| cluster.balancer.pick(self.affinity, tried, random);
-            // With everybody left out there is nobody better.
-            let better = cluster
-                .outliers
-                .as_ref()
-                .and_then(|outliers| pick(&outliers.left_out(cluster.balancer.endpoints(), clock::now())));
-            return better.or_else(|| pick(&[])).cloned();
+            return self.arm.cluster.pick(self.affinity, &[], &[], random, clock::now).cloned();
         }
         let now = self.worker.pin();
         let cluster = now.snapshot.cluster(&self.arm.cluster.id).unwrap_or(&self.arm.cluster);
-        let mut failed: Vec<_> = self.unreachable.iter().chain(&self.avoided).copied().collect();
-        if let Some(outliers) = &cluster.outliers {
-            failed.extend(outliers.left_out(cluster.balancer.endpoints(), clock::now()));
-        }
-        let pick = |tried: &[_]| cluster.balancer.pick(self.affinity, tried, random);
-        pick(&failed).or_else(|| pick(&self.unreachable)).cloned()
+        cluster.pick(self.affinity, &self.unreachable, &self.avoided, random, clock::now).cloned()
     }
 
     /// The last endpoint failed: others are better for a while, and all of them after a pause.

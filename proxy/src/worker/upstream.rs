@@ -15,6 +15,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use proxy_config::model::{Address, UpstreamProtocol};
 use proxy_core::{
+    breaker::{Full, Limit},
     endpoint::Endpoint,
     grpc,
     retry::{self, Failure},
@@ -22,8 +23,17 @@ use proxy_core::{
 };
 use tokio::net::TcpStream;
 
-use super::{Worker, body::Upload, local::Local, stream::Stream};
-use crate::{shared::count, tls};
+use super::{
+    Worker,
+    body::Upload,
+    local::Local,
+    permits::{self, Permit, Way},
+    stream::Stream,
+};
+use crate::{
+    shared::count,
+    tls::{self, Table},
+};
 
 /// How many requests one HTTP/2 connection carries before another is made; servers rarely allow fewer.
 const STREAMS: usize = 100;
@@ -98,47 +108,89 @@ fn is_refused(error: &hyper::Error) -> bool {
     false
 }
 
-/// Makes a connection to an endpoint and begins to speak HTTP/2 there. It is in the pool as well.
+/// Why there is no connection to an endpoint.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unmade {
+    /// It cannot be made.
+    #[error("failed to connect")]
+    Failed(#[from] io::Error),
+    /// Its cluster has as many as it may have.
+    #[error(transparent)]
+    Full(#[from] Full),
+}
+
+impl Unmade {
+    /// What that is for a request, which is counted.
+    pub(super) fn failure(&self, worker: &Worker) -> Failure {
+        match self {
+            Self::Failed(_) => {
+                count(&worker.shared.connect_failures);
+                Failure::Connect
+            }
+            Self::Full(full) => {
+                worker.shared.count_full(*full);
+                Failure::Full
+            }
+        }
+    }
+}
+
+/// Makes a connection to an endpoint and begins to speak HTTP/2 there. It is in the pool as well. Where the cluster has as many as it may have, it waits for one that becomes idle, if `may_reuse`.
 pub(super) async fn connect(
     worker: &Rc<Worker>,
     cluster: &Cluster,
     endpoint: &Arc<Endpoint>,
-) -> io::Result<Sender> {
-    let opening = async { handshake(open(worker, cluster, &endpoint.address).await?).await };
-    let sender = tokio::time::timeout(cluster.connect_timeout, opening).await??;
+    may_reuse: bool,
+) -> Result<(Sender, retry::Connection), Unmade> {
+    let _pending = cluster.breaker.take(Limit::Pending)?;
+    let idle = || if may_reuse { worker.pool.borrow_mut().take(endpoint.id) } else { None };
+    let permit = match permits::wait(worker, cluster, idle).await {
+        Way::Pooled(sender) => return Ok((sender, retry::Connection::Pooled)),
+        Way::Connect(permit) => permit,
+    };
+    let opening = async {
+        let stream = open(&worker.tls(), cluster, &endpoint.address).await?;
+        handshake(stream.with(permit)).await
+    };
+    let sender = in_time(cluster, opening).await?;
     count(&worker.shared.connects);
     if let Some(shared) = sender.share() {
         worker.pool.borrow_mut().give(endpoint, shared);
     }
-    Ok(sender)
+    Ok((sender, retry::Connection::Fresh))
 }
 
-/// Makes a connection to an endpoint whose bytes are the caller's business.
+/// Makes a connection to an endpoint whose bytes are the caller's business, with the right to have it.
 pub(super) async fn connect_stream(
     worker: &Rc<Worker>,
     cluster: &Cluster,
     address: &Address,
+    permit: Option<Permit>,
 ) -> io::Result<Stream> {
-    let stream = tokio::time::timeout(cluster.connect_timeout, open(worker, cluster, address)).await??;
+    let stream = in_time(cluster, open(&worker.tls(), cluster, address)).await?;
     count(&worker.shared.connects);
-    Ok(stream)
+    Ok(stream.with(permit))
 }
 
-async fn open(worker: &Worker, cluster: &Cluster, address: &Address) -> io::Result<Stream> {
+async fn in_time<T>(cluster: &Cluster, opening: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(cluster.connect_timeout, opening).await?
+}
+
+/// Makes a connection as the cluster says, however long that takes.
+pub(crate) async fn open(tls: &Table, cluster: &Cluster, address: &Address) -> io::Result<Stream> {
     let stream = dial(address).await?;
     stream.set_nodelay(true)?;
     if !cluster.tls {
-        return Ok(Stream::Plain(stream));
+        return Ok(Stream::plain(stream));
     }
-    let table = worker.tls();
-    let connector = table.connector(&cluster.id);
+    let connector = tls.connector(&cluster.id);
     let connector = connector.ok_or_else(|| io::Error::other("the cluster's TLS cannot be used"))?;
     let stream = connector.connect(stream).await?;
     let agreed = stream.get_ref().1.alpn_protocol();
     if cluster.protocol == UpstreamProtocol::Http2 && agreed != Some(tls::HTTP2) {
         return Err(io::Error::other("the endpoint does not speak HTTP/2"));
     }
-    Ok(Stream::Secure(Box::new(stream)))
+    Ok(Stream::secure(stream))
 }
 
 async fn dial(address: &Address) -> io::Result<TcpStream> {
@@ -149,10 +201,7 @@ async fn dial(address: &Address) -> io::Result<TcpStream> {
 }
 
 async fn handshake(stream: Stream) -> io::Result<Sender> {
-    let scheme = match &stream {
-        Stream::Plain(_) => Scheme::HTTP,
-        Stream::Secure(_) => Scheme::HTTPS,
-    };
+    let scheme = if stream.is_secure() { Scheme::HTTPS } else { Scheme::HTTP };
     let mut builder = http2::Builder::new(Local);
     builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
     let (requests, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
@@ -169,7 +218,7 @@ pub(super) fn set_host(request: &mut Request<Upload>, address: &Address) {
 }
 
 /// An endpoint's address as a host.
-pub(super) fn authority(address: &Address) -> String {
+pub(crate) fn authority(address: &Address) -> String {
     match address {
         Address::Socket(address) => address.to_string(),
         Address::Name { host, port } => format!("{host}:{port}"),

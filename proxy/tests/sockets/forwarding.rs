@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use http::Request;
-use http_body_util::{BodyExt as _, StreamBody};
+use http_body_util::{BodyExt as _, Empty, StreamBody};
 use hyper::body::Frame;
 use proxy_config::model::{HostRewrite, Rewrite};
 use tokio::{
@@ -43,6 +43,21 @@ async fn the_upstream_sees_the_request_and_where_it_came_from() {
         assert!(lines.contains(&expected), "{expected} in {lines:?}");
     }
     assert!(lines.iter().any(|it| it.starts_with("x-request-id: ")), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_client_cannot_say_which_certificate_it_has_shown() {
+    let (_operator, _directory, proxy, _pod) = one_pod("a").await;
+    let mut client = Client::connect(proxy.http).await.unwrap();
+    let request = Request::get("/").header("host", "h").header("X-Forwarded-Client-Cert", "By=spiffe://evil");
+    let request = request.header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let reply = client.send(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    let body = Reply::read(reply).await.unwrap().body;
+    assert!(!body.contains("evil"), "{body}");
+    assert!(
+        body.contains("traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n"),
+        "{body}"
+    );
 }
 
 #[tokio::test]

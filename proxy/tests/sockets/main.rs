@@ -8,15 +8,18 @@
 )]
 
 mod actions;
+mod attacks;
 mod balancing;
 mod config_stream;
 mod deadlines;
 mod drain;
 mod failures;
 mod forwarding;
+mod health;
 mod http1;
 mod http2;
 mod http2_to_http1;
+mod limits;
 mod mirrors;
 mod process;
 mod proxied;

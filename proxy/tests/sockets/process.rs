@@ -11,7 +11,8 @@ use proxy_config::{
     wire::config::{self as wire, to_proxy},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::TcpStream;
+use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::support::{
     Directory,
@@ -22,15 +23,20 @@ use crate::support::{
 };
 
 /// A proxy that serves what it remembers; killed at the end.
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     _directory: Directory,
 }
 
 impl Process {
     /// One with a route to this pod and as many descriptors as `limit`, for a shell, says.
-    async fn start(pod: SocketAddr, limit: &str) -> Self {
+    pub(crate) async fn start(pod: SocketAddr, limit: &str) -> Self {
+        Self::start_with(pod, limit, &[], Stdio::null()).await
+    }
+
+    /// The same, with more arguments; what it writes goes to `output`.
+    async fn start_with(pod: SocketAddr, limit: &str, arguments: &[&str], output: Stdio) -> Self {
         let (directory, port) = (Directory::new(), free_port());
         let commit = wire::Commit { position: Some(Position::default().into()), full: true };
         let commit = wire::ToProxy { message: Some(to_proxy::Message::Commit(commit)) };
@@ -44,7 +50,9 @@ impl Process {
             .args(["--config-server", "127.0.0.1:1", "--bind-address", "127.0.0.1", "--workers", "1"])
             .args(["--admin-port", &free_port().to_string(), "--log-level", "off", "--memory-dir"])
             .arg(&directory.0)
+            .args(arguments)
             .stdin(Stdio::null())
+            .stdout(output)
             .spawn()
             .unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -53,7 +61,7 @@ impl Process {
     }
 
     /// The memory that it has resident, in bytes.
-    fn resident(&self) -> usize {
+    pub(crate) fn resident(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix(" kB"));
         line.unwrap().trim().parse::<usize>().unwrap() * 1024
@@ -123,4 +131,67 @@ async fn without_descriptors_what_is_open_goes_on_and_others_wait() {
     }
     drop(waiting);
     assert_eq!(client::get(proxy.address, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn requests_are_logged_when_they_are_over() {
+    let pod = Pod::start("a").await;
+    let arguments = ["--access-log", "json"];
+    let mut proxy = Process::start_with(pod.address, "1000", &arguments, Stdio::piped()).await;
+    let output = std::io::BufReader::new(proxy.child.stdout.take().unwrap());
+    let mut lines = tokio::task::spawn_blocking(move || {
+        std::io::BufRead::lines(output)
+            .take(3)
+            .map(|it| serde_json::from_str::<Value>(&it.unwrap()).unwrap())
+            .collect::<Vec<_>>()
+    });
+    let mut client = Client::connect(proxy.address).await.unwrap();
+    client.get("/a?b").await.unwrap();
+    client.get("/status/503").await.unwrap();
+    // A client that goes away before it has an answer.
+    drop(client);
+    let mut gone = TcpStream::connect(proxy.address).await.unwrap();
+    gone.write_all(b"POST /hold HTTP/1.1\r\nhost: h\r\nx-request-id: 7\r\ncontent-length: 0\r\n\r\n")
+        .await
+        .unwrap();
+    eventually("it is under way", async || pod.seen() == 3).await;
+    drop(gone);
+    let lines: Vec<Value> = crate::support::within(&mut lines).await.unwrap();
+    let told = |line: &Value| {
+        let text = |name: &str| line[name].as_str().unwrap_or("-").to_owned();
+        format!("{} {} {} {}", text("method"), text("host"), text("path"), line["status"])
+    };
+    let told: Vec<_> = lines.iter().map(told).collect();
+    assert_eq!(told, ["GET example.org /a?b 200", "GET example.org /status/503 503", "POST h /hold null"]);
+    let first = &lines[0];
+    assert_eq!(
+        (&first["arm"], &first["hash"], &first["upstream"], &first["tries"]),
+        (&json!("a"), &json!("h1"), &json!(pod.address.to_string()), &json!(1))
+    );
+    assert!(first["duration_ms"].as_f64().unwrap() > 0.0 && first["request_id"].is_null(), "{first}");
+    assert_eq!(lines[2]["request_id"], "7");
+}
+
+#[tokio::test]
+async fn one_of_so_many_requests_is_logged() {
+    let pod = Pod::start("a").await;
+    let arguments = ["--access-log", "text", "--access-log-one-of", "10", "--drain-delay", "0"];
+    let mut proxy = Process::start_with(pod.address, "1000", &arguments, Stdio::piped()).await;
+    let mut output = proxy.child.stdout.take().unwrap();
+    let mut client = Client::connect(proxy.address).await.unwrap();
+    for number in 0..100 {
+        client.get(&format!("/{number}")).await.unwrap();
+    }
+    drop(client);
+    // It ends politely, with all that it has to say written.
+    let id = rustix::process::Pid::from_child(&proxy.child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    let text = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut output, &mut text).unwrap();
+        text
+    });
+    let text = crate::support::within(text).await.unwrap();
+    assert_eq!(text.lines().count(), 10, "{text}");
+    assert!(text.lines().all(|it| it.contains(" \"GET /") && it.contains("HTTP/1.1\" 200 ")), "{text}");
 }

@@ -59,6 +59,7 @@ impl Proxy {
             workers: NonZeroUsize::new(2).unwrap(),
             max_connections: 1_000,
             max_sessions: 1_000,
+            access_log: None,
             drain_delay: Duration::ZERO,
             drain_timeout: LIMIT,
         };

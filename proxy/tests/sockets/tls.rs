@@ -123,6 +123,38 @@ async fn a_new_certificate_is_shown_at_once_and_disturbs_nobody() {
 }
 
 #[tokio::test]
+async fn certificates_that_change_under_load_lose_no_handshake_and_no_request() {
+    let signer = Signer::new();
+    let first = signer.sign(&["a.example"]);
+    let mut fixture = Fixture::new(vec![first.resource("c"), host("a", &["a.example"], "c", |_| ())]).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (address, config) = (fixture.https, signer.client(None, &["http/1.1"]));
+    let load: Vec<_> = (0..4)
+        .map(|_| {
+            let (stopped, config) = (stopped.clone(), config.clone());
+            tokio::spawn(async move {
+                let mut shown = std::collections::BTreeSet::new();
+                while !*stopped.borrow() {
+                    let seen = get(address, "a.example", "a.example", &config).await.unwrap();
+                    assert_eq!(seen.reply.status, 200);
+                    shown.insert(seen.certificate);
+                }
+                shown
+            })
+        })
+        .collect();
+    for _ in 0..30 {
+        fixture.link.commit(vec![signer.sign(&["a.example"]).resource("c")]).await;
+    }
+    stop.send_replace(true);
+    let mut shown = std::collections::BTreeSet::new();
+    for client in load {
+        shown.extend(client.await.unwrap());
+    }
+    assert!(shown.len() > 1, "they saw some of the certificates");
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_none_takes_away_its_own_host_only() {
     let signer = Signer::new();
     let good = signer.sign(&["a.example"]);

@@ -1,5 +1,8 @@
 //! The addresses behind the `service` of a Mapping.
 
+mod ports;
+mod slow_start;
+
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -13,6 +16,10 @@ use proxy_config::model::{
     UpstreamProtocol, UpstreamTls, Version,
 };
 
+use self::{
+    ports::{find_port, no_port},
+    slow_start::slow_start,
+};
 use super::{certificates, stores::Stores};
 use crate::{
     compat::Compat,
@@ -319,7 +326,11 @@ impl BackendKey {
                 let selector: Vec<String> =
                     service.selector.iter().map(|(k, v)| format!("{k}={v}")).collect();
                 let _ = write!(id, " selector={}", selector.join(","));
-                self.plain(id, vec![Address::Socket(SocketAddr::new(*address, port.port))])
+                let plain = self.plain(id, vec![Address::Socket(SocketAddr::new(*address, port.port))]);
+                let remark = (!self.connection.checks.is_empty()).then(|| {
+                    "`health_checks` are for pods and not acted on without `resolver: endpoint`".to_owned()
+                });
+                Backend { remark, ..plain }
             }
             ServiceAddress::ClusterIp(_) | ServiceAddress::Headless | ServiceAddress::External(_) => {
                 self.pods(stores, name, service, port, id)
@@ -374,12 +385,21 @@ impl BackendKey {
             object: name.sibling(slice_name.clone()),
             resource_version: slice.resource_version.clone(),
         });
+        let mut cluster = self.cluster(id, endpoints);
+        let of_pods = Arc::make_mut(&mut cluster);
+        of_pods.checks.clone_from(&self.connection.checks);
+        let slow_start = slow_start(name, service, &of_pods.balance.policy);
+        let (slow_start_ms, slow_start_remark) =
+            slow_start.map_or_else(|remark| (None, Some(remark)), |it| (it, None));
+        of_pods.balance.slow_start_ms = slow_start_ms;
+        let remark =
+            remark.into_iter().chain(slow_start_remark).reduce(|one, other| format!("{one}; {other}"));
         Backend {
             ready,
             needed,
             versions: versions.collect(),
             certificate: None,
-            cluster: self.cluster(id, endpoints),
+            cluster,
             service: None,
             problem: None,
             remark,
@@ -408,8 +428,16 @@ impl BackendKey {
 
     fn cluster(&self, mut id: String, endpoints: Vec<Endpoint>) -> Arc<Cluster> {
         let _ = write!(id, " {}", self.settings);
-        let Connection { connect_timeout_ms, http2, tls_context: _, tag: _, balance, limits, outliers } =
-            &self.connection;
+        let Connection {
+            connect_timeout_ms,
+            http2,
+            tls_context: _,
+            tag: _,
+            balance,
+            limits,
+            outliers,
+            checks: _,
+        } = &self.connection;
         Arc::new(Cluster {
             id: ClusterId::new(id),
             connect_timeout_ms: *connect_timeout_ms,
@@ -419,6 +447,7 @@ impl BackendKey {
             balance: Balance { policy: balance.clone().unwrap_or_default(), slow_start_ms: None },
             limits: *limits,
             outliers: *outliers,
+            checks: Vec::new(),
         })
     }
 }
@@ -458,42 +487,4 @@ impl Found {
             version: Version { namespace: service.namespace.clone(), hash },
         })
     }
-}
-
-/// The sentence about a port that is not there.
-fn no_port(name: &ObjectName, service: &Service, written: Option<&PortReference>, default: u16) -> String {
-    if let Some(PortReference::Name(wanted)) = written {
-        let ports: Vec<String> = service.ports.iter().map(|port| format!("`{}`", port.name)).collect();
-        let ports = if ports.is_empty() { "none".to_owned() } else { ports.join(", ") };
-        return format!("Service `{}` has ports named {ports}, none of them is `{wanted}`", name.name);
-    }
-    let ports: Vec<String> = service.ports.iter().map(|port| port.port.to_string()).collect();
-    let wanted = match written {
-        Some(PortReference::Number(number)) => *number,
-        Some(PortReference::Name(_)) | None => default,
-    };
-    let ports = if ports.is_empty() { "none".to_owned() } else { ports.join(", ") };
-    format!("Service `{}` has port {ports}, {wanted} is asked for", name.name)
-}
-
-/// The port of the Service that is meant: by its name, by its number, by the number of its pods' port, or, where none is
-/// written, the only one.
-fn find_port<'s>(
-    service: &'s Service,
-    written: Option<&PortReference>,
-    default: u16,
-) -> Option<&'s ServicePort> {
-    let written = match written {
-        Some(PortReference::Name(name)) => return service.ports.iter().find(|port| *port.name == **name),
-        Some(PortReference::Number(number)) => Some(*number),
-        None => None,
-    };
-    let number = written.unwrap_or(default);
-    let by_port = service.ports.iter().find(|port| port.port == number);
-    let by_target = || service.ports.iter().find(|port| written.is_some() && port.target == written);
-    let only = || match &service.ports[..] {
-        [port] if written.is_none() => Some(port),
-        _ => None,
-    };
-    by_port.or_else(by_target).or_else(only)
 }

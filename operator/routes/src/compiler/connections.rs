@@ -59,7 +59,10 @@ impl Compiler {
         let mut arms: Vec<Arm> = admitted
             .iter()
             .zip(&shares.shares)
-            .map(|((name, _, backend, _), share)| arm(name, *share, &backends[backend].cluster.id))
+            .map(|((name, mapping, backend, _), share)| {
+                let cluster = &backends[backend].cluster.id;
+                Arm { idle_timeout_ms: mapping.idle_timeout_ms, ..arm(name, *share, cluster) }
+            })
             .collect();
         arms.sort_by(|a, b| a.id.cmp(&b.id));
         let carried = arms.iter().map(|arm| u32::from(arm.share.parts())).sum::<u32>() == 10_000;

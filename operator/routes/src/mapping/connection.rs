@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use proxy_config::model::{BalancePolicy, HashCookie, HashKey, Limits, Outliers};
+use proxy_config::model::{BalancePolicy, HashCookie, HashKey, HealthCheck, Limits, Outliers};
 use serde_json::Value;
 
-use super::parse::Reader;
+use super::{health, parse::Reader};
 use crate::{
     duration::milliseconds,
     fields::{Fields, kind},
@@ -32,6 +32,8 @@ pub struct Connection {
     pub limits: Limits,
     /// `outlier_detection`.
     pub outliers: Outliers,
+    /// `health_checks`, of backends that are pods.
+    pub checks: Vec<HealthCheck>,
 }
 
 impl Default for Connection {
@@ -44,6 +46,7 @@ impl Default for Connection {
             balance: None,
             limits: Limits::default(),
             outliers: Outliers::default(),
+            checks: Vec::new(),
         }
     }
 }
@@ -52,7 +55,7 @@ impl Connection {
     /// The same text for the same settings, another one for others.
     #[must_use]
     pub fn id(&self) -> String {
-        let Self { connect_timeout_ms, http2, tls_context, tag, balance, limits, outliers } = self;
+        let Self { connect_timeout_ms, http2, tls_context, tag, balance, limits, outliers, checks } = self;
         let mut id = format!("connect={connect_timeout_ms}");
         if *http2 {
             id.push_str(" http2");
@@ -72,11 +75,14 @@ impl Connection {
         if *outliers != Outliers::default() {
             let _ = write!(id, " {outliers:?}");
         }
+        if !checks.is_empty() {
+            let _ = write!(id, " {checks:?}");
+        }
         id
     }
 }
 
-pub(super) fn connection(reader: &Reader<'_>) -> Result<Connection, String> {
+pub(super) fn connection(reader: &Reader<'_>, remarks: &mut Vec<String>) -> Result<Connection, String> {
     let fields = &reader.fields;
     let connect_timeout_ms = match fields.milliseconds("connect_timeout_ms", CONNECT_TIMEOUT_MS)? {
         0 => return Err("`connect_timeout_ms` is 0: no connection could ever be made".to_owned()),
@@ -87,14 +93,21 @@ pub(super) fn connection(reader: &Reader<'_>) -> Result<Connection, String> {
         Some(Value::String(context)) => Some(context.clone()).filter(|context| !context.is_empty()),
         Some(other) => return Err(format!("`tls` is {}, not the name of a TLSContext", kind(other))),
     };
+    let http2 = fields.flag("grpc")?.unwrap_or(false);
+    let priority = match fields.text("priority")?.as_deref() {
+        None | Some("" | "default") => "default",
+        Some("high") => "high",
+        Some(other) => return Err(format!("`priority` is `{other}`, not default or high")),
+    };
     Ok(Connection {
         connect_timeout_ms,
-        http2: fields.flag("grpc")?.unwrap_or(false),
+        http2,
         tls_context,
         tag: fields.text("cluster_tag")?.unwrap_or_default(),
         balance: balance(reader)?,
-        limits: limits(reader)?,
+        limits: limits(reader.value("circuit_breakers"), priority)?,
         outliers: outliers(fields)?,
+        checks: health::checks(reader, http2, remarks),
     })
 }
 
@@ -144,14 +157,9 @@ fn balance(reader: &Reader<'_>) -> Result<Option<BalancePolicy>, String> {
     read.map(Some).map_err(|reason| format!("`load_balancer.policy` is `{policy}`: {reason}"))
 }
 
-/// `circuit_breakers`: the entry for the Mapping's `priority`. What an entry leaves open is as in Envoy.
-fn limits(reader: &Reader<'_>) -> Result<Limits, String> {
-    let priority = match reader.fields.text("priority")?.as_deref() {
-        None | Some("" | "default") => "default",
-        Some("high") => "high",
-        Some(other) => return Err(format!("`priority` is `{other}`, not default or high")),
-    };
-    let items = match reader.value("circuit_breakers") {
+/// `circuit_breakers`: the entry for this `priority`. What an entry leaves open is as in Envoy.
+pub(crate) fn limits(breakers: Option<&Value>, priority: &str) -> Result<Limits, String> {
+    let items = match breakers {
         None => return Ok(Limits::default()),
         Some(Value::Array(items)) => items,
         Some(other) => return Err(format!("`circuit_breakers` is {}, not a list", kind(other))),

@@ -23,11 +23,21 @@ const VARIABLES: [(&str, Variable); 10] = [
 /// `add_…_headers` and `remove_…_headers` of `request` or `response`: what goes goes first, as in Envoy.
 pub(super) fn edits(reader: &Reader<'_>, of: &str) -> Result<Vec<HeaderEdit>, String> {
     let (add, remove) = (format!("add_{of}_headers"), format!("remove_{of}_headers"));
+    edits_of(reader.texts(&remove)?, reader.value(&add), of)
+}
+
+/// The same of their values.
+pub(super) fn edits_of(
+    removed: Option<Vec<String>>,
+    added: Option<&Value>,
+    of: &str,
+) -> Result<Vec<HeaderEdit>, String> {
+    let (add, remove) = (format!("add_{of}_headers"), format!("remove_{of}_headers"));
     let mut edits = Vec::new();
-    for name in reader.texts(&remove)?.unwrap_or_default() {
+    for name in removed.unwrap_or_default() {
         edits.push(HeaderEdit { name: header_name(&name, &remove)?, edit: Edit::Remove });
     }
-    let Some(added) = reader.value(&add) else { return Ok(edits) };
+    let Some(added) = added else { return Ok(edits) };
     let Fields(added) = Fields::of(added, &add)?;
     for (name, value) in added {
         let at = || format!("`{add}.{name}`");

@@ -24,7 +24,7 @@ const TIMEOUT_MS: u32 = 3_000;
 const IDLE_TIMEOUT_MS: u32 = 300_000;
 
 /// Acted on below.
-const SERVED: [&str; 49] = [
+const SERVED: [&str; 50] = [
     "add_linkerd_headers",
     "add_request_headers",
     "add_response_headers",
@@ -40,6 +40,7 @@ const SERVED: [&str; 49] = [
     "error_response_overrides",
     "grpc",
     "headers",
+    "health_checks",
     "host",
     "host_redirect",
     "host_regex",
@@ -225,7 +226,7 @@ fn read(
     let namespace = if reader.module.resolves_at_home() { reader.home } else { &*document.name.namespace };
     let (mut service, remark) = parse_service(&text, namespace)?;
     remarks.extend(remark);
-    let connection = connection::connection(reader)?;
+    let connection = connection::connection(reader, &mut remarks)?;
     service.tls |= connection.tls_context.is_some() || fields.value("tls") == Some(&Value::Bool(true));
     let timeout = |milliseconds: u32| (milliseconds > 0).then_some(milliseconds);
     let redirect = match fields.flag("host_redirect")? {

@@ -95,7 +95,7 @@ const ALWAYS: [Difference; 22] = [
             service.starts_with("://") || service.ends_with('.') || service.starts_with("tcp://")
         })
     }),
-    ("health checks are not acted on, also bad ones", |it| {
+    ("a health check that cannot be asked is left out and told, and none makes a route go away", |it| {
         it.mappings().any(|it| !it["health_checks"].is_null())
     }),
     ("variables of the process's environment are not put into objects", |it| {

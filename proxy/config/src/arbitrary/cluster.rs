@@ -2,10 +2,10 @@
 
 use proptest::{collection::vec, option, prelude::*};
 
-use super::{listener::versions, name};
+use super::{filters::edits, listener::versions, name};
 use crate::model::{
-    Balance, BalancePolicy, CertificateId, HashCookie, HashKey, Limits, Outliers, Trust, UpstreamProtocol,
-    UpstreamTls,
+    Balance, BalancePolicy, CertificateId, GrpcQuestion, HashCookie, HashKey, HealthCheck, HttpQuestion,
+    Limits, Outliers, Question, Trust, UpstreamProtocol, UpstreamTls,
 };
 
 pub(super) fn protocol() -> impl Strategy<Value = UpstreamProtocol> {
@@ -46,7 +46,7 @@ fn key() -> impl Strategy<Value = HashKey> {
 }
 
 pub(super) fn limits() -> impl Strategy<Value = Limits> {
-    (limit(), limit(), limit(), limit()).prop_map(|(connections, pending, requests, retries)| Limits {
+    any::<[Option<u32>; 4]>().prop_map(|[connections, pending, requests, retries]| Limits {
         connections,
         pending,
         requests,
@@ -68,6 +68,25 @@ pub(super) fn outliers() -> impl Strategy<Value = Outliers> {
             max_ejection_percent,
         }
     })
+}
+
+pub(super) fn check() -> impl Strategy<Value = HealthCheck> {
+    let http = (name(), option::of("[a-z]{1,9}"), edits(), vec(any::<(u16, u16)>(), 0..3)).prop_map(
+        |(path, host, request_headers, statuses)| {
+            Question::Http(HttpQuestion { path, host, request_headers, statuses })
+        },
+    );
+    let grpc = (name(), option::of("[a-z]{1,9}"))
+        .prop_map(|(service, authority)| Question::Grpc(GrpcQuestion { service, authority }));
+    (any::<[u32; 4]>(), prop_oneof![http, grpc]).prop_map(
+        |([interval_ms, timeout_ms, unhealthy_threshold, healthy_threshold], question)| HealthCheck {
+            interval_ms,
+            timeout_ms,
+            unhealthy_threshold,
+            healthy_threshold,
+            question,
+        },
+    )
 }
 
 fn limit() -> impl Strategy<Value = Option<u32>> {

@@ -1,6 +1,6 @@
 //! Clusters, in both directions.
 
-use super::{ConvertError, known, out_of_range, positive, present, required};
+use super::{ConvertError, health, known, out_of_range, positive, present, required};
 use crate::{
     model::{
         Address, Balance, BalancePolicy, CertificateId, Cluster, ClusterId, Draining, Endpoint, HashCookie,
@@ -18,8 +18,17 @@ impl TryFrom<wire::Cluster> for Cluster {
     type Error = ConvertError;
 
     fn try_from(cluster: wire::Cluster) -> Result<Self, ConvertError> {
-        let wire::Cluster { id, connect_timeout_ms, endpoints, protocol, tls, balance, limits, outliers } =
-            cluster;
+        let wire::Cluster {
+            id,
+            connect_timeout_ms,
+            endpoints,
+            protocol,
+            tls,
+            balance,
+            limits,
+            outliers,
+            health_checks,
+        } = cluster;
         let message = || format!("cluster {id}");
         Ok(Self {
             connect_timeout_ms,
@@ -32,6 +41,10 @@ impl TryFrom<wire::Cluster> for Cluster {
             balance: balance.map(|it| balance_of(it, message)).transpose()?.unwrap_or_default(),
             limits: limits.map(Into::into).unwrap_or_default(),
             outliers: outliers.map(Into::into).unwrap_or_default(),
+            checks: health_checks
+                .into_iter()
+                .map(|it| health::check(it, message))
+                .collect::<Result<_, _>>()?,
             id: ClusterId::new(id),
         })
     }
@@ -108,10 +121,10 @@ impl From<wire::Limits> for Limits {
     fn from(limits: wire::Limits) -> Self {
         let wire::Limits { max_connections, max_pending, max_requests, max_retries } = limits;
         Self {
-            connections: positive(max_connections),
-            pending: positive(max_pending),
-            requests: positive(max_requests),
-            retries: positive(max_retries),
+            connections: max_connections,
+            pending: max_pending,
+            requests: max_requests,
+            retries: max_retries,
         }
     }
 }
@@ -143,7 +156,8 @@ impl From<wire::Outliers> for Outliers {
 
 impl From<&Cluster> for wire::Cluster {
     fn from(cluster: &Cluster) -> Self {
-        let Cluster { id, connect_timeout_ms, endpoints, protocol, tls, balance, limits, outliers } = cluster;
+        let Cluster { id, connect_timeout_ms, endpoints, protocol, tls, balance, limits, outliers, checks } =
+            cluster;
         let protocol = match protocol {
             UpstreamProtocol::Http1 => wire::UpstreamProtocol::Http1,
             UpstreamProtocol::Http2 => wire::UpstreamProtocol::Http2,
@@ -158,6 +172,7 @@ impl From<&Cluster> for wire::Cluster {
             balance: (*balance != Balance::default()).then(|| balance.into()),
             limits: (*limits != Limits::default()).then(|| (*limits).into()),
             outliers: (*outliers != Outliers::default()).then(|| (*outliers).into()),
+            health_checks: checks.iter().map(Into::into).collect(),
         }
     }
 }
@@ -240,10 +255,10 @@ impl From<Limits> for wire::Limits {
     fn from(limits: Limits) -> Self {
         let Limits { connections, pending, requests, retries } = limits;
         Self {
-            max_connections: connections.unwrap_or_default(),
-            max_pending: pending.unwrap_or_default(),
-            max_requests: requests.unwrap_or_default(),
-            max_retries: retries.unwrap_or_default(),
+            max_connections: connections,
+            max_pending: pending,
+            max_requests: requests,
+            max_retries: retries,
         }
     }
 }

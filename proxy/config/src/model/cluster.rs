@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use super::{CertificateId, ClusterId, TlsVersions};
+use super::{CertificateId, ClusterId, HealthCheck, TlsVersions};
 
 /// Endpoints that can replace one another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +21,10 @@ pub struct Cluster {
     pub balance: Balance,
     /// How much one proxy has with them at a time.
     pub limits: Limits,
-    /// When one of them is left out.
+    /// When one of them is left out for what it answered.
     pub outliers: Outliers,
+    /// What each of them is asked besides.
+    pub checks: Vec<HealthCheck>,
 }
 
 impl Cluster {
@@ -38,6 +40,7 @@ impl Cluster {
             balance: Balance::default(),
             limits: Limits::default(),
             outliers: Outliers::default(),
+            checks: Vec::new(),
         }
     }
 }
@@ -123,16 +126,17 @@ pub struct HashCookie {
     pub path: Option<String>,
 }
 
-/// How much one proxy has with a cluster at a time. `None`: no limit.
+/// How much one proxy has with a cluster at a time, over all its threads. `None`: no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections.
+    /// Connections; requests that find no more wait for one. A thread that needs one always has one.
     pub connections: Option<u32>,
-    /// Requests that wait for a connection.
+    /// Requests that wait for a connection, or for one to be made.
     pub pending: Option<u32>,
-    /// Requests.
+    /// Requests under way.
     pub requests: Option<u32>,
-    /// Retries under way.
+    /// Retries under way of requests that an endpoint may have seen. `None`: a fifth of the requests under way, three
+    /// always.
     pub retries: Option<u32>,
 }
 

@@ -1,7 +1,7 @@
 //! What can be wrong with one cluster by itself.
 
 use super::{
-    Fault,
+    Fault, health,
     text::{is_header_name, is_host, is_token},
 };
 use crate::model::{Address, BalancePolicy, Cluster, HashKey, Outliers, TlsVersions};
@@ -35,6 +35,7 @@ pub(super) fn faults(cluster: &Cluster) -> Vec<Fault> {
         versions(tls.versions, &mut faults);
     }
     balance(cluster, &mut faults);
+    cluster.checks.iter().for_each(|it| health::faults(it, &mut faults));
     let Outliers { interval_ms, base_ejection_ms, max_ejection_ms, max_ejection_percent, .. } =
         cluster.outliers;
     if interval_ms == 0 || base_ejection_ms == 0 || max_ejection_ms == 0 || max_ejection_percent > 100 {

@@ -132,6 +132,12 @@ pub enum Fault {
     /// Times that never come, or more endpoints than there are.
     #[error("the outliers' interval or ejection time is zero, or the percentage above 100")]
     Outliers,
+    /// A question that is asked without a pause, never waited for, or whose answers never count.
+    #[error("a health check's interval, timeout or threshold is zero")]
+    HealthCheckTimes,
+    /// An endpoint that can never be good.
+    #[error("a health check has no statuses, or a range that is not within 100 to 599")]
+    HealthCheckStatuses,
     /// A name that no certificate has.
     #[error("name `{0}` is no host name in lower case, with at most one `*` as its beginning or its end")]
     ServerName(String),

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use proptest::{collection::vec, option, prelude::*, sample::select};
 use proxy_config::model::{
     Action, Case, Change, Config, Filters, Host, HostId, HostMatch, Insecure, ListenerId, NamedMatch,
     PathMatch, Rank, Refusal, Route, RouteId, TextMatch,
@@ -222,90 +221,5 @@ fn method_headers_and_query_must_all_match() {
         let fewer: Vec<_> =
             all.iter().enumerate().filter(|(index, _)| *index != missing).map(|(_, it)| *it).collect();
         assert!(!takes(Method::POST, "h/?p&q=1", &fewer), "without {:?}", all[missing]);
-    }
-}
-
-/// What the indexes must give: the first in order of all rules, each asked in full.
-fn find_by_asking_all<'a>(routes: &'a [Route], authority: &str, path: &str) -> Option<&'a RouteId> {
-    let host = authority.split(':').next().unwrap_or_default();
-    let regex = |pattern: &str, text: &str| proxy_config::pattern::compile(pattern).unwrap().is_match(text);
-    let matches = |route: &&Route| {
-        let host = match &route.host {
-            HostMatch::Any => true,
-            HostMatch::Exact(text) => host == text,
-            HostMatch::Authority(text) => authority == text,
-            HostMatch::Suffix(text) => host.len() > text.len() && host.ends_with(text),
-            HostMatch::Label(text) => {
-                host.strip_suffix(text.as_str()).is_some_and(|it| !it.is_empty() && !it.contains('.'))
-            }
-            HostMatch::Prefix(text) => host.len() > text.len() && host.starts_with(text),
-            HostMatch::Regex(text) => regex(text, authority),
-        };
-        let fold = |text: &str| match route.case {
-            Case::Counts => text.to_owned(),
-            Case::Ignored => text.to_ascii_lowercase(),
-        };
-        host && match &route.path {
-            PathMatch::Prefix(text) => fold(path).starts_with(&fold(text)),
-            PathMatch::Exact(text) => fold(path) == fold(text),
-            PathMatch::Regex(text) => regex(text, path),
-            PathMatch::Elements(text) => {
-                let text = fold(text.trim_end_matches('/'));
-                fold(path) == text || fold(path).starts_with(&format!("{text}/"))
-            }
-        }
-    };
-    routes.iter().filter(matches).min_by_key(|it| (&it.rank, &it.id)).map(|it| &it.id)
-}
-
-fn hosts() -> impl Strategy<Value = HostMatch> {
-    prop_oneof![
-        Just(HostMatch::Any),
-        "[ab]{1,2}".prop_map(HostMatch::Exact),
-        "[ab]{1,2}:1".prop_map(HostMatch::Authority),
-        "[ab]{1,2}".prop_map(HostMatch::Suffix),
-        "\\.[ab]{1,2}".prop_map(HostMatch::Label),
-        "[ab]{1,2}".prop_map(HostMatch::Prefix),
-        select(vec!["a.*", ".*:1"]).prop_map(|it| HostMatch::Regex(it.into())),
-    ]
-}
-
-fn some_routes() -> impl Strategy<Value = Vec<Route>> {
-    let path = prop_oneof![
-        "/[aA/]{0,3}".prop_map(PathMatch::Prefix),
-        "/[aA/]{0,3}".prop_map(PathMatch::Exact),
-        select(vec!["/a+", "/.*/"]).prop_map(|it| PathMatch::Regex(it.into())),
-        select(vec!["/", "/a", "/a/A", "/a/a"]).prop_map(|it| PathMatch::Elements(it.into())),
-    ];
-    let one =
-        (0..6_u8, 0..4_u8, hosts(), path, any::<bool>()).prop_map(|(id, rank, host, path, ignored)| Route {
-            case: if ignored { Case::Ignored } else { Case::Counts },
-            ..route(&format!("r{id}"), rank, host, path)
-        });
-    vec(one, 0..8).prop_map(|mut routes| {
-        routes.sort_by(|a, b| a.id.cmp(&b.id));
-        routes.dedup_by(|a, b| a.id == b.id);
-        routes
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn after_any_edits_the_indexes_find_what_asking_every_rule_finds(
-        edits in vec(some_routes(), 1..5),
-        requests in vec(("[ab.]{0,4}", option::of(Just(":1")), "/[aA/]{0,4}"), 1..10),
-    ) {
-        let mut builder = Builder::default();
-        for routes in &edits {
-            let snapshot = snapshot(&mut builder, routes);
-            for (host, port, path) in &requests {
-                let authority = format!("{host}{}", port.unwrap_or_default());
-                let found = find(&snapshot, &Method::GET, &format!("{authority}{path}"), &[]);
-                let expected = find_by_asking_all(routes, &authority, path).map(ToString::to_string);
-                prop_assert_eq!(found, expected, "{}{} in {:?}", authority, path, routes);
-            }
-        }
     }
 }

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     balance::Balancer,
+    breaker::Breaker,
     counters::ArmCounters,
     endpoint::EndpointId,
     latency::Counted,
@@ -123,6 +124,12 @@ impl Builder {
         self.registry.all_counters()
     }
 
+    /// How many endpoints get new requests only where there is nobody else, because they do not pass a health check.
+    #[must_use]
+    pub fn unhealthy(&self) -> usize {
+        self.registry.unhealthy()
+    }
+
     /// The latencies of arms that are gone: with those of [`Self::counters`] a sum that only grows.
     #[must_use]
     pub fn retired_latencies(&self) -> &Counted {
@@ -169,7 +176,7 @@ impl Builder {
                 clusters.insert(id.clone(), Arc::new(self.registry.cluster(cluster)));
             } else {
                 clusters.remove(id);
-                self.registry.forget_turns(id);
+                self.registry.forget_cluster(id);
             }
         }
     }
@@ -350,7 +357,10 @@ impl Registry {
             protocol: cluster.protocol,
             tls: cluster.tls.is_some(),
             balancer: Balancer::new(routable, &cluster.balance.policy, || self.turns(&cluster.id)),
+            breaker: Breaker::new(cluster.limits, self.usage(&cluster.id)),
             outliers: outlier::Policy::new(&cluster.outliers),
+            checks: cluster.checks.clone().into(),
+            slow_start: cluster.balance.slow_start_ms.map(|it| Duration::from_millis(u64::from(it))),
             draining,
         }
     }
@@ -435,14 +445,17 @@ impl Registry {
 
 impl Cluster {
     /// Stands in for a cluster that does not exist, which no validated configuration has: it has no endpoints.
-    fn missing(id: &ClusterId) -> Self {
+    pub(super) fn missing(id: &ClusterId) -> Self {
         Self {
             id: id.clone(),
             connect_timeout: Duration::ZERO,
             protocol: UpstreamProtocol::Http1,
             tls: false,
             balancer: Balancer::default(),
+            breaker: Breaker::default(),
             outliers: None,
+            checks: Arc::default(),
+            slow_start: None,
             draining: Box::default(),
         }
     }

@@ -13,6 +13,7 @@ use proxy_config::model::{self, ArmId, ClusterId, MirrorId, SplitId, Version};
 use super::mirror::MirrorCounters;
 use crate::{
     balance::Turns,
+    breaker::Usage,
     counters::ArmCounters,
     endpoint::{Endpoint, EndpointId},
     latency::Counted,
@@ -30,6 +31,7 @@ pub(super) struct Registry {
     endpoints: HashMap<EndpointKey, Weak<Endpoint>>,
     refused: BTreeMap<String, Arc<Refused>>,
     turns: HashMap<ClusterId, Arc<Turns>>,
+    usages: HashMap<ClusterId, Arc<Usage>>,
     next_endpoint: u64,
     /// Counts how often counters were asked for; orders them by age.
     clock: u64,
@@ -171,8 +173,14 @@ impl Registry {
         Arc::clone(self.turns.entry(cluster.clone()).or_default())
     }
 
-    pub(super) fn forget_turns(&mut self, cluster: &ClusterId) {
+    /// What this process has with a cluster, whatever its limits and endpoints were before.
+    pub(super) fn usage(&mut self, cluster: &ClusterId) -> Arc<Usage> {
+        Arc::clone(self.usages.entry(cluster.clone()).or_default())
+    }
+
+    pub(super) fn forget_cluster(&mut self, cluster: &ClusterId) {
         self.turns.remove(cluster);
+        self.usages.remove(cluster);
     }
 
     pub(super) fn refused(&mut self, reason: &str) -> Arc<Refused> {
@@ -212,6 +220,11 @@ impl Registry {
             }
         }
         loads.into_iter().map(|((namespace, pod), requests)| PodLoad { namespace, pod, requests }).collect()
+    }
+
+    pub(super) fn unhealthy(&self) -> usize {
+        let known = self.endpoints.values().filter_map(Weak::upgrade);
+        known.filter(|it| it.is_routable() && !it.passes_checks()).count()
     }
 
     pub(super) fn all_counters(&self) -> impl Iterator<Item = &Arc<ArmCounters>> {

@@ -2,20 +2,18 @@
 
 use std::{
     future::poll_fn,
-    io,
-    pin::pin,
     rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE};
+use http::StatusCode;
 use proxy_config::model::UpstreamProtocol;
 use proxy_core::{
     answer::Reason,
     retry::{self, Failure, Replay},
 };
-use proxy_http1::{Framing, HeadEnd, Kind, Malformed, Persistence, Response, Room};
+use proxy_http1::{Malformed, Persistence};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::Instant,
@@ -23,27 +21,17 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    client::{Close, write_switch},
+    answer::{Answer, Reading},
+    connect::connect,
     connection::{After, Connection},
     exchange::Plan,
-    head::{headers, set_host},
+    head::set_host,
     origin::Origin,
-    peer::Peer,
     pool::Upstream,
     sink::Sink,
     transfer::{Broken, Transfer},
 };
-use crate::{
-    clock,
-    shared::{Phase, count},
-    worker::{
-        Worker, connection::MAX_HEAD, own::Draft, pool::InFlight, tries::Tries, tunnel::Protocol,
-        upstream::connect_stream,
-    },
-};
-
-/// How many interim responses an upstream may send before its answer. More is a flood.
-pub(super) const MAX_INTERIM: u32 = 16;
+use crate::worker::{Worker, pool::InFlight, tries::Tries};
 
 /// What the upstream answered, and what the rest of the exchange needs. The head is written for the client already.
 pub(super) struct Answered {
@@ -51,18 +39,6 @@ pub(super) struct Answered {
     pub(super) origin: Origin,
     pub(super) in_flight: InFlight,
     pub(super) sending: Sending,
-}
-
-/// What the head of a response means for its exchange.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    /// Of the client's connection.
-    pub(super) client: Persistence,
-    /// The tunnel that follows.
-    pub(super) switch: Option<Protocol>,
-    /// Whether it is written whole, with another body than its own.
-    pub(super) replaced: bool,
 }
 
 /// Whether the request is still being sent.
@@ -105,18 +81,9 @@ pub(super) enum Failed {
 pub(super) struct Trying {
     pub(super) sending: Sending,
     /// Whether its response can still be thrown away.
-    discards: bool,
+    pub(super) discards: bool,
     /// When it is given up for another.
     until: Option<Instant>,
-}
-
-/// What one try has seen of its response.
-struct Reading {
-    end: HeadEnd,
-    interim: u32,
-    /// The length of the request's head.
-    head: usize,
-    connection: retry::Connection,
 }
 
 impl Answered {
@@ -213,22 +180,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             (upstream, retry::Connection::Pooled)
         } else {
             let worker = Rc::clone(&self.worker);
-            let connecting = connect_stream(&worker, &plan.arm.cluster, &endpoint.address);
+            let connecting = connect(&worker, &plan.arm.cluster, endpoint, tries.may_reuse());
             // It is rare, and its state need not be part of every connection's.
-            let stream = Box::pin(self.connected(connecting, &trying, waits, &in_flight)).await?;
-            (Peer::new(stream), retry::Connection::Fresh)
+            Box::pin(self.connected(connecting, &trying, waits, &in_flight)).await?
         };
         upstream.output.extend(self.sent.rest());
         if let Some(host) = plan.host_at(&endpoint.address) {
             set_host(&mut upstream.output.bytes, &host);
         }
         self.invite(plan);
-        let mut reading = Reading {
-            end: HeadEnd::new(Kind::Response),
-            interim: 0,
-            head: upstream.output.len(),
-            connection,
-        };
+        let mut reading = Reading::new(upstream.output.len(), connection);
         let (answer, download, persistence) = poll_fn(|context| {
             self.poll_answer(
                 plan,
@@ -349,7 +310,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.poll_late(trying, waits, context)
     }
 
-    fn poll_late(&mut self, trying: &Trying, waits: &Waits, context: &mut Context<'_>) -> Poll<Failed> {
+    pub(super) fn poll_late(
+        &mut self,
+        trying: &Trying,
+        waits: &Waits,
+        context: &mut Context<'_>,
+    ) -> Poll<Failed> {
         let over = waits.at().map(|(at, reason)| (at, Failed::Given(Unanswered::Because(reason))));
         let late = trying.until.map(|at| (at, Failed::Because(Failure::Late)));
         let first = [over, late].into_iter().flatten().min_by_key(|(at, _)| *at);
@@ -377,134 +343,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(over)
         })
         .await
-    }
-
-    /// The answer, once its head has come, and how its body is read; it is written for the client.
-    fn read_answer(
-        &mut self,
-        plan: &Plan<'_>,
-        tries: &Tries<'_>,
-        in_flight: &InFlight,
-        upstream: &mut Upstream,
-        trying: &Trying,
-        reading: &mut Reading,
-    ) -> Result<Option<(Answer, Transfer, Persistence)>, Failed> {
-        let protocol = |error: Malformed| {
-            debug!(address = ?in_flight.endpoint.address, %error, "an upstream does not speak HTTP");
-            Failed::Because(Failure::Protocol)
-        };
-        while !upstream.input.is_empty() {
-            let found = reading.end.find(upstream.input.rest(), MAX_HEAD).map_err(protocol)?;
-            let Some((begin, end)) = found else { return Ok(None) };
-            let mut room = Room::new();
-            let head = &upstream.input.rest()[begin..end];
-            let response = Response::parse(head, &mut room, plan.client.asked).map_err(protocol)?;
-            if response.is_interim() {
-                reading.interim += 1;
-                if reading.interim > MAX_INTERIM {
-                    return Err(Failed::Because(Failure::Protocol));
-                }
-                reading.end = HeadEnd::new(Kind::Response);
-                upstream.input.use_up(end);
-                continue;
-            }
-            // The codec lets no other through.
-            let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY);
-            if trying.discards && tries.discards(status) {
-                return Err(Failed::Discarded(status));
-            }
-            let to = plan.client.framing(response.framing);
-            let download = Transfer::new(response.framing, to).map_err(protocol)?;
-            let persistence = response.persistence;
-            let mut answer = self.answer(plan, in_flight, status, to);
-            if status == StatusCode::SWITCHING_PROTOCOLS {
-                // Only to what was asked for, and when all of the request has been sent.
-                if !plan.offers || trying.sending != Sending::Done {
-                    return Err(Failed::Because(Failure::Protocol));
-                }
-                let websocket = response.upgrade.is_some_and(|it| it.eq_ignore_ascii_case(b"websocket"));
-                answer.switch = Some(if websocket { Protocol::WebSocket } else { Protocol::Other });
-                write_switch(&mut self.peer.output.bytes, &response);
-            } else if plan.filtering.is_some() {
-                let headers = headers(response.fields.end_to_end()).unwrap_or_default();
-                self.write_answer(plan, &mut answer, (response.reason, headers), (to, response.length));
-            } else {
-                let close = Close { framing: to, length: response.length, persistence: answer.client };
-                let cookie = plan.affinity.cookie.as_deref();
-                plan.client.pass_response(&mut self.peer.output.bytes, &response, cookie, close);
-            }
-            upstream.input.use_up(end);
-            return Ok(Some((answer, download, persistence)));
-        }
-        Ok(None)
-    }
-
-    /// What a response means, before anybody changes it.
-    pub(super) fn answer(
-        &self,
-        plan: &Plan<'_>,
-        in_flight: &InFlight,
-        status: StatusCode,
-        framing: Framing,
-    ) -> Answer {
-        let closes = framing == Framing::UntilClose
-            || self.worker.phase.get() >= Phase::Leaving
-            || in_flight.endpoint.is_overdue(clock::now);
-        let client = if closes { Persistence::Close } else { plan.client.persistence };
-        Answer { status, client, switch: None, replaced: false }
-    }
-
-    /// Writes a response for the client as the route wants it, with other headers or another body.
-    pub(super) fn write_answer(
-        &mut self,
-        plan: &Plan<'_>,
-        answer: &mut Answer,
-        (reason, headers): (&str, HeaderMap),
-        (framing, length): (Framing, Option<u64>),
-    ) {
-        let out = &mut self.peer.output.bytes;
-        let mut draft = Draft::new(None);
-        *draft.status_mut() = answer.status;
-        *draft.headers_mut() = headers;
-        if let Some(cookie) = &plan.affinity.cookie {
-            draft.headers_mut().append(SET_COOKIE, HeaderValue::clone(cookie));
-        }
-        if let Some(filtering) = &plan.filtering {
-            filtering.end(Some(plan.arm), &mut draft);
-        }
-        if draft.body().is_some() {
-            answer.replaced = true;
-            plan.client.write_own(out, draft, answer.client);
-        } else {
-            let close = Close { framing, length, persistence: answer.client };
-            plan.client.write_response(out, (answer.status.as_u16(), reason), draft.headers(), close);
-        }
-    }
-
-    /// Waits for a connection to an endpoint, unless the client or the time is over before.
-    pub(super) async fn connected<T>(
-        &mut self,
-        connecting: impl Future<Output = io::Result<T>>,
-        trying: &Trying,
-        waits: &Waits,
-        in_flight: &InFlight,
-    ) -> Result<T, Failed> {
-        let worker = Rc::clone(&self.worker);
-        let mut connecting = pin!(connecting);
-        let outcome = poll_fn(|context| {
-            if let Poll::Ready(outcome) = connecting.as_mut().poll(context) {
-                return Poll::Ready(Ok(outcome));
-            }
-            if self.poll_gone(&mut worker.scratch.borrow_mut(), context).is_ready() {
-                return Poll::Ready(Err(Failed::Given(Unanswered::ClientGone)));
-            }
-            self.poll_late(trying, waits, context).map(Err)
-        })
-        .await;
-        outcome?.map_err(|error| {
-            debug!(address = ?in_flight.endpoint.address, %error, "failed to connect to an endpoint");
-            count(&worker.shared.connect_failures);
-            Failed::Because(Failure::Connect)
-        })
     }
 }

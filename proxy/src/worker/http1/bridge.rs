@@ -188,8 +188,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let (mut sender, connection) = if let Some(sender) = pooled {
             (sender, retry::Connection::Pooled)
         } else {
-            let connecting = connect(&worker, &plan.arm.cluster, endpoint);
-            (self.connected(connecting, &trying, waits, &in_flight).await?, retry::Connection::Fresh)
+            let connecting = connect(&worker, &plan.arm.cluster, endpoint, tries.may_reuse());
+            self.connected(connecting, &trying, waits, &in_flight).await?
         };
         let progress = Rc::new(Progress::default());
         let (body, mut feed) = if upload.is_over() {

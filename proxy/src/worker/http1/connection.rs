@@ -20,6 +20,7 @@ use super::{
     peer::{Buffer, Peer},
 };
 use crate::{
+    access::Record,
     shared::{Phase, count},
     worker::{
         Worker,
@@ -50,6 +51,8 @@ pub(super) struct Connection<S> {
     pub(super) stall: Stall,
     /// Whether it is told when the process drains.
     watches: bool,
+    /// The line of the request that is under way, if it is logged.
+    pub(super) record: Option<Box<Record>>,
 }
 
 /// What happens after an exchange.
@@ -100,6 +103,7 @@ where
         alarm: Alarm::default(),
         stall: Stall::default(),
         watches: false,
+        record: None,
     };
     // An `async fn` would have room for its arguments twice.
     async move {
@@ -112,7 +116,11 @@ where
                     let stream = Prefixed::new(peer.stream, peer.input.rest());
                     return Box::pin(http2::serve(Rc::clone(&worker), stream, entry, open)).await;
                 }
-                Next::Head(begin, end) => connection.exchange(begin, end).await,
+                Next::Head(begin, end) => {
+                    let after = connection.exchange(begin, end).await;
+                    connection.record = None;
+                    after
+                }
                 Next::Malformed(malformed) => connection.refuse_malformed(malformed).await,
                 Next::Over => After::Close,
                 Next::Stalled => After::Drop,

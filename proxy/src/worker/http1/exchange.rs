@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, header::HOST, request::Parts};
+use http::{HeaderMap, Method, header::HOST, request::Parts};
 use proxy_config::model::Address;
 use proxy_core::{
     admission::Instead,
@@ -35,8 +35,12 @@ use super::{
     transfer::{Broken, MOST, Transfer},
 };
 use crate::{
+    access::Record,
+    clock,
     shared::{Phase, count},
     worker::{
+        Worker,
+        entry::Entry,
         filter::Filtering,
         mirror,
         own::{self, Draft},
@@ -156,6 +160,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if let Some(answered) = &slot {
             plan.arm.counters(tries.placed()).count_answer(answered.answer.status);
+            if let Some(record) = &mut self.record {
+                record.sent(plan.arm, tries.placed(), tries.made());
+                record.answered(answered.answer.status, &HeaderMap::new());
+            }
         }
         // No retry can follow.
         drop(tries);
@@ -192,6 +200,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             tries.expired();
         }
         plan.arm.counters(tries.placed()).count_answer(reason.status());
+        if let Some(record) = &mut self.record {
+            record.sent(plan.arm, tries.placed(), tries.made());
+        }
         let mut own = own::refuse(&self.worker, reason);
         if let Some(filtering) = &plan.filtering {
             filtering.end(Some(plan.arm), &mut own);
@@ -214,6 +225,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             debug!(client = %self.address, error = %malformed, "a request is malformed");
             Refused { own: own::malformed(worker, malformed), client: UNKNOWN, framing: Framing::None }
         })?;
+        self.record = record(worker, entry, &request);
         let client = Client {
             version: request.version,
             asked: Asked::by(request.method),
@@ -242,6 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Instead::Because(reason) => refuse(own::refuse(worker, reason)),
                 Instead::Redirect(status, location) => refuse(own::redirect(status, location)),
             })?;
+        self.record.iter_mut().for_each(|it| it.routed(&rule.route.id));
         let arm = match &rule.action {
             Action::Split(split) => split.draw(),
             Action::Refuse(_) | Action::Redirect(_) => None,
@@ -390,6 +403,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Writes an answer of our own. The connection goes on if the body of the request has come already.
     fn refuse(&mut self, refused: Refused) -> Persistence {
         let Refused { own, mut client, framing } = refused;
+        if let Some(record) = &mut self.record {
+            record.answered(own.status(), own.headers());
+        }
         if self.worker.phase.get() >= Phase::Leaving || !self.skip(framing) {
             client.persistence = Persistence::Close;
         }
@@ -436,4 +452,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
     }
+}
+
+/// The line of a request, if it is logged.
+fn record(worker: &Worker, entry: &Entry, request: &Request<'_, '_>) -> Option<Box<Record>> {
+    let log = worker.access_log()?;
+    let authority = request.authority.unwrap_or_default();
+    Some(Record::begin(log, entry.sender.address, clock::now(), authority, &received(request)?))
 }

@@ -22,7 +22,7 @@ use tracing::debug;
 pub(in crate::worker) use self::rest::Rest;
 use self::{rest::Arriving, sending::Sending};
 use super::{
-    attempt::MAX_INTERIM,
+    answer::MAX_INTERIM,
     head::{headers, write_request},
     pool::Upstream,
     transfer::MOST,

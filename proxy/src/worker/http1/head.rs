@@ -92,6 +92,8 @@ impl Upward<'_> {
                         write::field(out, field.name, field.value);
                     }
                 }
+                // Pods would take it for ours.
+                23 if field.is("x-forwarded-client-cert") => {}
                 _ => write::field(out, field.name, field.value),
             }
         }

@@ -1,15 +1,11 @@
 //! Idle connections of one worker to endpoints of HTTP/1.1, the one used last first.
 
-use std::{collections::HashMap, io, rc::Rc, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
-use proxy_core::{
-    endpoint::{Endpoint, EndpointId},
-    retry,
-    snapshot::Cluster,
-};
+use proxy_core::endpoint::{Endpoint, EndpointId};
 
 use super::peer::Peer;
-use crate::worker::{Worker, stream::Stream, upstream::connect_stream};
+use crate::worker::stream::Stream;
 
 /// How many connections to one endpoint are kept while idle.
 const KEPT: usize = 256;
@@ -31,21 +27,6 @@ pub(in crate::worker) struct Pool {
 struct Idle {
     upstream: Upstream,
     since: u64,
-}
-
-/// A connection for one exchange, from the pool if that may be.
-pub(in crate::worker) async fn connection(
-    worker: &Rc<Worker>,
-    cluster: &Cluster,
-    endpoint: &Arc<Endpoint>,
-    may_reuse: bool,
-) -> io::Result<(Upstream, retry::Connection)> {
-    let pooled = if may_reuse { worker.http1.borrow_mut().take(endpoint.id) } else { None };
-    if let Some(upstream) = pooled {
-        return Ok((upstream, retry::Connection::Pooled));
-    }
-    let stream = connect_stream(worker, cluster, &endpoint.address).await?;
-    Ok((Peer::new(stream), retry::Connection::Fresh))
 }
 
 impl Pool {
@@ -70,6 +51,12 @@ impl Pool {
         if idle.len() < KEPT {
             idle.push(Idle { upstream, since: self.now });
         }
+    }
+
+    /// Closes the connection to an endpoint that is idle for longest. Says whether there was one.
+    pub(in crate::worker) fn close_oldest(&mut self, endpoint: EndpointId) -> bool {
+        let idle = self.idle.get_mut(&endpoint).map(|(_, idle)| idle).filter(|idle| !idle.is_empty());
+        idle.map(|idle| idle.remove(0)).is_some()
     }
 
     /// Closes what is too old, closed by the other side, or belongs to an endpoint that gets nothing new.

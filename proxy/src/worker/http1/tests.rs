@@ -32,7 +32,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let (phase, phases) = watch::channel(Phase::Serving);
-        let worker = Worker::new(Arc::new(Shared::new(10, 10)), Arc::default(), phases);
+        let worker = Worker::new(Arc::new(Shared::new(10, 10, None)), Arc::default(), phases);
         Self { worker, local: LocalSet::new(), _phase: phase }
     }
 

@@ -22,17 +22,21 @@ use super::{
     attempt::{Answered, Unanswered, attempt},
     websocket::{self, Opening},
 };
-use crate::worker::{
-    Worker,
-    body::{Download, Limits, Progress, Upload},
-    deadlines::Overdue,
-    entry::Entry,
-    filter::Filtering,
-    mirror,
-    own::{self, Draft},
-    pin::Pin,
-    place::{Placed, lower_case, place},
-    tries::Tries,
+use crate::{
+    access::Record,
+    clock,
+    worker::{
+        Worker,
+        body::{Download, Limits, Progress, Upload},
+        deadlines::Overdue,
+        entry::Entry,
+        filter::Filtering,
+        mirror,
+        own::{self, Draft},
+        pin::Pin,
+        place::{Placed, lower_case, place},
+        tries::Tries,
+    },
 };
 
 /// Answers a request: from an endpoint of the arm that it is drawn for, or by ourselves with the reason.
@@ -45,11 +49,24 @@ pub(super) async fn answer(
     websocket::translate(&mut request, &worker.random);
     let is_grpc = grpc::is_grpc(request.headers());
     let (parts, incoming) = request.into_parts();
+    let mut record = worker.access_log().map(|log| {
+        let authority = parts.uri.authority().map_or("", |it| it.as_str());
+        Record::begin(log, entry.sender.address, clock::now(), authority, &parts)
+    });
     let mut response = match find(&pin, entry, &parts) {
-        Ok((placed, path)) => act(worker, entry, placed, path, parts, incoming).await,
+        Ok((placed, path)) => {
+            if let Some(record) = &mut record {
+                record.routed(&placed.rule.route.id);
+            }
+            act(worker, entry, placed, path, parts, incoming, &mut record).await
+        }
         Err(Instead::Because(reason)) => respond(own::refuse(worker, reason), None),
         Err(Instead::Redirect(status, location)) => respond(own::redirect(status, location), None),
     };
+    if let Some(record) = &mut record {
+        record.answered(response.status(), response.headers());
+    }
+    response.body_mut().log(record);
     if is_grpc {
         speak_grpc(&mut response);
     }
@@ -98,6 +115,7 @@ async fn act(
     path: Option<String>,
     request: Parts,
     incoming: Incoming,
+    record: &mut Option<Box<Record>>,
 ) -> Response<Download> {
     let rule = placed.rule;
     let arm = match &rule.action {
@@ -113,7 +131,7 @@ async fn act(
     let (mut draft, body) = match arm {
         Some(arm) => {
             let target = Target { arm, path, placed: &placed };
-            match forward_to(worker, entry, target, &filtering, request, incoming).await {
+            match forward_to(worker, entry, target, &filtering, request, incoming, record).await {
                 Ok((draft, body)) => (draft, Some(body)),
                 Err(reason) => (own::refuse(worker, reason), None),
             }
@@ -146,6 +164,7 @@ async fn forward_to(
     filtering: &Filtering<'_>,
     mut parts: Parts,
     incoming: Incoming,
+    record: &mut Option<Box<Record>>,
 ) -> Result<(Draft, Download), Reason> {
     let arm = target.arm;
     rewrite_target(&mut parts, &target).map_err(|_| Reason::BadRequest)?;
@@ -170,6 +189,9 @@ async fn forward_to(
         outcome = attempt(worker, arm, &mut tries, request, &progress) => outcome,
         reason = expire(deadline, arm.idle_timeout, &progress) => Err(Unanswered::Because(reason)),
     };
+    if let Some(record) = record {
+        record.sent(arm, tries.placed(), tries.made());
+    }
     match outcome {
         Ok(mut answered) => {
             arm.counters(tries.placed()).count_answer(answered.response.status());
