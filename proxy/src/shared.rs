@@ -12,7 +12,7 @@ use proxy_core::{
     answer::Reason,
     breaker::{Full, Limit},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::access::AccessLog;
 
@@ -58,7 +58,12 @@ pub(crate) struct Shared {
     pub(crate) tls_failures: AtomicU64,
     /// Those that did not begin with the header that their peer has to send.
     pub(crate) header_failures: AtomicU64,
+    /// Whoever has a permit may compare a password.
+    pub(crate) comparisons: Semaphore,
 }
+
+/// How many passwords are compared at the same time.
+const COMPARISONS: usize = 2;
 
 /// What the process is about to do; it never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +98,7 @@ impl Shared {
             stalled: AtomicU64::new(0),
             tls_failures: AtomicU64::new(0),
             header_failures: AtomicU64::new(0),
+            comparisons: Semaphore::new(COMPARISONS),
         }
     }
 

@@ -13,6 +13,7 @@ mod http1;
 mod http2;
 mod listener;
 mod local;
+mod login;
 mod mirror;
 mod own;
 mod permits;

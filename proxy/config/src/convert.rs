@@ -3,6 +3,7 @@
 //! Outward never fails. Inward fails with what is missing or out of range, so that a proxy can say in its
 //! `Nack` why it did not take a commit.
 
+mod access;
 mod cluster;
 mod filters;
 mod health;

@@ -39,6 +39,8 @@ pub const RETRIES: &str = "retries";
 pub const ERROR_RESPONSES: &str = "error_responses";
 /// It refuses protocols that a route does not allow.
 pub const UPGRADES: &str = "upgrades";
+/// It lets in whom a route names only.
+pub const ACCESS: &str = "access";
 /// It ends exchanges that take too long as a whole.
 pub const TOTAL_TIMEOUTS: &str = "total_timeouts";
 /// It has listeners that speak TLS, certificates and hosts.
@@ -82,6 +84,7 @@ const ALL: &[&str] = &[
     RETRIES,
     ERROR_RESPONSES,
     UPGRADES,
+    ACCESS,
     TOTAL_TIMEOUTS,
     TLS,
     CLIENT_CERTIFICATES,
@@ -113,6 +116,7 @@ pub const SERVED: &[&str] = &[
     RETRIES,
     ERROR_RESPONSES,
     UPGRADES,
+    ACCESS,
     TOTAL_TIMEOUTS,
     TLS,
     CLIENT_CERTIFICATES,
@@ -262,7 +266,8 @@ fn needed(route: &Route, config: &Config) -> Vec<&'static str> {
             needed.push(feature);
         }
     };
-    let Filters { request_headers, response_headers, cors, retry: _, errors: _, upgrades } = &route.filters;
+    let Filters { request_headers, response_headers, cors, retry: _, errors: _, upgrades, access } =
+        &route.filters;
     let edits = |request: &[HeaderEdit], response: &[HeaderEdit]| !request.is_empty() || !response.is_empty();
     need(!route.listeners.is_empty(), ROUTE_LISTENERS);
     need(route.to_https.is_some(), TO_HTTPS);
@@ -271,6 +276,7 @@ fn needed(route: &Route, config: &Config) -> Vec<&'static str> {
     need(edits(request_headers, response_headers), HEADER_EDITS);
     need(cors.is_some(), CORS);
     need(*upgrades != Upgrades::Any, UPGRADES);
+    need(access.is_some(), ACCESS);
     match &route.action {
         Action::Refuse(_) => {}
         Action::Redirect(redirect) => {

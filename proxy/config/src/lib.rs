@@ -10,6 +10,7 @@ pub mod convert;
 pub mod digest;
 pub mod features;
 pub mod model;
+pub mod password;
 pub mod pattern;
 pub mod validate;
 pub mod wire;

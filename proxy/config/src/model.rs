@@ -4,6 +4,7 @@
 //! first that matches takes the request. All ids are stable texts made from the object that the resource
 //! comes from, so that the same object always gives the same id.
 
+mod access;
 mod action;
 mod cluster;
 mod filters;
@@ -19,6 +20,7 @@ use std::{
 };
 
 pub use self::{
+    access::{Access, Login, Origin, User},
     action::{
         Action, Arm, HostRewrite, Mirror, RedirectTo, Refusal, RegexRewrite, Rewrite, Scheme, Share, Split,
     },

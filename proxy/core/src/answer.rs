@@ -18,6 +18,10 @@ pub enum Reason {
     Insecure,
     /// The host belongs to another certificate than the connection showed (RFC 9110 §15.5.20).
     Misdirected,
+    /// The route does not take requests from the client's address.
+    AddressRefused,
+    /// The route wants a name with its password.
+    Unauthorized,
     /// The route does not allow the protocol that the client wants to switch to.
     UpgradeRefused,
     /// The upstream closed the connection before it answered, or broke off.
@@ -41,13 +45,15 @@ pub const REASON_HEADER: &str = "x-sluice-reason";
 
 impl Reason {
     /// All of them, for counters that exist from the start.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::BadRequest,
         Self::HeadTooLarge,
         Self::ConnectMethod,
         Self::NoRoute,
         Self::Insecure,
         Self::Misdirected,
+        Self::AddressRefused,
+        Self::Unauthorized,
         Self::UpgradeRefused,
         Self::UpstreamReset,
         Self::UpstreamProtocol,
@@ -68,6 +74,8 @@ impl Reason {
             Self::NoRoute => "no_route",
             Self::Insecure => "insecure",
             Self::Misdirected => "misdirected",
+            Self::AddressRefused => "address_refused",
+            Self::Unauthorized => "unauthorized",
             Self::UpgradeRefused => "upgrade_refused",
             Self::UpstreamReset => "upstream_reset",
             Self::UpstreamProtocol => "upstream_protocol",
@@ -87,7 +95,8 @@ impl Reason {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoRoute | Self::Insecure => StatusCode::NOT_FOUND,
-            Self::UpgradeRefused => StatusCode::FORBIDDEN,
+            Self::AddressRefused | Self::UpgradeRefused => StatusCode::FORBIDDEN,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::UpstreamReset | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
             Self::NoEndpoints | Self::ConnectFailed | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
@@ -105,6 +114,8 @@ impl Reason {
             Self::NoRoute => "sluice: no route matches this request\n",
             Self::Insecure => "sluice: this host is served over TLS only\n",
             Self::Misdirected => "sluice: this connection is for other hosts, make another one\n",
+            Self::AddressRefused => "sluice: this route is not for your address\n",
+            Self::Unauthorized => "sluice: this route wants a name with its password\n",
             Self::UpgradeRefused => "sluice: this route does not allow a switch to that protocol\n",
             Self::UpstreamReset => "sluice: the upstream closed the connection before it answered\n",
             Self::UpstreamProtocol => "sluice: the upstream's answer is no valid HTTP\n",

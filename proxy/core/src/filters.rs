@@ -1,5 +1,6 @@
 //! What happens to requests and responses of a route besides its action, ready to be done.
 
+mod access;
 mod cors;
 mod edits;
 mod errors;
@@ -11,6 +12,7 @@ use proxy_config::{
 };
 
 pub use self::{
+    access::{Access, Login, Shown, Verification},
     cors::Cors,
     edits::Edits,
     errors::{ErrorText, ErrorTexts},
@@ -31,6 +33,8 @@ pub struct Filters {
     /// Other texts for some statuses.
     pub errors: ErrorTexts,
     upgrades: Upgrades,
+    /// Who may use the route.
+    pub access: Option<Access>,
 }
 
 impl Filters {
@@ -39,7 +43,8 @@ impl Filters {
         if *filters == model::Filters::default() {
             return Ok(None);
         }
-        let model::Filters { request_headers, response_headers, cors, retry, errors, upgrades } = filters;
+        let model::Filters { request_headers, response_headers, cors, retry, errors, upgrades, access } =
+            filters;
         Ok(Some(Self {
             request: Edits::new(request_headers),
             response: Edits::new(response_headers),
@@ -47,6 +52,7 @@ impl Filters {
             retry: retry.as_ref().map(Policy::new),
             errors: ErrorTexts::new(errors),
             upgrades: upgrades.clone(),
+            access: access.as_ref().map(Access::new),
         }))
     }
 

@@ -1,6 +1,6 @@
 //! What happens to headers on their way through.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -166,6 +166,23 @@ pub fn keep_host(headers: &mut HeaderMap, sender: &Sender, rewritten: bool) {
     }
 }
 
+/// Where the client is: at the other end of the connection, or where trusted proxies in front say. Each of these adds whom
+/// it has the request from, so that with one the last address of `X-Forwarded-For` counts, with two the last but one. A
+/// shorter list did not come through them: the connection counts.
+#[must_use]
+pub fn client(sender: &Sender, headers: &HeaderMap) -> IpAddr {
+    let said = || {
+        let hops = usize::try_from(sender.trusted_hops).ok()?.checked_sub(1)?;
+        let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
+        let mut addresses = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+        let address = addresses.nth(hops)?.trim();
+        // Some write a port as well.
+        let with_port = || address.parse::<SocketAddr>().ok().map(|it| it.ip());
+        address.parse().ok().or_else(with_port)
+    };
+    said().unwrap_or(sender.address.ip())
+}
+
 /// Whether a request counts as one over TLS.
 #[must_use]
 pub fn is_secure(security: Security, sender: &Sender, headers: &dyn Headers) -> bool {
@@ -217,6 +234,31 @@ mod tests {
             headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         lines.sort();
         lines
+    }
+
+    #[test]
+    fn a_client_is_where_trusted_proxies_say() {
+        let table = [
+            (0, &["198.18.0.1"][..], "192.0.2.9"),
+            (1, &[], "192.0.2.9"),
+            (1, &["198.18.0.1"], "198.18.0.1"),
+            (1, &["198.18.0.1, 198.18.0.2"], "198.18.0.2"),
+            (2, &["198.18.0.1, 198.18.0.2"], "198.18.0.1"),
+            (2, &["198.18.0.1", "198.18.0.2,198.18.0.3"], "198.18.0.2"),
+            (3, &["198.18.0.1, 198.18.0.2"], "192.0.2.9"),
+            (1, &["198.18.0.1, unknown"], "192.0.2.9"),
+            (1, &["198.18.0.1:4711"], "198.18.0.1"),
+            (1, &["[2001:db8::1]:4711"], "2001:db8::1"),
+            (1, &["2001:db8::1"], "2001:db8::1"),
+        ];
+        for (trusted_hops, said, expected) in table {
+            let address = "192.0.2.9:1234".parse().unwrap();
+            let sender = Sender { address, scheme: Scheme::Http, trusted_hops };
+            let lines: Vec<String> = said.iter().map(|it| format!("x-forwarded-for: {it}")).collect();
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            let found = client(&sender, &headers(&lines));
+            assert_eq!(found, expected.parse::<IpAddr>().unwrap(), "{trusted_hops} {said:?}");
+        }
     }
 
     #[test]

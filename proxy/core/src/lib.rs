@@ -21,6 +21,7 @@ pub mod latency;
 pub mod names;
 pub mod outlier;
 mod padded;
+mod password;
 pub mod path;
 pub mod proxy_protocol;
 pub mod retry;

@@ -1,14 +1,16 @@
 //! What a route does to requests and responses besides its action. A route without filters costs one look.
 
+use std::borrow::Cow;
+
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG},
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, WWW_AUTHENTICATE},
     request::Parts,
 };
 use proxy_core::{
     answer::Reason,
     facts::Facts,
-    filters::{Cors, Filters},
+    filters::{Cors, Filters, Shown, Verification},
     forward,
     snapshot::{Arm, Rule},
 };
@@ -19,12 +21,45 @@ use super::{
     own::{self, Draft},
 };
 
+/// Whether a client may use a route.
+pub(super) enum Access {
+    Granted,
+    /// It is not where it should be.
+    AddressRefused,
+    /// It must show a name with its password, and is asked so.
+    Unauthorized(HeaderValue),
+}
+
+/// Whether a client may use a route; what it must show for that was compared before, or has to be now. `headers` are asked
+/// for only where it depends on them.
+pub(super) fn access<'a>(
+    entry: &Entry,
+    rule: &Rule,
+    headers: impl FnOnce() -> Option<Cow<'a, HeaderMap>>,
+) -> Result<Access, Verification> {
+    let Some(access) = rule.filters.as_ref().and_then(|it| it.access.as_ref()) else {
+        return Ok(Access::Granted);
+    };
+    let headers = headers().unwrap_or_default();
+    let client = forward::client(&entry.sender, &headers);
+    if !access.takes(client, entry.sender.address.ip()) {
+        return Ok(Access::AddressRefused);
+    }
+    let Some(login) = &access.login else { return Ok(Access::Granted) };
+    match login.shown(&headers) {
+        Shown::Right => Ok(Access::Granted),
+        Shown::Wrong => Ok(Access::Unauthorized(login.challenge.clone())),
+        Shown::Unknown(verification) => Err(verification),
+    }
+}
+
 /// The filters of a route for one exchange.
 pub(super) struct Filtering<'a> {
     filters: Option<&'a Filters>,
     /// The policy for pages of other origins, and the origin if it may use the route.
     page: Option<(&'a Cors, Option<HeaderValue>)>,
     facts: Option<Box<Facts>>,
+    access: Access,
 }
 
 impl<'a> Filtering<'a> {
@@ -42,17 +77,21 @@ impl<'a> Filtering<'a> {
         arm: Option<&Arm>,
         request: &Parts,
         authority: &str,
+        access: Access,
     ) -> Self {
         let filters = rule.filters.as_deref();
         let cors = filters.and_then(|it| it.cors.as_ref());
         let page = cors.map(|cors| (cors, cors.origin(&request.headers)));
         let facts = rule.refers(arm).then(|| Box::new(facts(worker, entry, request, authority)));
-        Self { filters, page, facts }
+        Self { filters, page, facts, access }
     }
 
     /// What the client gets instead of the route's action, if so.
     pub(super) fn instead(&self, worker: &Worker, request: &Parts) -> Option<Draft> {
         let filters = self.filters?;
+        if let Access::AddressRefused = self.access {
+            return Some(self.refuse(worker, Reason::AddressRefused));
+        }
         if let Some((cors, _)) = self.page
             && let Some(headers) = cors.preflight(&request.method, &request.headers)
         {
@@ -61,13 +100,22 @@ impl<'a> Filtering<'a> {
             filters.response.apply(response.headers_mut(), self.facts(), Some(StatusCode::OK));
             return Some(response);
         }
+        if let Access::Unauthorized(challenge) = &self.access {
+            let mut response = self.refuse(worker, Reason::Unauthorized);
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge.clone());
+            return Some(response);
+        }
         let offered = forward::upgrade(&request.headers)?;
         if filters.allows_upgrade(&offered) {
             return None;
         }
-        let mut response = own::refuse(worker, Reason::UpgradeRefused);
+        Some(self.refuse(worker, Reason::UpgradeRefused))
+    }
+
+    fn refuse(&self, worker: &Worker, reason: Reason) -> Draft {
+        let mut response = own::refuse(worker, reason);
         self.end(None, &mut response);
-        Some(response)
+        response
     }
 
     /// The filters themselves.

@@ -8,7 +8,7 @@ use proxy_core::{
     answer::Reason,
     rewrite::Asked,
     router::RequestHead,
-    snapshot::{Action, Mirror, Rule},
+    snapshot::{Action, Arm, Mirror, Rule},
 };
 
 use super::{entry::Entry, pin::Pin};
@@ -20,6 +20,14 @@ pub(super) struct Placed<'a> {
     pub(super) location: Option<HeaderValue>,
     /// Who gets a copy.
     pub(super) mirrors: Vec<&'a Mirror>,
+}
+
+/// Where a rule sends its next request; `None`: nowhere.
+pub(super) fn draw(rule: &Rule) -> Option<&Arm> {
+    match &rule.action {
+        Action::Split(split) => split.draw(),
+        Action::Refuse(_) | Action::Redirect(_) => None,
+    }
 }
 
 /// A host in lower case, as rules look at it.

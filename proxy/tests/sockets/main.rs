@@ -7,6 +7,7 @@
     reason = "a test says so and ends; the lints know test functions only"
 )]
 
+mod access;
 mod actions;
 mod attacks;
 mod balancing;

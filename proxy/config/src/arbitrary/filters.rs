@@ -1,23 +1,26 @@
 //! Filters of routes.
 
+use ipnet::IpNet;
 use proptest::{collection::vec, option, prelude::*};
 
 use super::name;
 use crate::model::{
-    Cors, Edit, ErrorResponse, Filters, HeaderEdit, OriginMatch, Retry, RetryOn, Upgrades, Value, ValuePart,
-    Variable,
+    Access, Cors, Edit, ErrorResponse, Filters, HeaderEdit, Login, Origin, OriginMatch, Retry, RetryOn,
+    Secret, Upgrades, User, Value, ValuePart, Variable,
 };
 
 pub(super) fn filters() -> impl Strategy<Value = Filters> {
     let upgrades = prop_oneof![Just(Upgrades::Any), vec(name(), 0..3).prop_map(Upgrades::Only)];
-    (edits(), edits(), option::of(cors()), option::of(retry()), vec(error(), 0..3), upgrades).prop_map(
-        |(request_headers, response_headers, cors, retry, errors, upgrades)| Filters {
+    let optional = (option::of(cors()), option::of(retry()), option::of(access()));
+    (edits(), edits(), optional, vec(error(), 0..3), upgrades).prop_map(
+        |(request_headers, response_headers, (cors, retry, access), errors, upgrades)| Filters {
             request_headers,
             response_headers,
             cors,
             retry,
             errors,
             upgrades,
+            access,
         },
     )
 }
@@ -64,6 +67,17 @@ fn cors() -> impl Strategy<Value = Cors> {
             max_age_s,
         },
     )
+}
+
+fn access() -> impl Strategy<Value = Access> {
+    let range = (any::<std::net::IpAddr>(), 0_u8..=32, any::<bool>()).prop_map(|(address, bits, peer)| {
+        let range = IpNet::new(address, bits).expect("at most 32 bits of an address");
+        if peer { Origin::Peer(range) } else { Origin::Client(range) }
+    });
+    let user = (name(), name()).prop_map(|(name, hash)| User { name, hash: Secret(hash) });
+    let login = (name(), vec(user, 0..3)).prop_map(|(realm, users)| Login { realm, users });
+    (vec(range.clone(), 0..3), vec(range, 0..3), option::of(login))
+        .prop_map(|(allowed, denied, login)| Access { allowed, denied, login })
 }
 
 fn retry() -> impl Strategy<Value = Retry> {

@@ -15,7 +15,8 @@ impl TryFrom<wire::Filters> for Filters {
     type Error = ConvertError;
 
     fn try_from(filters: wire::Filters) -> Result<Self, ConvertError> {
-        let wire::Filters { request_headers, response_headers, cors, retry, errors, upgrades } = filters;
+        let wire::Filters { request_headers, response_headers, cors, retry, errors, upgrades, access } =
+            filters;
         Ok(Self {
             request_headers: edits(request_headers)?,
             response_headers: edits(response_headers)?,
@@ -23,6 +24,7 @@ impl TryFrom<wire::Filters> for Filters {
             retry: retry.map(TryInto::try_into).transpose()?,
             errors: errors.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             upgrades: upgrades.map_or(Upgrades::Any, |it| Upgrades::Only(it.protocols)),
+            access: access.map(TryInto::try_into).transpose()?,
         })
     }
 }
@@ -96,7 +98,7 @@ impl TryFrom<wire::ErrorResponse> for ErrorResponse {
 
 impl From<&Filters> for wire::Filters {
     fn from(filters: &Filters) -> Self {
-        let Filters { request_headers, response_headers, cors, retry, errors, upgrades } = filters;
+        let Filters { request_headers, response_headers, cors, retry, errors, upgrades, access } = filters;
         Self {
             request_headers: request_headers.iter().map(Into::into).collect(),
             response_headers: response_headers.iter().map(Into::into).collect(),
@@ -107,6 +109,7 @@ impl From<&Filters> for wire::Filters {
                 Upgrades::Any => None,
                 Upgrades::Only(protocols) => Some(wire::Upgrades { protocols: protocols.clone() }),
             },
+            access: access.as_ref().map(Into::into),
         }
     }
 }

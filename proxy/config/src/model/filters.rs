@@ -1,9 +1,10 @@
 //! What happens to the requests and responses of a route besides its action.
 
-use super::{HeaderEdit, Value};
+use super::{Access, HeaderEdit, Value};
 
-/// In this order: `cors` answers a preflight; `upgrades` refuses; `request_headers`, then those of the arm; on the way
-/// back `errors`, then `response_headers` of the arm, those of the route, and `cors`. The default is nothing.
+/// In this order: `access` looks at the client's address; `cors` answers a preflight; `access` asks who it is; `upgrades`
+/// refuses; `request_headers`, then those of the arm; on the way back `errors`, then `response_headers` of the arm, those
+/// of the route, and `cors`. The default is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
     /// Of requests before they are sent, after the host was rewritten and our own headers are there.
@@ -18,6 +19,8 @@ pub struct Filters {
     pub errors: Vec<ErrorResponse>,
     /// Which protocols a request may switch to.
     pub upgrades: Upgrades,
+    /// Who may use the route; `None`: everybody.
+    pub access: Option<Access>,
 }
 
 /// Answers for browsers that ask whether a page of one origin may use another (WHATWG Fetch §3.2).

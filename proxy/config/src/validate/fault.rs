@@ -3,6 +3,7 @@
 use super::cluster;
 use crate::{
     model::{CertificateId, ClusterId},
+    password::HashError,
     pattern::{PatternError, SubstitutionError},
 };
 
@@ -156,6 +157,23 @@ pub enum Fault {
     /// A name of a protocol (RFC 7301 §3.1).
     #[error("ALPN protocol `{0}` is empty or longer than 255 bytes")]
     Alpn(String),
+    /// It is written into a header, between quotes.
+    #[error("realm `{0}` holds a character that cannot stand between quotes in a header")]
+    Realm(String),
+    /// A name is looked for among them.
+    #[error("the users are not in order of their names, each once")]
+    UserOrder,
+    /// What no client can send (RFC 7617 §2).
+    #[error("user `{0}` has a colon or a control character in the name")]
+    User(String),
+    /// Nobody could come in by it.
+    #[error("user `{user}`: {error}")]
+    Password {
+        /// The user's name.
+        user: String,
+        /// What is wrong.
+        error: HashError,
+    },
     /// What a host shows must be there.
     #[error("certificate {0} does not exist")]
     NoCertificate(CertificateId),

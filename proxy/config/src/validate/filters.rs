@@ -5,7 +5,10 @@ use super::{
     route::regex,
     text::{is_header_name, is_header_value, is_token},
 };
-use crate::model::{Cors, Edit, Filters, HeaderEdit, OriginMatch, Retry, Upgrades, Value, ValuePart};
+use crate::{
+    model::{Cors, Edit, Filters, HeaderEdit, Login, OriginMatch, Retry, Upgrades, Value, ValuePart},
+    password::PasswordHash,
+};
 
 /// Headers that belong to one connection, frame the message, or have a field of their own in an arm.
 const FORBIDDEN: &[&str] = &[
@@ -49,6 +52,28 @@ pub(super) fn filters(filters: &Filters, faults: &mut Vec<Fault>) {
         // A protocol may have a version after a slash (RFC 9110 §7.8).
         let odd = protocols.iter().filter(|it| !it.splitn(2, '/').all(is_header_name));
         faults.extend(odd.cloned().map(Fault::Protocol));
+    }
+    if let Some(of) = filters.access.as_ref().and_then(|it| it.login.as_ref()) {
+        login(of, faults);
+    }
+}
+
+fn login(login: &Login, faults: &mut Vec<Fault>) {
+    let Login { realm, users } = login;
+    // It stands between quotes.
+    if !is_header_value(realm) || realm.contains(['"', '\\']) {
+        faults.push(Fault::Realm(realm.clone()));
+    }
+    if !users.is_sorted_by(|a, b| a.name < b.name) {
+        faults.push(Fault::UserOrder);
+    }
+    for user in users {
+        if user.name.contains(':') || user.name.chars().any(char::is_control) {
+            faults.push(Fault::User(user.name.clone()));
+        }
+        if let Err(error) = PasswordHash::parse(&user.hash.0) {
+            faults.push(Fault::Password { user: user.name.clone(), error });
+        }
     }
 }
 

@@ -15,9 +15,10 @@ use proxy_core::{
     admission::Instead,
     answer::Reason,
     balance::Affinity,
+    filters::Verification,
     path,
     router::RequestHead,
-    snapshot::{Action, Arm, HostRewrite, Mirror},
+    snapshot::{Arm, HostRewrite, Mirror},
 };
 use proxy_http1::{Asked, Body, Framing, Malformed, Part, Persistence, Request, Room, Version};
 use tokio::{
@@ -41,11 +42,11 @@ use crate::{
     worker::{
         Worker,
         entry::Entry,
-        filter::Filtering,
-        mirror,
+        filter::{self, Filtering},
+        login, mirror,
         own::{self, Draft},
         pin::Pin,
-        place::{Placed, lower_case, place},
+        place::{Placed, draw, lower_case, place},
         tries::Tries,
         tunnel::{self, Prefixed},
         upstream::authority,
@@ -77,6 +78,13 @@ struct Refused {
     own: Draft,
     client: Client,
     framing: Framing,
+}
+
+/// Why a request is not sent to an upstream.
+enum Stopped {
+    Refused(Box<Refused>),
+    /// Not before the password that it shows was compared.
+    Unverified(Verification),
 }
 
 /// How a response came to its end.
@@ -119,9 +127,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// or by ourselves with the reason.
     pub(super) async fn exchange(&mut self, begin: usize, end: usize) -> After {
         let worker = Rc::clone(&self.worker);
-        let pin = worker.pin();
+        let mut pin = worker.pin();
         self.peer.output.begin();
-        let placed = self.place(&pin, begin, end);
+        let placed = loop {
+            match self.place(&pin, begin, end) {
+                Ok(plan) => break Ok(plan),
+                Err(Stopped::Refused(refused)) => break Err(refused),
+                Err(Stopped::Unverified(verification)) => {
+                    // A request that waits for this keeps no snapshot.
+                    drop(pin);
+                    if !login::compare(&worker, verification).await {
+                        return After::Drop;
+                    }
+                    pin = worker.pin();
+                }
+            }
+        };
         self.peer.input.use_up(end);
         let plan = match placed {
             Ok(plan) => plan,
@@ -217,13 +238,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Reads the head, finds the rule and the arm, and writes the head for the upstream.
-    fn place<'p>(&mut self, pin: &'p Pin, begin: usize, end: usize) -> Result<Plan<'p>, Box<Refused>> {
+    fn place<'p>(&mut self, pin: &'p Pin, begin: usize, end: usize) -> Result<Plan<'p>, Stopped> {
         let (worker, entry) = (&self.worker, &self.entry);
         let mut room = Room::new();
         let head = &self.peer.input.rest()[begin..end];
         let request = Request::parse(head, &mut room).map_err(|malformed| {
             debug!(client = %self.address, error = %malformed, "a request is malformed");
-            Refused { own: own::malformed(worker, malformed), client: UNKNOWN, framing: Framing::None }
+            let own = own::malformed(worker, malformed);
+            Stopped::Refused(Box::new(Refused { own, client: UNKNOWN, framing: Framing::None }))
         })?;
         self.record = record(worker, entry, &request);
         let client = Client {
@@ -232,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             persistence: request.persistence,
         };
         let framing = request.framing;
-        let refuse = |own| Box::new(Refused { own, client, framing });
+        let refuse = |own| Stopped::Refused(Box::new(Refused { own, client, framing }));
         if request.method == "CONNECT" {
             return Err(refuse(own::refuse(worker, Reason::ConnectMethod)));
         }
@@ -255,15 +277,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Instead::Redirect(status, location) => refuse(own::redirect(status, location)),
             })?;
         self.record.iter_mut().for_each(|it| it.routed(&rule.route.id));
-        let arm = match &rule.action {
-            Action::Split(split) => split.draw(),
-            Action::Refuse(_) | Action::Redirect(_) => None,
-        };
+        let headers = || Some(Cow::Owned(received(&request)?.headers));
+        let access = filter::access(entry, rule, headers).map_err(Stopped::Unverified)?;
+        let arm = draw(rule);
         let filtering = if Filtering::is_needed(rule, arm) {
             let received =
                 received(&request).ok_or_else(|| refuse(own::refuse(worker, Reason::BadRequest)))?;
             let said = request.authority.unwrap_or_default();
-            let filtering = Filtering::begin(worker, entry, rule, arm, &received, said);
+            let filtering = Filtering::begin(worker, entry, rule, arm, &received, said, access);
             if let Some(own) = filtering.instead(worker, &received) {
                 return Err(refuse(own));
             }

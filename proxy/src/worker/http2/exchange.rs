@@ -14,7 +14,7 @@ use proxy_core::{
     answer::Reason,
     forward, grpc, path,
     router::RequestHead,
-    snapshot::{Action, Arm, HostRewrite},
+    snapshot::{Arm, HostRewrite},
 };
 use tokio::time::Instant;
 
@@ -30,11 +30,11 @@ use crate::{
         body::{Download, Limits, Progress, Upload},
         deadlines::Overdue,
         entry::Entry,
-        filter::Filtering,
-        mirror,
+        filter::{self, Access, Filtering},
+        login, mirror,
         own::{self, Draft},
         pin::Pin,
-        place::{Placed, lower_case, place},
+        place::{Placed, draw, lower_case, place},
         tries::Tries,
     },
 };
@@ -45,7 +45,7 @@ pub(super) async fn answer(
     entry: &Entry,
     mut request: Request<Incoming>,
 ) -> Response<Download> {
-    let pin = worker.pin();
+    let mut pin = worker.pin();
     websocket::translate(&mut request, &worker.random);
     let is_grpc = grpc::is_grpc(request.headers());
     let (parts, incoming) = request.into_parts();
@@ -53,12 +53,31 @@ pub(super) async fn answer(
         let authority = parts.uri.authority().map_or("", |it| it.as_str());
         Record::begin(log, entry.sender.address, clock::now(), authority, &parts)
     });
-    let mut response = match find(&pin, entry, &parts) {
-        Ok((placed, path)) => {
-            if let Some(record) = &mut record {
-                record.routed(&placed.rule.route.id);
+    let found = loop {
+        let (placed, path) = match find(&pin, entry, &parts) {
+            Ok(found) => found,
+            Err(instead) => break Err(instead),
+        };
+        match filter::access(entry, placed.rule, || Some(Cow::Borrowed(&parts.headers))) {
+            Ok(access) => break Ok(Found { placed, path, access }),
+            Err(verification) => {
+                // A request that waits for this keeps no snapshot.
+                drop(placed);
+                drop(pin);
+                let compared = login::compare(worker, verification).await;
+                pin = worker.pin();
+                if !compared {
+                    break Err(Instead::Because(Reason::Unauthorized));
+                }
             }
-            act(worker, entry, placed, path, parts, incoming, &mut record).await
+        }
+    };
+    let mut response = match found {
+        Ok(found) => {
+            if let Some(record) = &mut record {
+                record.routed(&found.placed.rule.route.id);
+            }
+            act(worker, entry, found, parts, incoming, &mut record).await
         }
         Err(Instead::Because(reason)) => respond(own::refuse(worker, reason), None),
         Err(Instead::Redirect(status, location)) => respond(own::redirect(status, location), None),
@@ -73,6 +92,13 @@ pub(super) async fn answer(
     // Its connections end by a frame of their own.
     response.headers_mut().remove(CONNECTION);
     response
+}
+
+/// What was found out about a request.
+struct Found<'a> {
+    placed: Placed<'a>,
+    path: Option<String>,
+    access: Access,
 }
 
 /// The rule for a request, and its path in normal form if that is another.
@@ -111,20 +137,17 @@ fn find<'p>(pin: &'p Pin, entry: &Entry, request: &Parts) -> Result<(Placed<'p>,
 async fn act(
     worker: &Rc<Worker>,
     entry: &Entry,
-    placed: Placed<'_>,
-    path: Option<String>,
+    found: Found<'_>,
     request: Parts,
     incoming: Incoming,
     record: &mut Option<Box<Record>>,
 ) -> Response<Download> {
+    let Found { placed, path, access } = found;
     let rule = placed.rule;
-    let arm = match &rule.action {
-        Action::Split(split) => split.draw(),
-        Action::Refuse(_) | Action::Redirect(_) => None,
-    };
+    let arm = draw(rule);
     let said = request.headers.get(HOST).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let said = request.uri.authority().map_or(said, |it| it.as_str());
-    let filtering = Filtering::begin(worker, entry, rule, arm, &request, said);
+    let filtering = Filtering::begin(worker, entry, rule, arm, &request, said, access);
     if let Some(own) = filtering.instead(worker, &request) {
         return respond(own, None);
     }

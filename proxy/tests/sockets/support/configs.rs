@@ -13,6 +13,13 @@ pub(crate) fn listener(port: u16) -> Change {
     Change::Listener(Arc::new(Listener::http(ListenerId::new("http"), port)))
 }
 
+/// The listener on this port, changed first.
+pub(crate) fn listener_with(port: u16, change: impl FnOnce(&mut Listener)) -> Change {
+    let mut listener = Listener::http(ListenerId::new("http"), port);
+    change(&mut listener);
+    Change::Listener(Arc::new(listener))
+}
+
 /// A cluster of pods; each has an address and the hash of its version.
 pub(crate) fn cluster(id: &str, pods: &[(SocketAddr, &str)]) -> Change {
     let pods: Vec<_> = pods.iter().map(|(address, hash)| (*address, *hash, false)).collect();

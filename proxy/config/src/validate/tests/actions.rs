@@ -3,8 +3,9 @@
 use super::{assert_route_problem, edit_arm, route};
 use crate::{
     model::{
-        Action, Config, Cors, Edit, ErrorResponse, Filters, HeaderEdit, OriginMatch, PathMatch, RedirectTo,
-        RegexRewrite, Retry, RetryOn, Rewrite, Route, Scheme, Upgrades, Value, ValuePart,
+        Access, Action, Config, Cors, Edit, ErrorResponse, Filters, HeaderEdit, Login, Origin, OriginMatch,
+        PathMatch, RedirectTo, RegexRewrite, Retry, RetryOn, Rewrite, Route, Scheme, Secret, Upgrades, User,
+        Value, ValuePart,
     },
     validate::validate_change,
 };
@@ -49,6 +50,11 @@ fn a_route_may_have_everything() {
         retry: Some(retry(Retry::MOST)),
         errors: vec![error(404), error(503)],
         upgrades: Upgrades::Only(vec!["websocket".into(), "spdy/3.1".into()]),
+        access: Some(Access {
+            allowed: vec![Origin::Client("198.18.0.0/15".parse().unwrap())],
+            denied: vec![Origin::Peer("2001:db8::/32".parse().unwrap())],
+            login: Some(Login { realm: "staff only".into(), users: vec![user("ann"), user("bob")] }),
+        }),
     };
     edit_arm(&mut route, |arm| {
         let (pattern, substitution) = ("^/(.*)$".into(), r"/v2/\1".into());
@@ -56,6 +62,35 @@ fn a_route_may_have_everything() {
     });
     assert_eq!(validate_change(&crate::model::Change::Route(route.into())), []);
     assert_eq!(crate::validate::validate(&Config::default()), []);
+}
+
+fn user(name: &str) -> User {
+    User { name: name.into(), hash: Secret("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=".into()) }
+}
+
+#[test]
+fn a_login_can_be_shown() {
+    let login = |realm: &str, users: Vec<User>| {
+        let login = Some(Login { realm: realm.into(), users });
+        move |route: &mut Route| route.filters.access = Some(Access { login, ..Access::default() })
+    };
+    assert_route_problem(
+        login("a \"b\"", vec![]),
+        "route echo: realm `a \"b\"` holds a character that cannot stand between quotes in a header",
+    );
+    assert_route_problem(
+        login("", vec![user("bob"), user("ann")]),
+        "route echo: the users are not in order of their names, each once",
+    );
+    assert_route_problem(
+        login("", vec![user("a:b")]),
+        "route echo: user `a:b` has a colon or a control character in the name",
+    );
+    assert_route_problem(
+        login("", vec![User { name: "eve".into(), hash: Secret("plain".into()) }]),
+        "route echo: user `eve`: the hash of its password is none of bcrypt, $apr1$, $1$, {SHA} and {SSHA}: make it with \
+         `htpasswd -B`",
+    );
 }
 
 #[test]
