@@ -1,5 +1,5 @@
 //! Every folder of `examples/` with a Rollout, played as its README says: applied, updated to v2, promoted wherever it waits for that,
-//! and counted under load where it has a Mapping.
+//! and counted under load where it has a Mapping or an Ingress.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -107,6 +107,9 @@ impl Example {
                 );
                 document["spec"]["prefix"] = json!(path);
             }
+            for path in ingress_paths(document) {
+                *path = json!(format!("/it-example-{}{}", self.name, path.as_str().unwrap_or("/")));
+            }
             for strategy in ["canary", "blueGreen"] {
                 let delay = format!("/spec/strategy/{strategy}/scaleDownDelaySeconds");
                 if let Some(delay) = document.pointer_mut(&delay) {
@@ -126,6 +129,13 @@ impl Example {
         }
         documents
     }
+}
+
+/// The paths of an Ingress.
+fn ingress_paths(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let rules = document.pointer_mut("/spec/rules").and_then(Value::as_array_mut).into_iter().flatten();
+    let paths = rules.filter_map(|rule| rule.pointer_mut("/http/paths")?.as_array_mut()).flatten();
+    paths.filter_map(|path| path.get_mut("path"))
 }
 
 /// An example under way.
@@ -223,9 +233,13 @@ impl<'a> Played<'a> {
 async fn play(example: &Example) -> anyhow::Result<()> {
     let played = Played::begin(example).await?;
     let cluster = &played.cluster;
-    let path = example.adapted().iter().find_map(|document| {
-        let prefix = document["spec"]["prefix"].as_str()?;
-        (document["kind"] == "Mapping").then(|| prefix.to_owned())
+    let path = example.adapted().iter_mut().find_map(|document| {
+        let path = match document["kind"].as_str()? {
+            "Mapping" => document["spec"]["prefix"].as_str(),
+            "Ingress" => ingress_paths(document).next().and_then(|path| path.as_str()),
+            _ => None,
+        };
+        path.map(str::to_owned)
     });
     played.walk(USUAL.end).await?;
     if let Some(pods) = example.play.pods {

@@ -9,7 +9,7 @@ use kubectl_sluice::failure::Failure;
 use kubectl_sluice::view::text::Paint;
 
 /// A name and its command line. Paths are relative to the workspace.
-const PLANS: [(&str, &str); 12] = [
+const PLANS: [(&str, &str); 14] = [
     (
         "quickstart",
         "-f examples/quickstart/rollout.yaml -f examples/quickstart/services.yaml -f examples/quickstart/mapping.yaml",
@@ -25,6 +25,8 @@ const PLANS: [(&str, &str); 12] = [
     ("dynamic_stable_scale", "-f examples/dynamic-stable-scale/rollout.yaml"),
     ("header_route", "-f examples/header-route/rollout.yaml"),
     ("ping_pong", "-f examples/ping-pong/rollout.yaml"),
+    ("ingress_canary", "-f examples/ingress-canary/rollout.yaml -f examples/ingress-canary/ingress.yaml"),
+    ("ingress_canary_alone", "-f examples/ingress-canary/rollout.yaml"),
     ("blue_green", "-f examples/blue-green/rollout.yaml --rps 10"),
     ("workload_ref", "-f examples/workload-ref/rollout.yaml"),
     ("quickstart_yaml", "-f examples/quickstart/rollout.yaml --rps 50 -o yaml"),

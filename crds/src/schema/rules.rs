@@ -51,7 +51,7 @@ impl Rule {
 const CANARY: &str = "/properties/strategy/properties/canary";
 const TRAFFIC_ROUTING: &str = "/properties/strategy/properties/canary/properties/trafficRouting";
 
-const RULES: [Rule; 22] = [
+const RULES: [Rule; 25] = [
     Rule::new(
         "",
         "",
@@ -121,6 +121,19 @@ const RULES: [Rule; 22] = [
         "!has(self.trafficRouting) || !has(self.trafficRouting.ambassador) || has(self.pingPong) || \
          (has(self.stableService) && self.stableService != '' && has(self.canaryService) && self.canaryService != '')",
         "Canary service and Stable service must to be set to use Traffic Routing",
+    ),
+    Rule::new(
+        CANARY,
+        "",
+        "!has(self.trafficRouting) || !has(self.trafficRouting.nginx) || \
+         (has(self.stableService) && self.stableService != '' && has(self.canaryService) && self.canaryService != '')",
+        "Canary service and Stable service must to be set to use Traffic Routing",
+    ),
+    Rule::new(
+        CANARY,
+        ".pingPong",
+        "!has(self.trafficRouting) || !has(self.trafficRouting.nginx) || !has(self.pingPong)",
+        "Ping-pong feature works with the ALB, Istio, and plugin-based traffic routers only",
     ),
     Rule::new(
         CANARY,
@@ -198,6 +211,13 @@ const RULES: [Rule; 22] = [
         "",
         "has(self.mappings) && self.mappings.size() > 0",
         "must provide at least one mapping",
+    ),
+    Rule::new(
+        "/properties/strategy/properties/canary/properties/trafficRouting/properties/nginx",
+        "",
+        "(has(self.stableIngress) && self.stableIngress != '') || \
+         (has(self.stableIngresses) && self.stableIngresses.size() > 0)",
+        "name the Ingress whose requests are split in stableIngress, or several in stableIngresses",
     ),
 ];
 

@@ -8,6 +8,7 @@ use crds::analysis::AnalysisTemplateSpec;
 use operator_core::references::services::named;
 use operator_core::spec::{Routing, Spec, Strategy};
 use operator_core::world::{Lookup, Mapping, Service, Templates};
+use operator_core::{ingress, key};
 use serde_json::{Value, json};
 
 /// Why there is no forecast.
@@ -37,14 +38,9 @@ pub enum Refused {
     /// The engine would not act on it: the message of the condition `InvalidSpec`.
     #[error("{0}")]
     Invalid(String),
-    /// It splits Ingresses, which the rehearsal has none of.
-    #[error(
-        "updates with trafficRouting.nginx cannot be planned, only those with trafficRouting.ambassador or by replicas"
-    )]
-    Ingresses,
     /// It splits routes of the Gateway API, which the rehearsal has none of.
     #[error(
-        "updates with trafficRouting.gatewayAPI cannot be planned, only those with trafficRouting.ambassador or by replicas"
+        "updates with trafficRouting.gatewayAPI cannot be planned, only those with trafficRouting.ambassador, nginx or by replicas"
     )]
     Routes,
     /// The update does not come to an end.
@@ -62,6 +58,7 @@ pub enum Refused {
 pub struct Manifests {
     pub(crate) rollout: Rollout,
     pub(crate) services: BTreeMap<String, Service>,
+    /// Mappings by name, and Ingresses by their [keys](ingress::key).
     pub(crate) mappings: BTreeMap<String, Mapping>,
     pub(crate) templates: Templates,
     /// What was assumed to exist, one sentence each.
@@ -78,7 +75,7 @@ impl Manifests {
         let rollout = rollout(object, objects, &mut assumed)?;
         let mut manifests = Self {
             services: of_kind("Service").map(service).collect(),
-            mappings: of_kind("Mapping").map(mapping).collect(),
+            mappings: of_kind("Mapping").chain(of_kind("Ingress")).map(mapping).collect(),
             templates: Templates {
                 of_namespace: of_kind("AnalysisTemplate").map(template).collect(),
                 of_cluster: of_kind("ClusterAnalysisTemplate").map(template).collect(),
@@ -111,21 +108,13 @@ impl Manifests {
         if let Strategy::Canary(canary) = &spec.strategy
             && let Routing::Mappings(routing) = &canary.routing
         {
-            if routing.ingress.is_some() {
-                return Err(Refused::Ingresses);
-            }
             if routing.gateway.is_some() {
                 return Err(Refused::Routes);
             }
             for name in &routing.names {
                 if !self.mappings.contains_key(name) {
-                    missing.push(format!("Mapping {name}"));
-                    let spec = json!({"hostname": "*", "prefix": format!("/{name}/"), "service": routing.base_service()});
-                    let object = json!({
-                        "apiVersion": "getambassador.io/v3alpha1", "kind": "Mapping", "metadata": {"name": name},
-                        "spec": spec,
-                    });
-                    let (name, made) = mapping(&object);
+                    missing.push(key::show(name));
+                    let (name, made) = mapping(&assumed(name, routing.base_service()));
                     self.mappings.insert(name, made);
                 }
             }
@@ -211,8 +200,25 @@ fn service_with(name: &str, selector: BTreeMap<String, String>) -> Service {
     Service { uid: format!("service-{name}"), resource_version: "1".to_owned(), selector, managed_by: None }
 }
 
+/// What stands for a Mapping, or for an Ingress by its key, that the file does not hold.
+fn assumed(name: &str, service: &str) -> Value {
+    if let Some(name) = ingress::name_of(name) {
+        let backend = json!({"service": {"name": service, "port": {"number": 80}}});
+        let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
+        return json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name},
+            "spec": {"rules": [{"http": {"paths": [path]}}]},
+        });
+    }
+    let spec = json!({"hostname": "*", "prefix": format!("/{name}/"), "service": service});
+    json!({
+        "apiVersion": "getambassador.io/v3alpha1", "kind": "Mapping", "metadata": {"name": name}, "spec": spec,
+    })
+}
+
+/// A Mapping or an Ingress.
 fn mapping(object: &Value) -> (String, Mapping) {
-    let name = name(object);
+    let name = if object["kind"] == "Ingress" { ingress::key(&name(object)) } else { name(object) };
     let mut object = object.clone();
     let uid = format!("mapping-{name}");
     object["metadata"]["uid"] = json!(uid);

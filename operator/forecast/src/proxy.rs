@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crds::contract::POD_TEMPLATE_HASH_LABEL;
+use operator_core::ingress;
 use operator_core::mapping::service::ServiceAddress;
 use operator_core::traffic::{Arm, Facts, Load, ObjectName, Proxy, Served, Split, Traffic, Version, View};
 use operator_core::world::Mapping;
@@ -67,7 +68,14 @@ impl Cluster {
     fn splits(&self) -> BTreeMap<String, Served> {
         let mut groups: BTreeMap<String, Vec<(&String, &Mapping)>> = BTreeMap::new();
         let mut copies: BTreeMap<String, Vec<(&String, &Mapping)>> = BTreeMap::new();
-        for (name, mapping) in &self.mappings {
+        let bases = self.base_mappings();
+        for base in bases.iter().filter(|base| ingress::name_of(base).is_some()) {
+            let pair = [base.clone(), self.canary_of(base)];
+            let there = pair.iter().filter_map(|name| self.mappings.get_key_value(name));
+            groups.insert(base.clone(), there.collect());
+        }
+        let mappings = self.mappings.iter().filter(|(name, _)| ingress::name_of(name).is_none());
+        for (name, mapping) in mappings {
             let spec = &mapping.object["spec"];
             if spec["shadow"] == true {
                 copies.entry(address(spec)).or_default().push((name, mapping));
@@ -97,7 +105,11 @@ impl Cluster {
         let mut versions = Vec::new();
         let arms = group.iter().zip(weights).map(|((name, mapping), weight)| {
             let service = self.service_of(mapping);
-            versions.push(self.version("Mapping", name, &mapping.resource_version));
+            let (kind, object) = match ingress::name_of(name) {
+                Some(ingress) => ("Ingress", ingress),
+                None => ("Mapping", name.as_str()),
+            };
+            versions.push(self.version(kind, object, &mapping.resource_version));
             if let Some(found) = self.services.get(&service) {
                 versions.push(self.version("Service", &service, &found.resource_version));
             }
@@ -121,7 +133,14 @@ impl Cluster {
         ready.filter(|(_, count)| *count > 0).collect()
     }
 
+    /// Where a Mapping sends its requests, or an Ingress those that the Rollout divides.
     fn service_of(&self, mapping: &Mapping) -> String {
+        if mapping.object["kind"] == "Ingress" {
+            let canary = self.rollout.spec.strategy.canary.as_ref();
+            let services = canary.into_iter().flat_map(|it| [&it.stable_service, &it.canary_service]);
+            let mut services = services.flatten().filter(|name| ingress::sends_to(&mapping.object, name));
+            return services.next().cloned().unwrap_or_default();
+        }
         let written = mapping.object["spec"]["service"].as_str().unwrap_or_default();
         let parsed = ServiceAddress::parse(written);
         let names = |name: &&String| parsed.as_ref().is_some_and(|it| it.names(name, self.namespace()));

@@ -118,11 +118,8 @@ fn what_would_not_move_is_refused() {
         (|it| it["spec"]["strategy"]["canary"]["steps"][0]["setWeight"] = json!(101), "SetWeight"),
         (|it| it["spec"]["strategy"]["canary"]["trafficRouting"] = json!({"istio": {}}), "istio"),
         (
-            |it| {
-                it["spec"]["strategy"]["canary"]["trafficRouting"] =
-                    json!({"nginx": {"stableIngress": "web"}});
-            },
-            "nginx",
+            |it| it["spec"]["strategy"]["canary"]["trafficRouting"] = json!({"nginx": {}}),
+            "name the Ingress whose requests are split here",
         ),
         (|it| it["spec"]["strategy"]["canary"]["stableService"] = json!("someapp-canary"), "same"),
         (|it| it["spec"]["replicas"] = json!("many"), "replicas"),

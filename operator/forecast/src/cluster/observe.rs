@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crds::contract;
 use operator_core::references::services::named;
+use operator_core::spec::split_objects;
 use operator_core::world::{Analyses, Lookup, Mapping, Owner, Pod, ReplicaSet, ReplicaSetAnnotations, World};
+use operator_core::{ingress, mapping};
 
 use super::{Cluster, VirtualSet};
 
@@ -38,20 +40,26 @@ impl Cluster {
         }
     }
 
-    /// The names of the Mappings that the Rollout lists.
+    /// The names of the Mappings that the Rollout lists, and the keys of the Ingresses.
     pub(crate) fn base_mappings(&self) -> BTreeSet<String> {
         let canary = self.rollout.spec.strategy.canary.as_ref();
         let routing = canary.and_then(|it| it.traffic_routing.as_ref());
-        let ambassador = routing.and_then(|it| it.ambassador.as_ref());
-        ambassador.map(|it| it.mappings.iter().cloned().collect()).unwrap_or_default()
+        routing.map(split_objects).unwrap_or_default().into_iter().collect()
+    }
+
+    /// The name that the canary of a base has, or its key.
+    pub(crate) fn canary_of(&self, base: &str) -> String {
+        match ingress::name_of(base) {
+            Some(stable) => {
+                ingress::canary_key(self.rollout.metadata.name.as_deref().unwrap_or_default(), stable)
+            }
+            None => mapping::canary_name(base),
+        }
     }
 
     fn canary_mappings(&self, bases: &BTreeSet<String>) -> BTreeMap<String, Mapping> {
-        let ours = |(name, mapping): &(&String, &Mapping)| {
-            let base = name.strip_suffix(contract::CANARY_MAPPING_SUFFIX);
-            mapping.owned || base.is_some_and(|base| bases.contains(base))
-        };
-        let all = self.mappings.iter().filter(ours);
+        let named: BTreeSet<String> = bases.iter().map(|base| self.canary_of(base)).collect();
+        let all = self.mappings.iter().filter(|(name, mapping)| mapping.owned || named.contains(*name));
         all.map(|(name, mapping)| (name.clone(), mapping.clone())).collect()
     }
 
