@@ -280,6 +280,9 @@ pub struct Routes {
     /// Routes of objects in all namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
+    /// How long requests are counted for the column MEASURED; 0 = not at all
+    #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = go_duration)]
+    pub measure: Duration,
     /// As the operator reads them.
     #[command(flatten)]
     pub compiling: Compiling,

@@ -8,6 +8,7 @@ pub mod get;
 pub mod lint;
 pub mod list;
 pub mod list_experiments;
+mod measure;
 pub mod plan;
 pub mod promote;
 pub mod restart;

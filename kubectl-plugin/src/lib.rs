@@ -7,12 +7,14 @@
 //! | [`manifest`] | what files hold, and what is wrong with it (pure) |
 //! | [`patch`] | what a command asks of the API server (pure) |
 //! | [`view`] | what is shown of a Rollout (pure) |
+//! | [`counts`] | how many requests went where, as the proxies tell (pure) |
 //! | [`phase`] | the phase of a Rollout (pure) |
 //! | [`cluster`], [`output`], [`waiting`], [`failure`] | the API server, the terminal, what goes wrong |
 
 pub mod arguments;
 pub mod cluster;
 pub mod commands;
+pub mod counts;
 pub mod failure;
 pub mod manifest;
 pub mod output;

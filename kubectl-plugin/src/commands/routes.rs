@@ -8,11 +8,12 @@ use kube::core::GroupVersionKind;
 use kube::{Api, Client};
 use operator_objects as objects;
 use operator_routes::{
-    Compat, Compiler, INGRESS_CONTROLLER, ObjectChange, Settings,
+    Compat, Compiler, INGRESS_CONTROLLER, ObjectChange, ObjectName, Settings,
     dialect::{Carrier, CarrierKind, DocumentKind, documents::DocumentName},
     explain::Request,
 };
 
+use super::measure;
 use crate::arguments::{Compiling, ExplainRoute, Routes};
 use crate::cluster::Cluster;
 use crate::failure::Failure;
@@ -29,14 +30,21 @@ pub async fn list(
     arguments: &Routes,
     paint: Paint,
 ) -> Result<(String, Vec<String>), Failure> {
-    let (compiler, warnings) = compile(cluster, &arguments.compiling).await?;
+    let Read { compiler, proxies, mut warnings } = compile(cluster, &arguments.compiling).await?;
     let namespace = (!arguments.all_namespaces).then(|| cluster.namespace());
-    Ok((table(compiler.compiled(), namespace, paint), warnings))
+    let counts = if arguments.measure.is_zero() {
+        None
+    } else {
+        let (counts, more) = measure::requests(&cluster.client(), &proxies, arguments.measure).await;
+        warnings.extend(more);
+        counts
+    };
+    Ok((table(compiler.compiled(), counts.as_ref(), namespace, paint), warnings))
 }
 
 /// What becomes of one request; and what could not be read.
 pub async fn explain(cluster: &Cluster, arguments: &ExplainRoute) -> Result<(String, Vec<String>), Failure> {
-    let (compiler, warnings) = compile(cluster, &arguments.compiling).await?;
+    let Read { compiler, warnings, .. } = compile(cluster, &arguments.compiling).await?;
     let served = compiler.compiled();
     let (tls, authority, target) = arguments.place();
     let port = arguments.port.or_else(|| {
@@ -59,8 +67,18 @@ pub async fn explain(cluster: &Cluster, arguments: &ExplainRoute) -> Result<(Str
     Ok((explanation(served, &request), warnings))
 }
 
+/// What the user may read.
+struct Read {
+    /// The routes.
+    compiler: Compiler,
+    /// The pods of the proxies.
+    proxies: Vec<ObjectName>,
+    /// What could not be read.
+    warnings: Vec<String>,
+}
+
 /// Compiles what the user may read.
-async fn compile(cluster: &Cluster, compiling: &Compiling) -> Result<(Compiler, Vec<String>), Failure> {
+async fn compile(cluster: &Cluster, compiling: &Compiling) -> Result<Read, Failure> {
     let mut compiler = Compiler::new(Settings {
         ambassador_id: compiling.ambassador_id.clone(),
         compat: if compiling.strict { Compat::Strict } else { Compat::Ideal },
@@ -75,7 +93,11 @@ async fn compile(cluster: &Cluster, compiling: &Compiling) -> Result<(Compiler, 
         compiler.apply(ObjectChange::Annotation(carrier, objects::annotation(&service.metadata)));
         compiler.apply(ObjectChange::Service(name, Some(objects::service(&service))));
     }
+    let mut proxies = Vec::new();
     for slice in reader.all::<EndpointSlice>("endpointslices").await? {
+        if objects::slice(&slice).is_some_and(|it| *it.service == *measure::SERVICE) {
+            proxies.extend(objects::carrying_pods(&slice).into_values());
+        }
         compiler.apply(ObjectChange::EndpointSlice(objects::name(&slice.metadata), objects::slice(&slice)));
     }
     for pod in reader.all::<Pod>("pods").await? {
@@ -116,7 +138,9 @@ async fn compile(cluster: &Cluster, compiling: &Compiling) -> Result<(Compiler, 
         }
     }
     compiler.compile();
-    Ok((compiler, reader.warnings))
+    proxies.sort_unstable();
+    proxies.dedup();
+    Ok(Read { compiler, proxies, warnings: reader.warnings })
 }
 
 /// Reads what the user may, and remembers what he may not.

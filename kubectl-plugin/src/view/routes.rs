@@ -8,10 +8,11 @@ use operator_routes::{
     explain::{Answer, Candidate, Outcome, Request, Standing, What, candidates, explain},
     hostname,
 };
-use proxy_config::model::{Action, ArmId, PathMatch, Route, RouteId, SplitId};
+use proxy_config::model::{Action, ArmId, Origin, PathMatch, Route, RouteId, SplitId};
 
 use super::columns;
 use super::text::{Colour, Paint, Text};
+use crate::counts::Counts;
 
 /// What stands in an arm that no object has.
 const NOBODY: &str = "nobody";
@@ -20,12 +21,12 @@ const INGRESS: &str = "ingress/";
 
 /// The table of `routes`, in the order in which the proxies ask them.
 ///
-/// `namespace`: only routes of objects in it.
+/// `namespace`: only routes of objects in it. `counts`: requests of a while.
 #[must_use]
-pub fn table(compiled: &Compiled, namespace: Option<&str>, paint: Paint) -> String {
+pub fn table(compiled: &Compiled, counts: Option<&Counts>, namespace: Option<&str>, paint: Paint) -> String {
     let mut routes: Vec<&Route> = compiled.config.routes.values().map(AsRef::as_ref).collect();
     routes.sort_by(|a, b| (&a.rank, &a.id).cmp(&(&b.rank, &b.id)));
-    let head = ["HOST", "PATH", "OBJECT", "SHARE", "SERVICE", "READY"];
+    let head = ["HOST", "PATH", "OBJECT", "SHARE", "MEASURED", "SERVICE", "READY"];
     let mut rows = vec![head.map(Text::plain).to_vec()];
     for route in routes {
         let arms = compiled.splits.get(&SplitId::new(route.id.as_str())).map(|it| it.served.arms.as_slice());
@@ -40,7 +41,8 @@ pub fn table(compiled: &Compiled, namespace: Option<&str>, paint: Paint) -> Stri
             Action::Split(_) if !arms.is_empty() => {
                 for (index, arm) in arms.iter().enumerate() {
                     let first = |text: &Text| if index == 0 { text.clone() } else { Text::default() };
-                    rows.push([vec![first(&host), first(&path)], of_arm(arm)].concat());
+                    let measured = counts.and_then(|counts| measured(counts, route, arm));
+                    rows.push([vec![first(&host), first(&path)], of_arm(arm, measured)].concat());
                 }
             }
             action => {
@@ -62,7 +64,30 @@ pub fn table(compiled: &Compiled, namespace: Option<&str>, paint: Paint) -> Stri
     columns::render(&rows, paint)
 }
 
-fn of_arm(arm: &ServedArm) -> Vec<Text> {
+/// The part that an arm had of the requests of its route, by versions if there are several; `None` without requests.
+fn measured(counts: &Counts, route: &Route, arm: &ServedArm) -> Option<String> {
+    let split = route.id.as_str();
+    let all = counts.of_split(split);
+    if all == 0 {
+        return None;
+    }
+    let share = |requests: u64| {
+        let parts = (u128::from(requests) * 10_000 + u128::from(all) / 2) / u128::from(all);
+        percent(u32::try_from(parts).unwrap_or(u32::MAX))
+    };
+    let arm = arm_id(&arm.mapping);
+    let versions: Vec<(&str, u64)> = counts.of_arm(split, arm.as_str()).collect();
+    Some(match versions[..] {
+        [] => share(0),
+        [(_, requests)] => share(requests),
+        _ => {
+            let version = |(hash, requests): &(&str, u64)| format!("{} of {hash}", share(*requests));
+            versions.iter().map(version).collect::<Vec<_>>().join(", ")
+        }
+    })
+}
+
+fn of_arm(arm: &ServedArm, measured: Option<String>) -> Vec<Text> {
     let service = arm.service.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     let ready = arm.endpoints.iter().map(|(hash, ready)| match &**hash {
         "" => ready.to_string(),
@@ -73,6 +98,7 @@ fn of_arm(arm: &ServedArm) -> Vec<Text> {
     vec![
         Text::plain(owner(&arm.mapping)),
         Text::plain(percent(arm.share.parts().into())),
+        Text::plain(measured.unwrap_or_else(|| "-".to_owned())),
         Text::plain(service),
         Text::plain(ready),
     ]
@@ -134,14 +160,39 @@ fn of_outcome(compiled: &Compiled, Outcome { parts, what }: &Outcome) -> String 
                         .as_ref()
                         .map_or_else(|| "an address".to_owned(), |it| format!("Service {it}"));
                     format!(
-                        "{share} to {service} as {target}, by {}{}",
+                        "{share} to {service} as {target}, by {}{}{}",
                         owner(&served.mapping),
+                        guarded(compiled, route),
                         said(compiled, route)
                     )
                 }
             }
         }
     }
+}
+
+/// Who may use a route, if not everybody.
+fn guarded(compiled: &Compiled, route: &RouteId) -> String {
+    let route = compiled.config.routes.get(route);
+    let Some(access) = route.and_then(|route| route.filters.access.as_ref()) else { return String::new() };
+    let list = |origins: &[Origin]| {
+        let origin = |origin: &Origin| match origin {
+            Origin::Client(range) => range.to_string(),
+            Origin::Peer(range) => format!("connections from {range}"),
+        };
+        origins.iter().map(origin).collect::<Vec<_>>().join(", ")
+    };
+    let mut text = String::new();
+    if !access.allowed.is_empty() {
+        let _ = write!(text, "\n    for clients from {}; others get 403", list(&access.allowed));
+    }
+    if !access.denied.is_empty() {
+        let _ = write!(text, "\n    not for clients from {}: they get 403", list(&access.denied));
+    }
+    if access.login.is_some() {
+        text.push_str("\n    for who shows a name with its password; others get 401");
+    }
+    text
 }
 
 /// What the status of the route's objects says, if anything.
@@ -257,8 +308,28 @@ mod tests {
 
     #[test]
     fn the_table_has_a_line_for_each_arm_of_each_route() {
-        insta::assert_snapshot!(table(&compiled(), None, Paint::Plain));
-        assert_eq!(table(&compiled(), Some("elsewhere"), Paint::Plain), "No routes found.\n");
+        insta::assert_snapshot!(table(&compiled(), None, None, Paint::Plain));
+        assert_eq!(table(&compiled(), None, Some("elsewhere"), Paint::Plain), "No routes found.\n");
+    }
+
+    #[test]
+    fn requests_that_were_counted_are_shown_beside_what_is_configured() {
+        let compiled = compiled();
+        let splits = compiled.config.routes.values().filter_map(|route| match &route.action {
+            Action::Split(split) => Some(split),
+            Action::Refuse(_) | Action::Redirect(_) => None,
+        });
+        let mut page = String::new();
+        let arms = splits.flat_map(|split| split.arms.iter().map(move |arm| (&split.id, &arm.id)));
+        for ((split, arm), requests) in arms.zip([30, 71]) {
+            let _ = writeln!(
+                page,
+                "sluice_proxy_requests_total{{arm=\"{arm}\",code=\"2xx\",hash=\"h1\",split=\"{split}\"}} {requests}\n\
+                 sluice_proxy_requests_total{{arm=\"{arm}\",code=\"2xx\",hash=\"h2\",split=\"{split}\"}} {}",
+                requests % 2 * 100
+            );
+        }
+        insta::assert_snapshot!(table(&compiled, Some(&Counts::read(&page)), None, Paint::Plain));
     }
 
     #[test]
