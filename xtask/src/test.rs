@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that a change has to pass, here and in CI.
 
+mod fuzz;
 mod outcome;
 
 use std::{
@@ -90,6 +91,7 @@ pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<
         report.run(&format!("{package} alone"), &mut cargo(["check", "--quiet", "--package", package]));
     }
     report.run("tests", &mut cargo(["test", "--workspace", "--no-fail-fast"]));
+    fuzz::run(&mut report);
     if arguments.fast {
         report.skip("cluster", "--fast");
     } else {
