@@ -4,7 +4,10 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use http::{Method, Request, header::HOST, header::LOCATION};
+use http::{
+    Method, Request,
+    header::{AUTHORIZATION, HOST, LOCATION},
+};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -33,6 +36,8 @@ pub struct Question<'a> {
     pub host: &'a str,
     /// Path and query.
     pub path: &'a str,
+    /// `Authorization`; `None`: it has none.
+    pub authorization: Option<&'a str>,
 }
 
 /// What came back.
@@ -82,12 +87,14 @@ where
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.context("failed to begin a connection")?;
     let driver = tokio::spawn(async move { drop(connection.await) });
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(Method::from_bytes(question.method.as_bytes())?)
         .uri(question.path)
-        .header(HOST, question.host)
-        .body(Full::<Bytes>::default())
-        .context("failed to make a request")?;
+        .header(HOST, question.host);
+    if let Some(authorization) = question.authorization {
+        request = request.header(AUTHORIZATION, authorization);
+    }
+    let request = request.body(Full::<Bytes>::default()).context("failed to make a request")?;
     let response = sender.send_request(request).await.context("failed to get an answer")?;
     let status = response.status().as_u16();
     let location =

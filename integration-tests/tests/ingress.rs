@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use integration_tests::{
+    ask::{Question, ask},
     cluster::{Cluster, Kind},
     story::{ROLLOUT, Settings, Story},
 };
@@ -125,6 +126,64 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
             Ok(texts.iter().all(|text| events.iter().any(|event| event.contains(text))).then_some(()))
         };
         cluster.until(&format!("the events of Ingress {name} say {texts:?}"), LIMIT, told).await?;
+    }
+    cluster.remove().await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Sluice: cargo xtask test"]
+async fn an_ingress_is_for_those_who_know_a_password() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh_namespace("it-ingress-passwords").await?;
+    let ingress = |name: &str, more: &str| {
+        format!(
+            "apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: {name}
+  annotations:
+    nginx.ingress.kubernetes.io/permanent-redirect: https://example.org/
+    {more}
+spec:
+  ingressClassName: sluice
+  rules:
+    - host: {name}.it-ingress-passwords.example.org
+      http:
+        paths:
+          - {{path: /, pathType: Prefix, backend: {{service: {{name: web, port: {{number: 80}}}}}}}}
+---
+"
+        )
+    };
+    // The file is that of `htpasswd -nb ann 'tea time'`, by bcrypt.
+    let secret = "apiVersion: v1
+kind: Secret
+metadata: {name: staff}
+stringData:
+  auth: |
+    ann:$2y$05$c4WoMPo3SXsafkva.HHa6uMcEUMVZBSx/d1lciHVZr6iprB8uzFXa
+";
+    let passwords = "nginx.ingress.kubernetes.io/auth-type: basic
+    nginx.ingress.kubernetes.io/auth-secret: staff";
+    let elsewhere = "nginx.ingress.kubernetes.io/whitelist-source-range: 192.0.2.0/24";
+    let objects = [ingress("staff", passwords), ingress("elsewhere", elsewhere), secret.to_owned()];
+    cluster.apply(&objects.concat()).await?;
+    let system = cluster.elsewhere("sluice-system");
+    // ann:tea time, and ann:coffee time.
+    let (right, wrong) = ("Basic YW5uOnRlYSB0aW1l", "Basic YW5uOmNvZmZlZSB0aW1l");
+    let table = [
+        ("staff", None, 401),
+        ("staff", Some(wrong), 401),
+        ("staff", Some(right), 301),
+        ("elsewhere", None, 403),
+    ];
+    for (name, authorization, status) in table {
+        let host = format!("{name}.it-ingress-passwords.example.org");
+        let question = Question { authority: None, method: "GET", host: &host, path: "/", authorization };
+        let answered = || async {
+            let answer = ask(&system, question).await;
+            Ok(answer.is_ok_and(|answer| answer.status == status).then_some(()))
+        };
+        cluster.until(&format!("{host} answers {authorization:?} with {status}"), LIMIT, answered).await?;
     }
     cluster.remove().await
 }

@@ -92,7 +92,8 @@ async fn play(folder: &str, rows: &[Row]) -> anyhow::Result<()> {
     cluster.apply(&yaml(folder, cluster.name())?).await?;
     for row in rows {
         let Row { tls, method, host, path, status, text } = *row;
-        let question = Question { authority: tls.then_some(&authority), method, host, path };
+        let question =
+            Question { authority: tls.then_some(&authority), method, host, path, authorization: None };
         let right = |answer: &Answer| {
             answer.status == status && (answer.body.contains(text) || answer.location.starts_with(text))
         };
@@ -112,7 +113,13 @@ async fn play(folder: &str, rows: &[Row]) -> anyhow::Result<()> {
     if folder == "mapping-weights" {
         let mut new = 0;
         for _ in 0..100 {
-            let question = Question { authority: None, method: "GET", host: "any", path: "/it-someapp" };
+            let question = Question {
+                authority: None,
+                method: "GET",
+                host: "any",
+                path: "/it-someapp",
+                authorization: None,
+            };
             new += u32::from(ask(&system, question).await?.body.starts_with("v2 "));
         }
         ensure!((29..=31).contains(&new), "{new} of 100 requests went to the canary");

@@ -194,6 +194,9 @@ pub struct RouteArguments {
     /// The ConfigMap with what holds for all Ingresses; by default there is none
     #[arg(long)]
     pub ingress_config_map: Option<String>,
+    /// The Secret with the certificate for names that no Ingress names one for; by default they have no TLS
+    #[arg(long)]
+    pub default_tls_certificate: Option<String>,
     /// The Service whose addresses are written into the status of Ingresses; by default the proxies'
     #[arg(long)]
     pub publish_service: Option<String>,

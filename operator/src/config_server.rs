@@ -107,6 +107,8 @@ pub struct IngressSettings {
     pub annotations_prefix: String,
     /// The ConfigMap with what holds for all of them; `None`: nothing does.
     pub config_map: Option<ObjectName>,
+    /// The Secret with the certificate for names that none of them has one for; `None`: they have no TLS.
+    pub default_certificate: Option<ObjectName>,
     /// The Service whose addresses their status tells; `None`: none does.
     pub publish_service: Option<ObjectName>,
     /// What their status tells instead.

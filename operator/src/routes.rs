@@ -153,6 +153,7 @@ impl Routes {
             tls_port: settings.tls_port,
             ingress_controllers: settings.ingress.controllers.clone(),
             ingress_annotations: settings.ingress.annotations_prefix.clone(),
+            default_certificate: settings.ingress.default_certificate.clone(),
         };
         Self {
             compiler: Compiler::new(compiler),

@@ -54,6 +54,10 @@ pub struct Observed {
     pub uid: String,
 }
 
+/// The entries of a Secret that are about TLS.
+const OF_TLS: [&str; 7] =
+    ["tls.crt", "cert-chain.pem", "tls.key", "key.pem", "user.key", "ca.crt", "crl.pem"];
+
 /// What an Ingress says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SeenIngress {
@@ -125,7 +129,7 @@ pub fn annotation(metadata: &ObjectMeta) -> Option<Annotation> {
     })
 }
 
-/// What of a Secret is certificates and keys. One of another kind has none of it.
+/// What of a Secret is certificates and keys, and what else it has that is text.
 #[must_use]
 pub fn secret(secret: &Secret) -> SecretObject {
     let text = |names: &[&str]| {
@@ -134,11 +138,16 @@ pub fn secret(secret: &Secret) -> SecretObject {
         String::from_utf8(found.0.clone()).ok()
     };
     let authorities = text(&["ca.crt"]);
+    let others = secret.data.iter().flatten().filter(|(name, _)| !OF_TLS.contains(&name.as_str()));
+    let others = others.filter_map(|(name, value)| {
+        Some((name.clone(), proxy_config::model::Secret(String::from_utf8(value.0.clone()).ok()?)))
+    });
     SecretObject {
         chain: text(&["tls.crt", "cert-chain.pem"]),
         key: text(&["tls.key", "key.pem", "user.key"]).map(proxy_config::model::Secret),
         authorities,
         revoked: text(&["crl.pem"]),
+        entries: others.collect(),
     }
 }
 
@@ -259,6 +268,7 @@ pub fn ingress(ingress: &Ingress) -> IngressObject {
     IngressObject {
         resource_version: version(metadata),
         created: metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()),
+        labels: metadata.labels.clone().unwrap_or_default(),
         annotations: metadata.annotations.clone().unwrap_or_default(),
         // Texts, numbers and lists: it always serialises.
         spec: serde_json::to_value(&ingress.spec).unwrap_or_default(),

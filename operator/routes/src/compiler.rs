@@ -70,10 +70,14 @@ pub struct Settings {
     pub ingress_controllers: Vec<String>,
     /// What the annotations of Ingresses that are acted on begin with, without the slash.
     pub ingress_annotations: String,
+    /// The Secret with the certificate for names of Ingresses that have none of their own, and for all others.
+    pub default_certificate: Option<ObjectName>,
 }
 
 /// The controller of our own IngressClasses.
 pub const INGRESS_CONTROLLER: &str = "sluice.dev/ingress-controller";
+/// The controller of Emissary's IngressClasses.
+pub const EMISSARY_CONTROLLER: &str = "getambassador.io/ingress-controller";
 /// What ingress-nginx's annotations begin with.
 pub const INGRESS_ANNOTATIONS: &str = "nginx.ingress.kubernetes.io";
 
@@ -88,6 +92,7 @@ impl Default for Settings {
             tls_port: 8443,
             ingress_controllers: vec![INGRESS_CONTROLLER.to_owned()],
             ingress_annotations: INGRESS_ANNOTATIONS.to_owned(),
+            default_certificate: None,
         }
     }
 }
@@ -224,6 +229,7 @@ impl Compiler {
             }
             ObjectChange::Service(name, service) => {
                 self.stores.set_service(name.clone(), service);
+                self.touch_ingresses_of(&name);
                 self.touched.services.insert(name);
             }
             ObjectChange::EndpointSlice(name, slice) => {
@@ -275,6 +281,7 @@ impl Compiler {
     /// Computes what the changes since the last call touch.
     pub fn compile(&mut self) -> Delta {
         let mut pending = Pending::default();
+        self.read_emissary_ingresses();
         self.read_documents(&mut pending);
         self.read_ingresses(&mut pending);
         let Touched {
@@ -322,6 +329,9 @@ impl Compiler {
         }
         for name in &judged {
             self.judge_shadow(name, &mut pending);
+        }
+        if secrets {
+            places.extend(self.places_with_passwords());
         }
         for place in &places {
             self.compile_place(place, &mut pending);

@@ -81,6 +81,8 @@ pub enum Origin {
     Object,
     /// In an annotation, as the document of this number, from 1.
     Annotation(Carrier, u32),
+    /// As a part of an Ingress of Emissary's class, where that is followed to the letter.
+    Ingress(ObjectName),
 }
 
 /// An object that bears the annotation `getambassador.io/config`.
@@ -108,7 +110,7 @@ impl Document {
     pub fn load_key(&self) -> String {
         let name = &self.name;
         match &self.origin {
-            Origin::Object => format!("{}.{}.1", name.name, name.namespace),
+            Origin::Object | Origin::Ingress(_) => format!("{}.{}.1", name.name, name.namespace),
             Origin::Annotation(carrier, number) => {
                 format!("{}.{}.{number}", carrier.name.name, carrier.name.namespace)
             }
@@ -192,6 +194,7 @@ impl Display for Origin {
             Self::Annotation(carrier, number) => {
                 write!(f, "document {number} in the annotation of {carrier}")
             }
+            Self::Ingress(ingress) => write!(f, "a part of Ingress `{ingress}`"),
         }
     }
 }

@@ -4,15 +4,18 @@
 //! |---|---|
 //! | which Ingresses are ours | `class.rs` |
 //! | which fields are read | `parse.rs` |
-//! | which annotations are acted on | `options.rs`, `canary.rs` |
+//! | which annotations are acted on | `options.rs`, `canary.rs`, `access.rs` |
 //! | what the ConfigMap says | `defaults.rs` |
+//! | what one of Emissary's class means to the letter | `emissary.rs` |
 //! | which rule is asked first | `place.rs` |
 //! | who wins where several have the same rule, and what the owner is told | `compiler/ingress.rs` |
 
+mod access;
 mod annotations;
 mod canary;
 pub(crate) mod class;
 pub(crate) mod defaults;
+pub(crate) mod emissary;
 mod options;
 mod parse;
 pub(crate) mod place;
@@ -22,6 +25,7 @@ use std::sync::Arc;
 use proxy_config::model::{RedirectTo, ToHttps};
 
 pub(crate) use self::{
+    access::{Guard, range},
     canary::Canary,
     options::Options,
     parse::parse,
@@ -34,10 +38,12 @@ use crate::object::{ObjectName, PortReference};
 pub(crate) struct Ingress {
     /// Each with a place of its own; what takes the rest is one of them.
     pub(crate) rules: Vec<Rule>,
-    /// Names with the Secret that has their certificate.
-    pub(crate) tls: Vec<(String, ObjectName)>,
+    /// Names with the Secret that has their certificate; without one, the default certificate is theirs.
+    pub(crate) tls: Vec<(String, Option<ObjectName>)>,
     pub(crate) canary: Option<Canary>,
     pub(crate) options: Options,
+    /// Who may use it.
+    pub(crate) guard: Guard,
     /// What of it cannot be served, in whole sentences.
     pub(crate) problems: Vec<String>,
     /// What its owner should know besides.

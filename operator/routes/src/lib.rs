@@ -44,6 +44,6 @@ pub use self::{
         Compiled, Delta, Leaving, ObjectKind, ObjectVersion, Rule, Served, ServedArm, SplitReport, State,
         Status, Subject, ingress_key, rejected_split,
     },
-    compiler::{Compiler, INGRESS_ANNOTATIONS, INGRESS_CONTROLLER, Settings},
+    compiler::{Compiler, EMISSARY_CONTROLLER, INGRESS_ANNOTATIONS, INGRESS_CONTROLLER, Settings},
     object::{ObjectChange, ObjectName},
 };

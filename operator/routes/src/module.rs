@@ -1,28 +1,35 @@
 //! The Module `ambassador`: defaults for every Mapping (emissary.md §1.10).
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use proxy_config::model::{Access, Origin};
 use serde_json::{Map, Value};
 
 use crate::{
     dialect::Document,
     fields::{Fields, kind},
+    ingress::range,
 };
 
 /// The settings of the installation; without a Module there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Module {
     config: Map<String, Value>,
+    /// `ip_allow` and `ip_deny`: who may use the routes of Mappings.
+    pub(crate) access: Option<Access>,
     /// What the user should know, in whole sentences.
     pub remarks: Vec<String>,
 }
 
 /// Keys that are acted on.
-const SERVED: [&str; 19] = [
+const SERVED: [&str; 21] = [
     "add_linkerd_headers",
     "circuit_breakers",
     "cluster_request_timeout_ms",
     "cors",
     "defaults",
     "error_response_overrides",
+    "ip_allow",
+    "ip_deny",
     "load_balancer",
     "resolver",
     "retry_policy",
@@ -107,7 +114,8 @@ impl Module {
         if !ignored.is_empty() {
             remarks.push(format!("not acted on: {}", ignored.join(", ")));
         }
-        Ok(Self { config, remarks })
+        let access = access(&config, &mut remarks);
+        Ok(Self { config, access, remarks })
     }
 
     /// The value of a Mapping's field where the Mapping has none.
@@ -145,6 +153,42 @@ impl Module {
     }
 }
 
+/// Who is let in. What cannot be read of those that are allowed lets nobody in.
+fn access(config: &Map<String, Value>, remarks: &mut Vec<String>) -> Option<Access> {
+    let mut origins = |key: &str| {
+        let items = config.get(key)?.as_array()?;
+        let mut read = Vec::new();
+        for item in items {
+            match origin(item) {
+                Ok(origin) => read.push(origin),
+                Err(problem) => remarks.push(format!("in `{key}`: {problem}")),
+            }
+        }
+        Some(read)
+    };
+    let (allowed, denied) = (origins("ip_allow"), origins("ip_deny"));
+    if allowed.is_none() && denied.is_none() {
+        return None;
+    }
+    let mut denied = denied.unwrap_or_default();
+    if allowed.as_ref().is_some_and(Vec::is_empty) {
+        denied.extend([IpNet::from(Ipv4Net::default()), Ipv6Net::default().into()].map(Origin::Client));
+    }
+    Some(Access { allowed: allowed.unwrap_or_default(), denied, login: None })
+}
+
+/// `peer: RANGE` or `remote: RANGE`.
+fn origin(item: &Value) -> Result<Origin, String> {
+    let range = |whose: &str| item.get(whose).and_then(Value::as_str).map(range);
+    match (range("peer"), range("remote")) {
+        (Some(peer), None) => peer.map(Origin::Peer),
+        (None, Some(remote)) => remote.map(Origin::Client),
+        (Some(_), Some(_)) | (None, None) => {
+            Err(format!("`{item}` has not one of `peer` and `remote`, with a range of addresses"))
+        }
+    }
+}
+
 /// A type in words and as a test.
 type Expected = (&'static str, fn(&Value) -> bool);
 
@@ -154,7 +198,9 @@ fn type_of(name: &str) -> Option<Expected> {
         "cors" | "defaults" | "keepalive" | "load_balancer" | "retry_policy" => {
             ("an object", Value::is_object)
         }
-        "circuit_breakers" | "error_response_overrides" => ("a list", Value::is_array),
+        "circuit_breakers" | "error_response_overrides" | "ip_allow" | "ip_deny" => {
+            ("a list", Value::is_array)
+        }
         "resolver" => ("a text", Value::is_string),
         "add_linkerd_headers"
         | "strip_matching_host_port"
@@ -165,4 +211,44 @@ fn type_of(name: &str) -> Option<Expected> {
         | "xff_num_trusted_hops" => ("a whole number from 0", Value::is_u64),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Who is let in by these keys, and what is told.
+    fn read(config: Value) -> (String, Vec<String>) {
+        let mut remarks = Vec::new();
+        let access = access(config.as_object().unwrap(), &mut remarks);
+        let show = |origins: &[Origin]| {
+            let origin = |origin: &Origin| match origin {
+                Origin::Client(range) => format!("{range}"),
+                Origin::Peer(range) => format!(">{range}"),
+            };
+            origins.iter().map(origin).collect::<Vec<_>>().join(" ")
+        };
+        let shown = access.map(|it| format!("+{} -{}", show(&it.allowed), show(&it.denied)));
+        (shown.unwrap_or_else(|| "everybody".to_owned()), remarks)
+    }
+
+    #[test]
+    fn addresses_read_as_the_table_says() {
+        let table = [
+            (json!({}), "everybody"),
+            (
+                json!({"ip_allow": [{"peer": "127.0.0.1"}, {"remote": "99.99.0.0/16"}]}),
+                "+>127.0.0.1/32 99.99.0.0/16 -",
+            ),
+            (json!({"ip_deny": [{"remote": "99.98.0.0/16"}]}), "+ -99.98.0.0/16"),
+            (json!({"ip_allow": []}), "+ -0.0.0.0/0 ::/0"),
+        ];
+        for (config, expected) in table {
+            assert_eq!(read(config.clone()), (expected.to_owned(), Vec::new()), "{config}");
+        }
+        let (shown, remarks) = read(json!({"ip_allow": [{"peer": "office"}, {"source": "127.0.0.1"}]}));
+        assert_eq!((shown.as_str(), remarks.len()), ("+ -0.0.0.0/0 ::/0", 2), "{remarks:?}");
+    }
 }

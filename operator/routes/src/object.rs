@@ -56,6 +56,8 @@ pub struct IngressObject {
     pub resource_version: Arc<str>,
     /// `metadata.creationTimestamp` in seconds since 1970: of two with the same rule the older counts.
     pub created: i64,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
     /// `metadata.annotations`.
     pub annotations: BTreeMap<String, String>,
     /// `spec`, of any shape.
@@ -96,7 +98,7 @@ pub struct EmissaryObject {
     pub spec: Value,
 }
 
-/// A Secret with a certificate, a key, authorities or revocations, as PEM.
+/// A Secret with a certificate, a key, authorities or revocations, as PEM; or with passwords.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecretObject {
     /// `tls.crt`, or `cert-chain.pem`.
@@ -107,6 +109,8 @@ pub struct SecretObject {
     pub authorities: Option<String>,
     /// `crl.pem`.
     pub revoked: Option<String>,
+    /// Its other entries that are texts: passwords, in a file named `auth` or each by the name of its user.
+    pub entries: BTreeMap<String, Secret>,
 }
 
 /// How a resolver finds the servers behind a Service.
@@ -264,9 +268,15 @@ impl EmissaryObject {
 // === impl IngressObject ===
 
 impl IngressObject {
-    /// One without annotations, from the beginning of time.
+    /// One without labels and annotations, from the beginning of time.
     pub fn new(resource_version: impl Into<Arc<str>>, spec: Value) -> Self {
-        Self { resource_version: resource_version.into(), created: 0, annotations: BTreeMap::new(), spec }
+        Self {
+            resource_version: resource_version.into(),
+            created: 0,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            spec,
+        }
     }
 }
 

@@ -30,7 +30,7 @@ fn secret(name: &str) -> ObjectChange {
         chain: Some(format!("-----BEGIN CERTIFICATE-----{name}")),
         key: Some(Secret("-----BEGIN PRIVATE KEY-----".to_owned())),
         authorities: Some(format!("authorities of {name}")),
-        revoked: None,
+        ..SecretObject::default()
     };
     ObjectChange::Secret(ObjectName::new("shop", name), Some(secret))
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use operator_routes::{
-    Compat, Compiled, Compiler, ObjectChange, ObjectName, Settings,
+    Compat, Compiled, Compiler, EMISSARY_CONTROLLER, INGRESS_CONTROLLER, ObjectChange, ObjectName, Settings,
     dialect::{
         ApiVersion, Carrier, CarrierKind, DocumentKind, annotation::Annotation, documents::DocumentName,
     },
@@ -199,11 +199,14 @@ fn annotation() -> impl Strategy<Value = Annotation> {
 }
 
 fn secret() -> impl Strategy<Value = SecretObject> {
-    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(chain, key, authorities)| SecretObject {
+    let file = Secret("ann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\neve:plain".to_owned());
+    let passwords = BTreeMap::from([("auth".to_owned(), file)]);
+    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(move |(chain, key, authorities)| SecretObject {
         chain: chain.then(|| "-----BEGIN CERTIFICATE-----".to_owned()),
         key: key.then(|| Secret("-----BEGIN PRIVATE KEY-----".to_owned())),
         authorities: authorities.then(|| "-----BEGIN CERTIFICATE-----".to_owned()),
         revoked: None,
+        entries: if key { BTreeMap::new() } else { passwords.clone() },
     })
 }
 
@@ -307,6 +310,7 @@ fn ingress() -> impl Strategy<Value = ObjectChange> {
         vec![("app-root", "/home"), ("force-ssl-redirect", "true"), ("enable-cors", "true")],
         vec![("backend-protocol", "HTTPS"), ("affinity", "cookie"), ("session-cookie-name", "a b")],
         vec![("auth-url", "https://auth.example.org"), ("upstream-vhost", "a b")],
+        vec![("auth-type", "basic"), ("auth-secret", "a"), ("denylist-source-range", "198.18.0.0/15")],
         vec![("canary-weight", "x")],
     ]);
     let object = (0_i64..3, prop::collection::vec(rule, 0..3), more, annotations, version()).prop_map(
@@ -316,10 +320,11 @@ fn ingress() -> impl Strategy<Value = ObjectChange> {
                 (format!("nginx.ingress.kubernetes.io/{name}"), value.to_owned())
             };
             let annotations = annotations.into_iter().map(prefixed).collect();
-            IngressObject { resource_version, created, annotations, spec }
+            IngressObject { created, annotations, ..IngressObject::new(resource_version, spec) }
         },
     );
-    let controller = prop::sample::select(&["sluice.dev/ingress-controller", "example.org/other"][..]);
+    let controller =
+        prop::sample::select(&[INGRESS_CONTROLLER, EMISSARY_CONTROLLER, "example.org/other"][..]);
     let class = (controller, any::<bool>())
         .prop_map(|(controller, default)| IngressClass { controller: controller.to_owned(), default });
     let data = prop::sample::select(vec![
@@ -338,7 +343,8 @@ fn compat() -> impl Strategy<Value = Compat> {
 }
 
 fn compiler(compat: Compat) -> Compiler {
-    Compiler::new(Settings { compat, ..Settings::default() })
+    let ingress_controllers = vec![INGRESS_CONTROLLER.to_owned(), EMISSARY_CONTROLLER.to_owned()];
+    Compiler::new(Settings { compat, ingress_controllers, ..Settings::default() })
 }
 
 /// The object that a change is about, as a text.

@@ -13,7 +13,7 @@ use operator_routes::{
     },
 };
 use proxy_config::{
-    model::{Address, HostRewrite, Secret, SplitId},
+    model::{Access, Address, HostRewrite, Login, Origin as From, Secret, SplitId, User},
     validate::{validate_change, validate_references},
 };
 use serde_json::{Value, json};
@@ -94,7 +94,11 @@ fn emissary(kind: DocumentKind, name: &str, spec: Value) -> ObjectChange {
 }
 
 fn compiler(changes: Vec<ObjectChange>) -> Compiler {
-    let mut compiler = Compiler::new(Settings::default());
+    compiler_with(Settings::default(), changes)
+}
+
+fn compiler_with(settings: Settings, changes: Vec<ObjectChange>) -> Compiler {
+    let mut compiler = Compiler::new(settings);
     let class = IngressClass { controller: INGRESS_CONTROLLER.to_owned(), default: false };
     compiler.apply(ObjectChange::IngressClass(Arc::from("sluice"), Some(class)));
     for name in ["web", "api", "next"] {
@@ -380,6 +384,14 @@ fn annotations_do_what_they_do_in_ingress_nginx() {
     );
     check(&of(&[("upstream-vhost", "in.ner")], &[web()]), &[("a.org/app", "web at in.ner")]);
     check(
+        &of(&[("server-alias", "b.org,*.c.org")], &[web()]),
+        &[("b.org/app", "web"), ("x.c.org/app", "web"), ("c.org/app", "404"), ("a.org/app", "web")],
+    );
+    check(
+        &of(&[("from-to-www-redirect", "true")], &[web()]),
+        &[("www.a.org/app?q", "308 http://a.org/app?q"), ("a.org/app", "web"), ("x.a.org/app", "404")],
+    );
+    check(
         &of(&[("force-ssl-redirect", "true")], &[web()]),
         &[("a.org/app?q", "308 https://a.org/app?q"), ("a.org/none", "404")],
     );
@@ -409,12 +421,14 @@ fn what_cannot_be_acted_on_is_told_and_never_weakens_protection() {
         let paths = [path("Prefix", "/", "web")];
         compiler(vec![ingress("main", 1, annotations, rules(&[rule("a.org", &paths)]))])
     };
-    let table: [(Annotations<'_>, &str, &str); 9] = [
+    let table: [(Annotations<'_>, &str, &str); 11] = [
+        (&[("whitelist-source-range", "office")], "404", "`office` is no address and no range"),
         (
-            &[("whitelist-source-range", "198.18.0.0/16")],
+            &[("auth-type", "basic"), ("auth-secret", "staff")],
             "503 no_protection",
-            "`whitelist-source-range` is not acted on",
+            "Secret `staff` does not exist",
         ),
+        (&[("auth-type", "digest"), ("auth-secret", "staff")], "404", "`basic` is acted on"),
         (&[("auth-url", "https://a.org/auth")], "503 no_protection", "`auth-url` is not acted on"),
         (&[("limit-rps", "5")], "web", "not acted on: `limit-rps`"),
         (&[("ssl-redirect", "maybe")], "404", "`ssl-redirect` is `maybe`, not true or false"),
@@ -430,6 +444,91 @@ fn what_cannot_be_acted_on_is_told_and_never_weakens_protection() {
         assert!(got == expected || expected == "404" && got == "NoHost", "{annotations:?}: {got}");
         assert!(told(&compiler, "main").contains(verdict), "{}", told(&compiler, "main"));
     }
+}
+
+/// Whom the routes of a compiler let in.
+fn accesses(compiler: &Compiler) -> Vec<Option<Access>> {
+    compiler.compiled().config.routes.values().map(|route| route.filters.access.clone()).collect()
+}
+
+#[test]
+fn addresses_and_passwords_keep_clients_out() {
+    let paths = [path("Prefix", "/", "web")];
+    let annotations = [
+        ("whitelist-source-range", "198.18.0.0/15"),
+        ("auth-type", "basic"),
+        ("auth-secret", "staff"),
+        ("auth-realm", "staff only"),
+    ];
+    let canary = [("canary", "true"), ("canary-weight", "30"), ("canary-by-header", "x-beta")];
+    let mut compiler = compiler(vec![
+        ingress("main", 1, &annotations, rules(&[rule("a.org", &paths)])),
+        ingress("canary", 2, &canary, rules(&[rule("a.org", &[path("Prefix", "/", "api")])])),
+    ]);
+    check(&compiler, &[("a.org/", "503 no_protection"), ("a.org/ | x-beta: always", "503 no_protection")]);
+    assert!(compiler.compiled().secrets.contains(&ObjectName::new("shop", "staff")), "it is not asked for");
+
+    let passwords = |file: &str| {
+        let entries = BTreeMap::from([("auth".to_owned(), Secret(file.to_owned()))]);
+        let secret = SecretObject { entries, ..SecretObject::default() };
+        ObjectChange::Secret(ObjectName::new("shop", "staff"), Some(secret))
+    };
+    let hash = "$apr1$lZL6V/ci$eIMz/iKDkbtys/uU7LEK00";
+    compiler.apply(passwords(&format!("ann:{hash}\neve:plain")));
+    compiler.compile();
+    check(&compiler, &[("a.org/", "30 api, 70 web"), ("a.org/ | x-beta: always", "api")]);
+    let user = User { name: "ann".to_owned(), hash: Secret(hash.to_owned()) };
+    let login = Login { realm: "staff only".to_owned(), users: vec![user] };
+    let allowed = vec![From::Client("198.18.0.0/15".parse().unwrap())];
+    let access = Access { allowed, denied: Vec::new(), login: Some(login) };
+    // Of every kind of request that the canary tells apart.
+    assert_eq!(accesses(&compiler), vec![Some(access); 3]);
+    assert!(
+        told(&compiler, "main").contains("users who cannot come in: `eve`"),
+        "{}",
+        told(&compiler, "main")
+    );
+
+    compiler.apply(ObjectChange::Secret(ObjectName::new("shop", "staff"), None));
+    compiler.compile();
+    check(&compiler, &[("a.org/", "503 no_protection")]);
+}
+
+#[test]
+fn names_without_a_certificate_of_their_own_have_the_default_one() {
+    let with_tls = |host: &str, tls: Value| {
+        let mut spec = rules(&[rule(host, &[path("Prefix", "/", "web")])]);
+        spec["tls"] = tls;
+        spec
+    };
+    let default_certificate = Some(ObjectName::new("shop", "default"));
+    let settings = Settings { default_certificate, ..Settings::default() };
+    let compiler = compiler_with(
+        settings,
+        vec![
+            secret("default"),
+            secret("cert"),
+            ingress("a", 1, &[], with_tls("a.org", json!([{"hosts": ["a.org"], "secretName": "cert"}]))),
+            ingress("b", 2, &[], with_tls("b.org", json!([{"hosts": ["b.org"]}]))),
+            ingress("c", 3, &[], with_tls("c.org", json!([{"hosts": ["c.org"], "secretName": "gone"}]))),
+            ingress("d", 4, &[], rules(&[rule("d.org", &[path("Prefix", "/", "web")])])),
+        ],
+    );
+    check(
+        &compiler,
+        &[
+            ("https://a.org/", "web"),
+            ("https://b.org/", "web"),
+            ("b.org/", "308 https://b.org/"),
+            ("https://c.org/", "web"),
+            ("https://d.org/", "web"),
+            ("d.org/", "web"),
+            ("https://e.org/", "404"),
+        ],
+    );
+    assert!(told(&compiler, "c").contains("Secret `gone` does not exist"), "{}", told(&compiler, "c"));
+    let shown: Vec<_> = compiler.compiled().config.hosts.keys().map(ToString::to_string).collect();
+    assert_eq!(shown, ["ingress *", "ingress a.org", "ingress b.org"]);
 }
 
 #[test]

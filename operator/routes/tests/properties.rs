@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 use proptest::prelude::*;
 
 /// Lines that documents are made of, good and bad.
-const LINES: [&str; 34] = [
+const LINES: [&str; 38] = [
     "Mapping",
     "Host",
     "Listener",
@@ -17,6 +17,7 @@ const LINES: [&str; 34] = [
     "Module",
     "Ingress",
     "ConfigMap",
+    "Secret",
     "annotation",
     "---",
     "prefix: /a/",
@@ -40,6 +41,9 @@ const LINES: [&str; 34] = [
     "annotations: {nginx.ingress.kubernetes.io/use-regex: 'true', nginx.ingress.kubernetes.io/rewrite-target: /$3}",
     "annotations: {nginx.ingress.kubernetes.io/canary: 'true', nginx.ingress.kubernetes.io/canary-by-header: 'x y'}",
     "annotations: {nginx.ingress.kubernetes.io/upstream-vhost: 'a b', nginx.ingress.kubernetes.io/enable-cors: 'true'}",
+    "annotations: {nginx.ingress.kubernetes.io/auth-type: basic, nginx.ingress.kubernetes.io/auth-secret: object-1}",
+    "annotations: {nginx.ingress.kubernetes.io/denylist-source-range: 198.18.0.0/15}",
+    "auth: 'ann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g='",
     "http-redirect-code: '200'",
     "apiVersion: ambassador/v0",
     "kind: Mapping",

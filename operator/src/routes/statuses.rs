@@ -209,6 +209,10 @@ impl Statuses {
                 };
             }
             Subject::Document(name, Origin::Annotation(carrier, number)) => (Some(name), carrier, *number),
+            Subject::Document(name, Origin::Ingress(ingress)) => {
+                let uid = &self.ingresses.get(ingress)?.uid;
+                return Event::on_part(ingress, uid, name, status).map(Write::Event);
+            }
             Subject::Unreadable(carrier, number) => (None, carrier, *number),
             Subject::Ingress(name) => {
                 let uid = &self.ingresses.get(name)?.uid;

@@ -69,6 +69,11 @@ impl Parts {
                     .as_ref()
                     .map(|it| name("--ingress-config-map", it))
                     .transpose()?,
+                default_certificate: arguments
+                    .default_tls_certificate
+                    .as_ref()
+                    .map(|it| name("--default-tls-certificate", it))
+                    .transpose()?,
                 publish_service: match &arguments.publish_service {
                     Some(service) => Some(name("--publish-service", service)?),
                     None => Some(name("--proxy-service", &arguments.proxy_service)?),

@@ -69,7 +69,7 @@ impl Compiler {
         draft.open_ports(&self.stores, &self.settings);
         draft.read_hosts(&self.stores);
         draft.name_contexts(&self.stores);
-        draft.name_ingresses(&self.stores);
+        draft.name_ingresses(&self.stores, self.settings.default_certificate.as_ref());
         draft.close_without_certificates();
         draft.open_for_connections(self.connections.keys());
         let Draft { ports, hosts, server_names, certificates, statuses, secrets, ingress_tls } = draft;

@@ -2,6 +2,9 @@
 //!
 //! Of several Ingresses with the same rule the oldest counts; one canary may take a part of it.
 
+mod emissary;
+mod guarded;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -9,12 +12,13 @@ use std::{
 
 use proxy_config::{
     model::{
-        Action, Arm, ArmId, Change, Filters, HostRewrite, NamedMatch, Refusal, Rewrite, Route, RouteId,
-        Share, Split, SplitId,
+        Access, Action, Arm, ArmId, Change, Filters, HostRewrite, NamedMatch, Refusal, Rewrite, Route,
+        RouteId, Share, Split, SplitId,
     },
     validate::validate_change,
 };
 
+use self::guarded::Guarded;
 use super::{
     Backends, Compiler, Pending, User,
     backend::{Backend, BackendKey, Problem},
@@ -75,6 +79,9 @@ impl Compiler {
             if before.as_ref().map(|it| &it.tls) != now.map(|it| &it.tls) {
                 self.touched.entrances = true;
             }
+            // Secrets are asked for there.
+            let passwords = |it: Option<&Ingress>| it.and_then(|it| it.guard.passwords.clone());
+            self.touched.entrances |= passwords(before.as_ref()) != passwords(now);
             // The first and the last decide whether there is an entrance for them.
             self.touched.entrances |= before.is_some() != now.is_some();
             let places = now.into_iter().chain(&before).flat_map(|it| &it.rules);
@@ -100,7 +107,8 @@ impl Compiler {
     /// `None`: it is not ours.
     fn read_ingress(&self, name: &ObjectName, object: &IngressObject) -> Option<Result<Ingress, String>> {
         let classes = &self.stores.ingress_classes;
-        if !ingress::class::is_ours(object, classes, &self.settings.ingress_controllers) {
+        let ours = ingress::class::is_ours(object, classes, &self.settings.ingress_controllers);
+        if !ours || self.is_emissarys(object) {
             return None;
         }
         let prefix = &self.settings.ingress_annotations;
@@ -124,7 +132,7 @@ impl Compiler {
         let wanted: BTreeSet<BackendKey> = claimants.iter().filter_map(Claimant::backend).collect();
         let made = self.make(&wanted);
         let backends = Backends { known: &self.backends, made: &made };
-        let Output { routes, splits, words } = compile(place, &claimants, backends);
+        let Output { routes, splits, words } = compile(place, &claimants, backends, &self.stores);
         for level in Level::ALL {
             let id = place.id(level);
             pending.routes.insert(RouteId::new(id.clone()), None);
@@ -149,6 +157,13 @@ impl Compiler {
 
     /// The verdict on an Ingress, once all of its rules are compiled.
     pub(super) fn judge_ingress(&self, name: &ObjectName, pending: &mut Pending) {
+        if let Some((documents, _)) = self.stores.emissary_ingresses.get(name) {
+            let made = documents.iter().map(|it| format!("{} `{}`", it.kind.as_str(), it.name.name));
+            let status =
+                verdict::running(format!("as in Emissary, it is {}", made.collect::<Vec<_>>().join(", ")));
+            pending.statuses.insert(Subject::Ingress(name.clone()), Some(status));
+            return;
+        }
         let Some(read) = self.stores.ingresses.get(name) else { return };
         let ingress = match read {
             Err(reason) => {
@@ -216,7 +231,7 @@ impl<'a> Claimant<'a> {
 }
 
 /// The routes of a place. `backends` has those of every claimant.
-fn compile(place: &Place, claimants: &[Claimant<'_>], backends: Backends<'_>) -> Output {
+fn compile(place: &Place, claimants: &[Claimant<'_>], backends: Backends<'_>, stores: &Stores) -> Output {
     let mut output = Output::default();
     let oldest = |canary: bool| {
         let mut sorted: Vec<Claimant<'_>> =
@@ -259,10 +274,11 @@ fn compile(place: &Place, claimants: &[Claimant<'_>], backends: Backends<'_>) ->
             }
         }
     }
-    let made = routes(place, main, canary.as_ref(), backends);
+    let guarded = Guarded::new(main.name, main.ingress, stores);
+    let made = routes(place, main, canary.as_ref(), &guarded, backends);
     let with_canary = canary.is_some();
     let (routes, refused) = match (made, with_canary) {
-        (Err(reason), true) => (routes(place, main, None, backends), Some(reason)),
+        (Err(reason), true) => (routes(place, main, None, &guarded, backends), Some(reason)),
         (made, _) => (made, None),
     };
     if let Some(reason) = refused
@@ -275,26 +291,12 @@ fn compile(place: &Place, claimants: &[Claimant<'_>], backends: Backends<'_>) ->
         Err(reason) => problem(main, reason),
         Ok(routes) => output.routes = routes,
     }
-    let mut words = |claimant: &Claimant<'_>| {
-        let Some(key) = claimant.backend() else { return };
-        let backend = &backends[&key];
-        let unprotected = &claimant.ingress.options.unprotected;
-        if claimant.name == main.name && !unprotected.is_empty() {
-            let text = format!(
-                "requests are answered with 503: `{}` is not acted on, and without it everybody would be let in",
-                unprotected.join("`, `")
-            );
-            output.words.insert(claimant.name.clone(), Word::Problem(text));
-        } else if let Some(Problem { text, .. }) = &backend.problem {
-            output.words.insert(claimant.name.clone(), Word::Problem(format!("no request arrives: {text}")));
-        } else if let Some(remark) = &backend.remark {
-            output.words.insert(claimant.name.clone(), Word::Remark(remark.clone()));
-        }
-    };
     if !output.routes.is_empty() {
-        words(main);
-        if let Some(canary) = &canary {
-            words(canary);
+        for claimant in [Some(main), canary.as_ref()].into_iter().flatten() {
+            let guarded = (claimant.name == main.name).then_some(&guarded);
+            if let Some(word) = word(claimant, guarded, backends) {
+                output.words.insert(claimant.name.clone(), word);
+            }
         }
     }
     for route in &output.routes {
@@ -307,11 +309,28 @@ fn compile(place: &Place, claimants: &[Claimant<'_>], backends: Backends<'_>) ->
     output
 }
 
+/// What is to be said of a rule that is served.
+fn word(claimant: &Claimant<'_>, guarded: Option<&Guarded>, backends: Backends<'_>) -> Option<Word> {
+    let backend = &backends[&claimant.backend()?];
+    if let Some(Guarded::Closed(reason)) = guarded {
+        return Some(Word::Problem(format!("requests are answered with 503: {reason}")));
+    }
+    if let Some(Problem { text, .. }) = &backend.problem {
+        return Some(Word::Problem(format!("no request arrives: {text}")));
+    }
+    let told = match guarded {
+        Some(Guarded::By(_, told)) => told.as_ref(),
+        Some(Guarded::Closed(_)) | None => None,
+    };
+    told.or(backend.remark.as_ref()).cloned().map(Word::Remark)
+}
+
 /// The routes of a place, or why the proxies would not take one of them.
 fn routes(
     place: &Place,
     main: &Claimant<'_>,
     canary: Option<&Claimant<'_>>,
+    guarded: &Guarded,
     backends: Backends<'_>,
 ) -> Result<Vec<Route>, String> {
     let rewrite = main.ingress.options.rewrite_at(place)?;
@@ -321,8 +340,18 @@ fn routes(
         if level != Level::Split && condition.is_none() {
             continue;
         }
-        let action = action(place, level, main, canary, &rewrite, backends);
-        let route = route(place, level, main, condition, action);
+        let action = match guarded {
+            // Who is sent elsewhere gets nothing of what is protected.
+            Guarded::Closed(_) if !matches!(main.rule.target, Target::Redirect(_)) => {
+                Action::Refuse(Refusal { status: 503, reason: UNPROTECTED.to_owned() })
+            }
+            Guarded::Closed(_) | Guarded::By(..) => action(place, level, main, canary, &rewrite, backends),
+        };
+        let access = match guarded {
+            Guarded::By(access, _) => access.as_ref(),
+            Guarded::Closed(_) => None,
+        };
+        let route = route(place, level, main, condition, access, action);
         if let Some(problem) = validate_change(&Change::Route(Arc::new(route.clone()))).into_iter().next() {
             return Err(problem.fault.to_string());
         }
@@ -336,6 +365,7 @@ fn route(
     level: Level,
     main: &Claimant<'_>,
     condition: Option<NamedMatch>,
+    access: Option<&Access>,
     action: Action,
 ) -> Route {
     let options = &main.ingress.options;
@@ -355,6 +385,7 @@ fn route(
         filters: Filters {
             cors: options.cors.clone(),
             request_headers: options.request_headers.clone(),
+            access: access.cloned(),
             ..Filters::default()
         },
         action,
@@ -372,9 +403,6 @@ fn action(
     let refuse = |code: &str| Action::Refuse(Refusal { status: 503, reason: code.to_owned() });
     if let Target::Redirect(redirect) = &main.rule.target {
         return Action::Redirect(redirect.clone());
-    }
-    if !main.ingress.options.unprotected.is_empty() {
-        return refuse(UNPROTECTED);
     }
     let members = members(level, main, canary, backends);
     if let Some(problem) =

@@ -10,7 +10,7 @@ use proxy_config::model::{Draining, HostMatch, Version};
 use crate::{
     compat::Compat,
     compiled::Rule,
-    dialect::{Document, DocumentKind, Documents},
+    dialect::{Document, DocumentKind, Documents, documents::DocumentName},
     edge::{Selects, host::Host, listener::Listener, selector::Selector, tls_context::TlsContext},
     ingress::{Ingress, defaults::Defaults},
     mapping::Mapping,
@@ -36,6 +36,8 @@ pub(super) struct Stores {
     pub(super) ingress_objects: BTreeMap<ObjectName, IngressObject>,
     /// What is read of those that are ours, or why nothing could be.
     pub(super) ingresses: BTreeMap<ObjectName, Result<Ingress, String>>,
+    /// Those of Emissary's class that are Mappings and Hosts: what they are made of, and the Services whose ports they name.
+    pub(super) emissary_ingresses: BTreeMap<ObjectName, (Vec<DocumentName>, BTreeSet<ObjectName>)>,
     pub(super) ingress_classes: BTreeMap<Arc<str>, IngressClass>,
     pub(super) ingress_defaults: Defaults,
     /// How many Hosts have the same selector.

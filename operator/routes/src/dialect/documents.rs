@@ -26,6 +26,8 @@ pub struct Documents {
     /// By the text that orders them; the last one counts.
     by_name: BTreeMap<DocumentName, BTreeMap<(String, Origin), Arc<Document>>>,
     carried: BTreeMap<Carrier, Carried>,
+    /// What Ingresses of Emissary's class are made of.
+    of_ingresses: BTreeMap<ObjectName, Vec<DocumentName>>,
 }
 
 /// What an annotation holds.
@@ -128,6 +130,28 @@ impl Documents {
             self.carried.insert(carrier.clone(), holds);
         }
         concerned
+    }
+
+    /// Takes the parts of an Ingress, or forgets them. Returns also the names of those that are for the instance.
+    pub fn set_ingress(
+        &mut self,
+        ingress: &ObjectName,
+        documents: Vec<Document>,
+        ambassador_id: &str,
+    ) -> (Concerned, Vec<DocumentName>) {
+        let mut concerned = Concerned::default();
+        for name in self.of_ingresses.remove(ingress).unwrap_or_default() {
+            self.remove(&name, &Origin::Ingress(ingress.clone()), &mut concerned);
+        }
+        let mut names = Vec::new();
+        for document in documents.into_iter().filter(|document| is_for(document, ambassador_id)) {
+            names.push(DocumentName { kind: document.kind, name: document.name.clone() });
+            self.insert(Arc::new(document), &mut concerned);
+        }
+        if !names.is_empty() {
+            self.of_ingresses.insert(ingress.clone(), names.clone());
+        }
+        (concerned, names)
     }
 
     fn insert(&mut self, document: Arc<Document>, concerned: &mut Concerned) {

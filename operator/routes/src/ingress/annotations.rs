@@ -27,6 +27,15 @@ impl<'a> Annotations<'a> {
         self.values.get(name).copied().filter(|value| !value.is_empty())
     }
 
+    /// Whether an annotation has this value; if so, it was looked at.
+    pub(super) fn is(&mut self, name: &'static str, value: &str) -> bool {
+        let is = self.values.get(name).is_some_and(|written| *written == value);
+        if is {
+            self.read.insert(name);
+        }
+        is
+    }
+
     /// `true` or `false`, in the spellings of Go's `ParseBool`.
     pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, String> {
         match self.text(name) {

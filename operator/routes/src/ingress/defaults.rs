@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use proxy_config::model::Origin;
+
+use super::access;
+
 /// Settings for all Ingresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Defaults {
@@ -15,6 +19,12 @@ pub(crate) struct Defaults {
     pub(crate) connect_timeout_ms: u32,
     /// The longer of `proxy-read-timeout` and `proxy-send-timeout`: without a byte in either direction, in milliseconds.
     pub(crate) idle_timeout_ms: u32,
+    /// `whitelist-source-range`: clients from elsewhere are kept out.
+    pub(crate) allowed: Vec<Origin>,
+    /// `denylist-source-range`: clients from there are.
+    pub(crate) denied: Vec<Origin>,
+    /// Keys that keep clients out and are not acted on: without them nobody is let in.
+    pub(crate) unprotected: Vec<String>,
     /// What of the ConfigMap cannot be used, or is not acted on.
     pub(crate) remarks: Vec<String>,
 }
@@ -28,6 +38,9 @@ impl Default for Defaults {
             redirect_status: 308,
             connect_timeout_ms: 5_000,
             idle_timeout_ms: 60_000,
+            allowed: Vec::new(),
+            denied: Vec::new(),
+            unprotected: Vec::new(),
             remarks: Vec::new(),
         }
     }
@@ -65,11 +78,30 @@ impl Defaults {
                     Some(milliseconds) => idle[usize::from(key == "proxy-send-timeout")] = Some(milliseconds),
                     None => remark(SECONDS),
                 },
+                "whitelist-source-range" | "allowlist-source-range" | "denylist-source-range" => {
+                    match access::ranges(value) {
+                        Ok(ranges) if key.starts_with("deny") => defaults.denied = ranges,
+                        Ok(ranges) => defaults.allowed = ranges,
+                        Err(word) => {
+                            defaults.remarks.push(format!("`{key}`: {word}"));
+                            defaults.unprotected.push(key.clone());
+                        }
+                    }
+                }
+                "global-auth-url" | "block-cidrs" if !value.is_empty() => {
+                    defaults.unprotected.push(key.clone());
+                }
+                "enable-modsecurity" if value == "true" => defaults.unprotected.push(key.clone()),
                 _ => others.push(format!("`{key}`")),
             }
         }
         if let Some(longest) = idle.into_iter().flatten().max() {
             defaults.idle_timeout_ms = longest;
+        }
+        if !defaults.unprotected.is_empty() {
+            let keys = defaults.unprotected.join("`, `");
+            let words = "keeps clients out and is not acted on: Ingresses are answered with 503";
+            defaults.remarks.push(format!("`{keys}` {words}"));
         }
         if !others.is_empty() {
             defaults.remarks.push(format!("not acted on: {}", others.join(", ")));

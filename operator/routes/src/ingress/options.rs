@@ -26,6 +26,10 @@ pub(crate) struct Options {
     pub(crate) redirect: Option<RedirectTo>,
     /// `app-root`.
     pub(crate) app_root: Option<String>,
+    /// `server-alias`: more names for the first host.
+    pub(crate) aliases: Vec<String>,
+    /// `from-to-www-redirect`: the status with which `www.` before or from a host is sent to the host.
+    pub(crate) www: Option<u16>,
     /// Where requests in the clear are sent, by hosts with TLS and by all.
     pub(crate) to_https: (Option<ToHttps>, Option<ToHttps>),
     /// `upstream-vhost`.
@@ -37,28 +41,10 @@ pub(crate) struct Options {
     /// Whether endpoints are spoken to over TLS.
     pub(crate) upstream_tls: bool,
     pub(crate) idle_timeout_ms: u32,
-    /// Annotations that keep clients out and are not acted on: without them nobody is let in.
-    pub(crate) unprotected: Vec<String>,
 }
 
 /// The port of `https`.
 const HTTPS: u16 = 443;
-/// What keeps clients out: whoever wrote it does not want to be served without it.
-const PROTECTION: [&str; 13] = [
-    "whitelist-source-range",
-    "allowlist-source-range",
-    "denylist-source-range",
-    "auth-type",
-    "auth-secret",
-    "auth-url",
-    "auth-tls-secret",
-    "auth-tls-verify-client",
-    "enable-global-auth",
-    "enable-modsecurity",
-    "modsecurity-snippet",
-    "satisfy",
-    "ssl-passthrough",
-];
 /// How a browser's page may ask for a route where nothing else is written, as in ingress-nginx.
 const CORS_METHODS: [&str; 6] = ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"];
 const CORS_HEADERS: [&str; 9] = [
@@ -112,13 +98,16 @@ impl Options {
             name: "x-forwarded-prefix".to_owned(),
             edit: Edit::Set(Value::text(prefix)),
         });
-        let unread = annotations.unread();
-        let unprotected = unread.iter().filter(|name| PROTECTION.contains(name));
         Ok(Self {
             regex,
             rewrite,
             redirect: redirect(annotations)?,
             app_root: annotations.text("app-root").map(str::to_owned),
+            aliases: annotations.list("server-alias").unwrap_or_default(),
+            www: annotations
+                .flag("from-to-www-redirect")?
+                .unwrap_or(false)
+                .then_some(defaults.redirect_status),
             to_https: to_https(annotations, defaults)?,
             host_rewrite: host_rewrite.map_or(HostRewrite::Keep, HostRewrite::Literal),
             request_headers: prefix.into_iter().collect(),
@@ -126,7 +115,6 @@ impl Options {
             connection,
             upstream_tls,
             idle_timeout_ms: read.into_iter().chain(send).max().unwrap_or(defaults.idle_timeout_ms),
-            unprotected: unprotected.map(|name| (*name).to_owned()).collect(),
         })
     }
 

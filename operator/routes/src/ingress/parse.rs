@@ -6,7 +6,8 @@ use proxy_config::model::{HostMatch, RedirectTo, Rewrite, ToHttps};
 use serde_json::Value;
 
 use super::{
-    Ingress, Kind, Options, Place, Rule, Target, annotations::Annotations, canary::Canary, defaults::Defaults,
+    Guard, Ingress, Kind, Options, Place, Rule, Target, annotations::Annotations, canary::Canary,
+    defaults::Defaults,
 };
 use crate::{
     fields::Fields,
@@ -24,7 +25,12 @@ pub(crate) fn parse(
     let mut annotations = Annotations::new(&object.annotations, prefix);
     let canary = Canary::parse(&mut annotations)?;
     let options = Options::parse(&mut annotations, defaults)?;
-    let mut draft = Draft { name, options, seen: BTreeSet::new(), rules: Vec::new(), problems: Vec::new() };
+    let guard = Guard::parse(&mut annotations, defaults, &name.namespace)?;
+    let mut hosts = list(&fields, "rules")?.iter().filter_map(|rule| rule["host"].as_str());
+    let first = hosts.find(|host| !host.is_empty()).map(str::to_ascii_lowercase);
+    let (seen, aliases, rules, problems) = (BTreeSet::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut draft = Draft { name, options, first, aliases, seen, rules, problems };
+    draft.read_aliases();
     let tls = draft.tls(&fields)?;
     let hosts: BTreeSet<&str> = tls.iter().flat_map(|entry| &entry.hosts).map(String::as_str).collect();
     let mut named: BTreeSet<String> = BTreeSet::new();
@@ -35,6 +41,7 @@ pub(crate) fn parse(
     }
     draft.rest(&fields, &named, &hosts)?;
     draft.app_roots(&named, &hosts)?;
+    draft.to_and_from_www(&named, &hosts)?;
     let mut remarks = Vec::new();
     let unread = annotations.unread();
     let unread: Vec<String> = unread.iter().map(|name| format!("`{name}`")).collect();
@@ -43,14 +50,14 @@ pub(crate) fn parse(
     }
     let mut certificates = Vec::new();
     for entry in tls {
-        let Some(secret) = entry.secret else { continue };
+        let secret = entry.secret;
         // Without names it is for all that the rules have.
         let covered = if entry.hosts.is_empty() { named.iter().cloned().collect() } else { entry.hosts };
         let covered = if covered.is_empty() { vec!["*".to_owned()] } else { covered };
         certificates.extend(covered.into_iter().map(|host| (host, secret.clone())));
     }
     let Draft { options, rules, problems, .. } = draft;
-    Ok(Ingress { rules, tls: certificates, canary, options, problems, remarks })
+    Ok(Ingress { rules, tls: certificates, canary, options, guard, problems, remarks })
 }
 
 /// One of `spec.tls`.
@@ -62,6 +69,9 @@ struct TlsEntry {
 struct Draft<'a> {
     name: &'a ObjectName,
     options: Options,
+    /// The first host that a rule names, and its other names.
+    first: Option<String>,
+    aliases: Vec<String>,
     seen: BTreeSet<Arc<Place>>,
     rules: Vec<Rule>,
     problems: Vec<String>,
@@ -79,6 +89,9 @@ impl Draft<'_> {
                     Err(problem) => self.problems.push(format!("in `tls`: {problem}")),
                 }
             }
+            if self.first.as_ref().is_some_and(|first| hosts.contains(first)) {
+                hosts.extend(self.aliases.iter().cloned());
+            }
             let secret = entry.text("secretName")?.filter(|secret| !secret.is_empty());
             let secret = secret.map(|secret| self.name.sibling(secret));
             entries.push(TlsEntry { hosts, secret });
@@ -95,16 +108,46 @@ impl Draft<'_> {
     ) -> Result<(), String> {
         let rule = Fields::of(rule, "rules")?;
         let text = rule.text("host")?.unwrap_or_default().to_ascii_lowercase();
-        let host = host_match(&text)?;
-        if !text.is_empty() {
-            named.insert(text.clone());
-        }
-        let to_https = self.to_https(&text, tls);
-        for path in list(&rule.object("http")?, "paths")? {
-            if let Err(problem) = self.path(&host, path, to_https) {
-                let place = if text.is_empty() { "every host" } else { &text };
-                self.problems.push(format!("a path of {place} is not served: {problem}"));
+        let aliases = if self.first.as_ref() == Some(&text) { self.aliases.clone() } else { Vec::new() };
+        for text in [text].into_iter().chain(aliases) {
+            let host = host_match(&text)?;
+            if !text.is_empty() {
+                named.insert(text.clone());
             }
+            let to_https = self.to_https(&text, tls);
+            for path in list(&rule.object("http")?, "paths")? {
+                if let Err(problem) = self.path(&host, path, to_https) {
+                    let place = if text.is_empty() { "every host" } else { &text };
+                    self.problems.push(format!("a path of {place} is not served: {problem}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `server-alias`, as far as they are names.
+    fn read_aliases(&mut self) {
+        for alias in std::mem::take(&mut self.options.aliases) {
+            match host_match(&alias) {
+                Ok(_) => self.aliases.push(alias.to_ascii_lowercase()),
+                Err(problem) => self.problems.push(format!("in `server-alias`: {problem}")),
+            }
+        }
+    }
+
+    /// `from-to-www-redirect`: who comes to a host with `www.` too much or too few is sent on.
+    fn to_and_from_www(&mut self, named: &BTreeSet<String>, tls: &BTreeSet<&str>) -> Result<(), String> {
+        let Some(status) = self.options.www else { return Ok(()) };
+        for host in named.iter().filter(|host| !host.starts_with('*')) {
+            let other = host.strip_prefix("www.").map_or_else(|| format!("www.{host}"), str::to_owned);
+            if named.contains(&other) {
+                continue;
+            }
+            let place = Place { host: host_match(&other)?, path: String::new(), kind: Kind::Rest };
+            let host = Some(host.clone());
+            let redirect = RedirectTo { status, scheme: None, host, port: None, path: Rewrite::None };
+            let to_https = self.to_https(&other, tls);
+            self.push(place, Target::Redirect(redirect), to_https);
         }
         Ok(())
     }

@@ -15,7 +15,13 @@ use crate::row::Row;
 type Difference = (&'static str, fn(&Facts<'_>) -> bool);
 
 /// Also where Emissary is followed to the letter.
-const ALWAYS: [Difference; 22] = [
+const ALWAYS: [Difference; 24] = [
+    ("a port that the Service of an Ingress has not is refused; Emissary takes the port 80", |it| {
+        it.has_kind("Ingress") && it.says("Malformed service")
+    }),
+    ("the letter case of a host in a request makes no difference", |it| {
+        it.has_kind("Ingress") && it.probed_hosts().any(|host| host.chars().any(char::is_uppercase))
+    }),
     ("what makes Emissary lose or refuse its whole configuration is refused alone", |it| {
         let rejected = it.row.column("envoy_verdict") == "rejected";
         rejected
@@ -33,7 +39,7 @@ const ALWAYS: [Difference; 22] = [
         it.says("Originate-TLS context") || it.mappings().any(|it| it["tls"].is_string())
     }),
     ("Consul is not asked", |it| it.text().contains("onsul")),
-    ("Ingress has rules of its own", |it| it.has_kind("Ingress")),
+    ("Ingresses of versions that no API server has any more are none", |it| it.text().contains("beta1")),
     ("the paths of Emissary's own probes are not served", |it| it.text().contains("ness_probe:")),
     ("one route ignores letter case or does not; in Emissary each Mapping of a group does", |it| {
         it.mappings().any(|mapping| mapping["case_sensitive"] == false)
@@ -134,7 +140,10 @@ const ALWAYS: [Difference; 22] = [
 ];
 
 /// Only by default.
-const BY_DEFAULT: [Difference; 12] = [
+const BY_DEFAULT: [Difference; 13] = [
+    ("an Ingress is served as the API says; in Emissary its paths are Mappings, and are taken away", |it| {
+        it.has_kind("Ingress")
+    }),
     ("weights that leave a remainder to nobody are scaled up; Emissary goes on to the next route", |it| {
         it.weights_leave_a_rest()
     }),

@@ -17,12 +17,13 @@ mod table;
 use operator_routes::Compat;
 
 /// Tables whose rows say what becomes of requests.
-const PROBED: [&str; 9] = [
+const PROBED: [&str; 10] = [
     "annotation",
     "conformance",
     "fuzz",
     "grouping",
     "hosts",
+    "ingress",
     "poison",
     "precedence_order",
     "shared_cluster",

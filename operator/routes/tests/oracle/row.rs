@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use operator_routes::{
-    Compat, Compiler, ObjectChange, ObjectName, Settings,
+    Compat, Compiler, EMISSARY_CONTROLLER, ObjectChange, ObjectName, Settings,
     dialect::{
         ApiVersion, Carrier, CarrierKind, DocumentKind,
         annotation::{self, Annotation, Found},
         documents::DocumentName,
     },
     mapping::{ServiceHost, parse_service},
-    object::{EmissaryObject, SecretObject, Service, ServiceAddress},
+    object::{
+        EmissaryObject, IngressClass, IngressObject, SecretObject, Service, ServiceAddress, ServicePort,
+    },
 };
 use proxy_config::model::Secret;
 use serde_json::Value;
@@ -72,15 +74,16 @@ impl Row {
     pub(crate) fn compile(&self, compat: Compat) -> Compiler {
         let ambassador_id = self.0["ambassador_id"].as_str().unwrap_or("default").to_owned();
         let namespace = self.own_namespace().to_owned();
-        let mut compiler =
-            Compiler::new(Settings { ambassador_id, compat, namespace, ..Settings::default() });
-        for object in self.objects() {
-            for change in changes(object) {
-                for service in services(&change, self.own_namespace()) {
-                    compiler.apply(service);
-                }
-                compiler.apply(change);
-            }
+        let ingress_controllers = vec![EMISSARY_CONTROLLER.to_owned()];
+        let settings =
+            Settings { ambassador_id, compat, namespace, ingress_controllers, ..Settings::default() };
+        let mut compiler = Compiler::new(settings);
+        let changes: Vec<ObjectChange> = self.objects().into_iter().flat_map(changes).collect();
+        for service in changes.iter().flat_map(|change| services(change, self.own_namespace())) {
+            compiler.apply(service);
+        }
+        for change in changes {
+            compiler.apply(change);
         }
         compiler.compile();
         compiler
@@ -96,8 +99,8 @@ fn changes(mut object: Value) -> Vec<ObjectChange> {
     if labels.clone().any(|(_, value)| !value.is_string()) {
         return Vec::new();
     }
-    let labels: BTreeMap<String, String> =
-        labels.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
+    let labels = texts(labels);
+    let annotations = texts(metadata["annotations"].as_object().into_iter().flatten());
     let kind = object["kind"].as_str().expect("an object has a kind").to_owned();
     let api_version = object["apiVersion"].as_str().unwrap_or_default();
     if let (Some(kind), Some(version)) = (DocumentKind::parse(&kind), ApiVersion::parse(api_version)) {
@@ -121,14 +124,48 @@ fn changes(mut object: Value) -> Vec<ObjectChange> {
                 key: has("tls.key").then(|| Secret("-----BEGIN PRIVATE KEY-----".to_owned())),
                 authorities: has("ca.crt").then(|| "-----BEGIN CERTIFICATE-----".to_owned()),
                 revoked: has("crl.pem").then(|| "-----BEGIN X509 CRL-----".to_owned()),
+                entries: BTreeMap::new(),
             };
             return vec![ObjectChange::Secret(name, Some(secret))];
         }
+        "IngressClass" => {
+            let controller = object["spec"]["controller"].as_str().unwrap_or_default().to_owned();
+            let class = IngressClass { controller, default: false };
+            return vec![ObjectChange::IngressClass(name.name, Some(class))];
+        }
         _ => return Vec::new(),
     };
-    let text = metadata["annotations"]["getambassador.io/config"].as_str();
-    let annotation = text.map(|text| Annotation { text: text.into(), labels, resource_version: "1".into() });
-    vec![ObjectChange::Annotation(Carrier { kind: carrier, name }, annotation)]
+    let own = match carrier {
+        CarrierKind::Service => ObjectChange::Service(name.clone(), Some(service(&name, &object["spec"]))),
+        CarrierKind::Ingress => {
+            let (labels, spec) = (labels.clone(), object["spec"].take());
+            let ingress =
+                IngressObject { labels, annotations: annotations.clone(), ..IngressObject::new("1", spec) };
+            ObjectChange::Ingress(name.clone(), Some(ingress))
+        }
+    };
+    let text = annotations.get("getambassador.io/config");
+    let annotation =
+        text.map(|text| Annotation { text: text.as_str().into(), labels, resource_version: "1".into() });
+    vec![own, ObjectChange::Annotation(Carrier { kind: carrier, name }, annotation)]
+}
+
+fn texts<'a>(entries: impl Iterator<Item = (&'a String, &'a Value)>) -> BTreeMap<String, String> {
+    entries.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
+}
+
+/// A Service that shows where requests arrive, with its ports.
+fn service(name: &ObjectName, spec: &Value) -> Service {
+    let number = |value: &Value| u16::try_from(value.as_u64()?).ok();
+    let port = |port: &Value| {
+        let name = port["name"].as_str().unwrap_or_default().to_owned();
+        Some(ServicePort { name, port: number(&port["port"])?, target: number(&port["targetPort"]) })
+    };
+    Service {
+        address: ServiceAddress::External(format!("{}.{}", name.name, name.namespace)),
+        ports: spec["ports"].as_array().into_iter().flatten().filter_map(port).collect(),
+        ..Service::default()
+    }
 }
 
 /// A Service for every name that the objects send requests to: one that shows where they arrive.

@@ -69,6 +69,18 @@ impl Event {
         Some(Self { reason, ..event })
     }
 
+    /// What is said on an Ingress of a Mapping or Host that it is in Emissary; nothing if all is well.
+    pub(super) fn on_part(
+        ingress: &ObjectName,
+        uid: &str,
+        document: &DocumentName,
+        status: &Status,
+    ) -> Option<Self> {
+        let about = reference("networking.k8s.io/v1", "Ingress", ingress, uid);
+        let what = format!("{} `{}`", document.kind.as_str(), document.name.name);
+        Self::new(about, status, format!("{what}: {}", status.reason))
+    }
+
     /// What is said on the ConfigMap with what holds for all Ingresses; nothing if all is well.
     pub(super) fn on_config_map(name: &ObjectName, uid: &str, status: &Status) -> Option<Self> {
         Self::new(reference("v1", "ConfigMap", name, uid), status, status.reason.clone())

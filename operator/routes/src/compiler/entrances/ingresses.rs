@@ -12,23 +12,31 @@ use crate::{
     object::ObjectName,
 };
 
+/// The name of all that have no certificate of their own.
+const EVERY_NAME: &str = "*";
+
 impl Draft {
     /// The names for which Ingresses have a certificate. Of two with one name the older Ingress counts; a Host of
     /// Emissary with the name goes before. What Hosts that cover a name say of its requests in the clear and of Mappings
-    /// holds for it as well.
-    pub(super) fn name_ingresses(&mut self, stores: &Stores) {
+    /// holds for it as well. Names without a certificate of their own have the default one.
+    pub(super) fn name_ingresses(&mut self, stores: &Stores, default: Option<&ObjectName>) {
         let valid = stores.ingresses.iter().filter_map(|(name, read)| {
             let created = stores.ingress_objects.get(name).map_or(0, |object| object.created);
             Some((created, name, read.as_ref().ok()?))
         });
         let mut sorted: Vec<_> = valid.collect();
         sorted.sort_by_key(|(created, name, _)| (*created, *name));
-        if !sorted.is_empty() {
+        let some = !sorted.is_empty();
+        if some {
             self.add_every_host();
+        }
+        for (_, ingress, read) in &sorted {
+            self.secrets.extend(read.guard.passwords.as_ref().map(|it| ingress.sibling(it.secret.as_str())));
         }
         let mut taken: BTreeMap<&str, (&ObjectName, &ObjectName)> = BTreeMap::new();
         for (_, ingress, read) in sorted {
             for (host, secret) in &read.tls {
+                let Some(secret) = secret.as_ref().or(default) else { continue };
                 self.secrets.insert(secret.clone());
                 let problem = match taken.get(host.as_str()) {
                     Some((_, shown)) if *shown == secret => None,
@@ -42,6 +50,14 @@ impl Draft {
                 };
                 self.ingress_tls.entry(ingress.clone()).or_default().extend(problem);
             }
+        }
+        if let Some(default) = default
+            && some
+            && !taken.contains_key(EVERY_NAME)
+        {
+            self.secrets.insert(default.clone());
+            // Whose names have no other certificate is told what is wrong with it.
+            self.name_ingress(stores, EVERY_NAME, default);
         }
     }
 
