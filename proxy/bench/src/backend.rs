@@ -1,4 +1,6 @@
-//! The servers behind all proxies: two of the stable version and two of the canary.
+//! The servers behind all proxies: two of the stable version and two of the canary, and one for calls of gRPC.
+
+mod grpc;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -15,6 +17,7 @@ use crate::scenario::{LARGE, SMALL};
 #[derive(Debug)]
 pub(crate) struct Backend {
     addresses: [SocketAddr; 4],
+    grpc: SocketAddr,
     tasks: Vec<AbortHandle>,
 }
 
@@ -23,16 +26,24 @@ impl Backend {
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let (mut addresses, mut tasks) = ([SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); 4], Vec::new());
         for address in &mut addresses {
-            let listener = TcpListener::bind(*address).await.context("failed to listen for a server")?;
-            *address = listener.local_addr().context("failed to listen for a server")?;
-            tasks.push(tokio::spawn(serve(listener)).abort_handle());
+            let listener = listen(address).await?;
+            tasks.push(tokio::spawn(serve(listener, answer)).abort_handle());
         }
-        Ok(Self { addresses, tasks })
+        let mut grpc = addresses[0];
+        grpc.set_port(0);
+        let listener = listen(&mut grpc).await?;
+        tasks.push(tokio::spawn(serve(listener, grpc::answer)).abort_handle());
+        Ok(Self { addresses, grpc, tasks })
     }
 
     /// The servers of the stable version.
     pub(crate) fn stable(&self) -> &[SocketAddr] {
         &self.addresses[..2]
+    }
+
+    /// The server of gRPC.
+    pub(crate) fn grpc(&self) -> SocketAddr {
+        self.grpc
     }
 
     /// The servers of the canary.
@@ -47,7 +58,17 @@ impl Drop for Backend {
     }
 }
 
-async fn serve(listener: TcpListener) {
+/// Listens there, on a port of the system's choice.
+async fn listen(address: &mut SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(*address).await.context("failed to listen for a server")?;
+    *address = listener.local_addr().context("failed to listen for a server")?;
+    Ok(listener)
+}
+
+async fn serve<F>(listener: TcpListener, answer: fn(TcpStream) -> F)
+where
+    F: Future<Output = std::io::Result<()>> + Send + 'static,
+{
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

@@ -17,13 +17,13 @@ use proxy_config::{
         Action, Address, Arm, ArmId, Case, Certificate, CertificateId, Change, Cluster, ClusterId, Endpoint,
         Filters, Host, HostId, HostMatch, HostRewrite, Insecure, Listener, ListenerId, PathMatch, Position,
         Protocol, Rank, Rewrite, Route, RouteId, Secret, ServerTls, Share, Split, SplitId, TlsVersions,
-        Version,
+        UpstreamProtocol, Version,
     },
     wire::config::{self as wire, to_proxy},
 };
 use tokio::{net::TcpStream, time::Instant};
 
-use crate::{backend::Backend, identity::Identity, process::Process};
+use crate::{backend::Backend, identity::Identity, process::Process, scenario::ROUTES};
 
 /// Which proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +36,31 @@ pub(crate) enum Kind {
     Nginx,
     /// Envoy.
     Envoy,
+}
+
+/// How many routes a proxy has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Routes {
+    /// One for every request, and one for calls of gRPC.
+    Few,
+    /// Beside these [`ROUTES`], each for the paths below one.
+    Many,
+}
+
+impl Routes {
+    /// The paths of further routes.
+    fn paths(self) -> impl Iterator<Item = String> {
+        let further = match self {
+            Self::Few => 0,
+            Self::Many => ROUTES,
+        };
+        (0..further).map(|number| format!("/r/{number}/"))
+    }
+
+    /// A line for each further route.
+    fn lines(self, line: impl Fn(&str) -> String) -> String {
+        self.paths().map(|path| line(&path)).collect()
+    }
 }
 
 /// Where the programs are.
@@ -122,12 +147,13 @@ impl Programs {
     pub(crate) async fn start(
         &self,
         kind: Kind,
+        routes: Routes,
         backend: &Backend,
         identity: &Identity,
         directory: &Path,
     ) -> anyhow::Result<Option<Contender>> {
         let Some(program) = self.of(kind) else { return Ok(None) };
-        let directory = directory.join(kind.to_string());
+        let directory = directory.join(format!("{kind}-{routes:?}"));
         fs::create_dir_all(&directory).context("failed to make a directory for a proxy")?;
         let http = free_address()?;
         let http2 = match kind {
@@ -137,7 +163,7 @@ impl Programs {
         };
         let addresses = Addresses { http, http2, https: free_address()? };
         let version = self.version(kind, program)?;
-        let arguments = configure(kind, &addresses, backend, identity, &directory)?;
+        let arguments = configure((kind, routes), &addresses, backend, identity, &directory)?;
         let log = File::create(directory.join("log")).context("failed to make a log")?;
         let errors = log.try_clone().context("failed to make a log")?;
         let mut command = self.command(program);
@@ -179,7 +205,7 @@ fn free_address() -> anyhow::Result<SocketAddr> {
 
 /// Writes the files of a proxy, and says its arguments.
 fn configure(
-    kind: Kind,
+    (kind, routes): (Kind, Routes),
     addresses: &Addresses,
     backend: &Backend,
     identity: &Identity,
@@ -192,6 +218,8 @@ fn configure(
             .replace("{https}", &addresses.https.to_string())
             .replace("{http_port}", &addresses.http.port().to_string())
             .replace("{https_port}", &addresses.https.port().to_string())
+            .replace("{grpc}", &backend.grpc().to_string())
+            .replace("{grpc_port}", &backend.grpc().port().to_string())
             .replace("{directory}", &directory.display().to_string());
         let servers = backend.stable().iter().chain(backend.canary());
         for (place, server) in ["1", "2", "3", "4"].into_iter().zip(servers) {
@@ -209,7 +237,7 @@ fn configure(
     Ok(match kind {
         Kind::Sluice => {
             let admin = free_address()?.port();
-            let memory = commit(addresses, backend, identity)?;
+            let memory = commit(routes, addresses, backend, identity)?;
             fs::write(directory.join("commit"), memory).context("failed to write our configuration")?;
             let arguments = format!(
                 "--config-server 127.0.0.1:1 --workers 1 --bind-address 127.0.0.1 --admin-port {admin} \
@@ -218,23 +246,35 @@ fn configure(
             arguments.split(' ').map(str::to_owned).chain([directory.display().to_string()]).collect()
         }
         Kind::Haproxy => {
+            // A map of one line, or of many.
+            write("routes", &format!("/ all\n{}", routes.lines(|path| format!("{path} {path}\n"))))?;
             vec!["-f".to_owned(), write("haproxy.cfg", include_str!("haproxy.cfg"))?]
         }
         Kind::Nginx => {
+            let line = |path: &str| format!("location {path} {{ proxy_pass http://$version; }}\n");
+            write("routes", &routes.lines(line))?;
             let file = write("nginx.conf", include_str!("nginx.conf"))?;
             ["-p", &directory.display().to_string(), "-e", "stderr", "-c", &file].map(str::to_owned).into()
         }
         Kind::Envoy => {
-            let file = write("envoy.yaml", include_str!("envoy.yaml"))?;
-            ["--concurrency", "1", "--log-level", "error", "--base-id", "7", "-c", &file]
+            let line = |path: &str| format!("              - {{match: {{prefix: {path}}}, route: *split}}\n");
+            let text = include_str!("envoy.yaml").replace("              {routes}\n", &routes.lines(line));
+            let file = write("envoy.yaml", &text)?;
+            // Several of it run at a time.
+            ["--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id", "-c", &file]
                 .map(str::to_owned)
                 .into()
         }
     })
 }
 
-/// A remembered commit of our proxy: the servers, and one route that splits 90 to 10 between them.
-fn commit(addresses: &Addresses, backend: &Backend, identity: &Identity) -> anyhow::Result<Vec<u8>> {
+/// A remembered commit of our proxy: the servers, and routes that split 90 to 10 between them.
+fn commit(
+    routes: Routes,
+    addresses: &Addresses,
+    backend: &Backend,
+    identity: &Identity,
+) -> anyhow::Result<Vec<u8>> {
     let endpoint = |hash: &str, address: &SocketAddr| Endpoint {
         address: Address::Socket(*address),
         version: Version { namespace: "bench".into(), hash: hash.into() },
@@ -260,24 +300,27 @@ fn commit(addresses: &Addresses, backend: &Backend, identity: &Identity) -> anyh
             response_headers: Vec::new(),
         })
     };
-    let route = Route {
-        id: RouteId::new("bench"),
-        rank: Rank(vec![0]),
-        host: HostMatch::Any,
-        path: PathMatch::Prefix("/".into()),
-        case: Case::Counts,
-        method: None,
-        headers: Vec::new(),
-        query: Vec::new(),
-        listeners: Vec::new(),
-        classes: Vec::new(),
-        to_https: None,
-        filters: Filters::default(),
-        action: Action::Split(Split {
-            id: SplitId::new("bench"),
-            arms: vec![arm("canary", 1_000)?, arm("stable", 9_000)?],
-            mirrors: Vec::new(),
-        }),
+    let arms = vec![arm("canary", 1_000)?, arm("stable", 9_000)?];
+    let route = |id: &str, rank: u8, path: &str, arms: Vec<Arm>| {
+        Change::Route(Arc::new(Route {
+            id: RouteId::new(id),
+            rank: Rank(vec![rank]),
+            host: HostMatch::Any,
+            path: PathMatch::Prefix(path.to_owned()),
+            case: Case::Counts,
+            method: None,
+            headers: Vec::new(),
+            query: Vec::new(),
+            listeners: Vec::new(),
+            classes: Vec::new(),
+            to_https: None,
+            filters: Filters::default(),
+            action: Action::Split(Split { id: SplitId::new(id), arms, mirrors: Vec::new() }),
+        }))
+    };
+    let grpc = Cluster {
+        protocol: UpstreamProtocol::Http2,
+        ..Cluster::plain(ClusterId::new("grpc"), 1_000, vec![endpoint("grpc", &backend.grpc())])
     };
     let tls = ServerTls {
         certificates: vec![CertificateId::new("bench")],
@@ -306,10 +349,13 @@ fn commit(addresses: &Addresses, backend: &Backend, identity: &Identity) -> anyh
         Change::Listener(Arc::new(Listener { protocol: Protocol::Https, ..https })),
         cluster("canary", backend.canary()),
         cluster("stable", backend.stable()),
-        Change::Route(Arc::new(route)),
+        Change::Cluster(Arc::new(grpc)),
+        route("grpc", 0, "/bench.Echo/", vec![arm("grpc", 10_000)?]),
+        route("bench", 2, "/", arms.clone()),
     ];
+    let further = routes.paths().map(|path| route(&path, 1, &path, arms.clone()));
     let commit = wire::Commit { position: Some(Position::default().into()), full: true };
     let commit = wire::ToProxy { message: Some(to_proxy::Message::Commit(commit)) };
-    let messages = changes.into_iter().map(wire::ToProxy::from).chain([commit]);
+    let messages = changes.into_iter().chain(further).map(wire::ToProxy::from).chain([commit]);
     Ok(messages.flat_map(|it| it.encode_length_delimited_to_vec()).collect())
 }

@@ -2,6 +2,7 @@
 
 mod http1;
 mod http2;
+mod pace;
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
@@ -12,7 +13,10 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::http1::hold;
+pub(crate) use self::{
+    http1::{hold, hold_securely},
+    http2::hold as hold_http2,
+};
 use crate::{contender::Addresses, identity::Identity, scenario::Scenario};
 
 /// What clients have seen.
@@ -90,7 +94,7 @@ fn start(
     let request: Rc<[u8]> = scenario.request().into();
     let connections = 0..scenario.connections();
     match scenario {
-        Scenario::Http2 { streams, .. } => connections
+        Scenario::Http2 { streams, .. } | Scenario::Grpc { streams, .. } => connections
             .map(|_| {
                 let client = http2::client(scenario, addresses.http2, streams, clock.clone());
                 tokio::task::spawn_local(client)
@@ -105,7 +109,8 @@ fn start(
                 })
             })
             .collect(),
-        Scenario::KeepAlive { .. } | Scenario::Upload { .. } => connections
+        Scenario::Paced { rate, .. } => pace::clients(scenario, addresses.http, rate, &request, clock),
+        Scenario::KeepAlive { .. } | Scenario::Routes { .. } | Scenario::Upload { .. } => connections
             .map(|_| {
                 let connecting = connect(addresses.http);
                 let (request, clock) = (Rc::clone(&request), clock.clone());

@@ -25,9 +25,9 @@ use serde_json::{Value, json};
 
 use self::{
     backend::Backend,
-    contender::{Contender, Kind, Programs},
+    contender::{Contender, Kind, Programs, Routes},
     identity::Identity,
-    load::{Measured, hold, run},
+    load::{Measured, hold, hold_http2, hold_securely, run},
     scenario::{SMALL, Scenario},
 };
 
@@ -71,6 +71,7 @@ struct Cost {
     rate: f64,
     p50: Duration,
     p99: Duration,
+    p999: Duration,
 }
 
 /// Figures by name.
@@ -87,14 +88,18 @@ async fn main() -> anyhow::Result<()> {
     let mut figures = Figures::new();
     let mut contenders = Vec::new();
     for kind in Kind::ALL {
-        let Some(contender) =
-            arguments.programs.start(kind, &backend, &identity, &arguments.directory).await?
-        else {
-            continue;
-        };
+        let start =
+            |routes| arguments.programs.start(kind, routes, &backend, &identity, &arguments.directory);
+        let Some(contender) = start(Routes::Few).await? else { continue };
         add(&mut figures, format!("version_{kind}"), contender.version.clone());
-        memory(&contender, &mut figures).await?;
-        contenders.push(contender);
+        memory(&contender, Idle::Http1, &identity, &mut figures).await?;
+        for idle in [Idle::Tls, Idle::Http2] {
+            if let Some(fresh) = start(Routes::Few).await? {
+                memory(&fresh, idle, &identity, &mut figures).await?;
+            }
+        }
+        let Some(crowded) = start(Routes::Many).await? else { continue };
+        contenders.push((contender, crowded));
     }
     let costs = contest(&mut contenders, &identity, rounds, time).await?;
     for ((scenario, kind), costs) in &costs {
@@ -104,35 +109,75 @@ async fn main() -> anyhow::Result<()> {
         add(&mut figures, format!("{name}_requests_per_second"), rounded(cost.rate, 0));
         add(&mut figures, format!("{name}_p50_us"), rounded(cost.p50.as_secs_f64() * 1e6, 0));
         add(&mut figures, format!("{name}_p99_us"), rounded(cost.p99.as_secs_f64() * 1e6, 0));
+        add(&mut figures, format!("{name}_p999_us"), rounded(cost.p999.as_secs_f64() * 1e6, 0));
     }
     report(&figures, arguments.json.as_deref())?;
     compare(&costs, &contenders);
     Ok(())
 }
 
-/// What a proxy has resident when it has done nothing, and what connections add that wait after one request each.
-async fn memory(contender: &Contender, figures: &mut Figures) -> anyhow::Result<()> {
-    let (kind, process) = (contender.kind, &contender.process);
+/// Connections that wait for their next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Idle {
+    Http1,
+    Tls,
+    Http2,
+}
+
+/// What a proxy has resident when it has done nothing, and what connections add that wait after one request each. The
+/// process should be new: what others have left room for would not be seen.
+async fn memory(
+    contender: &Contender,
+    idle: Idle,
+    identity: &Identity,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    let (kind, process, addresses) = (contender.kind, &contender.process, contender.addresses);
+    let settled = async || {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        process.resident()
+    };
+    let empty = settled().await?;
     // The first requests make pools and buffers that stay.
-    drop(hold(contender.addresses.http, 10).await?);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let before = process.resident()?;
-    let held = hold(contender.addresses.http, HELD).await?;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let each = process.resident()?.saturating_sub(before) / HELD as u64;
-    drop(held);
-    add(figures, format!("idle_{kind}_rss_kib"), before / 1024);
-    add(figures, format!("idle_connection_{kind}_bytes"), each);
-    if kind == Kind::Sluice {
-        add(figures, format!("idle_{kind}_rss_is_reached"), before <= IDLE_PROXY);
-        add(figures, format!("idle_connection_{kind}_is_reached"), each <= IDLE_CONNECTION);
+    let mut added = Vec::new();
+    for connections in [10, HELD] {
+        let before = settled().await?;
+        let with = match idle {
+            Idle::Http1 => {
+                let _held = hold(addresses.http, connections).await?;
+                settled().await?
+            }
+            Idle::Tls => {
+                let _held = hold_securely(addresses.https, &identity.connector(), connections).await?;
+                settled().await?
+            }
+            Idle::Http2 => {
+                let _held = hold_http2(addresses.http2, connections).await?;
+                settled().await?
+            }
+        };
+        added.push(with.saturating_sub(before) / connections as u64);
+    }
+    let each = added.pop().unwrap_or_default();
+    let name = match idle {
+        Idle::Http1 => "connection",
+        Idle::Tls => "tls_connection",
+        Idle::Http2 => "http2_connection",
+    };
+    add(figures, format!("idle_{name}_{kind}_bytes"), each);
+    if idle == Idle::Http1 {
+        add(figures, format!("idle_{kind}_rss_kib"), empty / 1024);
+        if kind == Kind::Sluice {
+            add(figures, format!("idle_{kind}_rss_is_reached"), empty <= IDLE_PROXY);
+            add(figures, format!("idle_connection_{kind}_is_reached"), each <= IDLE_CONNECTION);
+        }
     }
     Ok(())
 }
 
 /// All scenarios on all proxies, in rounds whose order turns.
 async fn contest(
-    contenders: &mut [Contender],
+    contenders: &mut [(Contender, Contender)],
     identity: &Identity,
     rounds: u64,
     time: Duration,
@@ -142,7 +187,8 @@ async fn contest(
     bar.set_style(ProgressStyle::with_template("load {wide_bar} {pos}/{len}").context("a template is none")?);
     for _ in 0..rounds {
         for (place, scenario) in Scenario::ALL.into_iter().enumerate() {
-            for contender in contenders.iter() {
+            for (few, many) in contenders.iter() {
+                let contender = if matches!(scenario, Scenario::Routes { .. }) { many } else { few };
                 let begin = || contender.process.processor_time();
                 let measured = run(scenario, &contender.addresses, identity, time, begin);
                 let name = || format!("{} with {}", contender.kind, scenario.name());
@@ -155,19 +201,20 @@ async fn contest(
         contenders.reverse();
     }
     bar.finish_and_clear();
-    contenders.sort_by_key(|it| it.kind);
+    contenders.sort_by_key(|(it, _)| it.kind);
     Ok(costs)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no bench has 2^52 requests")]
 fn cost(measured: &Measured, used: Duration, time: Duration) -> Cost {
     let requests = measured.requests as f64;
-    let at = |percent: usize| measured.latencies[(measured.latencies.len() - 1) * percent / 100];
+    let at = |permille: usize| measured.latencies[(measured.latencies.len() - 1) * permille / 1_000];
     Cost {
         microseconds: used.as_secs_f64() * 1e6 / requests,
         rate: requests / time.as_secs_f64(),
-        p50: at(50),
-        p99: at(99),
+        p50: at(500),
+        p99: at(990),
+        p999: at(999),
     }
 }
 
@@ -179,10 +226,10 @@ fn median(costs: &[Cost]) -> Cost {
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are what a bench is for")]
-fn compare(costs: &Costs, contenders: &[Contender]) {
+fn compare(costs: &Costs, contenders: &[(Contender, Contender)]) {
     let of = |scenario: usize, kind| costs.get(&(scenario, kind)).map(|costs| median(costs).microseconds);
     println!("\nprocessor time per request in µs, and what ours costs of it");
-    let kinds: Vec<_> = contenders.iter().map(|it| it.kind).collect();
+    let kinds: Vec<_> = contenders.iter().map(|(it, _)| it.kind).collect();
     let heads: String =
         kinds.iter().map(|kind| format!("{:>16}", kind.to_string())).collect::<Vec<_>>().concat();
     println!("{:<32}{heads}", "");
@@ -190,6 +237,19 @@ fn compare(costs: &Costs, contenders: &[Contender]) {
         let cell = |kind: &Kind| match (of(place, *kind), of(place, Kind::Sluice)) {
             (Some(theirs), Some(ours)) => format!("{theirs:>9.2} ({:.2})", ours / theirs),
             _ => format!("{:>16}", "-"),
+        };
+        println!("{:<32}{}", scenario.name(), kinds.iter().map(cell).collect::<Vec<_>>().concat());
+    }
+    println!("\nlatency at a fixed rate in µs, from when a request was due: p50, p99, p99.9");
+    for (place, scenario) in Scenario::ALL.into_iter().enumerate() {
+        if !matches!(scenario, Scenario::Paced { .. }) {
+            continue;
+        }
+        let cell = |kind: &Kind| {
+            let Some(costs) = costs.get(&(place, *kind)) else { return format!("{:>20}", "-") };
+            let Cost { p50, p99, p999, .. } = median(costs);
+            let text = format!("{} {} {}", p50.as_micros(), p99.as_micros(), p999.as_micros());
+            format!("{text:>20}")
         };
         println!("{:<32}{}", scenario.name(), kinds.iter().map(cell).collect::<Vec<_>>().concat());
     }

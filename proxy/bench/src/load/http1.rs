@@ -15,7 +15,7 @@ use super::{Clock, Measured, connect};
 use crate::scenario::{HOST, Scenario};
 
 /// Room for the longest answer.
-const ROOM: usize = 64 * 1024;
+pub(super) const ROOM: usize = 64 * 1024;
 
 /// Opens connections, sends one request on each, and keeps them open.
 pub(crate) async fn hold(address: SocketAddr, connections: usize) -> anyhow::Result<Vec<TcpStream>> {
@@ -25,6 +25,24 @@ pub(crate) async fn hold(address: SocketAddr, connections: usize) -> anyhow::Res
     let mut held = Vec::with_capacity(connections);
     for _ in 0..connections {
         let mut stream = connect(address).await?;
+        exchange(&mut stream, scenario, &request, &mut buffer).await?;
+        held.push(stream);
+    }
+    Ok(held)
+}
+
+/// The same over TLS.
+pub(crate) async fn hold_securely(
+    address: SocketAddr,
+    connector: &TlsConnector,
+    connections: usize,
+) -> anyhow::Result<Vec<TlsStream<TcpStream>>> {
+    let scenario = Scenario::ALL[0];
+    let request = scenario.request();
+    let mut buffer = vec![0; ROOM];
+    let mut held = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        let mut stream = connect_securely(address, connector.clone()).await?;
         exchange(&mut stream, scenario, &request, &mut buffer).await?;
         held.push(stream);
     }
@@ -76,7 +94,7 @@ pub(super) async fn renew(
     Ok(measured)
 }
 
-async fn exchange(
+pub(super) async fn exchange(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     scenario: Scenario,
     request: &[u8],
