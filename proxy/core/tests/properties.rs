@@ -43,6 +43,14 @@ proptest! {
     }
 
     #[test]
+    fn headers_of_the_proxy_protocol_come_in_pieces(
+        start in select(vec![&b""[..], b"PROXY ", b"PROXY TCP4 ", b"PROXY UNKNOWN", b"\r\n\r\n\0\r\nQUIT\n\x21\x00\0"]),
+        rest in vec(prop_oneof![any::<u8>(), select(b"\r\n 01.:".to_vec())], 0..130),
+    ) {
+        all::proxied::a_header_is_the_same_in_pieces(&[start, &rest].concat());
+    }
+
+    #[test]
     fn no_bytes_hurt_the_stream(bytes in vec(any::<u8>(), 0..200)) {
         all::stream::what_is_taken_can_be_served(&bytes);
     }
@@ -50,7 +58,8 @@ proptest! {
 
 #[test]
 fn the_seeds_hold() {
-    let properties: [(&str, fn(&[u8])); 2] = [
+    let properties: [(&str, fn(&[u8])); 3] = [
+        ("proxied", all::proxied::a_header_is_the_same_in_pieces),
         ("matching", all::matching::the_indexes_find_what_asking_all_finds),
         ("stream", all::stream::what_is_taken_can_be_served),
     ];

@@ -4,4 +4,5 @@
 #![allow(clippy::unwrap_used, reason = "a test says so and ends")]
 
 pub(crate) mod matching;
+pub(crate) mod proxied;
 pub(crate) mod stream;
