@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt as _;
 use http::{HeaderMap, Method};
 use proxy_config::model::Address;
 use proxy_core::retry::{Failure, Replay};
@@ -148,6 +149,8 @@ async fn carry(
     upstream: Rc<UdpSocket>,
 ) -> End {
     let bell = worker.deadlines.borrow_mut().enter(&in_flight.endpoint);
+    // What was said of the endpoint before.
+    let _ = session.refused.notified().now_or_never();
     session.open(&upstream);
     let end = tokio::select! {
         end = answers(worker, port, session, tries, &upstream) => end,
