@@ -6,6 +6,7 @@
 //! | [`analysis`] | `AnalysisTemplate`, `ClusterAnalysisTemplate`, `AnalysisRun` |
 //! | [`experiment`] | `Experiment` |
 //! | [`mapping`] | `Mapping` (`getambassador.io`, v1, v2 and v3alpha1) |
+//! | [`gateway`] | the specs of `gateway.networking.k8s.io`: `Gateway`, `HTTPRoute`, … |
 //! | [`host`], [`listener`], [`tls_context`], [`module`], [`tcp_mapping`], [`resolver`] | the rest of `getambassador.io` |
 //!
 //! The names, the JSON and the meaning of every field are those of Argo Rollouts and Emissary, so that manifests
@@ -23,6 +24,7 @@ pub mod contract;
 pub mod definition;
 pub mod duration;
 pub mod experiment;
+pub mod gateway;
 pub mod go_json;
 pub mod host;
 pub mod listener;

@@ -197,6 +197,10 @@ pub struct RouteArguments {
     /// The Secret with the certificate for names that no Ingress names one for; by default they have no TLS
     #[arg(long)]
     pub default_tls_certificate: Option<String>,
+    /// Gateways are served if the `spec.controllerName` of their GatewayClass is one of these, beside our own; for example
+    /// gateway.envoyproxy.io/gatewayclass-controller
+    #[arg(long, value_delimiter = ',')]
+    pub gateway_controllers: Vec<String>,
     /// The Service whose addresses are written into the status of Ingresses; by default the proxies'
     #[arg(long)]
     pub publish_service: Option<String>,

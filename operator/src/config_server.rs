@@ -96,6 +96,8 @@ pub struct Settings {
     pub watch_namespace: Option<String>,
     /// How Ingresses are served.
     pub ingress: IngressSettings,
+    /// `spec.controllerName` of the GatewayClasses whose Gateways are served.
+    pub gateway_controllers: Vec<String>,
 }
 
 /// How Ingresses are served.

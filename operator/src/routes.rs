@@ -6,11 +6,11 @@
 //! | which objects are watched | `watches.rs` |
 //! | in which version of its API a kind is read | `served.rs` |
 //! | what is kept of each | the crate `operator-objects` |
-//! | which Secrets are fetched | `secrets.rs` |
+//! | which Secrets and ConfigMaps are fetched | `contents.rs` |
 //! | how the owner of an object learns its verdict | `statuses.rs` |
 //! | when the lease makes a difference | this file |
 
-mod secrets;
+mod contents;
 mod served;
 mod statuses;
 mod watches;
@@ -21,9 +21,10 @@ use std::{
 };
 
 use kube::Client;
-use operator_objects::{Observed, SeenIngress};
+use operator_objects::{Observed, SeenGateway, SeenIngress};
 use operator_routes::{
-    Compiler, Delta, ObjectChange, ObjectName, Settings as CompilerSettings, State, Subject,
+    Compiler, Delta, GatewayObjectName, ObjectChange, ObjectName, Settings as CompilerSettings, State,
+    Subject,
     dialect::{Carrier, DocumentKind, Origin, documents::DocumentName},
     object::SecretObject,
 };
@@ -36,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use self::{
-    secrets::Secrets,
+    contents::{Content, Contents},
     statuses::Statuses,
     watches::{Source, start_watches},
 };
@@ -68,6 +69,12 @@ enum Input {
     SecretVersion(ObjectName, Option<String>),
     /// A Secret that was asked for.
     Secret(ObjectName, Option<SecretObject>),
+    /// The version of a ConfigMap.
+    ConfigMapVersion(ObjectName, Option<String>),
+    /// A ConfigMap that was asked for.
+    ConfigMap(ObjectName, Option<BTreeMap<String, String>>),
+    /// What an object of the Gateway API says of itself now.
+    Gateway(GatewayObjectName, Option<SeenGateway>),
     /// A slice of the proxies' Service: the pods in it that are ready or serving, by uid.
     ProxySlice(ObjectName, BTreeMap<String, ObjectName>),
     /// All that was there when the watch began has been said.
@@ -85,10 +92,11 @@ pub(crate) async fn run(
 ) {
     let (inputs, mut queue) = mpsc::channel(QUEUE);
     start_watches(&client, settings, &inputs, &shutdown);
-    let secrets = Secrets::start(client.clone(), inputs.clone(), &shutdown);
+    let contents = Contents::start(client.clone(), inputs.clone(), &shutdown);
     let addresses = settings.ingress.publish_addresses.clone();
-    let statuses = Statuses::start(client, addresses, &shutdown);
-    let mut routes = Routes::new(settings, shared, secrets, statuses, ready);
+    let controllers = settings.gateway_controllers.clone();
+    let statuses = Statuses::start(client, addresses, controllers, &shutdown);
+    let mut routes = Routes::new(settings, shared, contents, statuses, ready);
     loop {
         let current = tenure.borrow_and_update().clone();
         routes.set_tenure(&current, Instant::now());
@@ -117,12 +125,14 @@ pub(crate) async fn run(
 struct Routes {
     compiler: Compiler,
     shared: Arc<Shared>,
-    secrets: Secrets,
+    contents: Contents,
     statuses: Statuses,
     missing: BTreeSet<Source>,
     ready: Gate,
     /// Objects whose status does not say what it should, though the verdict may be the same.
     blank: BTreeSet<Subject>,
+    /// The same of the Gateway API.
+    blank_gateways: BTreeSet<GatewayObjectName>,
     proxy_slices: BTreeMap<ObjectName, BTreeMap<String, ObjectName>>,
     role: Role,
 }
@@ -141,7 +151,7 @@ impl Routes {
     fn new(
         settings: &Settings,
         shared: Arc<Shared>,
-        secrets: Secrets,
+        contents: Contents,
         statuses: Statuses,
         ready: Gate,
     ) -> Self {
@@ -154,15 +164,17 @@ impl Routes {
             ingress_controllers: settings.ingress.controllers.clone(),
             ingress_annotations: settings.ingress.annotations_prefix.clone(),
             default_certificate: settings.ingress.default_certificate.clone(),
+            gateway_controllers: settings.gateway_controllers.clone(),
         };
         Self {
             compiler: Compiler::new(compiler),
             shared,
-            secrets,
+            contents,
             statuses,
             missing: Source::all(settings).collect(),
             ready,
             blank: BTreeSet::new(),
+            blank_gateways: BTreeSet::new(),
             proxy_slices: BTreeMap::new(),
             role: Role::Standby { holder: None },
         }
@@ -206,14 +218,28 @@ impl Routes {
                 }
             }
             Input::SecretVersion(name, version) => {
-                if self.secrets.seen(&name, version) {
+                if self.contents.seen(&Content::Secret(name.clone()), version) {
                     self.compiler.apply(ObjectChange::Secret(name, None));
                 }
             }
             Input::Secret(name, secret) => {
-                if self.secrets.fetched(&name) {
+                if self.contents.fetched(&Content::Secret(name.clone())) {
                     self.compiler.apply(ObjectChange::Secret(name, secret));
                 }
+            }
+            Input::ConfigMapVersion(name, version) => {
+                if self.contents.seen(&Content::ConfigMap(name.clone()), version) {
+                    self.compiler.apply(ObjectChange::ConfigMap(name, None));
+                }
+            }
+            Input::ConfigMap(name, data) => {
+                if self.contents.fetched(&Content::ConfigMap(name.clone())) {
+                    self.compiler.apply(ObjectChange::ConfigMap(name, data));
+                }
+            }
+            Input::Gateway(name, seen) => {
+                self.blank_gateways.insert(name.clone());
+                self.statuses.saw_gateway(name, seen);
             }
             Input::ProxySlice(name, pods) => {
                 let before = if pods.is_empty() {
@@ -242,20 +268,26 @@ impl Routes {
             return;
         }
         let blank = std::mem::take(&mut self.blank);
+        let blank_gateways = std::mem::take(&mut self.blank_gateways);
         let started = Instant::now();
         let delta = self.compiler.compile();
         self.shared.metrics.compile.observe(started.elapsed().as_secs_f64());
         for (secret, wanted) in &delta.secrets {
-            if self.secrets.want(secret, *wanted) {
+            if self.contents.want(&Content::Secret(secret.clone()), *wanted) {
                 self.compiler.apply(ObjectChange::Secret(secret.clone(), None));
+            }
+        }
+        for (map, wanted) in &delta.config_maps {
+            if self.contents.want(&Content::ConfigMap(map.clone()), *wanted) {
+                self.compiler.apply(ObjectChange::ConfigMap(map.clone(), None));
             }
         }
         match self.role {
             Role::Standby { .. } => {}
             // Half of the certificates never reaches a proxy either: they are fetched first.
-            Role::Preparing { .. } if !self.secrets.complete() => {}
+            Role::Preparing { .. } if !self.contents.complete() => {}
             Role::Preparing { epoch } => self.begin(epoch),
-            Role::Serving { .. } => self.publish(&delta, &blank),
+            Role::Serving { .. } => self.publish(&delta, &blank, &blank_gateways),
         }
     }
 
@@ -271,14 +303,38 @@ impl Routes {
         self.role = Role::Serving { epoch };
         self.shared.serve(epoch, compiled, self.proxy_pods());
         self.statuses.want(&compiled.statuses, compiled.statuses.keys());
+        self.statuses.want_gateways(&compiled.gateway_statuses, None);
         self.count_inactive();
     }
 
-    fn publish(&mut self, delta: &Delta, blank: &BTreeSet<Subject>) {
-        let Delta { changes, splits, pods, leaving, statuses: _, ports: _, hosts: _, rules: _, secrets: _ } =
-            delta;
+    fn publish(
+        &mut self,
+        delta: &Delta,
+        blank: &BTreeSet<Subject>,
+        blank_gateways: &BTreeSet<GatewayObjectName>,
+    ) {
+        let Delta {
+            changes,
+            splits,
+            pods,
+            leaving,
+            gateways: _,
+            demands: _,
+            statuses: _,
+            gateway_statuses,
+            ports: _,
+            hosts: _,
+            rules: _,
+            secrets: _,
+            config_maps: _,
+        } = delta;
         if !(changes.is_empty() && splits.is_empty() && pods.is_empty() && leaving.is_empty()) {
             self.shared.publish(delta);
+        }
+        let of_gateways: BTreeSet<&GatewayObjectName> =
+            gateway_statuses.keys().chain(blank_gateways).collect();
+        if !of_gateways.is_empty() {
+            self.statuses.want_gateways(&self.compiler.compiled().gateway_statuses, Some(of_gateways));
         }
         if !delta.statuses.is_empty() || !blank.is_empty() {
             self.statuses.want(&self.compiler.compiled().statuses, delta.statuses.keys().chain(blank));
@@ -359,13 +415,14 @@ mod tests {
             tls_port: 8443,
             watch_namespace: None,
             ingress: crate::config_server::IngressSettings::default(),
+            gateway_controllers: Vec::new(),
         };
         let shared = Arc::new(Shared::new(Metrics::new(&prometheus::Registry::new()).unwrap()));
         let (client, shutdown) = (TestApi::default().client(), CancellationToken::new());
-        let secrets = Secrets::start(client.clone(), mpsc::channel(1).0, &shutdown);
-        let statuses = Statuses::start(client, Vec::new(), &shutdown);
+        let contents = Contents::start(client.clone(), mpsc::channel(1).0, &shutdown);
+        let statuses = Statuses::start(client, Vec::new(), Vec::new(), &shutdown);
         let readiness = Readiness::default();
-        let mut routes = Routes::new(&settings, shared, secrets, statuses, readiness.gate("routes"));
+        let mut routes = Routes::new(&settings, shared, contents, statuses, readiness.gate("routes"));
         for source in Source::all(&settings) {
             assert_eq!(readiness.closed(), ["routes"], "before {source:?}");
             routes.take(Input::Complete(source));

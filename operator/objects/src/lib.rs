@@ -1,6 +1,8 @@
 //! What routes need of each Kubernetes object. Everything else is dropped as soon as it is decoded. Pure: for whoever
 //! watches or lists the objects.
 
+mod gateway;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -25,12 +27,14 @@ use operator_routes::{
     ObjectName,
     dialect::{ApiVersion, DocumentKind, annotation::Annotation},
     object::{
-        self, EmissaryObject, EndpointCondition, Family, IngressObject, Pod, RolloutServices, SecretObject,
-        ServiceAddress, SliceEndpoint,
+        self, AppProtocol, EmissaryObject, EndpointCondition, Family, IngressObject, Pod, RolloutServices,
+        SecretObject, ServiceAddress, SliceEndpoint,
     },
 };
 use proxy_config::model::{Draining, UnixMillis};
 use serde_json::Value;
+
+pub use gateway::{SeenGateway, gateway, seen_gateway};
 
 /// The annotation with objects of Emissary.
 const CONFIG_ANNOTATION: &str = "getambassador.io/config";
@@ -169,6 +173,7 @@ pub fn service(service: &Service) -> object::Service {
                 Some(IntOrString::Int(number)) => u16::try_from(*number).ok(),
                 Some(IntOrString::String(_)) | None => None,
             },
+            speaks: AppProtocol::parse(port.app_protocol.as_deref()),
         })
     });
     object::Service {

@@ -5,24 +5,33 @@ use std::{
     sync::Arc,
 };
 
+use crds::gateway::RouteKind;
 use proxy_config::model::{ArmId, Change, Config, HostId, ListenerId, RouteId, Share, SplitId, Version};
 
 use crate::{
     dialect::{Carrier, Origin, documents::DocumentName},
     edge::{Port, VirtualHost},
+    gateway::{Demand, GatewayObjectName, GatewayStatus},
     object::ObjectName,
+    scope::Scope,
 };
 
 /// Everything compiled from all objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compiled {
-    /// What the proxies get.
+    /// What the proxies that all Mappings and Ingresses share get.
     pub config: Config,
+    /// What the proxies of each Gateway get. A Gateway that none of our classes has is not there.
+    pub gateways: BTreeMap<ObjectName, Config>,
+    /// What each of these Gateways asks of its proxies.
+    pub demands: BTreeMap<ObjectName, Arc<Demand>>,
     /// What each split stands for. A Mapping that is in no route has a split of its own, without share and named by
     /// [`rejected_split`], so that whoever waits for it learns why.
     pub splits: BTreeMap<SplitId, Arc<SplitReport>>,
     /// A verdict on each object that is for this instance.
     pub statuses: BTreeMap<Subject, Status>,
+    /// What the status of each object of the Gateway API says that is for one of our controllers.
+    pub gateway_statuses: BTreeMap<GatewayObjectName, Arc<GatewayStatus>>,
     /// Where requests come in.
     pub ports: BTreeMap<ListenerId, Arc<Port>>,
     /// The hosts that are served, and which routes each has. A Mapping for many hosts is one route all the same.
@@ -31,6 +40,8 @@ pub struct Compiled {
     pub rules: BTreeMap<RouteId, Arc<Rule>>,
     /// The Secrets that something refers to, whether they exist or not.
     pub secrets: BTreeSet<ObjectName>,
+    /// The same for ConfigMaps with authorities.
+    pub config_maps: BTreeSet<ObjectName>,
     /// Every revision of which there are pods.
     pub pods: BTreeSet<Version>,
     /// Every pod that was chosen to go.
@@ -40,12 +51,19 @@ pub struct Compiled {
 /// What changed since the last [`Delta`]. Empty parts mean no change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delta {
-    /// For the proxies; clusters before the routes that name them, removals last.
+    /// For the proxies of [`Compiled::config`]; clusters before the routes that name them, removals last.
     pub changes: Vec<Change>,
+    /// The same for the proxies of each Gateway that gets something else now. For one that is gone there are no changes:
+    /// [`Delta::demands`] has it as `None`.
+    pub gateways: BTreeMap<ObjectName, Vec<Change>>,
+    /// What new and changed Gateways ask for; `None`: the Gateway is gone, or is not ours any more.
+    pub demands: BTreeMap<ObjectName, Option<Arc<Demand>>>,
     /// New and changed splits; `None` is gone.
     pub splits: BTreeMap<SplitId, Option<Arc<SplitReport>>>,
     /// New and changed verdicts; `None`: the object is gone or not for this instance.
     pub statuses: BTreeMap<Subject, Option<Status>>,
+    /// New and changed statuses; `None`: the object is gone, or nothing of its status is ours any more.
+    pub gateway_statuses: BTreeMap<GatewayObjectName, Option<Arc<GatewayStatus>>>,
     /// New and changed ports; `None` is gone.
     pub ports: BTreeMap<ListenerId, Option<Arc<Port>>>,
     /// New and changed hosts; `None` is gone.
@@ -54,6 +72,8 @@ pub struct Delta {
     pub rules: BTreeMap<RouteId, Option<Arc<Rule>>>,
     /// Secrets that something refers to now (`true`) or nothing any more.
     pub secrets: BTreeMap<ObjectName, bool>,
+    /// The same for ConfigMaps.
+    pub config_maps: BTreeMap<ObjectName, bool>,
     /// Revisions of which there are pods now (`true`) or none any more.
     pub pods: BTreeMap<Version, bool>,
     /// Pods that were chosen to go, or of which something else holds now; `None`: gone, or wanted again.
@@ -99,6 +119,8 @@ pub struct Leaving {
 /// One split and why it is not served as written, if so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SplitReport {
+    /// The proxies that have it.
+    pub scope: Scope,
     /// Its content.
     pub served: Served,
     /// A sentence for the user.
@@ -119,11 +141,11 @@ pub struct Served {
 /// One arm of a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedArm {
-    /// The Mapping that gives it, or the [`ingress_key`] of an Ingress.
+    /// The Mapping that gives it, the [`ingress_key`] of an Ingress, or the [`route_key`] of a route.
     pub mapping: ObjectName,
     /// The Service behind it; `None`: it goes to an address or to a DNS name.
     pub service: Option<ObjectName>,
-    /// The Mapping's own weight in percent, rounded; `None`: it has none.
+    /// The Mapping's own weight in percent, rounded; of a backend of a route its weight, up to 100; `None`: it has none.
     pub written: Option<u8>,
     /// Its part of the requests.
     pub share: Share,
@@ -154,6 +176,8 @@ pub enum ObjectKind {
     EndpointSlice,
     /// `networking.k8s.io` Ingress.
     Ingress,
+    /// A route of the Gateway API.
+    Route(RouteKind),
 }
 
 /// The verdict on an object, as its `status` has it.
@@ -187,6 +211,12 @@ pub fn ingress_key(ingress: &ObjectName, part: &str) -> ObjectName {
     ingress.sibling(format!("ingress/{}{part}", ingress.name))
 }
 
+/// What stands in the place of a Mapping's name where a route of the Gateway API is meant; no Mapping can be called so.
+#[must_use]
+pub fn route_key(kind: RouteKind, route: &ObjectName) -> ObjectName {
+    route.sibling(format!("{}/{}", kind.as_str().to_ascii_lowercase(), route.name))
+}
+
 // === impl ObjectKind ===
 
 impl ObjectKind {
@@ -198,6 +228,7 @@ impl ObjectKind {
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
             Self::Ingress => "Ingress",
+            Self::Route(kind) => kind.as_str(),
         }
     }
 }
@@ -215,14 +246,54 @@ impl State {
     }
 }
 
+// === impl Compiled ===
+
+impl Compiled {
+    /// What the proxies of a scope get; `None`: there is no such Gateway.
+    #[must_use]
+    pub fn config_of(&self, scope: &Scope) -> Option<&Config> {
+        match scope {
+            Scope::Fleet => Some(&self.config),
+            Scope::Gateway(name) => self.gateways.get(name),
+        }
+    }
+}
+
 // === impl Delta ===
 
 impl Delta {
+    /// What changed for the proxies of a scope.
+    #[must_use]
+    pub fn changes_of(&self, scope: &Scope) -> &[Change] {
+        match scope {
+            Scope::Fleet => &self.changes,
+            Scope::Gateway(name) => self.gateways.get(name).map_or(&[], Vec::as_slice),
+        }
+    }
+
     /// Whether nothing changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { changes, splits, statuses, ports, hosts, rules, secrets, pods, leaving } = self;
+        let Self {
+            changes,
+            gateways,
+            demands,
+            splits,
+            statuses,
+            gateway_statuses,
+            ports,
+            hosts,
+            rules,
+            secrets,
+            config_maps,
+            pods,
+            leaving,
+        } = self;
         changes.is_empty()
+            && gateways.is_empty()
+            && demands.is_empty()
+            && gateway_statuses.is_empty()
+            && config_maps.is_empty()
             && splits.is_empty()
             && statuses.is_empty()
             && ports.is_empty()

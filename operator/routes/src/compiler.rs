@@ -7,7 +7,9 @@
 //! - a *group* (a route with its split) from the Mappings of one match and their backends,
 //! - a *host* from one Host, the Listeners, and its context and Secrets; hosts and groups know nothing of each other,
 //! - a *place* (the route of rules of Ingresses, with its split) from the Ingresses that have such a rule,
-//! - a *way for connections* from the TCPMappings of one port and server name.
+//! - a *way for connections* from the TCPMappings of one port and server name,
+//! - a *Gateway* from its class, its ListenerSets, Secrets and grants; it has a configuration of its own,
+//! - what a *route* of the Gateway API contributes to a Gateway, from both and the route's backends.
 //!
 //! A change marks what it touches; a Service passes the mark on to its groups only if a backend changed. The Module
 //! touches every Mapping.
@@ -17,6 +19,7 @@ mod certificates;
 mod connections;
 mod documents;
 mod entrances;
+mod gateway;
 mod group;
 mod ingress;
 mod mirror;
@@ -24,6 +27,7 @@ mod pending;
 mod stores;
 mod uses;
 mod verdict;
+mod wants;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,13 +35,14 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::model::{Certificate, CertificateId, HostId, RouteId, SplitId, Version};
+use proxy_config::model::{Certificate, HostId, RouteId, SplitId, Version};
 
 use self::{
     backend::{Backend, BackendKey},
     pending::Pending,
     stores::Stores,
     uses::Backends,
+    wants::{Wanted, Wants},
 };
 use crate::{
     compat::Compat,
@@ -46,10 +51,12 @@ use crate::{
         Carrier,
         documents::{Concerned, DocumentName},
     },
+    gateway::GATEWAY_CONTROLLER,
     ingress::{Place, defaults::Defaults},
     mapping::MatchKey,
     object::{EmissaryObject, ObjectChange, ObjectName},
     order,
+    scope::Scope,
     tcp::TcpKey,
 };
 
@@ -72,6 +79,8 @@ pub struct Settings {
     pub ingress_annotations: String,
     /// The Secret with the certificate for names of Ingresses that have none of their own, and for all others.
     pub default_certificate: Option<ObjectName>,
+    /// `spec.controllerName` of the GatewayClasses whose Gateways are served.
+    pub gateway_controllers: Vec<String>,
 }
 
 /// The controller of our own IngressClasses.
@@ -93,6 +102,7 @@ impl Default for Settings {
             ingress_controllers: vec![INGRESS_CONTROLLER.to_owned()],
             ingress_annotations: INGRESS_ANNOTATIONS.to_owned(),
             default_certificate: None,
+            gateway_controllers: vec![GATEWAY_CONTROLLER.to_owned()],
         }
     }
 }
@@ -118,17 +128,18 @@ pub struct Compiler {
     ingress_tls: BTreeMap<ObjectName, Vec<String>>,
     /// The backends that each group, place or way for connections uses.
     uses: BTreeMap<User, BTreeSet<BackendKey>>,
-    /// Who uses each backend.
-    users: BTreeMap<BackendKey, BTreeSet<User>>,
+    /// Who uses each backend, by scope.
+    users: BTreeMap<BackendKey, BTreeMap<Scope, BTreeSet<User>>>,
     /// The used backends of each Service.
     service_backends: BTreeMap<ObjectName, BTreeSet<BackendKey>>,
     /// The used backends that originate TLS.
     tls_backends: BTreeSet<BackendKey>,
     backends: BTreeMap<BackendKey, Backend>,
-    /// How many backends and hosts show a certificate.
-    certificates: BTreeMap<CertificateId, usize>,
+    certificates: certificates::Shown,
     /// The certificate of each host.
     host_certificates: BTreeMap<HostId, Arc<Certificate>>,
+    gateways: gateway::Derived,
+    wants: Wants,
     touched: Touched,
     compiled: Compiled,
 }
@@ -139,6 +150,18 @@ enum User {
     Group(Arc<MatchKey>),
     Place(Arc<Place>),
     Connections(TcpKey),
+    /// A route of the Gateway API, for one Gateway.
+    Route(ObjectName, gateway::RouteName),
+}
+
+impl User {
+    /// Whose proxies need the backends.
+    fn scope(&self) -> Scope {
+        match self {
+            Self::Group(_) | Self::Place(_) | Self::Connections(_) => Scope::Fleet,
+            Self::Route(gateway, _) => Scope::Gateway(gateway.clone()),
+        }
+    }
 }
 
 /// What has to be looked at again.
@@ -164,6 +187,7 @@ struct Touched {
     entrances: bool,
     revisions: BTreeSet<Version>,
     pods: BTreeSet<ObjectName>,
+    gateway: gateway::Touched,
 }
 
 impl Compiler {
@@ -186,8 +210,10 @@ impl Compiler {
             service_backends: BTreeMap::new(),
             tls_backends: BTreeSet::new(),
             backends: BTreeMap::new(),
-            certificates: BTreeMap::new(),
+            certificates: certificates::Shown::new(),
             host_certificates: BTreeMap::new(),
+            gateways: gateway::Derived::default(),
+            wants: Wants::default(),
             touched: Touched { entrances: true, ..Touched::default() },
             compiled: Compiled::default(),
         }
@@ -224,8 +250,9 @@ impl Compiler {
                 self.touched.carriers.insert(carrier);
             }
             ObjectChange::Secret(name, secret) => {
-                self.stores.set_secret(name, secret);
+                self.stores.set_secret(name.clone(), secret);
                 self.touched.secrets = true;
+                self.touch_wanters(&Wanted::Secret(name));
             }
             ObjectChange::Service(name, service) => {
                 self.stores.set_service(name.clone(), service);
@@ -271,6 +298,24 @@ impl Compiler {
                 }
                 self.touched.defaults = true;
             }
+            ObjectChange::Gateway(id, object) => {
+                let touched = &mut self.touched.gateway;
+                let services = self.stores.gateway.set(&id, object.as_ref(), touched);
+                self.touched.services.extend(services);
+            }
+            ObjectChange::Supply(name, supply) => {
+                self.stores.gateway.set_supply(&name, supply, &mut self.touched.gateway);
+            }
+            ObjectChange::Namespace(name, labels) => {
+                self.stores.gateway.set_namespace(&name, labels, &mut self.touched.gateway);
+            }
+            ObjectChange::ConfigMap(name, data) => {
+                match data {
+                    Some(data) => drop(self.stores.gateway.config_maps.insert(name.clone(), data)),
+                    None => drop(self.stores.gateway.config_maps.remove(&name)),
+                }
+                self.touch_wanters(&Wanted::ConfigMap(name));
+            }
         }
     }
 
@@ -301,7 +346,10 @@ impl Compiler {
             entrances,
             revisions,
             pods,
+            gateway,
         } = mem::take(&mut self.touched);
+        self.touched.gateway = gateway;
+        self.serve_gateways(&mut pending);
         for name in &mappings {
             self.compile_alone(name, &mut pending);
         }
@@ -319,6 +367,7 @@ impl Compiler {
                 User::Group(key) => drop(groups.insert(key)),
                 User::Place(place) => drop(places.insert(place)),
                 User::Connections(key) => drop(connections.insert(key)),
+                User::Route(_, route) => drop(self.touched.gateway.routes.insert(route)),
             }
         }
         // A shadow may take the place of another, or give it up.
@@ -358,6 +407,8 @@ impl Compiler {
         for key in &connections {
             self.compile_connections(key, &mut pending);
         }
+        self.compile_routes(&mut pending);
+        self.judge_gateways(&mut pending);
         for version in revisions {
             let there = self.stores.has_pods(&version);
             pending.pods.insert(version, there);
@@ -433,12 +484,12 @@ impl Compiler {
         let output = group::compile(key, &admitted, &rejected, &shadows, backends, &self.stores);
         let copying: BTreeSet<ObjectName> = shadows.iter().map(|shadow| shadow.name.clone()).collect();
         pending.splits.extend(subjects.into_iter().map(|id| (id, None)));
-        pending.routes.insert(RouteId::new(id.clone()), None);
+        pending.fleet.routes.insert(RouteId::new(id.clone()), None);
         pending.rules.insert(RouteId::new(id.clone()), None);
         pending.splits.insert(SplitId::new(id), None);
         if let Some((route, rule)) = output.route {
             pending.rules.insert(route.id.clone(), Some(Arc::new(rule)));
-            pending.routes.insert(route.id.clone(), Some(Arc::new(route)));
+            pending.fleet.routes.insert(route.id.clone(), Some(Arc::new(route)));
         }
         pending.splits.extend(output.splits.into_iter().map(|(id, report)| (id, Some(report))));
         pending.statuses.extend(output.statuses.into_iter().map(|(name, status)| (name, Some(status))));

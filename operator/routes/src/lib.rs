@@ -19,6 +19,8 @@
 //! | what is recomputed when an object changes | [`compiler`] |
 //! | what Emissary does and we do not by default | [`compat`] |
 //! | how Ingresses are read and served | `ingress.rs`, `compiler/ingress.rs` |
+//! | how the Gateway API is read and served | [`gateway`], `compiler/gateway.rs` |
+//! | which proxies get what | [`scope`] |
 //! | which object answers a request, and why the others do not | [`explain`] |
 
 pub mod compat;
@@ -29,12 +31,14 @@ mod duration;
 pub mod edge;
 pub mod explain;
 mod fields;
+pub mod gateway;
 pub mod hostname;
 mod ingress;
 pub mod mapping;
 pub mod module;
 pub mod object;
 pub mod order;
+pub mod scope;
 mod tcp;
 pub mod weights;
 
@@ -42,8 +46,10 @@ pub use self::{
     compat::Compat,
     compiled::{
         Compiled, Delta, Leaving, ObjectKind, ObjectVersion, Rule, Served, ServedArm, SplitReport, State,
-        Status, Subject, ingress_key, rejected_split,
+        Status, Subject, ingress_key, rejected_split, route_key,
     },
     compiler::{Compiler, EMISSARY_CONTROLLER, INGRESS_ANNOTATIONS, INGRESS_CONTROLLER, Settings},
+    gateway::{GATEWAY_CONTROLLER, GatewayObject, GatewayObjectName},
     object::{ObjectChange, ObjectName},
+    scope::Scope,
 };

@@ -11,8 +11,9 @@ use std::{
 use proxy_config::model::{Draining, Secret};
 use serde_json::Value;
 
-use crate::dialect::{
-    ApiVersion, Carrier, Document, Origin, annotation::Annotation, documents::DocumentName,
+use crate::{
+    dialect::{ApiVersion, Carrier, Document, Origin, annotation::Annotation, documents::DocumentName},
+    gateway::{GatewayObject, GatewayObjectName, Supply},
 };
 
 /// Names an object of a known kind; its text is `namespace/name`.
@@ -47,6 +48,14 @@ pub enum ObjectChange {
     IngressClass(Arc<str>, Option<IngressClass>),
     /// `data` of the ConfigMap with what holds for all Ingresses; `None`: there is none.
     IngressDefaults(Option<BTreeMap<String, String>>),
+    /// An object of `gateway.networking.k8s.io`.
+    Gateway(GatewayObjectName, Option<GatewayObject>),
+    /// What there is of the proxies of a Gateway; `None`: nothing.
+    Supply(ObjectName, Option<Supply>),
+    /// `metadata.labels` of a Namespace, by name; `None`: it is gone.
+    Namespace(Arc<str>, Option<BTreeMap<String, String>>),
+    /// `data` of a ConfigMap, one of those in [`Compiled::config_maps`](crate::Compiled::config_maps).
+    ConfigMap(ObjectName, Option<BTreeMap<String, String>>),
 }
 
 /// An Ingress as the API server has it.
@@ -153,6 +162,24 @@ pub struct ServicePort {
     pub port: u16,
     /// `targetPort` if it is a number.
     pub target: Option<u16>,
+    /// What its pods speak.
+    pub speaks: AppProtocol,
+}
+
+/// What pods speak behind a port, as its `appProtocol` says (KEP-3726).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AppProtocol {
+    /// Nothing is said.
+    #[default]
+    Unsaid,
+    /// `kubernetes.io/h2c`: HTTP/2 with prior knowledge, in the clear.
+    H2c,
+    /// `kubernetes.io/ws`: WebSocket in the clear.
+    WebSocket,
+    /// `kubernetes.io/wss`: WebSocket over TLS.
+    SecureWebSocket,
+    /// Something else.
+    Other,
 }
 
 /// Where connections to a Service go.
@@ -233,6 +260,22 @@ pub struct RolloutServices(pub BTreeSet<Arc<str>>);
 pub struct NotAnObjectName {
     /// What was given.
     pub text: String,
+}
+
+// === impl AppProtocol ===
+
+impl AppProtocol {
+    /// What an `appProtocol` means.
+    #[must_use]
+    pub fn parse(text: Option<&str>) -> Self {
+        match text {
+            None | Some("") => Self::Unsaid,
+            Some("kubernetes.io/h2c") => Self::H2c,
+            Some("kubernetes.io/ws") => Self::WebSocket,
+            Some("kubernetes.io/wss") => Self::SecureWebSocket,
+            Some(_) => Self::Other,
+        }
+    }
 }
 
 // === impl EmissaryObject ===

@@ -37,7 +37,8 @@ fn emissary(kind: DocumentKind, text: &str, spec: Value) -> ObjectChange {
 }
 
 fn service(service: &str, address: ServiceAddress) -> ObjectChange {
-    let port = ServicePort { name: "http".to_owned(), port: 80, target: Some(8080) };
+    let port =
+        ServicePort { name: "http".to_owned(), port: 80, target: Some(8080), ..ServicePort::default() };
     let object = Service {
         resource_version: "s1".into(),
         ports: vec![port],

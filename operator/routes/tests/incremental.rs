@@ -223,7 +223,12 @@ fn service() -> impl Strategy<Value = Service> {
     (version(), ports, address, 0_u8..2).prop_map(|(resource_version, ports, address, hash)| Service {
         resource_version,
         ports: (ports.into_iter())
-            .map(|port| ServicePort { name: format!("p{port}"), port, target: Some(port + 1000) })
+            .map(|port| ServicePort {
+                name: format!("p{port}"),
+                port,
+                target: Some(port + 1000),
+                ..ServicePort::default()
+            })
             .collect(),
         selector: BTreeMap::from([("hash".to_owned(), hash.to_string())]),
         address,
@@ -360,6 +365,10 @@ fn subject(change: &ObjectChange) -> String {
         ObjectChange::Ingress(name, _) => format!("ingress {name}"),
         ObjectChange::IngressClass(name, _) => format!("ingress class {name}"),
         ObjectChange::IngressDefaults(_) => "defaults of ingresses".to_owned(),
+        ObjectChange::Gateway(name, _) => format!("{} {}", name.kind.as_str(), name.name),
+        ObjectChange::Supply(name, _) => format!("supply of {name}"),
+        ObjectChange::Namespace(name, _) => format!("namespace {name}"),
+        ObjectChange::ConfigMap(name, _) => format!("config map {name}"),
     }
 }
 

@@ -25,7 +25,7 @@ type Annotations<'a> = &'a [(&'a str, &'a str)];
 
 /// A Service with an endpoint, ports 80 (`http`) and 9000 (`admin`).
 fn service(name: &str) -> [ObjectChange; 2] {
-    let port = |name: &str, port| ServicePort { name: name.to_owned(), port, target: None };
+    let port = |name: &str, port| ServicePort { name: name.to_owned(), port, ..ServicePort::default() };
     let service = Service {
         resource_version: "1".into(),
         ports: vec![port("http", 80), port("admin", 9000)],

@@ -10,10 +10,11 @@ use kube::{Client, api::ApiResource, core::GroupVersionKind};
 use tokio::time::Instant;
 
 /// Versions in which kinds may be served, the preferred one first.
-const VERSIONS: [(&str, &[&str]); 3] = [
+const VERSIONS: [(&str, &[&str]); 4] = [
     ("getambassador.io", &["v3alpha1", "v2", "v1"]),
     ("x.getambassador.io", &["v3alpha1"]),
     ("argoproj.io", &["v1alpha1"]),
+    (crds::gateway::GROUP, &["v1", "v1beta1", "v1alpha3", "v1alpha2"]),
 ];
 /// How long an answer holds: who asks for several kinds of a group asks once.
 const FRESH: Duration = Duration::from_secs(1);

@@ -1,26 +1,30 @@
 //! Writes the verdicts where the owner of an object looks for them, only where something else is said: to the status
 //! of a Mapping or Host; as events for kinds without a status, and on the Service that bears an annotation. The status of
-//! an Ingress has no place for them: it tells where the proxies are.
+//! an Ingress has no place for them: it tells where the proxies are. What an object of the Gateway API says is in
+//! `statuses/gateway.rs`.
 
 mod events;
+mod gateway;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use crds::go_json::rfc3339_seconds;
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
 };
-use operator_objects::{Observed, SeenIngress};
+use operator_objects::{Observed, SeenGateway, SeenIngress};
 use operator_routes::{
-    ObjectName, State, Status, Subject,
+    GatewayObjectName, ObjectName, State, Status, Subject,
     dialect::{Carrier, DocumentKind, Origin, documents::DocumentName},
+    gateway::{GatewayStatus, status::StatusContent},
 };
 use serde_json::{Value, json};
 use tokio::{sync::Notify, time::sleep};
@@ -29,7 +33,7 @@ use tracing::{debug, warn};
 
 use self::events::{Event, Events};
 use super::served::Served;
-use crate::errors::chain;
+use crate::{clock, errors::chain};
 
 /// Emissary's groups, whichever has the object.
 const GROUPS: [&str; 2] = ["getambassador.io", "x.getambassador.io"];
@@ -37,6 +41,8 @@ const GROUPS: [&str; 2] = ["getambassador.io", "x.getambassador.io"];
 const AT_ONCE: usize = 8;
 /// After a write that failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// After a batch: what an object of the Gateway API says changes with each of its routes, and is written once for many.
+const GATHER: Duration = Duration::from_millis(100);
 
 /// What the objects say and what they should say.
 pub(super) struct Statuses {
@@ -53,6 +59,9 @@ pub(super) struct Statuses {
     /// The uid of each Ingress that was told its addresses, and which. Whoever changes them afterwards is left alone: two
     /// controllers would undo each other's work.
     told: Mutex<BTreeMap<ObjectName, (String, Vec<String>)>>,
+    gateways: BTreeMap<GatewayObjectName, SeenGateway>,
+    /// The names that we control Gateways under.
+    controllers: Vec<String>,
     due: Arc<Due>,
 }
 
@@ -69,6 +78,10 @@ enum Topic {
     Verdict(Subject),
     /// The addresses of an Ingress.
     Addresses(ObjectName),
+    /// An object of the Gateway API.
+    Gateway(GatewayObjectName),
+    /// What keeps a GatewayClass.
+    Finalizer(ObjectName),
 }
 
 /// What is to be written.
@@ -80,12 +93,21 @@ enum Write {
     Event(Event),
     /// The addresses of an Ingress.
     Addresses { ingress: ObjectName, addresses: Vec<String> },
+    /// Fields of the status of an object of the Gateway API, on top of a version of it.
+    Gateway { name: GatewayObjectName, version: String, status: Value },
+    /// The finalizers of a GatewayClass, on top of a version of it.
+    Finalizers { class: GatewayObjectName, version: String, finalizers: Vec<String> },
 }
 
 impl Statuses {
     /// Starts the task that writes. `addresses` are where clients reach the proxies; without any [`Statuses::publish`]
     /// says it.
-    pub(super) fn start(client: Client, addresses: Vec<String>, shutdown: &CancellationToken) -> Self {
+    pub(super) fn start(
+        client: Client,
+        addresses: Vec<String>,
+        controllers: Vec<String>,
+        shutdown: &CancellationToken,
+    ) -> Self {
         let due = Arc::new(Due::default());
         let writer = Writer {
             served: Served::new(client.clone()),
@@ -102,7 +124,56 @@ impl Statuses {
             fixed: !addresses.is_empty(),
             addresses,
             told: Mutex::default(),
+            gateways: BTreeMap::new(),
+            controllers,
             due,
+        }
+    }
+
+    /// An object of the Gateway API says this now, or is gone.
+    pub(super) fn saw_gateway(&mut self, name: GatewayObjectName, seen: Option<SeenGateway>) {
+        match seen {
+            Some(seen) => drop(self.gateways.insert(name, seen)),
+            None => drop(self.gateways.remove(&name)),
+        }
+    }
+
+    /// What objects of the Gateway API say is in `wanted`, or nothing is ours: of these, or of all.
+    pub(super) fn want_gateways(
+        &self,
+        wanted: &BTreeMap<GatewayObjectName, Arc<GatewayStatus>>,
+        names: Option<BTreeSet<&GatewayObjectName>>,
+    ) {
+        let now = rfc3339_seconds(clock::now());
+        let names = names.unwrap_or_else(|| self.gateways.keys().collect());
+        let mut due = self.due.lock();
+        for name in names {
+            let seen = self.gateways.get(name);
+            let wanted = wanted.get(name).map(|it| &**it);
+            let write = seen.and_then(|seen| {
+                let status = gateway::differing(&seen.status, wanted, &self.controllers, &now)?;
+                Some(Write::Gateway { name: name.clone(), version: seen.resource_version.clone(), status })
+            });
+            let topic = Topic::Gateway(name.clone());
+            match write {
+                Some(write) => drop(due.insert(topic, write)),
+                None => drop(due.remove(&topic)),
+            }
+            if let Some((seen, StatusContent::Class { used, .. })) = seen.zip(wanted.map(|it| &it.content)) {
+                let topic = Topic::Finalizer(name.name.clone());
+                let version = seen.resource_version.clone();
+                match finalizers(&seen.finalizers, *used) {
+                    Some(finalizers) => {
+                        drop(
+                            due.insert(topic, Write::Finalizers { class: name.clone(), version, finalizers }),
+                        );
+                    }
+                    None => drop(due.remove(&topic)),
+                }
+            }
+        }
+        if !due.is_empty() {
+            self.due.some.notify_one();
         }
     }
 
@@ -234,6 +305,13 @@ impl Statuses {
     }
 }
 
+/// The finalizers that a GatewayClass should have; `None` if it has them.
+fn finalizers(seen: &[String], used: bool) -> Option<Vec<String>> {
+    let others = seen.iter().filter(|it| *it != gateway::FINALIZER).cloned();
+    let wanted: Vec<String> = others.chain(used.then(|| gateway::FINALIZER.to_owned())).collect();
+    (wanted.len() != seen.len()).then_some(wanted)
+}
+
 /// The status that an object should have; `None` if it has it.
 fn differing(kind: DocumentKind, observed: &Observed, status: &Status) -> Option<Value> {
     let (state, reason_field) = match (kind, status.state) {
@@ -274,6 +352,7 @@ impl Writer {
             let failed: Vec<(Topic, Write)> =
                 writes.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
             if failed.is_empty() {
+                sleep(GATHER).await;
                 continue;
             }
             sleep(RETRY).await;
@@ -290,10 +369,20 @@ impl Writer {
             Write::Status { name, status } => self.patch(name, status).await,
             Write::Event(event) => self.events.tell(event).await,
             Write::Addresses { ingress, addresses } => self.tell_addresses(ingress, addresses).await,
+            Write::Gateway { name, version, status } => {
+                let patch = json!({"metadata": {"resourceVersion": version}, "status": status});
+                self.patch_gateway(name, true, &patch).await
+            }
+            Write::Finalizers { class, version, finalizers } => {
+                let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
+                self.patch_gateway(class, false, &patch).await
+            }
         };
         match result {
             Ok(()) => None,
             Err(kube::Error::Api(answer)) if answer.code == 404 => None,
+            // Somebody else has written: the watch tells what, and it is decided again.
+            Err(kube::Error::Api(answer)) if answer.code == 409 => None,
             Err(error) => {
                 warn!(?topic, error = chain(&error), "failed to tell a verdict");
                 Some((topic, write))
@@ -311,6 +400,28 @@ impl Writer {
         let api: Api<Ingress> = Api::namespaced(self.client.clone(), &ingress.namespace);
         api.patch_status(&ingress.name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
         debug!(%ingress, ?addresses, "wrote the addresses of an Ingress");
+        Ok(())
+    }
+
+    async fn patch_gateway(&self, id: &GatewayObjectName, status: bool, patch: &Value) -> kube::Result<()> {
+        let GatewayObjectName { kind, name } = id;
+        let Some(resource) = self.served.resource(crds::gateway::GROUP, kind.as_str()).await? else {
+            return Ok(());
+        };
+        let client = self.client.clone();
+        let api: Api<DynamicObject> = if kind.namespaced() {
+            Api::namespaced_with(client, &name.namespace, &resource)
+        } else {
+            Api::all_with(client, &resource)
+        };
+        let parameters = PatchParams::default();
+        let patch = Patch::Merge(patch);
+        if status {
+            api.patch_status(&name.name, &parameters, &patch).await?;
+        } else {
+            api.patch(&name.name, &parameters, &patch).await?;
+        }
+        debug!(kind = kind.as_str(), %name, "wrote to an object of the Gateway API");
         Ok(())
     }
 
@@ -365,6 +476,8 @@ mod tests {
             addresses: Vec::new(),
             fixed: false,
             told: Mutex::default(),
+            gateways: BTreeMap::new(),
+            controllers: Vec::new(),
             due: Arc::default(),
         };
         let name = ObjectName::new("shop", "web");

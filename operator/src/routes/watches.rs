@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use crds::contract::POD_TEMPLATE_HASH_LABEL;
+use crds::{contract::POD_TEMPLATE_HASH_LABEL, gateway::GatewayKind};
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::{
     ClusterResourceScope, NamespaceResourceScope,
     api::{
-        core::v1::{ConfigMap, Pod, Secret, Service},
+        core::v1::{ConfigMap, Namespace, Pod, Secret, Service},
         discovery::v1::EndpointSlice,
         networking::v1::{Ingress, IngressClass},
     },
@@ -26,7 +26,7 @@ use kube::{
 };
 use operator_objects as objects;
 use operator_routes::{
-    ObjectChange, ObjectName,
+    GatewayObjectName, ObjectChange, ObjectName,
     dialect::{Carrier, CarrierKind, DocumentKind, documents::DocumentName},
 };
 use serde::de::DeserializeOwned;
@@ -65,6 +65,10 @@ pub(super) enum Source {
     IngressClasses,
     /// The ConfigMap with what holds for all Ingresses.
     IngressDefaults,
+    /// A kind of the Gateway API.
+    Gateway(GatewayKind),
+    Namespaces,
+    ConfigMaps,
 }
 
 impl Source {
@@ -82,10 +86,18 @@ impl Source {
             Self::Rollouts,
             Self::Ingresses,
             Self::IngressClasses,
+            Self::ConfigMaps,
         ];
+        // With rights in one namespace only there is no other to tell apart.
+        let namespaces = settings.watch_namespace.is_none().then_some(Self::Namespaces);
+        let gateways = GatewayKind::ALL.into_iter().map(Self::Gateway).chain(namespaces);
         let defaults = settings.ingress.config_map.as_ref().map(|_| Self::IngressDefaults);
         let emissary = DocumentKind::ALL.into_iter().map(Self::Emissary);
-        emissary.chain(Self::PREVIEW.into_iter().map(Self::Preview)).chain(built_in).chain(defaults)
+        emissary
+            .chain(Self::PREVIEW.into_iter().map(Self::Preview))
+            .chain(built_in)
+            .chain(defaults)
+            .chain(gateways)
     }
 }
 
@@ -146,6 +158,15 @@ impl Watch {
                 self.custom(PREVIEW_GROUP, &name, |it| told_emissary(it, kind)).await;
             }
             Source::Rollouts => self.custom("argoproj.io", "Rollout", told_rollout).await,
+            Source::Gateway(kind) => self.gateway(kind).await,
+            Source::Namespaces => {
+                self.without_namespace(watcher::Config::default(), |it| told_namespace(&it)).await;
+            }
+            Source::ConfigMaps => {
+                // Helm keeps its releases in ConfigMaps, too, if it is told to.
+                let config = watcher::Config::default().labels("owner!=helm");
+                self.built_in(config, |it| told_config_map_version(&it)).await;
+            }
             Source::Secrets => {
                 // Helm keeps its releases in Secrets, large and many.
                 let config = watcher::Config::default().fields("type!=helm.sh/release.v1");
@@ -208,6 +229,36 @@ impl Watch {
         self.follow(watcher(Api::all(self.client.clone()), config), &told).await;
     }
 
+    /// Watches a kind of the Gateway API. One that is not served any more may be served again soon, in another version:
+    /// what is known of it stays, or a change of definitions would end all traffic.
+    async fn gateway(&self, kind: GatewayKind) {
+        let told = |it| told_gateway(it, kind);
+        let mut known = BTreeSet::new();
+        loop {
+            let resource = match self.served.resource(crds::gateway::GROUP, kind.as_str()).await {
+                Ok(resource) => resource,
+                Err(error) => {
+                    let kind = kind.as_str();
+                    warn!(kind, error = chain(&error), "failed to ask whether a kind is installed");
+                    sleep(ASK_AGAIN).await;
+                    continue;
+                }
+            };
+            if let Some(resource) = resource {
+                let api: Api<DynamicObject> = match &self.namespace {
+                    Some(namespace) if kind.namespaced() => {
+                        Api::namespaced_with(self.client.clone(), namespace, &resource)
+                    }
+                    Some(_) | None => Api::all_with(self.client.clone(), &resource),
+                };
+                self.follow_on(watcher(api, watcher::Config::default()), &told, &mut known).await;
+            }
+            debug!(kind = kind.as_str(), "the kind is not installed");
+            self.tell(Input::Complete(self.source)).await;
+            sleep(ASK_AGAIN).await;
+        }
+    }
+
     /// Watches a kind that somebody has to install. Until then there are none of it.
     async fn custom<K>(&self, group: &str, kind: &str, told: impl Fn(K) -> Told)
     where
@@ -247,14 +298,27 @@ impl Watch {
         stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
         told: &impl Fn(K) -> Told,
     ) {
-        let mut stream = pin!(stream);
         let mut known = BTreeSet::new();
+        self.follow_on(stream, told, &mut known).await;
+        for name in known {
+            self.tell_all(self.source.gone(name)).await;
+        }
+    }
+
+    /// The same, and what was `known` when the kind was there last stays until it is there again.
+    async fn follow_on<K>(
+        &self,
+        stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+        told: &impl Fn(K) -> Told,
+        known: &mut BTreeSet<ObjectName>,
+    ) {
+        let mut stream = pin!(stream);
         // While everything is told again: who has not been named yet.
         let mut unnamed = BTreeSet::new();
         let mut retry = RETRY_FIRST;
         while let Some(event) = stream.next().await {
             match event {
-                Ok(Event::Init) => unnamed.clone_from(&known),
+                Ok(Event::Init) => unnamed.clone_from(known),
                 Ok(Event::InitApply(object) | Event::Apply(object)) => {
                     retry = RETRY_FIRST;
                     let (name, inputs) = told(object);
@@ -282,9 +346,6 @@ impl Watch {
                     retry = RETRY_LAST.min(retry * 2);
                 }
             }
-        }
-        for name in known {
-            self.tell_all(self.source.gone(name)).await;
         }
     }
 
@@ -332,6 +393,13 @@ impl Source {
             Self::IngressDefaults => {
                 return vec![Input::Defaults(None), Input::Change(ObjectChange::IngressDefaults(None))];
             }
+            Self::Gateway(kind) => {
+                let id = GatewayObjectName { kind, name };
+                let change = ObjectChange::Gateway(id.clone(), None);
+                return vec![Input::Gateway(id, None), Input::Change(change)];
+            }
+            Self::Namespaces => ObjectChange::Namespace(name.name.clone(), None),
+            Self::ConfigMaps => return vec![Input::ConfigMapVersion(name, None)],
             Self::Secrets => return vec![Input::SecretVersion(name, None)],
             Self::EndpointSlices => ObjectChange::EndpointSlice(name.clone(), None),
             Self::Pods => ObjectChange::Pod(name.clone(), None),
@@ -348,6 +416,27 @@ fn told_emissary(mut object: DynamicObject, kind: DocumentKind) -> Told {
     let status = Input::Status(document.clone(), Some(objects::observed(kind, &object)));
     let slim = objects::emissary(&mut object);
     (name, vec![status, Input::Change(ObjectChange::Emissary(document, Some(slim)))])
+}
+
+fn told_gateway(mut object: DynamicObject, kind: GatewayKind) -> Told {
+    let name = objects::name(&object.metadata);
+    let id = GatewayObjectName { kind, name: name.clone() };
+    let seen = Input::Gateway(id.clone(), Some(objects::seen_gateway(&mut object)));
+    let slim = objects::gateway(&mut object);
+    (name, vec![seen, Input::Change(ObjectChange::Gateway(id, Some(slim)))])
+}
+
+fn told_namespace(namespace: &PartialObjectMeta<Namespace>) -> Told {
+    let name = objects::name(&namespace.metadata);
+    let labels = namespace.metadata.labels.clone().unwrap_or_default();
+    let change = ObjectChange::Namespace(name.name.clone(), Some(labels));
+    (name, vec![Input::Change(change)])
+}
+
+fn told_config_map_version(map: &PartialObjectMeta<ConfigMap>) -> Told {
+    let name = objects::name(&map.metadata);
+    let version = map.metadata.resource_version.clone().unwrap_or_default();
+    (name.clone(), vec![Input::ConfigMapVersion(name, Some(version))])
 }
 
 fn told_secret(secret: &PartialObjectMeta<Secret>) -> Told {

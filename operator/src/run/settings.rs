@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use operator_routes::{Compat, INGRESS_CONTROLLER, ObjectName};
+use operator_routes::{Compat, GATEWAY_CONTROLLER, INGRESS_CONTROLLER, ObjectName};
 use tokio::sync::watch;
 
 use super::{Error, Parts};
@@ -80,6 +80,8 @@ impl Parts {
                 },
                 publish_addresses: arguments.publish_status_address.clone(),
             },
+            gateway_controllers: [vec![GATEWAY_CONTROLLER.to_owned()], arguments.gateway_controllers.clone()]
+                .concat(),
         })
     }
 

@@ -40,8 +40,15 @@ pub(crate) fn change() -> impl Strategy<Value = Change> {
 pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
     let ways = (cluster::protocol(), option::of(cluster::tls()));
     let choices = (cluster::balance(), cluster::limits(), cluster::outliers(), vec(cluster::check(), 0..3));
-    (name(), 1..9_999_u32, vec(endpoint(), 0..4), ways, choices).prop_map(
-        |(id, connect_timeout_ms, endpoints, (protocol, tls), (balance, limits, outliers, checks))| Cluster {
+    let endpoints = (vec(endpoint(), 0..4), any::<bool>());
+    (name(), 1..9_999_u32, endpoints, ways, choices).prop_map(
+        |(
+            id,
+            connect_timeout_ms,
+            (endpoints, absent),
+            (protocol, tls),
+            (balance, limits, outliers, checks),
+        )| Cluster {
             id: ClusterId::new(id),
             connect_timeout_ms,
             endpoints,
@@ -51,6 +58,7 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
             limits,
             outliers,
             checks,
+            absent,
         },
     )
 }

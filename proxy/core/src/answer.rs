@@ -28,6 +28,8 @@ pub enum Reason {
     UpstreamReset,
     /// What the upstream sent is no HTTP.
     UpstreamProtocol,
+    /// What the arm stands for does not exist.
+    NoBackend,
     /// The arm has no endpoint that takes new requests.
     NoEndpoints,
     /// No endpoint of the arm could be connected to.
@@ -45,7 +47,7 @@ pub const REASON_HEADER: &str = "x-sluice-reason";
 
 impl Reason {
     /// All of them, for counters that exist from the start.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::BadRequest,
         Self::HeadTooLarge,
         Self::ConnectMethod,
@@ -57,6 +59,7 @@ impl Reason {
         Self::UpgradeRefused,
         Self::UpstreamReset,
         Self::UpstreamProtocol,
+        Self::NoBackend,
         Self::NoEndpoints,
         Self::ConnectFailed,
         Self::Overloaded,
@@ -79,6 +82,7 @@ impl Reason {
             Self::UpgradeRefused => "upgrade_refused",
             Self::UpstreamReset => "upstream_reset",
             Self::UpstreamProtocol => "upstream_protocol",
+            Self::NoBackend => "no_backend",
             Self::NoEndpoints => "no_endpoints",
             Self::ConnectFailed => "connect_failed",
             Self::Overloaded => "overloaded",
@@ -99,6 +103,7 @@ impl Reason {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::UpstreamReset | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
+            Self::NoBackend => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoEndpoints | Self::ConnectFailed | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout | Self::IdleTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -119,6 +124,7 @@ impl Reason {
             Self::UpgradeRefused => "sluice: this route does not allow a switch to that protocol\n",
             Self::UpstreamReset => "sluice: the upstream closed the connection before it answered\n",
             Self::UpstreamProtocol => "sluice: the upstream's answer is no valid HTTP\n",
+            Self::NoBackend => "sluice: the upstream that the route names does not exist\n",
             Self::NoEndpoints => "sluice: the upstream has no ready endpoint\n",
             Self::ConnectFailed => "sluice: no endpoint of the upstream could be connected to\n",
             Self::Overloaded => "sluice: there is as much under way to the upstream as its limits allow\n",

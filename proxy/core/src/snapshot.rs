@@ -149,6 +149,8 @@ pub struct Cluster {
     pub checks: Arc<[HealthCheck]>,
     /// How long a new one takes to its full share.
     slow_start: Option<Duration>,
+    /// Whether nothing could ever stand behind it.
+    pub absent: bool,
     /// Those that do not, named so that their requests are seen while the snapshot lives.
     draining: Box<[Arc<Endpoint>]>,
 }

@@ -92,7 +92,11 @@ impl<'a> Tries<'a> {
         let Some(endpoint) = self.pick() else {
             self.count_first(FirstTry::Bad);
             // Endpoints that were tried and failed are a connect failure; none at all is another matter.
-            return Err(if self.made == 0 { Reason::NoEndpoints } else { Reason::ConnectFailed });
+            return Err(match self.made {
+                0 if self.arm.cluster.absent => Reason::NoBackend,
+                0 => Reason::NoEndpoints,
+                _ => Reason::ConnectFailed,
+            });
         };
         let Ok(in_flight) = InFlight::new(&self.arm.cluster, &endpoint, self.worker) else {
             self.count_first(FirstTry::Bad);

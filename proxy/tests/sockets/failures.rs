@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use proxy_config::model::{Change, Listener, ListenerId};
+use proxy_config::model::{Change, Cluster, ClusterId, Listener, ListenerId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{
@@ -33,11 +33,13 @@ async fn every_answer_of_our_own_has_a_status_and_a_reason_and_is_counted() {
     let only = |path, arm| route_with(path, &[(arm, 10_000)], |_| {});
     let changes = vec![
         cluster("empty", &[]),
+        absent("absent"),
         cluster("dead", &[(nobody().await, "h1")]),
         cluster("silent", &[(silent.address, "h1")]),
         cluster("resetting", &[(resetting.address, "h1")]),
         cluster("babbling", &[(babbling.address, "h1")]),
         only("/empty", "empty"),
+        only("/absent", "absent"),
         only("/dead", "dead"),
         only("/resetting", "resetting"),
         only("/babbling", "babbling"),
@@ -50,6 +52,7 @@ async fn every_answer_of_our_own_has_a_status_and_a_reason_and_is_counted() {
     for (path, status, reason) in [
         ("/nothing", 404, "no_route"),
         ("/empty", 503, "no_endpoints"),
+        ("/absent", 500, "no_backend"),
         ("/dead", 503, "connect_failed"),
         ("/resetting", 502, "upstream_reset"),
         ("/babbling", 502, "upstream_protocol"),
@@ -74,6 +77,12 @@ async fn every_answer_of_our_own_has_a_status_and_a_reason_and_is_counted() {
             .all(|key| bad.get(key) == Some(&(1, 1)))
     })
     .await;
+}
+
+/// A cluster that stands for nothing.
+fn absent(id: &str) -> Change {
+    let plain = Cluster::plain(ClusterId::new(id), 1_000, Vec::new());
+    Change::Cluster(Arc::new(Cluster { absent: true, ..plain }))
 }
 
 #[tokio::test]

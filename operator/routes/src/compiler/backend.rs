@@ -20,13 +20,14 @@ use self::{
     ports::{find_port, no_port},
     slow_start::slow_start,
 };
-use super::{certificates, stores::Stores};
+use super::{certificates, gateway::policies, stores::Stores};
 use crate::{
     compat::Compat,
     compiled::{ObjectKind, ObjectVersion},
     mapping::{Connection, ServiceHost, ServiceReference},
     object::{
-        EndpointCondition, ObjectName, PortReference, Service, ServiceAddress, ServicePort, SliceEndpoint,
+        AppProtocol, EndpointCondition, ObjectName, PortReference, Service, ServiceAddress, ServicePort,
+        SliceEndpoint,
     },
 };
 
@@ -38,8 +39,7 @@ const DEFAULT_TLS_PORT: u16 = 443;
 #[derive(Clone, Debug)]
 pub(super) struct BackendKey {
     target: Target,
-    /// Whether TLS is spoken, and in whose namespace its context is looked up.
-    tls: Option<Arc<str>>,
+    tls: Originates,
     connection: Connection,
     /// The text of all but the target: what makes connections shareable.
     settings: String,
@@ -65,12 +65,35 @@ impl Ord for BackendKey {
     }
 }
 
+/// Whether TLS is spoken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Originates {
+    No,
+    /// It is, and the context is looked up in this namespace.
+    Context(Arc<str>),
+    /// If a BackendTLSPolicy says so; then it is shown the certificate in this Secret.
+    Policy(Option<ObjectName>),
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Target {
-    Service { name: ObjectName, port: Option<PortReference>, pods: bool, or_dns: bool },
-    Dns { host: String, port: u16 },
-    Address { address: IpAddr, port: u16 },
+    Service {
+        name: ObjectName,
+        port: Option<PortReference>,
+        pods: bool,
+        or_dns: bool,
+    },
+    Dns {
+        host: String,
+        port: u16,
+    },
+    Address {
+        address: IpAddr,
+        port: u16,
+    },
     Nobody,
+    /// Requests are answered with 500.
+    Absent,
 }
 
 /// A cluster and what it was made of.
@@ -109,7 +132,7 @@ impl BackendKey {
         namespace: &Arc<str>,
         pods: bool,
     ) -> Self {
-        let tls = reference.tls.then(|| namespace.clone());
+        let tls = if reference.tls { Originates::Context(namespace.clone()) } else { Originates::No };
         let default_port = if reference.tls { DEFAULT_TLS_PORT } else { DEFAULT_PORT };
         let port = reference.port.unwrap_or(default_port);
         let given = || reference.port.map(PortReference::Number);
@@ -132,38 +155,57 @@ impl BackendKey {
         connection: &Connection,
         tls: bool,
     ) -> Self {
-        let tls = tls.then(|| service.namespace.clone());
+        let tls = if tls { Originates::Context(service.namespace.clone()) } else { Originates::No };
         let target =
             Target::Service { name: service.clone(), port: Some(port.clone()), pods: true, or_dns: false };
         Self::new(target, tls, connection.clone())
     }
 
+    /// The pods of a Service of a route of the Gateway API. `http2`: they speak it whatever the Service says.
+    pub(super) fn of_route(service: &ObjectName, port: u16, http2: bool, shown: Option<&ObjectName>) -> Self {
+        let port = Some(PortReference::Number(port));
+        let target = Target::Service { name: service.clone(), port, pods: true, or_dns: false };
+        let connection = Connection { http2, ..Connection::default() };
+        Self::new(target, Originates::Policy(shown.cloned()), connection)
+    }
+
     /// What has these connections and no endpoints.
     pub(super) fn without_endpoints(connection: &Connection) -> Self {
-        Self::new(Target::Nobody, None, connection.clone())
+        Self::new(Target::Nobody, Originates::No, connection.clone())
+    }
+
+    /// What stands for a reference that means nothing.
+    pub(super) fn absent() -> Self {
+        Self::new(Target::Absent, Originates::No, Connection::default())
     }
 
     /// A backend without endpoints.
     pub(super) fn nobody() -> Self {
-        Self::new(Target::Nobody, None, Connection::default())
+        Self::new(Target::Nobody, Originates::No, Connection::default())
     }
 
-    fn new(target: Target, tls: Option<Arc<str>>, connection: Connection) -> Self {
+    fn new(target: Target, tls: Originates, connection: Connection) -> Self {
         let mut settings = connection.id();
-        if let Some(namespace) = &tls {
+        match &tls {
+            Originates::No => {}
             // The name of a context means another one in another namespace.
-            let _ = write!(settings, " originates={namespace}");
+            Originates::Context(namespace) => drop(write!(settings, " originates={namespace}")),
+            Originates::Policy(None) => settings.push_str(" policy"),
+            Originates::Policy(Some(secret)) => drop(write!(settings, " policy shown={secret}")),
         }
         Self { target, tls, connection, settings }
     }
 
     /// Whether it depends on TLS contexts and Secrets.
     pub(super) fn originates_tls(&self) -> bool {
-        self.tls.is_some()
+        matches!(self.tls, Originates::Context(_))
     }
 
     fn default_port(&self) -> u16 {
-        if self.tls.is_some() { DEFAULT_TLS_PORT } else { DEFAULT_PORT }
+        match self.tls {
+            Originates::Context(_) => DEFAULT_TLS_PORT,
+            Originates::No | Originates::Policy(_) => DEFAULT_PORT,
+        }
     }
 
     /// The number of a port where no Service says which: a name says none.
@@ -178,14 +220,28 @@ impl BackendKey {
     pub(super) fn service(&self) -> Option<&ObjectName> {
         match &self.target {
             Target::Service { name, .. } => Some(name),
-            Target::Dns { .. } | Target::Address { .. } | Target::Nobody => None,
+            Target::Dns { .. } | Target::Address { .. } | Target::Nobody | Target::Absent => None,
         }
     }
 
     pub(super) fn compile(&self, stores: &Stores) -> Backend {
         let mut backend = self.in_the_clear(stores);
-        let Some(namespace) = &self.tls else { return backend };
-        match self.upstream_tls(stores, namespace) {
+        let tls = match &self.tls {
+            Originates::No => return backend,
+            Originates::Context(namespace) => self.upstream_tls(stores, namespace),
+            Originates::Policy(shown) => {
+                let port = self.service_port(stores);
+                let policy = backend.service.as_ref().zip(port).and_then(|(service, port)| {
+                    if port.speaks == AppProtocol::H2c {
+                        Arc::make_mut(&mut backend.cluster).protocol = UpstreamProtocol::Http2;
+                    }
+                    stores.gateway.policies.of(service, &port.name)
+                });
+                let Some(policy) = policy else { return backend };
+                policies::upstream_tls(stores, policy, shown.as_ref())
+            }
+        };
+        match tls {
             Ok((tls, certificate)) => {
                 Arc::make_mut(&mut backend.cluster).tls = Some(tls);
                 backend.certificate = certificate;
@@ -243,6 +299,12 @@ impl BackendKey {
         Ok((tls, certificate))
     }
 
+    /// The port of the Service that is meant.
+    fn service_port<'s>(&self, stores: &'s Stores) -> Option<&'s ServicePort> {
+        let Target::Service { name, port, .. } = &self.target else { return None };
+        find_port(stores.service(name)?, port.as_ref(), self.default_port())
+    }
+
     fn in_the_clear(&self, stores: &Stores) -> Backend {
         match &self.target {
             Target::Service { name, port, pods, or_dns } => {
@@ -257,6 +319,11 @@ impl BackendKey {
                 self.plain(format!("address {socket}"), vec![Address::Socket(socket)])
             }
             Target::Nobody => self.plain("nobody".to_owned(), Vec::new()),
+            Target::Absent => {
+                let mut backend = self.plain("absent".to_owned(), Vec::new());
+                Arc::make_mut(&mut backend.cluster).absent = true;
+                backend
+            }
         }
     }
 
@@ -448,6 +515,7 @@ impl BackendKey {
             limits: *limits,
             outliers: *outliers,
             checks: Vec::new(),
+            absent: false,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use proxy_config::model::{Certificate, CertificateId};
 
 use super::{pending::Pending, stores::Stores};
-use crate::object::ObjectName;
+use crate::{object::ObjectName, scope::Scope};
 
 /// The certificate in a Secret, with its key, or why there is none.
 pub(super) fn certificate(stores: &Stores, secret: &ObjectName) -> Result<Certificate, String> {
@@ -38,24 +38,30 @@ fn absent(secret: &ObjectName) -> String {
     format!("Secret `{}` does not exist in namespace `{}`", secret.name, secret.namespace)
 }
 
-/// Counts who shows a certificate: it is sent with the first and goes with the last.
+/// How many backends and hosts of each scope show a certificate.
+pub(super) type Shown = BTreeMap<(Scope, CertificateId), usize>;
+
+/// Counts who shows a certificate in a scope: it is sent with the first and goes with the last.
 pub(super) fn replace(
-    counts: &mut BTreeMap<CertificateId, usize>,
+    counts: &mut Shown,
+    scope: &Scope,
     before: Option<&Arc<Certificate>>,
     now: Option<&Arc<Certificate>>,
     pending: &mut Pending,
 ) {
+    let known = &mut pending.scope(scope).certificates;
     if let Some(now) = now {
-        *counts.entry(now.id.clone()).or_default() += 1;
-        pending.certificates.insert(now.id.clone(), Some(Arc::clone(now)));
+        *counts.entry((scope.clone(), now.id.clone())).or_default() += 1;
+        known.insert(now.id.clone(), Some(Arc::clone(now)));
     }
     if let Some(before) = before {
-        let left = counts.get(&before.id).map_or(0, |count| count - 1);
+        let key = (scope.clone(), before.id.clone());
+        let left = counts.get(&key).map_or(0, |count| count - 1);
         if left == 0 {
-            counts.remove(&before.id);
-            pending.certificates.insert(before.id.clone(), None);
+            counts.remove(&key);
+            known.insert(before.id.clone(), None);
         } else {
-            counts.insert(before.id.clone(), left);
+            counts.insert(key, left);
         }
     }
 }

@@ -17,6 +17,7 @@ use super::{
     Compiler, Pending, certificates,
     stores::{Read, Stores},
     subject, verdict,
+    wants::{Wanted, Wanter},
 };
 use crate::{
     compat::Compat,
@@ -29,6 +30,7 @@ use crate::{
     },
     hostname::{self, parse_glob},
     object::ObjectName,
+    scope::Scope,
     tcp::TcpKey,
 };
 
@@ -104,23 +106,22 @@ impl Compiler {
             pending.statuses.insert(subject, Some(status));
         }
         all(&self.compiled.ports, taken, &mut pending.ports);
-        all(&self.compiled.config.listeners, listeners, &mut pending.listeners);
+        all(&self.compiled.config.listeners, listeners, &mut pending.fleet.listeners);
         let shared = |values: BTreeMap<HostId, VirtualHost>| {
             values.into_iter().map(|(id, value)| (id, Arc::new(value))).collect()
         };
         all(&self.compiled.hosts, shared(hosts), &mut pending.hosts);
         let shared = server_names.into_iter().map(|(id, value)| (id, Arc::new(value))).collect();
-        all(&self.compiled.config.hosts, shared, &mut pending.server_names);
+        all(&self.compiled.config.hosts, shared, &mut pending.fleet.server_names);
         let before = std::mem::replace(&mut self.host_certificates, certificates);
         for certificate in self.host_certificates.values() {
-            certificates::replace(&mut self.certificates, None, Some(certificate), pending);
+            certificates::replace(&mut self.certificates, &Scope::Fleet, None, Some(certificate), pending);
         }
         for certificate in before.into_values() {
-            certificates::replace(&mut self.certificates, Some(&certificate), None, pending);
+            certificates::replace(&mut self.certificates, &Scope::Fleet, Some(&certificate), None, pending);
         }
-        let gone = self.compiled.secrets.difference(&secrets).map(|secret| (secret.clone(), false));
-        pending.secrets.extend(gone);
-        pending.secrets.extend(secrets.into_iter().map(|secret| (secret, true)));
+        let wanted = secrets.into_iter().map(Wanted::Secret).collect();
+        self.wants.set(&Wanter::Entrances, wanted, pending);
     }
 }
 
@@ -534,7 +535,7 @@ fn server_name(name: &HostMatch) -> Option<String> {
 }
 
 /// Everything that is now, and `None` for what was and is no more.
-fn all<K: Ord + Clone, V>(
+pub(super) fn all<K: Ord + Clone, V>(
     before: &BTreeMap<K, V>,
     now: BTreeMap<K, V>,
     pending: &mut BTreeMap<K, Option<V>>,

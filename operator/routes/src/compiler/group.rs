@@ -26,6 +26,7 @@ use crate::{
     mapping::{Mapping, MatchKey, PathKind},
     object::{ObjectName, ResolverKind},
     order,
+    scope::Scope,
     weights::{Claim, Shares, Written, divide, drawing_order},
 };
 
@@ -189,7 +190,8 @@ pub(super) fn compile(
         sentences.insert(verdict::unclaimed(shares.unclaimed, stores.compat));
     }
     let problem = (!sentences.is_empty()).then(|| sentences.into_iter().collect::<Vec<_>>().join("; "));
-    output.splits.insert(id, SplitReport { served: served(members, &shares, shadows, backends), problem });
+    let served = served(members, &shares, shadows, backends);
+    output.splits.insert(id, SplitReport { scope: Scope::Fleet, served, problem });
     let group = verdict::Group {
         members,
         shares: &shares,
@@ -346,7 +348,7 @@ pub(super) fn rejected_report(name: &ObjectName, stored: &StoredMapping, reason:
         endpoints: BTreeMap::new(),
     };
     let served = Served { arms: vec![arm], mirrors: Vec::new(), versions: vec![version(name, stored)] };
-    SplitReport { served, problem: Some(reason.to_owned()) }
+    SplitReport { scope: Scope::Fleet, served, problem: Some(reason.to_owned()) }
 }
 
 /// How the text of `prefix` becomes a match.

@@ -31,6 +31,7 @@ use crate::{
     },
     ingress::{self, Ingress, Level, Place, Rule, Target},
     object::{IngressObject, ObjectName},
+    scope::Scope,
 };
 
 /// How many rules an event names.
@@ -135,7 +136,7 @@ impl Compiler {
         let Output { routes, splits, words } = compile(place, &claimants, backends, &self.stores);
         for level in Level::ALL {
             let id = place.id(level);
-            pending.routes.insert(RouteId::new(id.clone()), None);
+            pending.fleet.routes.insert(RouteId::new(id.clone()), None);
             pending.rules.insert(RouteId::new(id.clone()), None);
             pending.splits.insert(SplitId::new(id), None);
         }
@@ -143,7 +144,7 @@ impl Compiler {
             // It is for its own hosts, whatever Hosts of Emissary select.
             let rule = RouteRule { everywhere: true, named: true, ..RouteRule::default() };
             pending.rules.insert(route.id.clone(), Some(Arc::new(rule)));
-            pending.routes.insert(route.id.clone(), Some(Arc::new(route)));
+            pending.fleet.routes.insert(route.id.clone(), Some(Arc::new(route)));
         }
         pending.splits.extend(splits.into_iter().map(|(id, report)| (id, Some(report))));
         self.touched.judged.extend(claimants.iter().map(|it| it.name.clone()));
@@ -489,6 +490,7 @@ fn report(
     arms.sort_by(|a, b| a.mapping.cmp(&b.mapping));
     let problem = (!problems.is_empty()).then(|| problems.into_iter().collect::<Vec<_>>().join("; "));
     SplitReport {
+        scope: Scope::Fleet,
         served: Served { arms, mirrors: Vec::new(), versions: versions.into_iter().collect() },
         problem,
     }
@@ -504,5 +506,9 @@ fn unserved(canary: &Claimant<'_>) -> SplitReport {
         endpoints: BTreeMap::new(),
     };
     let served = Served { arms: vec![arm], mirrors: Vec::new(), versions: vec![canary.version()] };
-    SplitReport { served, problem: Some("no Ingress without `canary` has this rule".to_owned()) }
+    SplitReport {
+        scope: Scope::Fleet,
+        served,
+        problem: Some("no Ingress without `canary` has this rule".to_owned()),
+    }
 }

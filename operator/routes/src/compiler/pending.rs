@@ -7,30 +7,42 @@ use std::{
 };
 
 use proxy_config::model::{
-    Certificate, CertificateId, Change, Cluster, ClusterId, Host, HostId, Key, Listener, ListenerId, Route,
-    RouteId, SplitId, TcpRoute, TcpRouteId, Version,
+    Certificate, CertificateId, Change, Cluster, ClusterId, Config, Host, HostId, Key, Listener, ListenerId,
+    Route, RouteId, SplitId, TcpRoute, TcpRouteId, Version,
 };
 
-use super::backend::Backend;
+use super::{backend::Backend, wants::Wanted};
 use crate::{
     compiled::{Compiled, Delta, Leaving, Rule, SplitReport, Status, Subject},
     edge::{Port, VirtualHost},
+    gateway::{Demand, GatewayObjectName, GatewayStatus},
     object::ObjectName,
+    scope::Scope,
 };
 
-/// New values by id; `None` is gone. A later entry for the same id replaces an earlier one.
+/// New values of one scope by id; `None` is gone. A later entry for the same id replaces an earlier one.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
+pub(super) struct Resources {
     pub(super) listeners: BTreeMap<ListenerId, Option<Arc<Listener>>>,
     pub(super) certificates: BTreeMap<CertificateId, Option<Arc<Certificate>>>,
     pub(super) server_names: BTreeMap<HostId, Option<Arc<Host>>>,
     pub(super) tcp_routes: BTreeMap<TcpRouteId, Option<Arc<TcpRoute>>>,
+    pub(super) routes: BTreeMap<RouteId, Option<Arc<Route>>>,
+    pub(super) clusters: BTreeMap<ClusterId, Option<Arc<Cluster>>>,
+}
+
+/// New values; `None` is gone. A later entry for the same id replaces an earlier one.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) fleet: Resources,
+    pub(super) gateways: BTreeMap<ObjectName, Resources>,
+    pub(super) demands: BTreeMap<ObjectName, Option<Arc<Demand>>>,
+    pub(super) gateway_statuses: BTreeMap<GatewayObjectName, Option<Arc<GatewayStatus>>>,
+    pub(super) config_maps: BTreeMap<ObjectName, bool>,
     pub(super) ports: BTreeMap<ListenerId, Option<Arc<Port>>>,
     pub(super) hosts: BTreeMap<HostId, Option<Arc<VirtualHost>>>,
     pub(super) rules: BTreeMap<RouteId, Option<Arc<Rule>>>,
     pub(super) secrets: BTreeMap<ObjectName, bool>,
-    pub(super) routes: BTreeMap<RouteId, Option<Arc<Route>>>,
-    clusters: BTreeMap<ClusterId, Option<Arc<Cluster>>>,
     pub(super) splits: BTreeMap<SplitId, Option<SplitReport>>,
     pub(super) statuses: BTreeMap<Subject, Option<Status>>,
     pub(super) pods: BTreeMap<Version, bool>,
@@ -40,12 +52,30 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn replace_backend(&mut self, before: Option<&Backend>, now: Option<&Backend>) {
+    /// What of a scope is new.
+    pub(super) fn scope(&mut self, scope: &Scope) -> &mut Resources {
+        match scope {
+            Scope::Fleet => &mut self.fleet,
+            Scope::Gateway(name) => self.gateways.entry(name.clone()).or_default(),
+        }
+    }
+
+    /// Something is needed now, or no longer.
+    pub(super) fn want(&mut self, wanted: &Wanted, needed: bool) {
+        match wanted {
+            Wanted::Secret(name) => self.secrets.insert(name.clone(), needed),
+            Wanted::ConfigMap(name) => self.config_maps.insert(name.clone(), needed),
+        };
+    }
+
+    /// Puts the cluster of a backend in the place of another.
+    pub(super) fn replace_backend(&mut self, scope: &Scope, before: Option<&Backend>, now: Option<&Backend>) {
+        let clusters = &mut self.scope(scope).clusters;
         if let Some(before) = before {
-            self.clusters.insert(before.cluster.id.clone(), None);
+            clusters.insert(before.cluster.id.clone(), None);
         }
         if let Some(now) = now {
-            self.clusters.insert(now.cluster.id.clone(), Some(Arc::clone(&now.cluster)));
+            clusters.insert(now.cluster.id.clone(), Some(Arc::clone(&now.cluster)));
         }
         self.needed.extend(before.into_iter().chain(now).flat_map(|it| &it.needed).cloned());
     }
@@ -53,24 +83,53 @@ impl Pending {
     /// Brings `compiled` up to date and says what differs.
     pub(super) fn settle(self, compiled: &mut Compiled) -> Delta {
         let Self {
-            listeners,
-            certificates,
-            server_names,
-            tcp_routes,
+            fleet,
+            gateways,
+            demands,
+            gateway_statuses,
+            config_maps,
             ports,
             hosts,
             rules,
             secrets,
-            routes,
-            clusters,
             splits,
             statuses,
             pods,
             leaving,
             needed: _,
         } = self;
-        let mut delta = Delta::default();
-        let config = &mut compiled.config;
+        let mut delta = Delta { changes: fleet.settle(&mut compiled.config), ..Delta::default() };
+        delta.demands = settle(&mut compiled.demands, demands);
+        compiled.gateways.retain(|name, _| compiled.demands.contains_key(name));
+        for name in compiled.demands.keys() {
+            compiled.gateways.entry(name.clone()).or_default();
+        }
+        for (name, resources) in gateways {
+            let Some(config) = compiled.gateways.get_mut(&name) else { continue };
+            let changes = resources.settle(config);
+            if !changes.is_empty() {
+                delta.gateways.insert(name, changes);
+            }
+        }
+        delta.ports = settle(&mut compiled.ports, ports);
+        delta.hosts = settle(&mut compiled.hosts, hosts);
+        delta.rules = settle(&mut compiled.rules, rules);
+        delta.secrets = settle_names(&mut compiled.secrets, secrets);
+        delta.config_maps = settle_names(&mut compiled.config_maps, config_maps);
+        let splits = splits.into_iter().map(|(id, report)| (id, report.map(Arc::new)));
+        delta.splits = settle(&mut compiled.splits, splits.collect());
+        delta.statuses = settle(&mut compiled.statuses, statuses);
+        delta.gateway_statuses = settle(&mut compiled.gateway_statuses, gateway_statuses);
+        delta.leaving = settle(&mut compiled.leaving, leaving);
+        delta.pods = settle_names(&mut compiled.pods, pods);
+        delta
+    }
+}
+
+impl Resources {
+    /// Brings `config` up to date and says what differs.
+    fn settle(self, config: &mut Config) -> Vec<Change> {
+        let Self { listeners, certificates, server_names, tcp_routes, routes, clusters } = self;
         let mut changes = Changes::default();
         changes.take(settle(&mut config.certificates, certificates), Change::Certificate, Key::Certificate);
         changes.take(settle(&mut config.listeners, listeners), Change::Listener, Key::Listener);
@@ -78,29 +137,7 @@ impl Pending {
         changes.take(settle(&mut config.clusters, clusters), Change::Cluster, Key::Cluster);
         changes.take(settle(&mut config.tcp_routes, tcp_routes), Change::TcpRoute, Key::TcpRoute);
         changes.take(settle(&mut config.routes, routes), Change::Route, Key::Route);
-        delta.changes = changes.in_order();
-        delta.ports = settle(&mut compiled.ports, ports);
-        delta.hosts = settle(&mut compiled.hosts, hosts);
-        delta.rules = settle(&mut compiled.rules, rules);
-        for (secret, wanted) in secrets {
-            let known = &mut compiled.secrets;
-            let differs = if wanted { known.insert(secret.clone()) } else { known.remove(&secret) };
-            if differs {
-                delta.secrets.insert(secret, wanted);
-            }
-        }
-        let splits = splits.into_iter().map(|(id, report)| (id, report.map(Arc::new)));
-        delta.splits = settle(&mut compiled.splits, splits.collect());
-        delta.statuses = settle(&mut compiled.statuses, statuses);
-        delta.leaving = settle(&mut compiled.leaving, leaving);
-        for (version, there) in pods {
-            let differs =
-                if there { compiled.pods.insert(version.clone()) } else { compiled.pods.remove(&version) };
-            if differs {
-                delta.pods.insert(version, there);
-            }
-        }
-        delta
+        changes.in_order()
     }
 }
 
@@ -124,6 +161,14 @@ impl Changes {
     fn in_order(self) -> Vec<Change> {
         self.now.into_iter().chain(self.gone.into_iter().rev()).collect()
     }
+}
+
+/// Puts the names that are there now (`true`) into `current`, takes the others out, and returns those that differ.
+fn settle_names<K: Ord + Clone>(current: &mut BTreeSet<K>, new: BTreeMap<K, bool>) -> BTreeMap<K, bool> {
+    let differs = |(name, there): &(K, bool)| {
+        if *there { current.insert(name.clone()) } else { current.remove(name) }
+    };
+    new.into_iter().filter(differs).collect()
 }
 
 /// Puts the new values into `current` and returns those that differ from what was there.

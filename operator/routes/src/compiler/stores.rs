@@ -40,6 +40,7 @@ pub(super) struct Stores {
     pub(super) emissary_ingresses: BTreeMap<ObjectName, (Vec<DocumentName>, BTreeSet<ObjectName>)>,
     pub(super) ingress_classes: BTreeMap<Arc<str>, IngressClass>,
     pub(super) ingress_defaults: Defaults,
+    pub(super) gateway: super::gateway::Objects,
     /// How many Hosts have the same selector.
     selectors: BTreeMap<Selector, usize>,
     secrets: BTreeMap<ObjectName, SecretObject>,

@@ -1,4 +1,5 @@
-//! Who uses which backends: they are made for the first, compiled anew for all, and dropped with the last.
+//! Who uses which backends: they are made for the first, compiled anew for all, and dropped with the last. A scope has
+//! those that somebody in it uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,14 +27,17 @@ impl Compiler {
             let backend = key.compile(&self.stores);
             let Some(before) = self.backends.get_mut(key) else { continue };
             if *before != backend {
-                users.extend(self.users.get(key).into_iter().flatten().cloned());
-                pending.replace_backend(Some(before), Some(&backend));
-                certificates::replace(
-                    &mut self.certificates,
-                    before.certificate.as_ref(),
-                    backend.certificate.as_ref(),
-                    pending,
-                );
+                for (scope, of_scope) in self.users.get(key).into_iter().flatten() {
+                    users.extend(of_scope.iter().cloned());
+                    pending.replace_backend(scope, Some(before), Some(&backend));
+                    certificates::replace(
+                        &mut self.certificates,
+                        scope,
+                        before.certificate.as_ref(),
+                        backend.certificate.as_ref(),
+                        pending,
+                    );
+                }
                 *before = backend;
             }
         }
@@ -50,8 +54,6 @@ impl Compiler {
         pending: &mut Pending,
     ) {
         for (key, backend) in made {
-            pending.replace_backend(None, Some(&backend));
-            certificates::replace(&mut self.certificates, None, backend.certificate.as_ref(), pending);
             if let Some(service) = key.service() {
                 self.service_backends.entry(service.clone()).or_default().insert(key.clone());
             }
@@ -60,29 +62,53 @@ impl Compiler {
             }
             self.backends.insert(key, backend);
         }
-        for backend in wanted {
-            self.users.entry(backend.clone()).or_default().insert(user.clone());
+        let scope = user.scope();
+        for key in wanted {
+            let scopes = self.users.entry(key.clone()).or_default();
+            if let Some(users) = scopes.get_mut(&scope) {
+                users.insert(user.clone());
+                continue;
+            }
+            scopes.insert(scope.clone(), BTreeSet::from([user.clone()]));
+            let policies =
+                key.service().into_iter().flat_map(|it| self.stores.gateway.policies.for_service(it));
+            self.touched.gateway.policies.extend(policies.cloned());
+            let Some(backend) = self.backends.get(key) else { continue };
+            pending.replace_backend(&scope, None, Some(backend));
+            let certificate = backend.certificate.as_ref();
+            certificates::replace(&mut self.certificates, &scope, None, certificate, pending);
         }
         let before = if wanted.is_empty() {
             self.uses.remove(user)
         } else {
             self.uses.insert(user.clone(), wanted.clone())
         };
-        for backend in before.unwrap_or_default().difference(wanted) {
-            let Some(users) = self.users.get_mut(backend) else { continue };
+        for key in before.unwrap_or_default().difference(wanted) {
+            let Some(scopes) = self.users.get_mut(key) else { continue };
+            let Some(users) = scopes.get_mut(&scope) else { continue };
             users.remove(user);
-            if users.is_empty() {
-                self.users.remove(backend);
-                self.drop_backend(backend, pending);
+            if !users.is_empty() {
+                continue;
+            }
+            scopes.remove(&scope);
+            let policies =
+                key.service().into_iter().flat_map(|it| self.stores.gateway.policies.for_service(it));
+            self.touched.gateway.policies.extend(policies.cloned());
+            let unused = scopes.is_empty();
+            if let Some(backend) = self.backends.get(key) {
+                pending.replace_backend(&scope, Some(backend), None);
+                let certificate = backend.certificate.as_ref();
+                certificates::replace(&mut self.certificates, &scope, certificate, None, pending);
+            }
+            if unused {
+                self.users.remove(key);
+                self.drop_backend(key);
             }
         }
     }
 
-    fn drop_backend(&mut self, backend: &BackendKey, pending: &mut Pending) {
-        if let Some(compiled) = self.backends.remove(backend) {
-            pending.replace_backend(Some(&compiled), None);
-            certificates::replace(&mut self.certificates, compiled.certificate.as_ref(), None, pending);
-        }
+    fn drop_backend(&mut self, backend: &BackendKey) {
+        self.backends.remove(backend);
         self.tls_backends.remove(backend);
         if let Some(service) = backend.service()
             && let Some(backends) = self.service_backends.get_mut(service)

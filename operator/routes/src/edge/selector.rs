@@ -5,6 +5,7 @@ use std::{
     fmt::{self, Display, Formatter},
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
 use crate::fields::{Fields, kind};
@@ -52,6 +53,23 @@ impl Selector {
             Some(other) => return Err(format!("`{field}.matchExpressions` is {}, not a list", kind(other))),
         };
         Ok(Self { labels, expressions })
+    }
+
+    /// What a `LabelSelector` means; `None` if it has an operator that is not known.
+    pub(crate) fn of(selector: &LabelSelector) -> Option<Self> {
+        let expressions = selector.match_expressions.iter().flatten().map(|it| {
+            let values = it.values.clone().unwrap_or_default();
+            let operator = match it.operator.as_str() {
+                "In" => Operator::In(values),
+                "NotIn" => Operator::NotIn(values),
+                "Exists" => Operator::Exists,
+                "DoesNotExist" => Operator::DoesNotExist,
+                _ => return None,
+            };
+            Some(Expression { label: it.key.clone(), operator })
+        });
+        let labels = selector.match_labels.clone().unwrap_or_default();
+        Some(Self { labels, expressions: expressions.collect::<Option<_>>()? })
     }
 
     /// Whether it asks for nothing.

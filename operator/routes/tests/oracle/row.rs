@@ -159,7 +159,8 @@ fn service(name: &ObjectName, spec: &Value) -> Service {
     let number = |value: &Value| u16::try_from(value.as_u64()?).ok();
     let port = |port: &Value| {
         let name = port["name"].as_str().unwrap_or_default().to_owned();
-        Some(ServicePort { name, port: number(&port["port"])?, target: number(&port["targetPort"]) })
+        let target = number(&port["targetPort"]);
+        Some(ServicePort { name, port: number(&port["port"])?, target, ..ServicePort::default() })
     };
     Service {
         address: ServiceAddress::External(format!("{}.{}", name.name, name.namespace)),

@@ -73,7 +73,7 @@ impl World {
 
     /// A Service with one pod of a version.
     fn service(&mut self, service: &str, hash: &str, address: u8) {
-        let ports = vec![ServicePort { name: String::new(), port: 80, target: None }];
+        let ports = vec![ServicePort { port: 80, ..ServicePort::default() }];
         let slim = Service { resource_version: self.next_version(), ports, ..Service::default() };
         self.change(ObjectChange::Service(name(service), Some(slim)));
         self.change(ObjectChange::Pod(name(hash), Some(Pod { hash: hash.into(), leaving: None })));

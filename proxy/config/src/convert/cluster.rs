@@ -28,6 +28,7 @@ impl TryFrom<wire::Cluster> for Cluster {
             limits,
             outliers,
             health_checks,
+            absent,
         } = cluster;
         let message = || format!("cluster {id}");
         Ok(Self {
@@ -45,6 +46,7 @@ impl TryFrom<wire::Cluster> for Cluster {
                 .into_iter()
                 .map(|it| health::check(it, message))
                 .collect::<Result<_, _>>()?,
+            absent,
             id: ClusterId::new(id),
         })
     }
@@ -156,8 +158,18 @@ impl From<wire::Outliers> for Outliers {
 
 impl From<&Cluster> for wire::Cluster {
     fn from(cluster: &Cluster) -> Self {
-        let Cluster { id, connect_timeout_ms, endpoints, protocol, tls, balance, limits, outliers, checks } =
-            cluster;
+        let Cluster {
+            id,
+            connect_timeout_ms,
+            endpoints,
+            protocol,
+            tls,
+            balance,
+            limits,
+            outliers,
+            checks,
+            absent,
+        } = cluster;
         let protocol = match protocol {
             UpstreamProtocol::Http1 => wire::UpstreamProtocol::Http1,
             UpstreamProtocol::Http2 => wire::UpstreamProtocol::Http2,
@@ -173,6 +185,7 @@ impl From<&Cluster> for wire::Cluster {
             limits: (*limits != Limits::default()).then(|| (*limits).into()),
             outliers: (*outliers != Outliers::default()).then(|| (*outliers).into()),
             health_checks: checks.iter().map(Into::into).collect(),
+            absent: *absent,
         }
     }
 }

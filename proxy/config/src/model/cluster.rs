@@ -25,6 +25,8 @@ pub struct Cluster {
     pub outliers: Outliers,
     /// What each of them is asked besides.
     pub checks: Vec<HealthCheck>,
+    /// Whether nothing could ever stand behind it: requests are answered with 500 and not 503 for want of an endpoint.
+    pub absent: bool,
 }
 
 impl Cluster {
@@ -41,6 +43,7 @@ impl Cluster {
             limits: Limits::default(),
             outliers: Outliers::default(),
             checks: Vec::new(),
+            absent: false,
         }
     }
 }

@@ -361,6 +361,7 @@ impl Registry {
             outliers: outlier::Policy::new(&cluster.outliers),
             checks: cluster.checks.clone().into(),
             slow_start: cluster.balance.slow_start_ms.map(|it| Duration::from_millis(u64::from(it))),
+            absent: cluster.absent,
             draining,
         }
     }
@@ -456,6 +457,7 @@ impl Cluster {
             outliers: None,
             checks: Arc::default(),
             slow_start: None,
+            absent: false,
             draining: Box::default(),
         }
     }

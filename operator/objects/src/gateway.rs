@@ -1,0 +1,40 @@
+//! What is needed of objects of the Gateway API.
+
+use kube::core::DynamicObject;
+use operator_routes::GatewayObject;
+use serde_json::Value;
+
+use crate::version;
+
+/// What an object of the Gateway API says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeenGateway {
+    /// `metadata.resourceVersion`: a write is on top of what was seen, or not at all.
+    pub resource_version: String,
+    /// `metadata.finalizers`.
+    pub finalizers: Vec<String>,
+    /// `status`, as it is.
+    pub status: Value,
+}
+
+/// An object of the Gateway API, its spec as it was written.
+#[must_use]
+pub fn gateway(object: &mut DynamicObject) -> GatewayObject {
+    GatewayObject {
+        resource_version: version(&object.metadata),
+        generation: object.metadata.generation.unwrap_or_default(),
+        created: object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()),
+        uid: object.metadata.uid.as_deref().unwrap_or_default().into(),
+        spec: object.data.get_mut("spec").map(Value::take).unwrap_or_default(),
+    }
+}
+
+/// What its status says.
+#[must_use]
+pub fn seen_gateway(object: &mut DynamicObject) -> SeenGateway {
+    SeenGateway {
+        resource_version: object.metadata.resource_version.clone().unwrap_or_default(),
+        finalizers: object.metadata.finalizers.clone().unwrap_or_default(),
+        status: object.data.get_mut("status").map(Value::take).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,482 @@
+//! Gateways, each with proxies of its own, and the routes that attach to them.
+//!
+//! | to change … | look in |
+//! |---|---|
+//! | who refers to whom, and what a change touches | `objects.rs` |
+//! | what decides about the listeners of a Gateway | `served.rs` |
+//! | which ports are opened, which hosts are told apart | `entrances.rs` |
+//! | to which listeners a route attaches | `attach.rs` |
+//! | what the rules of HTTPRoutes and GRPCRoutes become | `rules.rs`, `backends.rs` |
+//! | what TLSRoutes, TCPRoutes and UDPRoutes become | `streams.rs` |
+//! | which BackendTLSPolicy counts | `policies.rs` |
+//! | what statuses say | `verdicts.rs` |
+
+mod attach;
+mod backends;
+mod entrances;
+mod objects;
+pub(super) mod policies;
+mod references;
+mod rules;
+mod served;
+mod streams;
+mod verdicts;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::Arc,
+};
+
+use crds::gateway::{GatewayKind, RouteKind, listener::ListenerSpec};
+use proxy_config::model::{Certificate, RouteId, SplitId};
+
+pub(super) use self::objects::{Objects, RouteName, Touched};
+use self::{
+    attach::{Attachment, Taken},
+    served::Served,
+    verdicts::Counts,
+};
+use super::{
+    Backends, Compiler, Pending, User, certificates,
+    entrances::all,
+    wants::{Wanted, Wanter},
+};
+use crate::{
+    compiled::SplitReport,
+    gateway::{
+        Condition, GatewayObjectName, GatewayStatus, listener::Fault, objects::RouteRules,
+        status::StatusContent,
+    },
+    object::ObjectName,
+    scope::Scope,
+};
+
+/// What is made of the objects.
+#[derive(Debug, Default)]
+pub(super) struct Derived {
+    served: BTreeMap<ObjectName, Served>,
+    attached: BTreeMap<RouteName, Vec<Attachment>>,
+    /// What each route contributes to a Gateway.
+    contributions: BTreeMap<(ObjectName, RouteName), Contribution>,
+    /// The TLSRoutes, TCPRoutes and UDPRoutes of each Gateway.
+    streams: BTreeMap<ObjectName, BTreeSet<RouteName>>,
+    /// The splits of these.
+    stream_splits: BTreeMap<ObjectName, BTreeSet<SplitId>>,
+    /// How many routes each listener has.
+    counts: BTreeMap<ObjectName, Counts>,
+    certificates: BTreeMap<ObjectName, Vec<Arc<Certificate>>>,
+}
+
+/// What a route contributes to a Gateway.
+#[derive(Debug, Default)]
+struct Contribution {
+    routes: Vec<RouteId>,
+    splits: Vec<SplitId>,
+    /// The ids of its listeners.
+    listeners: BTreeSet<String>,
+}
+
+/// What is found out about a route for one Gateway.
+#[derive(Default)]
+struct Finding {
+    unresolved: Option<Fault>,
+    /// Why it is not accepted although it could attach.
+    refused: Option<Fault>,
+    /// Why some of its rules are not served.
+    partially: Option<Fault>,
+}
+
+impl Compiler {
+    /// Somebody's Secret or ConfigMap is another one.
+    pub(super) fn touch_wanters(&mut self, wanted: &Wanted) {
+        for wanter in self.wants.wanters(wanted) {
+            match wanter {
+                Wanter::Entrances => {}
+                Wanter::Gateway(name) => drop(self.touched.gateway.gateways.insert(name.clone())),
+                Wanter::Policy(name) => {
+                    self.touched.services.extend(self.stores.gateway.policies.services(name));
+                    self.touched.gateway.policies.insert(name.clone());
+                }
+            }
+        }
+    }
+
+    /// Decides anew about the listeners of the Gateways that were touched.
+    pub(super) fn serve_gateways(&mut self, pending: &mut Pending) {
+        for name in mem::take(&mut self.touched.gateway.gateways) {
+            let now = served::compile(&self.stores, &self.settings.gateway_controllers, &name);
+            let wanted = now.as_ref().map(|it| it.wanted.clone()).unwrap_or_default();
+            self.wants.set(&Wanter::Gateway(name.clone()), wanted, pending);
+            let before = objects::put(&mut self.gateways.served, &name, now);
+            if before.as_ref() != self.gateways.served.get(&name) {
+                let touched = &mut self.touched.gateway;
+                touched.routes.extend(self.stores.gateway.routes_of(&name));
+                let policies = |it: &Served| it.controller.clone();
+                let after = self.gateways.served.get(&name);
+                if before.as_ref().map(policies) != after.map(policies) {
+                    let users = self.users.iter();
+                    let scope = Scope::Gateway(name.clone());
+                    let services = users.filter(|(_, scopes)| scopes.contains_key(&scope));
+                    for service in services.filter_map(|(key, _)| key.service()) {
+                        touched.policies.extend(self.stores.gateway.policies.for_service(service).cloned());
+                    }
+                }
+            }
+            self.touched.gateway.judged.insert(name);
+        }
+    }
+
+    /// Attaches and compiles the routes that were touched.
+    pub(super) fn compile_routes(&mut self, pending: &mut Pending) {
+        for name in mem::take(&mut self.touched.gateway.routes) {
+            self.compile_route(&name, pending);
+        }
+    }
+
+    fn compile_route(&mut self, name: &RouteName, pending: &mut Pending) {
+        let read = self.stores.gateway.routes.get(name);
+        let attachments = match read.map(|read| &read.spec) {
+            Some(Ok(route)) => attach::attach(&self.stores, &self.gateways.served, name, route),
+            Some(Err(_)) | None => Vec::new(),
+        };
+        let generation = read.map(|read| read.generation);
+        let before = self.gateways.attached.remove(name).unwrap_or_default();
+        let gateways: BTreeSet<ObjectName> =
+            before.iter().chain(&attachments).map(|it| it.gateway.clone()).collect();
+        let mut findings: BTreeMap<ObjectName, Finding> = BTreeMap::new();
+        for gateway in gateways {
+            let mut taken = Taken::new();
+            let accepted = attachments.iter().filter(|it| it.gateway == gateway);
+            for (index, hosts) in accepted.filter_map(|it| it.listeners.as_ref().ok()).flatten() {
+                let known = taken.entry(*index).or_default();
+                known.extend(hosts.iter().cloned());
+                known.sort();
+                known.dedup();
+            }
+            let finding = self.contribute(name, &gateway, &taken, pending);
+            findings.insert(gateway.clone(), finding);
+            self.touched.gateway.judged.insert(gateway);
+        }
+        let status = |attachment: &Attachment| {
+            let finding = findings.get(&attachment.gateway);
+            let refused = attachment.listeners.as_ref().err().or(finding.and_then(|it| it.refused.as_ref()));
+            verdicts::route(
+                &attachment.reference,
+                &attachment.controller,
+                refused,
+                finding.and_then(|it| it.unresolved.as_ref()),
+                finding.and_then(|it| it.partially.as_ref()).filter(|_| refused.is_none()),
+            )
+        };
+        let parents: Vec<_> = attachments.iter().map(status).collect();
+        let status = generation
+            .filter(|_| !parents.is_empty())
+            .map(|generation| Arc::new(GatewayStatus { generation, content: StatusContent::Route(parents) }));
+        let id = GatewayObjectName { kind: GatewayKind::Route(name.kind), name: name.name.clone() };
+        pending.gateway_statuses.insert(id, status);
+        if !attachments.is_empty() {
+            self.gateways.attached.insert(name.clone(), attachments);
+        }
+    }
+
+    /// Brings up to date what a route contributes to a Gateway, where it has these names of its listeners.
+    fn contribute(
+        &mut self,
+        name: &RouteName,
+        gateway: &ObjectName,
+        taken: &Taken,
+        pending: &mut Pending,
+    ) -> Finding {
+        let user = User::Route(gateway.clone(), name.clone());
+        let mut contribution = Contribution::default();
+        let mut finding = Finding::default();
+        let mut splits: Vec<(SplitId, SplitReport)> = Vec::new();
+        let mut routes = Vec::new();
+        let (mut wanted, mut made) = (BTreeSet::new(), BTreeMap::new());
+        if let Some((served, read)) =
+            self.gateways.served.get(gateway).zip(self.stores.gateway.routes.get(name))
+        {
+            if let Ok(RouteRules::Unreadable(reason)) = read.spec.as_ref().map(|route| &route.rules) {
+                finding.refused =
+                    Some(Fault::new("UnsupportedValue", format!("it cannot be read: {reason}")));
+            }
+            match name.kind {
+                RouteKind::Http | RouteKind::Grpc => {
+                    let draft = rules::Draft::new(&self.stores, gateway, served, name, read, taken);
+                    if taken.is_empty() {
+                        finding.unresolved = draft.fault().cloned();
+                    } else {
+                        wanted = draft.wanted();
+                        made = self.make(&wanted);
+                        let output = draft.compile(Backends { known: &self.backends, made: &made });
+                        finding = finding.with(&output);
+                        splits = output.splits;
+                        routes = output.routes;
+                    }
+                }
+                RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp => {
+                    let members = streams::members(&self.stores, served, name, read);
+                    if taken.is_empty() {
+                        finding.unresolved = members.iter().find_map(|it| it.fault.clone());
+                    } else {
+                        wanted = streams::wanted(&members);
+                        made = self.make(&wanted);
+                        let backends = Backends { known: &self.backends, made: &made };
+                        finding.unresolved = streams::unresolved(&members, backends);
+                    }
+                }
+            }
+            if finding.refused.is_none() {
+                contribution.listeners = taken.keys().map(|index| served.listeners[*index].id()).collect();
+            }
+        }
+        contribution.routes = routes.iter().map(|route| route.id.clone()).collect();
+        contribution.splits = splits.iter().map(|(id, _)| id.clone()).collect();
+        self.exchange(name, gateway, contribution, pending);
+        let of_scope = pending.scope(&Scope::Gateway(gateway.clone()));
+        of_scope.routes.extend(routes.into_iter().map(|route| (route.id.clone(), Some(Arc::new(route)))));
+        pending.splits.extend(splits.into_iter().map(|(id, report)| (id, Some(report))));
+        self.set_uses(&user, &wanted, made, pending);
+        finding
+    }
+
+    /// Puts one contribution in the place of another: what only the old one has is gone.
+    fn exchange(&mut self, name: &RouteName, gateway: &ObjectName, now: Contribution, pending: &mut Pending) {
+        let key = (gateway.clone(), name.clone());
+        let before = self.gateways.contributions.remove(&key).unwrap_or_default();
+        let of_scope = pending.scope(&Scope::Gateway(gateway.clone()));
+        of_scope.routes.extend(before.routes.into_iter().map(|id| (id, None)));
+        pending.splits.extend(before.splits.into_iter().map(|id| (id, None)));
+        let counts = self.gateways.counts.entry(gateway.clone()).or_default();
+        for listener in before.listeners {
+            if let Some(count) = counts.get_mut(&listener) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(&listener);
+                }
+            }
+        }
+        for listener in &now.listeners {
+            *counts.entry(listener.clone()).or_default() += 1;
+        }
+        if counts.is_empty() {
+            self.gateways.counts.remove(gateway);
+        }
+        let of_streams = !matches!(name.kind, RouteKind::Http | RouteKind::Grpc);
+        if of_streams && !now.listeners.is_empty() {
+            self.gateways.streams.entry(gateway.clone()).or_default().insert(name.clone());
+        } else {
+            objects::take(&mut self.gateways.streams, gateway, name);
+        }
+        if !now.listeners.is_empty() || !now.routes.is_empty() {
+            self.gateways.contributions.insert(key, now);
+        }
+    }
+
+    /// Opens the ports of Gateways and says what there is to say of them.
+    pub(super) fn judge_gateways(&mut self, pending: &mut Pending) {
+        let judged = mem::take(&mut self.touched.gateway.judged);
+        for name in &judged {
+            self.open_gateway(name, pending);
+            self.judge_gateway(name, pending);
+        }
+        let sets = mem::take(&mut self.touched.gateway.sets).into_iter();
+        let of_judged = judged.iter().filter_map(|name| self.stores.gateway.of_gateway.get(name)).flatten();
+        let sets: BTreeSet<ObjectName> = sets.chain(of_judged.cloned()).collect();
+        for set in &sets {
+            self.judge_listener_set(set, pending);
+        }
+        for class in mem::take(&mut self.touched.gateway.classes) {
+            self.judge_class(&class, pending);
+        }
+        for policy in mem::take(&mut self.touched.gateway.policies) {
+            self.judge_policy(&policy, pending);
+        }
+    }
+
+    fn open_gateway(&mut self, name: &ObjectName, pending: &mut Pending) {
+        let scope = Scope::Gateway(name.clone());
+        let (mut listeners, mut hosts, mut tcp_routes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut shown = Vec::new();
+        let mut splits = BTreeSet::new();
+        if let Some(served) = self.gateways.served.get(name) {
+            let routes = self.gateways.streams.get(name).into_iter().flatten();
+            let attached: Vec<_> = routes
+                .filter_map(|route| {
+                    let read = self.stores.gateway.routes.get(route)?;
+                    Some((route, read, self.taken(route, name)))
+                })
+                .collect();
+            let nothing = BTreeMap::new();
+            let backends = Backends { known: &self.backends, made: &nothing };
+            let output = streams::compile(&self.stores, name, served, &attached, backends);
+            listeners = entrances::listeners(served);
+            hosts = entrances::hosts(served, &output.ended);
+            tcp_routes = output.routes.into_iter().map(|(id, it)| (id, Arc::new(it))).collect();
+            splits = output.splits.keys().cloned().collect();
+            let before = self.gateways.stream_splits.get(name).into_iter().flatten();
+            pending.splits.extend(before.map(|id| (id.clone(), None)));
+            pending.splits.extend(output.splits.into_iter().map(|(id, report)| (id, Some(report))));
+            shown = served.certificates().into_values().cloned().collect();
+        } else {
+            let before = self.gateways.stream_splits.get(name).into_iter().flatten();
+            pending.splits.extend(before.map(|id| (id.clone(), None)));
+        }
+        if splits.is_empty() {
+            self.gateways.stream_splits.remove(name);
+        } else {
+            self.gateways.stream_splits.insert(name.clone(), splits);
+        }
+        let nothing = proxy_config::model::Config::default();
+        let before = self.compiled.gateways.get(name).unwrap_or(&nothing);
+        let of_scope = pending.scope(&scope);
+        all(&before.listeners, listeners, &mut of_scope.listeners);
+        all(&before.hosts, hosts, &mut of_scope.server_names);
+        all(&before.tcp_routes, tcp_routes, &mut of_scope.tcp_routes);
+        for certificate in &shown {
+            certificates::replace(&mut self.certificates, &scope, None, Some(certificate), pending);
+        }
+        let before = if shown.is_empty() {
+            self.gateways.certificates.remove(name)
+        } else {
+            self.gateways.certificates.insert(name.clone(), shown)
+        };
+        for certificate in before.unwrap_or_default() {
+            certificates::replace(&mut self.certificates, &scope, Some(&certificate), None, pending);
+        }
+    }
+
+    /// The names that a route has of the listeners of a Gateway.
+    fn taken(&self, route: &RouteName, gateway: &ObjectName) -> Taken {
+        let attachments = self.gateways.attached.get(route).into_iter().flatten();
+        let of_gateway = attachments.filter(|it| it.gateway == *gateway);
+        let mut taken = Taken::new();
+        for (index, hosts) in of_gateway.filter_map(|it| it.listeners.as_ref().ok()).flatten() {
+            taken.entry(*index).or_default().extend(hosts.iter().cloned());
+        }
+        taken
+    }
+
+    fn judge_gateway(&self, name: &ObjectName, pending: &mut Pending) {
+        let id = GatewayObjectName { kind: GatewayKind::Gateway, name: name.clone() };
+        let read = self.stores.gateway.gateways.get(name);
+        let read = read.and_then(|read| Some((read, read.spec.as_ref().ok()?)));
+        let Some((served, (read, spec))) = self.gateways.served.get(name).zip(read) else {
+            pending.gateway_statuses.insert(id, None);
+            pending.demands.insert(name.clone(), None);
+            return;
+        };
+        let class = self.stores.gateway.classes.get(spec.gateway_class_name.as_str());
+        let class = class.and_then(|class| class.spec.as_ref().ok());
+        let parameters = class.and_then(|class| class.parameters_ref.as_ref());
+        let demand = entrances::demand(&read.uid, read.generation, spec, parameters, served);
+        pending.demands.insert(name.clone(), Some(Arc::new(demand)));
+        let supply = self.stores.gateway.supplies.get(name);
+        let content = verdicts::gateway(served, &spec.listeners, supply, &self.counts(name));
+        let status = GatewayStatus { generation: read.generation, content };
+        pending.gateway_statuses.insert(id, Some(Arc::new(status)));
+    }
+
+    fn judge_listener_set(&self, name: &ObjectName, pending: &mut Pending) {
+        let id = GatewayObjectName { kind: GatewayKind::ListenerSet, name: name.clone() };
+        let set = self.stores.gateway.sets.get(name);
+        let gateway = set.and_then(|set| objects::gateway_of(name, set));
+        let served = gateway.as_ref().and_then(|gateway| self.gateways.served.get(gateway));
+        let status = set.zip(gateway.as_ref()).zip(served).map(|((set, gateway), served)| {
+            let supply = self.stores.gateway.supplies.get(gateway);
+            let specs: &[ListenerSpec] = set.spec.as_ref().map_or(&[], |spec| &spec.listeners);
+            let content = match &set.spec {
+                Err(reason) => verdicts::unreadable_set(reason),
+                Ok(_) => verdicts::listener_set(served, name, specs, supply, &self.counts(gateway)),
+            };
+            Arc::new(GatewayStatus { generation: set.generation, content })
+        });
+        pending.gateway_statuses.insert(id, status);
+    }
+
+    fn judge_class(&self, name: &Arc<str>, pending: &mut Pending) {
+        let class = self.stores.gateway.classes.get(name);
+        let ours = class.filter(|class| {
+            class
+                .spec
+                .as_ref()
+                .is_ok_and(|it| self.settings.gateway_controllers.contains(&it.controller_name))
+        });
+        let status = ours.map(|class| {
+            let conditions = vec![Condition::holds("Accepted", "Accepted", "its Gateways are served")];
+            let used = self.stores.gateway.of_class.contains_key(name);
+            let content = StatusContent::Class { conditions, features: crate::gateway::FEATURES, used };
+            Arc::new(GatewayStatus { generation: class.generation, content })
+        });
+        let id = GatewayObjectName {
+            kind: GatewayKind::GatewayClass,
+            name: ObjectName::new("", Arc::clone(name)),
+        };
+        pending.gateway_statuses.insert(id, status);
+    }
+
+    fn judge_policy(&mut self, name: &ObjectName, pending: &mut Pending) {
+        let policies = &self.stores.gateway.policies;
+        let mut gateways: BTreeSet<&ObjectName> = BTreeSet::new();
+        for service in policies.services(name) {
+            let keys = self.service_backends.get(&service).into_iter().flatten();
+            let scopes = keys.filter_map(|key| self.users.get(key)).flat_map(BTreeMap::keys);
+            gateways.extend(scopes.filter_map(|scope| match scope {
+                Scope::Fleet => None,
+                Scope::Gateway(gateway) => Some(gateway),
+            }));
+        }
+        let read = policies.get(name).filter(|_| !gateways.is_empty());
+        let spec = read.and_then(|read| read.spec.as_ref().ok());
+        let wanted = spec.map(|spec| policies::wanted(name, spec)).unwrap_or_default();
+        let status = read.and_then(|read| {
+            let rival = policies.rival(name).map(|rival| {
+                Fault::new("Conflicted", format!("BackendTLSPolicy `{rival}` is for the same and counts"))
+            });
+            let (refused, unresolved) = match &read.spec {
+                Err(reason) => (Some(Fault::new("Invalid", format!("it cannot be read: {reason}"))), None),
+                Ok(spec) => {
+                    let resolved = policies::resolve(&self.stores, name, &spec.validation);
+                    (rival.or(resolved.trust.err()), resolved.unresolved)
+                }
+            };
+            let of = |gateway: &&ObjectName| {
+                let served = self.gateways.served.get(*gateway)?;
+                Some(verdicts::policy(gateway, &served.controller, refused.as_ref(), unresolved.as_ref()))
+            };
+            let ancestors: Vec<_> = gateways.iter().filter_map(of).take(ANCESTORS).collect();
+            let content = StatusContent::Policy(ancestors);
+            Some(Arc::new(GatewayStatus { generation: read.generation, content }))
+        });
+        let id = GatewayObjectName { kind: GatewayKind::BackendTlsPolicy, name: name.clone() };
+        pending.gateway_statuses.insert(id, status);
+        self.wants.set(&Wanter::Policy(name.clone()), wanted, pending);
+    }
+
+    fn counts(&self, gateway: &ObjectName) -> Counts {
+        self.gateways.counts.get(gateway).cloned().unwrap_or_default()
+    }
+}
+
+/// The API has room for so many in the status of a policy.
+const ANCESTORS: usize = 16;
+
+impl Finding {
+    /// What the rules of a route come to.
+    fn with(self, output: &rules::Output) -> Self {
+        let unusable: BTreeSet<usize> = output.unusable.iter().map(|(rule, _)| *rule).collect();
+        let first = output.unusable.first().map(|(rule, fault)| {
+            Fault::new(
+                fault.reason,
+                format!("requests of rule {rule} are answered with 500: {}", fault.message),
+            )
+        });
+        let all = !unusable.is_empty() && unusable.len() == output.rules;
+        Self {
+            unresolved: self.unresolved.or_else(|| output.unresolved.clone()),
+            refused: self.refused.or_else(|| first.clone().filter(|_| all)),
+            partially: self.partially.or_else(|| first.filter(|_| !all)),
+        }
+    }
+}

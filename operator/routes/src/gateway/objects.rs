@@ -1,0 +1,104 @@
+//! The objects as they are read.
+
+use std::sync::Arc;
+
+use crds::gateway::{
+    GrpcRouteSpec, HttpRouteSpec, RouteKind, StreamRouteSpec, read_spec, reference::ParentReference,
+};
+use serde::de::DeserializeOwned;
+
+use super::{GatewayObject, hostname::HostName};
+
+/// An object and what is read of its spec, or why nothing could be.
+#[derive(Clone, Debug)]
+pub(crate) struct Read<T> {
+    pub(crate) resource_version: Arc<str>,
+    pub(crate) generation: i64,
+    pub(crate) created: i64,
+    pub(crate) uid: Arc<str>,
+    pub(crate) spec: Result<T, String>,
+}
+
+/// A route of any kind.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) parents: Vec<ParentReference>,
+    pub(crate) hostnames: Result<Vec<HostName>, String>,
+    pub(crate) rules: RouteRules,
+}
+
+/// The rules of a route.
+#[derive(Clone, Debug)]
+pub(crate) enum RouteRules {
+    Http(HttpRouteSpec),
+    Grpc(GrpcRouteSpec),
+    /// Of a TLSRoute, TCPRoute or UDPRoute.
+    Stream(StreamRouteSpec),
+    /// They cannot be read.
+    Unreadable(String),
+}
+
+impl<T: DeserializeOwned> Read<T> {
+    pub(crate) fn new(object: &GatewayObject) -> Self {
+        Read::with(object, read_spec(&object.spec))
+    }
+}
+
+impl<T> Read<T> {
+    fn with(object: &GatewayObject, spec: Result<T, String>) -> Self {
+        Self {
+            resource_version: Arc::clone(&object.resource_version),
+            generation: object.generation,
+            created: object.created,
+            uid: Arc::clone(&object.uid),
+            spec,
+        }
+    }
+}
+
+impl Read<Route> {
+    /// A route, whatever can be read of it: whom it wants to attach to is told what is wrong.
+    pub(crate) fn route(kind: RouteKind, object: &GatewayObject) -> Self {
+        #[derive(serde::Deserialize, Default)]
+        #[serde(rename_all = "camelCase", default)]
+        struct Parents {
+            parent_refs: Vec<ParentReference>,
+        }
+        let rules = match kind {
+            RouteKind::Http => read_spec(&object.spec).map(RouteRules::Http),
+            RouteKind::Grpc => read_spec(&object.spec).map(RouteRules::Grpc),
+            RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp => {
+                read_spec(&object.spec).map(RouteRules::Stream)
+            }
+        };
+        let route = match rules {
+            Err(reason) => read_spec(&object.spec).map(|Parents { parent_refs }| Route {
+                parents: parent_refs,
+                hostnames: Ok(Vec::new()),
+                rules: RouteRules::Unreadable(reason),
+            }),
+            Ok(rules) => {
+                let (parents, hostnames) = match &rules {
+                    RouteRules::Http(spec) => (&spec.parent_refs[..], &spec.hostnames[..]),
+                    RouteRules::Grpc(spec) => (&spec.parent_refs[..], &spec.hostnames[..]),
+                    RouteRules::Stream(spec) if kind == RouteKind::Tls => {
+                        (&spec.parent_refs[..], &spec.hostnames[..])
+                    }
+                    RouteRules::Stream(spec) => (&spec.parent_refs[..], &[][..]),
+                    RouteRules::Unreadable(_) => (&[][..], &[][..]),
+                };
+                Ok(Route {
+                    parents: parents.to_vec(),
+                    hostnames: hostnames.iter().map(|name| HostName::parse(Some(name))).collect(),
+                    rules,
+                })
+            }
+        };
+        Read::with(object, route)
+    }
+
+    /// Whom it wants to attach to.
+    pub(crate) fn parents(&self) -> &[ParentReference] {
+        self.spec.as_ref().map_or(&[], |route| &route.parents)
+    }
+}
