@@ -1,6 +1,6 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
-use std::{convert::Infallible, rc::Rc};
+use std::{convert::Infallible, rc::Rc, time::Duration};
 
 use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
@@ -16,6 +16,11 @@ use tracing::{debug, warn};
 use super::State;
 use crate::telemetry;
 
+/// How long the answer of `/readyz` may wait: less than the second that a probe has by default.
+const PATIENCE: Duration = Duration::from_millis(800);
+/// How often it is looked meanwhile.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Answers for ever.
 pub(crate) async fn run(state: Rc<State>, listener: TcpListener) {
     loop {
@@ -23,21 +28,37 @@ pub(crate) async fn run(state: Rc<State>, listener: TcpListener) {
             Ok((stream, _)) => stream,
             Err(error) => {
                 warn!(%error, "failed to accept on the admin port");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
         let state = Rc::clone(&state);
         tokio::task::spawn_local(async move {
             let service = service_fn(|request| {
-                let response = answer(&state, &request);
-                async { Ok::<_, Infallible>(response) }
+                let state = Rc::clone(&state);
+                async move {
+                    if request.uri().path() == "/readyz" {
+                        begun(&state).await;
+                    }
+                    Ok::<_, Infallible>(answer(&state, &request))
+                }
             });
             if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
                 debug!(%error, "admin connection ended");
             }
         });
     }
+}
+
+/// Waits for the first configuration, for a while. A kubelet asks once a second at most, and first when the process has
+/// started: without this a proxy would take traffic a second later than it could.
+async fn begun(state: &State) {
+    let begun = async {
+        while !state.has_begun() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let _ = tokio::time::timeout(PATIENCE, begun).await;
 }
 
 fn answer(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {

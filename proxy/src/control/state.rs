@@ -159,6 +159,11 @@ impl State {
         }
     }
 
+    /// Whether there is a configuration, confirmed or remembered, or never will be.
+    pub(super) fn has_begun(&self) -> bool {
+        self.leaving.get() || self.standing.get() != Standing::Nothing
+    }
+
     /// From now on this proxy is not ready.
     pub(crate) fn leave(&self) {
         self.leaving.set(true);

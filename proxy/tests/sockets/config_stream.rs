@@ -28,8 +28,12 @@ async fn a_new_proxy_says_who_it_is_and_is_ready_after_its_first_ack() {
     assert_eq!(proxy.admin("/readyz").await.unwrap(), (503, "not ready: no configuration yet\n".into()));
     let changes =
         vec![listener(operator.http_port), cluster("a", &[(pod.address, "h1")]), route(&[("a", 10_000)])];
-    link.commit(changes).await;
-    proxy.ready().await;
+    let (answer, ()) = tokio::join!(proxy.admin("/readyz"), link.commit(changes));
+    assert_eq!(
+        answer.unwrap(),
+        (200, "ready\n".into()),
+        "asked before, answered when there is a configuration"
+    );
     assert_eq!(client::get(proxy.http, "/").await.status, 200);
     assert!((proxy.metric("sluice_proxy_config_seq").await - 1.0).abs() < 0.1);
 }
