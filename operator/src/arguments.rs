@@ -207,6 +207,21 @@ pub struct RouteArguments {
     /// Addresses that are written into the status of Ingresses instead
     #[arg(long, value_delimiter = ',')]
     pub publish_status_address: Vec<String>,
+    /// Image of the proxies of Gateways
+    #[arg(long, default_value = concat!("localhost/sluice-proxy:", env!("CARGO_PKG_VERSION")))]
+    pub gateway_proxy_image: String,
+    /// When the image of the proxies of Gateways is pulled
+    #[arg(long, default_value = "IfNotPresent")]
+    pub gateway_proxy_image_pull_policy: String,
+    /// What the proxies of Gateways log where no parameter says otherwise
+    #[arg(long, default_value = "info")]
+    pub gateway_proxy_log_level: String,
+    /// Seconds for which a proxy of a Gateway still accepts connections after it was told to stop
+    #[arg(long, default_value_t = 5)]
+    pub gateway_proxy_drain_delay: u64,
+    /// Seconds that requests may take to end after that
+    #[arg(long, default_value_t = 30)]
+    pub gateway_proxy_drain_timeout: u64,
 }
 
 /// How Mappings are understood.

@@ -29,6 +29,7 @@ mod traffic;
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use kube::Client;
+use operator_gateways::Installation;
 use operator_routes::ObjectName;
 use proxy_config::SERVER_NAME;
 use tokio::{sync::watch, time::sleep};
@@ -98,6 +99,23 @@ pub struct Settings {
     pub ingress: IngressSettings,
     /// `spec.controllerName` of the GatewayClasses whose Gateways are served.
     pub gateway_controllers: Vec<String>,
+    /// How the proxies of Gateways are made.
+    pub proxies: ProxySettings,
+}
+
+/// How the proxies of Gateways are made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxySettings {
+    /// Their image.
+    pub image: String,
+    /// When it is pulled.
+    pub image_pull_policy: String,
+    /// What they log.
+    pub log_level: String,
+    /// How long one that ends still accepts connections, in seconds.
+    pub drain_delay: u64,
+    /// How long requests may take to end after that, in seconds.
+    pub drain_timeout: u64,
 }
 
 /// How Ingresses are served.
@@ -153,12 +171,14 @@ pub async fn run(context: Context) -> Result<(), Error> {
     info!(address = %settings.listen, "the config server listens");
     let namespaces =
         BTreeSet::from([settings.namespace.clone(), settings.proxy_service.namespace.to_string()]);
+    let installation = installation(&settings, &authority);
     // The parts end together, also when the server ends by itself.
     let stop = shutdown.child_token();
     let certificates =
         certificates::keep(client.clone(), authority, Arc::clone(&certificate), namespaces, stop.clone());
     let eviction = eviction::run(client.clone(), Arc::clone(&shared), stop.clone());
-    let routes = routes::run(client, &settings, Arc::clone(&shared), tenure, ready, stop.clone());
+    let routes =
+        routes::run(client, &settings, installation, Arc::clone(&shared), tenure, ready, stop.clone());
     let serving = async {
         let _ended = stop.clone().drop_guard();
         server::serve(listener, certificate, admission, shared, stop.clone()).await
@@ -182,6 +202,21 @@ async fn establish(client: &Client, namespace: &str) -> Authority {
             }
         }
         sleep(ESTABLISH_AGAIN).await;
+    }
+}
+
+/// What the proxies of Gateways have in common.
+fn installation(settings: &Settings, authority: &Authority) -> Installation {
+    let Settings { service, namespace, listen, proxies, .. } = settings;
+    let ProxySettings { image, image_pull_policy, log_level, drain_delay, drain_timeout } = proxies.clone();
+    Installation {
+        config_server: format!("{service}.{namespace}.svc:{}", listen.port()),
+        authority: authority.certificate_pem().to_owned(),
+        image,
+        image_pull_policy,
+        log_level,
+        drain_delay,
+        drain_timeout,
     }
 }
 

@@ -8,9 +8,11 @@
 //! | what is kept of each | the crate `operator-objects` |
 //! | which Secrets and ConfigMaps are fetched | `contents.rs` |
 //! | how the owner of an object learns its verdict | `statuses.rs` |
+//! | how the proxies of Gateways are made | `gateways.rs` |
 //! | when the lease makes a difference | this file |
 
 mod contents;
+mod gateways;
 mod served;
 mod statuses;
 mod watches;
@@ -21,9 +23,10 @@ use std::{
 };
 
 use kube::Client;
+use operator_gateways::{Installation, Outcome, SeenService};
 use operator_objects::{Observed, SeenGateway, SeenIngress};
 use operator_routes::{
-    Compiler, Delta, GatewayObjectName, ObjectChange, ObjectName, Settings as CompilerSettings, State,
+    Compiler, Delta, GatewayObjectName, ObjectChange, ObjectName, Scope, Settings as CompilerSettings, State,
     Subject,
     dialect::{Carrier, DocumentKind, Origin, documents::DocumentName},
     object::SecretObject,
@@ -38,6 +41,7 @@ use tracing::{debug, info};
 
 use self::{
     contents::{Content, Contents},
+    gateways::Gateways,
     statuses::Statuses,
     watches::{Source, start_watches},
 };
@@ -75,8 +79,14 @@ enum Input {
     ConfigMap(ObjectName, Option<BTreeMap<String, String>>),
     /// What an object of the Gateway API says of itself now.
     Gateway(GatewayObjectName, Option<SeenGateway>),
-    /// A slice of the proxies' Service: the pods in it that are ready or serving, by uid.
-    ProxySlice(ObjectName, BTreeMap<String, ObjectName>),
+    /// A slice of a Service that may be one of proxies, and the pods in it that are ready or serving, by uid.
+    ProxySlice(ObjectName, Option<(ObjectName, BTreeMap<String, ObjectName>)>),
+    /// A Service that was made for a Gateway.
+    GatewayService(ObjectName, Option<SeenService>),
+    /// The generation of a Deployment that was made for a Gateway; `None`: it is gone.
+    GatewayDeployment(ObjectName, Option<i64>),
+    /// What became of making the proxies of a Gateway.
+    Proxies(ObjectName, Outcome),
     /// All that was there when the watch began has been said.
     Complete(Source),
 }
@@ -85,6 +95,7 @@ enum Input {
 pub(crate) async fn run(
     client: Client,
     settings: &Settings,
+    installation: Installation,
     shared: Arc<Shared>,
     mut tenure: watch::Receiver<Tenure>,
     ready: Gate,
@@ -95,8 +106,10 @@ pub(crate) async fn run(
     let contents = Contents::start(client.clone(), inputs.clone(), &shutdown);
     let addresses = settings.ingress.publish_addresses.clone();
     let controllers = settings.gateway_controllers.clone();
+    let gateways =
+        Gateways::new(client.clone(), installation, controllers.clone(), inputs.clone(), &shutdown);
     let statuses = Statuses::start(client, addresses, controllers, &shutdown);
-    let mut routes = Routes::new(settings, shared, contents, statuses, ready);
+    let mut routes = Routes::new(settings, shared, contents, statuses, gateways, ready);
     loop {
         let current = tenure.borrow_and_update().clone();
         routes.set_tenure(&current, Instant::now());
@@ -127,13 +140,15 @@ struct Routes {
     shared: Arc<Shared>,
     contents: Contents,
     statuses: Statuses,
+    gateways: Gateways,
     missing: BTreeSet<Source>,
     ready: Gate,
     /// Objects whose status does not say what it should, though the verdict may be the same.
     blank: BTreeSet<Subject>,
     /// The same of the Gateway API.
     blank_gateways: BTreeSet<GatewayObjectName>,
-    proxy_slices: BTreeMap<ObjectName, BTreeMap<String, ObjectName>>,
+    proxy_service: ObjectName,
+    proxy_slices: BTreeMap<ObjectName, (ObjectName, BTreeMap<String, ObjectName>)>,
     role: Role,
 }
 
@@ -153,6 +168,7 @@ impl Routes {
         shared: Arc<Shared>,
         contents: Contents,
         statuses: Statuses,
+        gateways: Gateways,
         ready: Gate,
     ) -> Self {
         let compiler = CompilerSettings {
@@ -171,10 +187,12 @@ impl Routes {
             shared,
             contents,
             statuses,
+            gateways,
             missing: Source::all(settings).collect(),
             ready,
             blank: BTreeSet::new(),
             blank_gateways: BTreeSet::new(),
+            proxy_service: settings.proxy_service.clone(),
             proxy_slices: BTreeMap::new(),
             role: Role::Standby { holder: None },
         }
@@ -241,16 +259,19 @@ impl Routes {
                 self.blank_gateways.insert(name.clone());
                 self.statuses.saw_gateway(name, seen);
             }
-            Input::ProxySlice(name, pods) => {
-                let before = if pods.is_empty() {
-                    self.proxy_slices.remove(&name)
-                } else {
-                    self.proxy_slices.insert(name.clone(), pods)
+            Input::ProxySlice(name, slice) => {
+                let slice = slice.filter(|(_, pods)| !pods.is_empty());
+                let before = match slice.clone() {
+                    Some(slice) => self.proxy_slices.insert(name, slice),
+                    None => self.proxy_slices.remove(&name),
                 };
-                if before.as_ref() != self.proxy_slices.get(&name) {
-                    self.shared.set_endpoints(self.proxy_pods());
+                if before != slice {
+                    self.shared.set_endpoints(self.endpoints());
                 }
             }
+            Input::GatewayService(name, seen) => self.gateways.service(name, seen),
+            Input::GatewayDeployment(name, generation) => self.gateways.deployment(name, generation),
+            Input::Proxies(gateway, outcome) => self.gateways.outcome(&gateway, outcome),
             Input::Complete(source) => {
                 debug!(?source, "a watch is complete");
                 self.missing.remove(&source);
@@ -282,6 +303,11 @@ impl Routes {
                 self.compiler.apply(ObjectChange::ConfigMap(map.clone(), None));
             }
         }
+        let other_services = self.follow_demands(&delta);
+        // A term does not begin by telling Gateways that they have no proxies.
+        if matches!(self.role, Role::Preparing { .. }) && self.supply() {
+            return self.compile();
+        }
         match self.role {
             Role::Standby { .. } => {}
             // Half of the certificates never reaches a proxy either: they are fetched first.
@@ -289,6 +315,40 @@ impl Routes {
             Role::Preparing { epoch } => self.begin(epoch),
             Role::Serving { .. } => self.publish(&delta, &blank, &blank_gateways),
         }
+        if other_services {
+            self.shared.set_endpoints(self.endpoints());
+        }
+        // What there is of the proxies of Gateways is in what their status says.
+        if self.supply() {
+            self.compile();
+        }
+    }
+
+    /// Tells the compiler what is new of the proxies of Gateways. Says whether anything is.
+    fn supply(&mut self) -> bool {
+        if self.gateways.is_empty() {
+            return false;
+        }
+        let endpoints = self.endpoints();
+        let ready = |scope: &Scope| endpoints.get(scope).map_or(0, BTreeMap::len);
+        let news = self.gateways.news(ready);
+        let some = !news.is_empty();
+        for (gateway, supply) in news {
+            self.compiler.apply(ObjectChange::Supply(gateway, Some(supply)));
+        }
+        some
+    }
+
+    /// Follows what Gateways ask for. Says whether the Services of proxies are other ones.
+    fn follow_demands(&mut self, delta: &Delta) -> bool {
+        let mut other = false;
+        for (gateway, demand) in &delta.demands {
+            other |= self.gateways.demand(gateway, demand.clone());
+            if demand.is_none() {
+                self.compiler.apply(ObjectChange::Supply(gateway.clone(), None));
+            }
+        }
+        other
     }
 
     /// A term of this process begins with everything that is compiled.
@@ -301,7 +361,9 @@ impl Routes {
             "serving the proxies"
         );
         self.role = Role::Serving { epoch };
-        self.shared.serve(epoch, compiled, self.proxy_pods());
+        self.gateways.set_acting(true);
+        let compiled = self.compiler.compiled();
+        self.shared.serve(epoch, compiled, self.endpoints());
         self.statuses.want(&compiled.statuses, compiled.statuses.keys());
         self.statuses.want_gateways(&compiled.gateway_statuses, None);
         self.count_inactive();
@@ -313,22 +375,9 @@ impl Routes {
         blank: &BTreeSet<Subject>,
         blank_gateways: &BTreeSet<GatewayObjectName>,
     ) {
-        let Delta {
-            changes,
-            splits,
-            pods,
-            leaving,
-            gateways: _,
-            demands: _,
-            statuses: _,
-            gateway_statuses,
-            ports: _,
-            hosts: _,
-            rules: _,
-            secrets: _,
-            config_maps: _,
-        } = delta;
-        if !(changes.is_empty() && splits.is_empty() && pods.is_empty() && leaving.is_empty()) {
+        let Delta { changes, gateways, demands, splits, pods, leaving, gateway_statuses, .. } = delta;
+        let of_fleet = changes.is_empty() && splits.is_empty() && pods.is_empty() && leaving.is_empty();
+        if !(of_fleet && gateways.is_empty() && demands.is_empty()) {
             self.shared.publish(delta);
         }
         let of_gateways: BTreeSet<&GatewayObjectName> =
@@ -360,6 +409,7 @@ impl Routes {
             Role::Standby { holder } => {
                 info!(holder, "not serving the proxies");
                 self.statuses.forget();
+                self.gateways.set_acting(false);
                 self.shared.stand_by(holder);
             }
             Role::Preparing { .. } | Role::Serving { .. } => {
@@ -380,8 +430,18 @@ impl Routes {
         self.shared.metrics.inactive_mappings.set(i64::try_from(inactive).unwrap_or(i64::MAX));
     }
 
-    fn proxy_pods(&self) -> BTreeMap<String, ObjectName> {
-        self.proxy_slices.values().flatten().map(|(uid, name)| (uid.clone(), name.clone())).collect()
+    /// The proxies behind each Service of proxies.
+    fn endpoints(&self) -> BTreeMap<Scope, BTreeMap<String, ObjectName>> {
+        let mut endpoints: BTreeMap<Scope, BTreeMap<String, ObjectName>> = BTreeMap::new();
+        for (service, pods) in self.proxy_slices.values() {
+            let scope = match self.gateways.scope_of(service) {
+                _ if *service == self.proxy_service => Scope::Fleet,
+                Some(scope) => scope.clone(),
+                None => continue,
+            };
+            endpoints.entry(scope).or_default().extend(pods.clone());
+        }
+        endpoints
     }
 }
 
@@ -400,6 +460,18 @@ mod tests {
     use super::*;
     use crate::{config_server::Metrics, telemetry::Readiness, test_api::TestApi};
 
+    fn installation() -> Installation {
+        Installation {
+            config_server: "sluice-operator.sluice.svc:8443".to_owned(),
+            authority: "PEM".to_owned(),
+            image: "sluice-proxy:1".to_owned(),
+            image_pull_policy: "IfNotPresent".to_owned(),
+            log_level: "info".to_owned(),
+            drain_delay: 5,
+            drain_timeout: 30,
+        }
+    }
+
     #[tokio::test]
     async fn ready_when_every_watch_is_complete_also_without_the_lease() {
         let settings = Settings {
@@ -415,14 +487,18 @@ mod tests {
             tls_port: 8443,
             watch_namespace: None,
             ingress: crate::config_server::IngressSettings::default(),
+            proxies: crate::config_server::ProxySettings::default(),
             gateway_controllers: Vec::new(),
         };
         let shared = Arc::new(Shared::new(Metrics::new(&prometheus::Registry::new()).unwrap()));
         let (client, shutdown) = (TestApi::default().client(), CancellationToken::new());
         let contents = Contents::start(client.clone(), mpsc::channel(1).0, &shutdown);
+        let gateways =
+            Gateways::new(client.clone(), installation(), Vec::new(), mpsc::channel(1).0, &shutdown);
         let statuses = Statuses::start(client, Vec::new(), Vec::new(), &shutdown);
         let readiness = Readiness::default();
-        let mut routes = Routes::new(&settings, shared, contents, statuses, readiness.gate("routes"));
+        let mut routes =
+            Routes::new(&settings, shared, contents, statuses, gateways, readiness.gate("routes"));
         for source in Source::all(&settings) {
             assert_eq!(readiness.closed(), ["routes"], "before {source:?}");
             routes.take(Input::Complete(source));

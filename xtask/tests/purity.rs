@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 /// Crates that must be pure.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "crds",
     "operator-analysis",
     "operator-core",
     "operator-experiments",
     "operator-forecast",
+    "operator-gateways",
     "operator-judge",
     "operator-objects",
     "operator-routes",

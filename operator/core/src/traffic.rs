@@ -64,6 +64,9 @@ pub struct Proxy {
     pub pod: ObjectName,
     /// It has told what it serves. One that has not may be sending anything to any arm.
     pub known: bool,
+    /// Whose configuration it gets: it has the splits of this scope and no others. Empty for the proxies that Mappings
+    /// and Ingresses share.
+    pub scope: String,
 }
 
 /// `namespace/name`.
@@ -100,6 +103,8 @@ pub struct Split {
     pub compiled: Option<Served>,
     /// Why the route is not served as written.
     pub problem: Option<String>,
+    /// Only proxies of this scope have it.
+    pub scope: String,
 }
 
 /// One content and the proxies that serve it.

@@ -27,12 +27,18 @@ impl Cluster {
         }
         let going = self.sets.values().flat_map(|set| &set.pods).filter(|pod| is_draining(pod));
         let draining = going.map(|pod| (pod.name.clone(), Load::NONE)).collect();
-        let proxy = Proxy { id: PROXY.to_owned(), pod: ObjectName::new(PROXY, PROXY), known: true };
+        let proxy = Proxy {
+            id: PROXY.to_owned(),
+            pod: ObjectName::new(PROXY, PROXY),
+            known: true,
+            scope: String::new(),
+        };
         let split = |(id, served): (String, Served)| Split {
             id,
             views: vec![View { served: Some(served.clone()), proxies: vec![PROXY.to_owned()] }],
             compiled: Some(served),
             problem: None,
+            scope: String::new(),
         };
         Traffic::Ready(Facts {
             proxies: vec![proxy],

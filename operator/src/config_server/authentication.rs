@@ -90,6 +90,22 @@ fn caller(user: UserInfo) -> Option<Caller> {
     Some(Caller { service_account: ObjectName::new(namespace, name), pod })
 }
 
+/// Who presents the bearer token of a request, which must be made for `audience`.
+pub(super) async fn authenticate<A: Authenticate>(
+    authenticator: &A,
+    metadata: &MetadataMap,
+    audience: &str,
+) -> Result<Caller, Status> {
+    let header = metadata.get("authorization").and_then(|value| value.to_str().ok());
+    let token = header
+        .and_then(|header| header.strip_prefix("Bearer "))
+        .ok_or_else(|| Status::unauthenticated("no bearer token in metadata `authorization`"))?;
+    authenticator.authenticate(token, audience).await.map_err(|rejection| match rejection {
+        Rejection::Refused(_) => Status::unauthenticated(rejection.to_string()),
+        Rejection::Unavailable(_) => Status::unavailable(rejection.to_string()),
+    })
+}
+
 /// Lets a request pass whose bearer token is for `audience` and belongs to `expected`.
 pub(super) async fn admit<A: Authenticate>(
     authenticator: &A,
@@ -97,15 +113,7 @@ pub(super) async fn admit<A: Authenticate>(
     audience: &str,
     expected: &ObjectName,
 ) -> Result<Caller, Status> {
-    let header = metadata.get("authorization").and_then(|value| value.to_str().ok());
-    let token = header
-        .and_then(|header| header.strip_prefix("Bearer "))
-        .ok_or_else(|| Status::unauthenticated("no bearer token in metadata `authorization`"))?;
-    let caller = match authenticator.authenticate(token, audience).await {
-        Ok(caller) => caller,
-        Err(rejection @ Rejection::Refused(_)) => return Err(Status::unauthenticated(rejection.to_string())),
-        Err(rejection @ Rejection::Unavailable(_)) => return Err(Status::unavailable(rejection.to_string())),
-    };
+    let caller = authenticate(authenticator, metadata, audience).await?;
     if caller.service_account != *expected {
         let found = &caller.service_account;
         let text = format!("ServiceAccount `{found}` is not accepted here, `{expected}` is");

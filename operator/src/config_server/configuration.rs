@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use operator_routes::ObjectName;
+use operator_routes::{ObjectName, Scope};
 use proxy_config::{
     CONFIG_AUDIENCE, CONTRACT,
     convert::ConvertError,
@@ -18,9 +18,9 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, info, warn};
 
 use super::{
-    authentication::{Authenticate, Caller, admit},
+    authentication::{Authenticate, Caller, authenticate},
     fleet::{ProxyId, Report},
-    shared::{NotServing, Session, Shared},
+    shared::{Account, NotServing, Session, Shared, Unserved},
     state::{ArmCount, Count, Hello, Outgoing},
 };
 
@@ -33,8 +33,8 @@ const QUEUE: usize = 64;
 pub(super) struct Configuration<A> {
     pub(super) shared: Arc<Shared>,
     pub(super) authenticator: Arc<A>,
-    /// The `ServiceAccount` of the proxies.
-    pub(super) expected: ObjectName,
+    /// The `ServiceAccount` of the proxies that all Mappings and Ingresses share.
+    pub(super) fleet: ObjectName,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -48,13 +48,17 @@ impl<A: Authenticate> Config for Configuration<A> {
         &self,
         request: Request<Streaming<FromProxy>>,
     ) -> Result<Response<Self::StreamStream>, Status> {
-        let caller = admit(&*self.authenticator, request.metadata(), CONFIG_AUDIENCE, &self.expected).await?;
+        let caller = authenticate(&*self.authenticator, request.metadata(), CONFIG_AUDIENCE).await?;
+        let account = match &caller.service_account {
+            account if *account == self.fleet => Account::Fleet,
+            other => Account::Other(other.clone()),
+        };
         let (outbound, stream) = mpsc::channel(QUEUE);
         let shared = Arc::clone(&self.shared);
         let shutdown = self.shutdown.clone();
         let inbound = request.into_inner();
         tokio::spawn(async move {
-            let served = serve(&shared, &caller, inbound, &outbound);
+            let served = serve(&shared, &caller, &account, inbound, &outbound);
             if let Some(Err(status)) = shutdown.run_until_cancelled(served).await {
                 debug!(%status, "a proxy's stream ended");
                 // The proxy may be gone already.
@@ -69,24 +73,34 @@ impl<A: Authenticate> Config for Configuration<A> {
 async fn serve(
     shared: &Shared,
     caller: &Caller,
+    account: &Account,
     mut inbound: Streaming<FromProxy>,
     outbound: &Outbound,
 ) -> Result<(), Status> {
-    let (id, hello) = greet(caller, &mut inbound).await?;
-    let (_, pod) = caller.pod.clone().unwrap_or_default();
-    let name = ObjectName::new(caller.service_account.namespace.clone(), pod);
-    let Some(session) = connect(shared, &id, &name, &hello, &mut inbound, outbound).await? else {
+    let guest = greet(caller, &mut inbound).await?;
+    let Some(session) = connect(shared, account, &guest, &mut inbound, outbound).await? else {
         return Ok(());
     };
-    info!(pod = %name, boot = id.boot, "a proxy has connected");
-    let result = follow(shared, &session, &name, &mut inbound, outbound).await;
+    let Guest { id, name, scope, .. } = &guest;
+    info!(pod = %name, %scope, boot = id.boot, "a proxy has connected");
+    let result = follow(shared, &session, name, &mut inbound, outbound).await;
     shared.disconnect(&session);
-    info!(pod = %name, boot = id.boot, "a proxy has disconnected");
+    info!(pod = %name, %scope, boot = id.boot, "a proxy has disconnected");
     result
 }
 
+/// A proxy that has said hello.
+struct Guest {
+    id: ProxyId,
+    /// Its pod.
+    name: ObjectName,
+    /// Whose configuration it asks for.
+    scope: Scope,
+    hello: Hello,
+}
+
 /// Reads the hello and refuses what this server does not speak.
-async fn greet(caller: &Caller, inbound: &mut Streaming<FromProxy>) -> Result<(ProxyId, Hello), Status> {
+async fn greet(caller: &Caller, inbound: &mut Streaming<FromProxy>) -> Result<Guest, Status> {
     let first = timeout(HELLO_WITHIN, inbound.message())
         .await
         .map_err(|_| Status::deadline_exceeded("no hello"))??
@@ -98,36 +112,50 @@ async fn greet(caller: &Caller, inbound: &mut Streaming<FromProxy>) -> Result<(P
         let text = format!("contract {} is not spoken here, {CONTRACT} is", hello.contract);
         return Err(Status::failed_precondition(text));
     }
-    if !hello.scope.is_empty() {
-        return Err(Status::not_found(format!("there is no scope `{}`", hello.scope)));
-    }
-    let Some((pod, _)) = caller.pod.clone() else {
+    let Ok(scope) = hello.scope.parse::<Scope>() else {
+        return Err(Status::invalid_argument(format!("`{}` is no scope", hello.scope)));
+    };
+    let Some((uid, pod)) = caller.pod.clone() else {
         return Err(Status::permission_denied("the token is bound to no pod"));
     };
     let last = hello.last.map(Position::try_from).transpose().map_err(invalid)?;
     let features = hello.features.into_iter().collect();
-    Ok((ProxyId { pod, boot: hello.boot_id }, Hello { last, digest: hello.digest, features }))
+    Ok(Guest {
+        id: ProxyId { pod: uid, boot: hello.boot_id },
+        name: ObjectName::new(caller.service_account.namespace.clone(), pod),
+        scope,
+        hello: Hello { last, digest: hello.digest, features },
+    })
 }
 
 /// Waits until this process serves, and registers the stream. `None`: the proxy was sent elsewhere or has gone.
 async fn connect(
     shared: &Shared,
-    id: &ProxyId,
-    name: &ObjectName,
-    hello: &Hello,
+    account: &Account,
+    guest: &Guest,
     inbound: &mut Streaming<FromProxy>,
     outbound: &Outbound,
 ) -> Result<Option<Session>, Status> {
+    let Guest { id, name, scope, hello } = guest;
     let mut bell = shared.listen();
     loop {
         bell.mark_unchanged();
-        match shared.connect(id, name, hello) {
+        match shared.connect(account, scope, id, name, hello) {
             Ok(session) => return Ok(Some(session)),
-            Err(NotServing::Elsewhere(holder)) => {
+            Err(Unserved::Here(NotServing::Elsewhere(holder))) => {
                 send(outbound, redirect(holder)).await;
                 return Ok(None);
             }
-            Err(NotServing::Preparing) => {}
+            Err(Unserved::Here(NotServing::Preparing)) => {}
+            Err(Unserved::Stranger) => {
+                let text = "the ServiceAccount of the token is not that of any Gateway's proxies";
+                return Err(Status::permission_denied(text));
+            }
+            Err(Unserved::Scope(own)) => {
+                warn!(pod = %name, asked = %scope, %own, "a proxy asks for what is not its own");
+                let text = format!("scope `{scope}` is not for this ServiceAccount, `{own}` is");
+                return Err(Status::permission_denied(text));
+            }
         }
         tokio::select! {
             _ = bell.changed() => {}

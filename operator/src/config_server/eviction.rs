@@ -8,6 +8,7 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kube::{Api, Client, api::PostParams};
+use operator_routes::Scope;
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ const REASON: &str = "ProxyNotAcknowledging";
 /// Looks after the fleet until `shutdown`. Only the holder of the lease knows one.
 pub(super) async fn run(client: Client, shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut evictor =
-        Evictor { client, shared, laggards: Laggards::default(), term: None, said: BTreeMap::new() };
+        Evictor { client, shared, laggards: BTreeMap::new(), term: None, said: BTreeMap::new() };
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
@@ -42,7 +43,8 @@ pub(super) async fn run(client: Client, shared: Arc<Shared>, shutdown: Cancellat
 struct Evictor {
     client: Client,
     shared: Arc<Shared>,
-    laggards: Laggards,
+    /// Of each scope: revisions of different ones do not compare.
+    laggards: BTreeMap<Scope, Laggards>,
     /// The term that the laggards are of.
     term: Option<u64>,
     /// What was said of each pod last, to say it once.
@@ -55,14 +57,27 @@ impl Evictor {
         let term = fleet.as_ref().map(|(term, _)| *term);
         if self.term != term {
             // Revisions of different terms do not compare.
-            (self.term, self.laggards) = (term, Laggards::default());
+            self.term = term;
+            self.laggards.clear();
             self.said.clear();
         }
-        let Some((_, counted)) = fleet else { return };
-        let Some(overdue) = self.laggards.overdue(&counted, Instant::now()) else { return };
+        let Some((_, scopes)) = fleet else { return };
+        self.laggards.retain(|scope, _| scopes.contains_key(scope));
+        for (scope, counted) in scopes {
+            let laggards = self.laggards.entry(scope.clone()).or_default();
+            if let Some(overdue) = laggards.overdue(&counted, Instant::now()) {
+                self.make_way(&scope, overdue).await;
+            }
+        }
+    }
+
+    /// Evicts a proxy and says so.
+    async fn make_way(&mut self, scope: &Scope, overdue: Overdue) {
         let refusal = self.evict(&overdue).await.err();
         let outcome = if refusal.is_none() { Outcome::Evicted } else { Outcome::Refused };
-        self.laggards.asked(&overdue.uid, outcome, Instant::now());
+        if let Some(laggards) = self.laggards.get_mut(scope) {
+            laggards.asked(&overdue.uid, outcome, Instant::now());
+        }
         let fate =
             refusal.map_or_else(|| "evicted".to_owned(), |error| format!("not evicted: {}", chain(&error)));
         if outcome == Outcome::Evicted {

@@ -52,6 +52,11 @@ impl<K: Ord + Clone, V> History<K, V> {
         self.entries.keys()
     }
 
+    /// Whether `key` stood for something at some revision that is still kept.
+    pub(crate) fn has(&self, key: &K) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// The keys with a change after one revision, up to and with another.
     pub(crate) fn changed_within(&self, after: Revision, upto: Revision) -> BTreeSet<K> {
         let range = (after < upto).then(|| self.changed.range(after + 1..=upto));

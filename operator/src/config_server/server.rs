@@ -38,7 +38,7 @@ const END_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub(crate) struct Admission<A> {
     pub(crate) authenticator: Arc<A>,
-    /// The `ServiceAccount` of the proxies.
+    /// The `ServiceAccount` of the proxies that all Mappings and Ingresses share.
     pub(crate) proxies: ObjectName,
     /// The `ServiceAccount` of the rollout controllers.
     pub(crate) watchers: ObjectName,
@@ -77,7 +77,7 @@ pub(crate) async fn serve<A: Authenticate>(
     let configuration = ConfigServer::new(Configuration {
         shared: Arc::clone(&shared),
         authenticator: Arc::clone(&admission.authenticator),
-        expected: admission.proxies,
+        fleet: admission.proxies,
         shutdown: shutdown.clone(),
     });
     let traffic = TrafficServer::new(TrafficWatch {

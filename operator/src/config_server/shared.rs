@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use operator_routes::{Compiled, Delta, ObjectName};
+use operator_routes::{Compiled, Delta, ObjectName, Scope};
 use proxy_config::{
     features,
     model::{Epoch, Position},
@@ -15,9 +15,9 @@ use proxy_config::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    fleet::{Connection, Counted, ProxyId, Report},
+    fleet::{Counted, ProxyId, Report},
     metrics::Metrics,
-    state::{ArmCount, Hello, Outgoing, State, WatcherId},
+    state::{ArmCount, Endpoints, Hello, Outgoing, Seat, State, WatcherId},
 };
 
 /// What the tasks of this process share. The lock is held for computations only, never while waiting.
@@ -50,11 +50,30 @@ pub(crate) enum NotServing {
 /// One stream in one term.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
-    pub(super) id: ProxyId,
     /// Whether the proxy's reports name the pods that drain.
     pub(super) counts_pods: bool,
     term: u64,
-    connection: Connection,
+    seat: Seat,
+}
+
+/// Whose proxies a caller's `ServiceAccount` stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Account {
+    /// Those that all Mappings and Ingresses share.
+    Fleet,
+    /// Those of a Gateway, if any.
+    Other(ObjectName),
+}
+
+/// Why a proxy is not served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unserved {
+    /// Nobody is, here.
+    Here(NotServing),
+    /// Its `ServiceAccount` is not that of anybody's proxies.
+    Stranger,
+    /// It asks for another configuration than the one it may have.
+    Scope(Scope),
 }
 
 /// One watch in one term.
@@ -90,7 +109,7 @@ impl Shared {
     }
 
     /// The lease is held here and all objects are compiled: a new term begins.
-    pub(crate) fn serve(&self, epoch: Epoch, compiled: &Compiled, endpoints: BTreeMap<String, ObjectName>) {
+    pub(crate) fn serve(&self, epoch: Epoch, compiled: &Compiled, endpoints: Endpoints) {
         let state = Box::new(State::new(epoch, compiled, endpoints));
         // The bell's count only grows, so it can name the term.
         *self.lock() = Role::Serving { term: *self.bell.borrow(), state };
@@ -102,38 +121,44 @@ impl Shared {
         self.change(|state| state.publish(delta));
     }
 
-    /// The pods behind the proxies' Service are these now.
-    pub(crate) fn set_endpoints(&self, endpoints: BTreeMap<String, ObjectName>) {
+    /// The pods behind the Services of the proxies are these now.
+    pub(crate) fn set_endpoints(&self, endpoints: Endpoints) {
         self.change(|state| state.set_endpoints(endpoints));
     }
 
-    /// The proxies that may carry traffic, and the term they are of; `None` if this process does not serve them.
-    pub(super) fn counted(&self) -> Option<(u64, Vec<Counted>)> {
+    /// The proxies of each scope that may carry traffic, and the term they are of; `None` if this process does not serve
+    /// them.
+    pub(super) fn counted(&self) -> Option<(u64, BTreeMap<Scope, Vec<Counted>>)> {
         match &*self.lock() {
-            Role::Serving { term, state } => Some((*term, state.counted().to_vec())),
+            Role::Serving { term, state } => Some((*term, state.counted())),
             Role::Standby { .. } | Role::Preparing => None,
         }
     }
 
     // The proxies' side.
 
+    /// Registers the stream of a proxy. What it gets follows from who it is; what it `asks` for has to be the same.
     pub(super) fn connect(
         &self,
+        account: &Account,
+        asks: &Scope,
         id: &ProxyId,
         name: &ObjectName,
         hello: &Hello,
-    ) -> Result<Session, NotServing> {
+    ) -> Result<Session, Unserved> {
         let session = match &mut *self.lock() {
-            Role::Standby { holder } => return Err(NotServing::Elsewhere(holder.clone())),
-            Role::Preparing => return Err(NotServing::Preparing),
+            Role::Standby { holder } => return Err(Unserved::Here(NotServing::Elsewhere(holder.clone()))),
+            Role::Preparing => return Err(Unserved::Here(NotServing::Preparing)),
             Role::Serving { term, state } => {
-                let connection = state.connect(id, name.clone(), hello);
-                Session {
-                    id: id.clone(),
-                    counts_pods: hello.features.has(features::POD_LOADS),
-                    term: *term,
-                    connection,
+                let scope = match account {
+                    Account::Fleet => Scope::Fleet,
+                    Account::Other(account) => state.scope_of(account).cloned().ok_or(Unserved::Stranger)?,
+                };
+                if scope != *asks {
+                    return Err(Unserved::Scope(scope));
                 }
+                let seat = state.connect(&scope, id, name.clone(), hello).ok_or(Unserved::Stranger)?;
+                Session { counts_pods: hello.features.has(features::POD_LOADS), term: *term, seat }
             }
         };
         self.ring();
@@ -141,17 +166,17 @@ impl Shared {
     }
 
     pub(super) fn disconnect(&self, session: &Session) {
-        self.change_in(session.term, |state| state.disconnect(&session.id, session.connection));
+        self.change_in(session.term, |state| state.disconnect(&session.seat));
     }
 
     /// The next commit for a proxy; an error if its stream is to end.
     pub(super) fn next_commit(&self, session: &Session) -> Result<Option<Outgoing>, NotServing> {
         let now = Instant::now();
         let commit = self.look_in(session.term, |state| {
-            if !state.is_current(&session.id, session.connection) {
+            if !state.is_current(&session.seat) {
                 return Err(NotServing::Elsewhere(None));
             }
-            Ok(state.next_commit(&session.id, session.connection, now))
+            Ok(state.next_commit(&session.seat, now))
         })??;
         if commit.is_some() {
             self.metrics.commits.inc();
@@ -162,11 +187,8 @@ impl Shared {
 
     pub(super) fn acknowledge(&self, session: &Session, position: Position) -> Option<Duration> {
         let now = Instant::now();
-        let taken = self
-            .change_in(session.term, |state| {
-                state.acknowledge(&session.id, session.connection, position, now)
-            })
-            .flatten();
+        let taken =
+            self.change_in(session.term, |state| state.acknowledge(&session.seat, position, now)).flatten();
         if let Some(taken) = taken {
             self.metrics.acknowledged.observe(taken.as_secs_f64());
         }
@@ -175,12 +197,11 @@ impl Shared {
 
     pub(super) fn refuse(&self, session: &Session, position: Position, reason: String) {
         self.metrics.refused.inc();
-        self.change_in(session.term, |state| state.refuse(&session.id, session.connection, position, reason));
+        self.change_in(session.term, |state| state.refuse(&session.seat, position, reason));
     }
 
     pub(super) fn report(&self, session: &Session, report: Report, arms: Vec<ArmCount>) {
-        let (id, connection) = (&session.id, session.connection);
-        let news = self.look_in(session.term, |state| state.report(id, connection, report, arms));
+        let news = self.look_in(session.term, |state| state.report(&session.seat, report, arms));
         if news == Ok(true) {
             self.ring();
         }

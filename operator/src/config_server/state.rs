@@ -1,8 +1,12 @@
 //! Everything that the holder of the lease knows about its proxies, and what it owes to whom. No clock, no socket:
 //! the services of this module feed it and send what it gives.
+//!
+//! Proxies are of one *scope* each, the fleet that all Mappings and Ingresses share or one Gateway: `scoped.rs` has all
+//! that concerns one of them. Here is what they have in common: who belongs to which, and what a watcher is told.
 
 mod loads;
 mod pods;
+mod scoped;
 mod tally;
 mod updates;
 
@@ -12,41 +16,39 @@ use std::{
     time::Duration,
 };
 
-use operator_routes::{Compiled, Delta, ObjectName, SplitReport};
+use operator_gateways::Names;
+use operator_routes::{Compiled, Delta, Leaving, ObjectName, Scope, SplitReport};
 use proxy_config::{
     features::Features,
-    model::{Action, Change, ClusterId, Config, Epoch, Key, Position, RouteId, SplitId, Version},
+    model::{Change, Config, Epoch, Position, SplitId, Version},
     wire::traffic::Update,
 };
 use tokio::time::Instant;
 
 pub(crate) use self::tally::{ArmCount, Count};
-use self::{
-    loads::{Load, Routability},
-    pods::{PodLoad, Pods},
-    tally::Tally,
-};
-use super::{
-    fleet::{Connection, Counted, Fleet, ProxyId, Report},
-    history::{History, Revision},
-    journal::{Journal, key},
-};
+use self::{loads::Load, pods::PodLoad, scoped::Scoped, tally::Tally};
+use super::fleet::{Connection, Counted, ProxyId, Report};
+
+/// The pods behind the Service of each scope, by uid.
+pub(crate) type Endpoints = BTreeMap<Scope, BTreeMap<String, ObjectName>>;
 
 /// The holder's state in one epoch.
 #[derive(Debug)]
 pub(crate) struct State {
     epoch: Epoch,
-    journal: Journal,
-    splits: History<SplitId, Arc<SplitReport>>,
-    routability: Routability,
-    pods: Pods,
+    /// That of the fleet, and of every Gateway that there is or of which there still are proxies.
+    scopes: BTreeMap<Scope, Scoped>,
+    /// The scope of each `ServiceAccount` of proxies, beside that of the fleet.
+    accounts: BTreeMap<ObjectName, Scope>,
+    /// Gateways that are gone and whose proxies are not.
+    gone: BTreeSet<Scope>,
+    endpoints: Endpoints,
+    /// Where each split is.
+    homes: BTreeMap<SplitId, Scope>,
+    /// Versions of which there are pods.
+    versions: BTreeSet<Version>,
+    leaving: BTreeMap<ObjectName, Leaving>,
     tally: Tally,
-    fleet: Fleet,
-    /// As of the last change; what differs from it is news for the watchers.
-    counted: Vec<Counted>,
-    streams: BTreeMap<ProxyId, Stream>,
-    /// What those can do that have connected, for as long as they count.
-    features: BTreeMap<ProxyId, Features>,
     watchers: BTreeMap<WatcherId, Watcher>,
     next_watcher: u64,
 }
@@ -60,6 +62,16 @@ pub(crate) struct Hello {
     pub(crate) digest: String,
     /// What it can do.
     pub(crate) features: Features,
+}
+
+/// One stream of one proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seat {
+    /// Whose configuration it carries.
+    pub(crate) scope: Scope,
+    /// The proxy.
+    pub(crate) id: ProxyId,
+    connection: Connection,
 }
 
 /// A commit to send: the changes, then the position that closes them.
@@ -77,18 +89,6 @@ pub(crate) struct Outgoing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct WatcherId(u64);
 
-/// One stream of configuration.
-#[derive(Debug)]
-struct Stream {
-    connection: Connection,
-    /// What the proxy has; `None`: nothing that changes could be applied to.
-    base: Option<Revision>,
-    /// A commit was sent on this stream; the first is sent even if nothing changed, to be acknowledged.
-    greeted: bool,
-    /// Sent, neither acknowledged nor refused. Until then nothing else is sent.
-    pending: Option<(Revision, Instant)>,
-}
-
 /// One who watches, and what was said last.
 #[derive(Debug, Default)]
 struct Watcher {
@@ -101,7 +101,7 @@ struct Watcher {
 }
 
 /// What has changed since.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct News {
     splits: BTreeSet<SplitId>,
     fleet: bool,
@@ -110,27 +110,32 @@ struct News {
 }
 
 impl State {
-    /// Begins an epoch with everything compiled so far and the pods behind the proxies' Service.
-    pub(crate) fn new(epoch: Epoch, compiled: &Compiled, endpoints: BTreeMap<String, ObjectName>) -> Self {
-        let journal = Journal::new(compiled.config.clone());
-        let revision = journal.revision();
+    /// Begins an epoch with everything compiled so far and the pods behind the Services of the proxies.
+    pub(crate) fn new(epoch: Epoch, compiled: &Compiled, endpoints: Endpoints) -> Self {
         let mut state = Self {
             epoch,
-            journal,
-            splits: History::default(),
-            routability: Routability::new(compiled.pods.clone()),
-            pods: Pods::new(revision, &compiled.leaving),
+            scopes: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            endpoints: BTreeMap::new(),
+            homes: BTreeMap::new(),
+            versions: compiled.pods.clone(),
+            leaving: compiled.leaving.clone(),
             tally: Tally::default(),
-            fleet: Fleet::default(),
-            counted: Vec::new(),
-            streams: BTreeMap::new(),
-            features: BTreeMap::new(),
             watchers: BTreeMap::new(),
             next_watcher: 0,
         };
+        let gateways = compiled.gateways.keys().cloned().map(Scope::Gateway);
+        for scope in [Scope::Fleet].into_iter().chain(gateways) {
+            let config = compiled.config_of(&scope).cloned().unwrap_or_default();
+            state.scopes.insert(scope, Scoped::new(epoch, config, &compiled.leaving));
+        }
+        for (gateway, demand) in &compiled.demands {
+            state.open(gateway, &demand.class);
+        }
         for (id, report) in &compiled.splits {
-            state.routability.replace(revision, None, Some(report));
-            state.splits.set(revision, id.clone(), Some(Arc::clone(report)));
+            state.homes.insert(id.clone(), report.scope.clone());
+            state.scoped(&report.scope).begin_split(id, report);
         }
         state.set_endpoints(endpoints);
         state
@@ -138,166 +143,134 @@ impl State {
 
     /// Takes what the compiler has changed.
     pub(crate) fn publish(&mut self, delta: &Delta) {
-        let changed: BTreeSet<Key> = delta.changes.iter().map(key).collect();
-        let touches = |config: &Config, split: &SplitId| {
-            let route = RouteId::new(split.as_str());
-            let clusters = arm_clusters(config, &route);
-            changed.contains(&Key::Route(route))
-                || clusters.iter().any(|it| changed.contains(&Key::Cluster(it.clone())))
-        };
-        let mut reconfigured: BTreeSet<SplitId> =
-            delta.splits.keys().filter(|split| touches(self.journal.config(), split)).cloned().collect();
-        if !delta.changes.is_empty() {
-            self.journal.apply(&delta.changes);
-        }
-        reconfigured
-            .extend(delta.splits.keys().filter(|split| touches(self.journal.config(), split)).cloned());
-
-        let revision = self.journal.revision();
-        for (id, report) in &delta.splits {
-            let before = self.splits.at(id, revision).cloned();
-            self.routability.replace(revision, before.as_deref(), report.as_deref());
-            if reconfigured.contains(id) {
-                self.splits.set(revision, id.clone(), report.clone());
-            } else {
-                self.splits.amend(revision, id.clone(), report.clone());
+        for (gateway, demand) in &delta.demands {
+            match demand {
+                Some(demand) => self.open(gateway, &demand.class),
+                None => self.close(gateway),
             }
         }
         for (version, there) in &delta.pods {
-            self.routability.set_pods(version, *there);
+            if *there {
+                self.versions.insert(version.clone());
+            } else {
+                self.versions.remove(version);
+            }
         }
-        self.pods.apply(revision, &delta.leaving);
-        for watcher in self.watchers.values_mut() {
-            watcher.news.splits.extend(delta.splits.keys().cloned());
-            watcher.news.loads = true;
+        for (pod, leaving) in &delta.leaving {
+            match leaving {
+                Some(leaving) => drop(self.leaving.insert(pod.clone(), leaving.clone())),
+                None => drop(self.leaving.remove(pod)),
+            }
         }
+        let mut splits: BTreeMap<Scope, BTreeMap<&SplitId, Option<&Arc<SplitReport>>>> = BTreeMap::new();
+        for (id, report) in &delta.splits {
+            let before = match report {
+                Some(report) => self.homes.insert(id.clone(), report.scope.clone()),
+                None => self.homes.remove(id),
+            };
+            // One that moves leaves the other proxies.
+            if let Some(before) = before.filter(|before| report.as_ref().is_none_or(|it| it.scope != *before))
+            {
+                splits.entry(before).or_default().insert(id, None);
+            }
+            if let Some(report) = report {
+                splits.entry(report.scope.clone()).or_default().insert(id, Some(report));
+            }
+        }
+        let none = BTreeMap::new();
+        // What concerns all of them is news for each.
+        let all = !delta.leaving.is_empty();
+        for (scope, scoped) in &mut self.scopes {
+            let (changes, splits) = (delta.changes_of(scope), splits.get(scope).unwrap_or(&none));
+            if all || !changes.is_empty() || !splits.is_empty() {
+                scoped.publish(changes, splits, &delta.leaving);
+            }
+        }
+        if !delta.pods.is_empty() {
+            for watcher in self.watchers.values_mut() {
+                watcher.news.loads = true;
+            }
+        }
+        self.pass_news_on();
     }
 
-    /// The pods behind the proxies' Service, by uid, are these now.
-    pub(crate) fn set_endpoints(&mut self, endpoints: BTreeMap<String, ObjectName>) {
-        self.fleet.set_endpoints(endpoints);
-        self.recount();
+    /// The pods behind the Services of the proxies are these now.
+    pub(crate) fn set_endpoints(&mut self, endpoints: Endpoints) {
+        let before = std::mem::replace(&mut self.endpoints, endpoints);
+        for (scope, scoped) in &mut self.scopes {
+            let now = self.endpoints.get(scope);
+            if before.get(scope) != now {
+                scoped.set_endpoints(now.cloned().unwrap_or_default());
+            }
+        }
+        self.pass_news_on();
     }
 
-    /// A proxy has opened a stream and said hello.
-    pub(crate) fn connect(&mut self, id: &ProxyId, name: ObjectName, hello: &Hello) -> Connection {
-        let connection = self.fleet.connect(id, name);
-        self.streams.retain(|other, _| other.pod != id.pod);
-        let newest = self.journal.revision();
-        let of_this_epoch = hello.last.filter(|last| last.epoch == self.epoch && last.seq <= newest);
-        let base = if self.journal.is_newest(&hello.digest) {
-            Some(newest)
-        } else {
-            of_this_epoch.map(|last| last.seq)
-        };
-        self.features.insert(id.clone(), hello.features.clone());
-        self.streams.insert(id.clone(), Stream { connection, base, greeted: false, pending: None });
-        self.recount();
-        connection
+    /// The scope of the proxies of a `ServiceAccount`; `None`: it is not that of a Gateway's proxies.
+    pub(crate) fn scope_of(&self, service_account: &ObjectName) -> Option<&Scope> {
+        self.accounts.get(service_account)
+    }
+
+    /// A proxy has opened a stream and said hello; `None`: there is no such scope.
+    pub(crate) fn connect(
+        &mut self,
+        scope: &Scope,
+        id: &ProxyId,
+        name: ObjectName,
+        hello: &Hello,
+    ) -> Option<Seat> {
+        let connection = self.scopes.get_mut(scope)?.connect(id, name, hello);
+        self.pass_news_on();
+        Some(Seat { scope: scope.clone(), id: id.clone(), connection })
     }
 
     /// A stream has ended.
-    pub(crate) fn disconnect(&mut self, id: &ProxyId, connection: Connection) {
-        if self.streams.get(id).is_some_and(|stream| stream.connection == connection) {
-            self.streams.remove(id);
-        }
-        self.fleet.disconnect(id, connection);
-        self.recount();
+    pub(crate) fn disconnect(&mut self, seat: &Seat) {
+        self.on(seat, |scoped, Seat { id, connection, .. }| scoped.disconnect(id, *connection));
     }
 
     /// Whether this is the proxy's newest stream; another one ends.
-    pub(crate) fn is_current(&self, id: &ProxyId, connection: Connection) -> bool {
-        self.fleet.is_current(id, connection)
+    pub(crate) fn is_current(&self, seat: &Seat) -> bool {
+        self.scopes.get(&seat.scope).is_some_and(|scoped| scoped.is_current(&seat.id, seat.connection))
     }
 
     /// A proxy serves a commit. Returns how long that took, or nothing if it was not waited for.
-    pub(crate) fn acknowledge(
-        &mut self,
-        id: &ProxyId,
-        connection: Connection,
-        position: Position,
-        now: Instant,
-    ) -> Option<Duration> {
-        if position.epoch != self.epoch || !self.fleet.acknowledge(id, connection, position.seq) {
-            return None;
-        }
-        let since = self.settle_pending(id, connection, position.seq);
-        if let Some(stream) = self.streams.get_mut(id).filter(|stream| stream.connection == connection) {
-            stream.base = Some(position.seq);
-        }
-        self.recount();
-        since.map(|since| now.saturating_duration_since(since))
+    pub(crate) fn acknowledge(&mut self, seat: &Seat, position: Position, now: Instant) -> Option<Duration> {
+        self.on(seat, |scoped, Seat { id, connection, .. }| {
+            scoped.acknowledge(id, *connection, position, now)
+        })
+        .flatten()
     }
 
     /// A proxy refuses a commit. It is not sent again before something changes.
-    pub(crate) fn refuse(
-        &mut self,
-        id: &ProxyId,
-        connection: Connection,
-        position: Position,
-        reason: String,
-    ) {
-        if position.epoch != self.epoch {
-            return;
-        }
-        self.settle_pending(id, connection, position.seq);
-        self.fleet.refuse(id, connection, position.seq, reason);
-        let all = self.splits.changed_within(0, position.seq);
-        for watcher in self.watchers.values_mut() {
-            watcher.news.splits.extend(all.iter().cloned());
-        }
-        self.recount();
+    pub(crate) fn refuse(&mut self, seat: &Seat, position: Position, reason: String) {
+        self.on(seat, |scoped, Seat { id, connection, .. }| scoped.refuse(id, *connection, position, reason));
     }
 
     /// A proxy tells of its requests under way, and of those that it has counted. Says whether that is news.
-    pub(crate) fn report(
-        &mut self,
-        id: &ProxyId,
-        connection: Connection,
-        report: Report,
-        arms: Vec<ArmCount>,
-    ) -> bool {
-        let counts = self.fleet.is_current(id, connection) && self.tally.take(id, arms);
-        let loads = self.fleet.report(id, connection, report);
-        for watcher in self.watchers.values_mut() {
-            watcher.news.counts |= counts;
-            watcher.news.loads |= loads;
+    pub(crate) fn report(&mut self, seat: &Seat, report: Report, arms: Vec<ArmCount>) -> bool {
+        let counts = self.is_current(seat) && self.tally.take(&seat.id, arms);
+        if counts {
+            for watcher in self.watchers.values_mut() {
+                watcher.news.counts = true;
+            }
         }
-        counts || loads
+        let loads =
+            self.on(seat, |scoped, Seat { id, connection, .. }| scoped.report(id, *connection, report));
+        counts || loads == Some(true)
     }
 
     /// The next commit for a proxy, if there is one that it may be sent now.
-    pub(crate) fn next_commit(
-        &mut self,
-        id: &ProxyId,
-        connection: Connection,
-        now: Instant,
-    ) -> Option<Outgoing> {
-        let newest = self.journal.revision();
-        let refused = self.fleet.get(id)?.refused.as_ref().map(|(revision, _)| *revision);
-        let stream = self.streams.get_mut(id).filter(|stream| stream.connection == connection)?;
-        let up_to_date = stream.greeted && stream.base == Some(newest);
-        if stream.pending.is_some() || up_to_date || (stream.greeted && refused == Some(newest)) {
-            return None;
-        }
-        let known = stream.base.and_then(|base| self.journal.since(base));
-        let full = known.is_none();
-        let mut changes = known.unwrap_or_else(|| self.journal.config().changes().collect());
-        if let Some(features) = self.features.get(id).filter(|it| !it.is_complete()) {
-            changes = features.adapt(changes, self.journal.config());
-        }
-        stream.greeted = true;
-        stream.pending = Some((newest, now));
-        self.fleet.sent(id, connection, newest);
-        self.recount();
-        Some(Outgoing { changes, position: Position { epoch: self.epoch, seq: newest }, full })
+    pub(crate) fn next_commit(&mut self, seat: &Seat, now: Instant) -> Option<Outgoing> {
+        self.on(seat, |scoped, Seat { id, connection, .. }| scoped.next_commit(id, *connection, now))
+            .flatten()
     }
 
     /// Begins a watch of what the proxies serve.
     pub(crate) fn watch(&mut self) -> WatcherId {
         self.next_watcher += 1;
         let id = WatcherId(self.next_watcher);
-        let splits = self.splits.keys().cloned().collect();
+        let splits = self.scopes.values().flat_map(|scoped| scoped.splits().keys().cloned()).collect();
         self.watchers.insert(
             id,
             Watcher { news: News { splits, fleet: true, loads: true, counts: true }, ..Watcher::default() },
@@ -320,76 +293,72 @@ impl State {
 
     /// How many proxies count, and how many of them serve the newest configuration and nothing else.
     pub(crate) fn progress(&self) -> (usize, usize) {
-        let newest = BTreeSet::from([self.journal.revision()]);
-        let current = self.counted.iter().filter(|proxy| proxy.members.as_ref() == Some(&newest)).count();
-        (self.counted.len(), current)
+        let each = self.scopes.values().map(Scoped::progress);
+        each.fold((0, 0), |(counted, current), (more, newest)| (counted + more, current + newest))
     }
 
-    /// The proxies that may carry traffic.
-    pub(crate) fn counted(&self) -> &[Counted] {
-        &self.counted
+    /// The proxies of each scope that may carry traffic.
+    pub(crate) fn counted(&self) -> BTreeMap<Scope, Vec<Counted>> {
+        self.scopes.iter().map(|(scope, scoped)| (scope.clone(), scoped.counted().to_vec())).collect()
     }
 
-    fn settle_pending(
-        &mut self,
-        id: &ProxyId,
-        connection: Connection,
-        revision: Revision,
-    ) -> Option<Instant> {
-        let stream = self.streams.get_mut(id).filter(|stream| stream.connection == connection)?;
-        let (_, since) = stream.pending.take_if(|(pending, _)| *pending <= revision)?;
-        Some(since)
+    /// There is a Gateway of this class: its proxies may come.
+    fn open(&mut self, gateway: &ObjectName, class: &str) {
+        let scope = Scope::Gateway(gateway.clone());
+        self.gone.remove(&scope);
+        let account = Names::of(gateway, class).service_account().clone();
+        self.accounts.retain(|_, other| *other != scope);
+        self.accounts.insert(account, scope.clone());
+        self.scoped(&scope);
     }
 
-    /// The feature without which this proxy answers the requests of a split with 500, if there is one.
-    fn missing(&self, proxy: &ProxyId, split: &SplitId) -> Option<&'static str> {
-        let config = self.journal.config();
-        let route = config.routes.get(&RouteId::new(split.as_str()))?;
-        self.features.get(proxy)?.missing(route, config)
-    }
-
-    /// Compares who counts and what they serve with what the watchers know, and forgets what nobody serves.
-    fn recount(&mut self) {
-        let now = self.fleet.counted();
-        let before = std::mem::replace(&mut self.counted, now);
-        let (counted, streams) = (&self.counted, &self.streams);
-        self.features.retain(|id, _| streams.contains_key(id) || counted.iter().any(|it| it.id == *id));
-        let outline = |counted: &[Counted]| -> Vec<(ProxyId, ObjectName, bool)> {
-            counted.iter().map(|it| (it.id.clone(), it.name.clone(), it.members.is_some())).collect()
-        };
-        let mut touched = BTreeSet::new();
-        let other_fleet = outline(&before) != outline(&self.counted);
-        if other_fleet {
-            touched.extend(self.splits.keys().cloned());
-        } else {
-            for (before, now) in before.iter().zip(&self.counted).filter(|(before, now)| before != now) {
-                let members = || before.members.iter().chain(&now.members).flatten().copied();
-                if let (Some(oldest), Some(newest)) = (members().min(), members().max()) {
-                    touched.extend(self.splits.changed_within(oldest, newest));
-                }
-            }
+    /// A Gateway is gone: its proxies lose what they have, and are known until they are gone as well.
+    fn close(&mut self, gateway: &ObjectName) {
+        let scope = Scope::Gateway(gateway.clone());
+        if let Some(scoped) = self.scopes.get_mut(&scope) {
+            scoped.clear();
+            self.gone.insert(scope);
         }
-        if before != self.counted {
+    }
+
+    /// A scope, which begins empty if it is new.
+    fn scoped(&mut self, scope: &Scope) -> &mut Scoped {
+        let (epoch, leaving) = (self.epoch, &self.leaving);
+        let endpoints = self.endpoints.get(scope);
+        self.scopes.entry(scope.clone()).or_insert_with(|| {
+            let mut scoped = Scoped::new(epoch, Config::default(), leaving);
+            // They may be known for longer than the Gateway.
+            scoped.set_endpoints(endpoints.cloned().unwrap_or_default());
+            scoped
+        })
+    }
+
+    /// Works on the scope of a stream.
+    fn on<T>(&mut self, seat: &Seat, work: impl FnOnce(&mut Scoped, &Seat) -> T) -> Option<T> {
+        let done = self.scopes.get_mut(&seat.scope).map(|scoped| work(scoped, seat));
+        self.pass_news_on();
+        done
+    }
+
+    /// Lets the watchers know, and forgets scopes of which nothing is left.
+    fn pass_news_on(&mut self) {
+        for scoped in self.scopes.values_mut() {
+            let news = scoped.take_news();
             for watcher in self.watchers.values_mut() {
-                watcher.news.splits.extend(touched.iter().cloned());
-                watcher.news.fleet |= other_fleet;
-                watcher.news.loads = true;
+                watcher.news.splits.extend(news.splits.iter().cloned());
+                watcher.news.fleet |= news.fleet;
+                watcher.news.loads |= news.loads;
+                watcher.news.counts |= news.counts;
             }
         }
-        let floor = self.fleet.oldest_member().unwrap_or_else(|| self.journal.revision());
-        self.splits.forget_before(floor);
-        self.routability.forget_before(floor);
-    }
-}
-
-/// The clusters that a route sends to.
-fn arm_clusters(config: &Config, route: &RouteId) -> Vec<ClusterId> {
-    match config.routes.get(route).map(|route| &route.action) {
-        Some(Action::Split(split)) => {
-            let arms = split.arms.iter().map(|arm| &arm.cluster);
-            arms.chain(split.mirrors.iter().map(|mirror| &mirror.cluster)).cloned().collect()
+        let scopes = &self.scopes;
+        let deserted = |scope: &Scope| scopes.get(scope).is_none_or(Scoped::is_deserted);
+        let deserted: Vec<Scope> = self.gone.iter().filter(|scope| deserted(scope)).cloned().collect();
+        for scope in deserted {
+            self.gone.remove(&scope);
+            self.scopes.remove(&scope);
+            self.accounts.retain(|_, other| *other != scope);
         }
-        Some(Action::Refuse(_) | Action::Redirect(_)) | None => Vec::new(),
     }
 }
 

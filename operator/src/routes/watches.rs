@@ -1,18 +1,13 @@
 //! The watches: each tells what there is, then what changes, for as long as the process runs.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Debug,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fmt::Debug, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use crds::{contract::POD_TEMPLATE_HASH_LABEL, gateway::GatewayKind};
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::{
     ClusterResourceScope, NamespaceResourceScope,
     api::{
+        apps::v1::Deployment,
         core::v1::{ConfigMap, Namespace, Pod, Secret, Service},
         discovery::v1::EndpointSlice,
         networking::v1::{Ingress, IngressClass},
@@ -20,14 +15,16 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Resource,
-    api::{ApiResource, DynamicObject},
+    api::{ApiResource, DynamicObject, ObjectMeta},
     core::{DynamicResourceScope, PartialObjectMeta},
     runtime::watcher::{self, Event, watcher},
 };
+use operator_gateways::{SeenService, names};
 use operator_objects as objects;
 use operator_routes::{
     GatewayObjectName, ObjectChange, ObjectName,
     dialect::{Carrier, CarrierKind, DocumentKind, documents::DocumentName},
+    gateway::{Address, AddressKind},
 };
 use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc::Sender, time::sleep};
@@ -65,6 +62,8 @@ pub(super) enum Source {
     IngressClasses,
     /// The ConfigMap with what holds for all Ingresses.
     IngressDefaults,
+    /// Those that were made for Gateways.
+    GatewayDeployments,
     /// A kind of the Gateway API.
     Gateway(GatewayKind),
     Namespaces,
@@ -86,6 +85,7 @@ impl Source {
             Self::Rollouts,
             Self::Ingresses,
             Self::IngressClasses,
+            Self::GatewayDeployments,
             Self::ConfigMaps,
         ];
         // With rights in one namespace only there is no other to tell apart.
@@ -189,6 +189,10 @@ impl Watch {
             }
             Source::IngressClasses => {
                 self.without_namespace(watcher::Config::default(), |it| told_ingress_class(&it)).await;
+            }
+            Source::GatewayDeployments => {
+                let ours = watcher::Config::default().labels(names::SELECTOR);
+                self.built_in(ours, |it| told_deployment(&it)).await;
             }
             Source::IngressDefaults => {
                 let Some(name) = &self.ingress.config_map else { return };
@@ -376,6 +380,7 @@ impl Source {
                 let told = vec![
                     Input::Carrier(carrier, None),
                     Input::Change(annotation),
+                    Input::GatewayService(name.clone(), None),
                     Input::Change(ObjectChange::Service(name, None)),
                 ];
                 return told;
@@ -401,11 +406,12 @@ impl Source {
             Self::Namespaces => ObjectChange::Namespace(name.name.clone(), None),
             Self::ConfigMaps => return vec![Input::ConfigMapVersion(name, None)],
             Self::Secrets => return vec![Input::SecretVersion(name, None)],
+            Self::GatewayDeployments => return vec![Input::GatewayDeployment(name, None)],
             Self::EndpointSlices => ObjectChange::EndpointSlice(name.clone(), None),
             Self::Pods => ObjectChange::Pod(name.clone(), None),
             Self::Rollouts => ObjectChange::Rollout(name.clone(), None),
         };
-        let more = (self == Self::EndpointSlices).then(|| Input::ProxySlice(name, BTreeMap::new()));
+        let more = (self == Self::EndpointSlices).then(|| Input::ProxySlice(name, None));
         more.into_iter().chain([Input::Change(change)]).collect()
     }
 }
@@ -489,14 +495,41 @@ fn told_service(service: &Service, published: Option<&ObjectName>) -> Told {
         Input::Change(ObjectChange::Service(name.clone(), Some(objects::service(service)))),
     ];
     let address = (published == Some(&name)).then(|| Input::Published(objects::addresses(service)));
-    (name, inputs.into_iter().chain(address).collect())
+    let of_gateway = is_of_gateway(&service.metadata).then(|| seen_service(service));
+    let of_gateway = Input::GatewayService(name.clone(), of_gateway);
+    (name, inputs.into_iter().chain(address).chain([of_gateway]).collect())
+}
+
+/// Where clients reach the Service of a Gateway.
+fn seen_service(service: &Service) -> SeenService {
+    let address = |value: String| {
+        let kind = if value.parse::<IpAddr>().is_ok() { AddressKind::Ip } else { AddressKind::Hostname };
+        Address { kind, value }
+    };
+    let asks = service.spec.as_ref().and_then(|spec| spec.load_balancer_ip.clone()).unwrap_or_default();
+    SeenService { addresses: objects::addresses(service).into_iter().map(address).collect(), asks }
+}
+
+fn told_deployment(deployment: &PartialObjectMeta<Deployment>) -> Told {
+    let name = objects::name(&deployment.metadata);
+    (name.clone(), vec![Input::GatewayDeployment(name, deployment.metadata.generation)])
+}
+
+/// Whether it was made for a Gateway.
+fn is_of_gateway(metadata: &ObjectMeta) -> bool {
+    let has = |key: &str, value: &str| {
+        metadata.labels.as_ref().and_then(|labels| labels.get(key)).is_some_and(|it| it == value)
+    };
+    has(names::COMPONENT_LABEL, "gateway") && has(names::MANAGED_BY_LABEL, names::MANAGER)
 }
 
 fn told_slice(slice: &EndpointSlice, proxies: &ObjectName) -> Told {
     let name = objects::name(&slice.metadata);
     let mut inputs = Vec::new();
-    let of_proxies = objects::slice_service(slice).as_ref() == Some(proxies);
-    let carrying = if of_proxies { objects::carrying_pods(slice) } else { BTreeMap::new() };
+    // The labels of a Service are on its slices as well; whether it is one of a Gateway is known elsewhere.
+    let service = objects::slice_service(slice);
+    let service = service.filter(|service| service == proxies || is_of_gateway(&slice.metadata));
+    let carrying = service.map(|service| (service, objects::carrying_pods(slice)));
     inputs.push(Input::ProxySlice(name.clone(), carrying));
     inputs.push(Input::Change(ObjectChange::EndpointSlice(name.clone(), objects::slice(slice))));
     (name, inputs)

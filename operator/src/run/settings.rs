@@ -80,6 +80,13 @@ impl Parts {
                 },
                 publish_addresses: arguments.publish_status_address.clone(),
             },
+            proxies: config_server::ProxySettings {
+                image: arguments.gateway_proxy_image.clone(),
+                image_pull_policy: arguments.gateway_proxy_image_pull_policy.clone(),
+                log_level: arguments.gateway_proxy_log_level.clone(),
+                drain_delay: arguments.gateway_proxy_drain_delay,
+                drain_timeout: arguments.gateway_proxy_drain_timeout,
+            },
             gateway_controllers: [vec![GATEWAY_CONTROLLER.to_owned()], arguments.gateway_controllers.clone()]
                 .concat(),
         })

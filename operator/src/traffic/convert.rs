@@ -21,13 +21,14 @@ pub(super) enum Malformed {
 
 /// A proxy.
 pub(super) fn proxy(proxy: wire::Proxy) -> Result<Proxy, Malformed> {
-    Ok(Proxy { pod: name(&proxy.pod)?, id: proxy.id, known: proxy.known })
+    Ok(Proxy { pod: name(&proxy.pod)?, id: proxy.id, known: proxy.known, scope: proxy.scope })
 }
 
 /// A split.
 pub(super) fn split(split: wire::SplitState) -> Result<Split, Malformed> {
     Ok(Split {
         id: split.id,
+        scope: split.scope,
         views: split.views.into_iter().map(view).collect::<Result<_, _>>()?,
         compiled: split.compiled.map(served).transpose()?,
         problem: Some(split.problem).filter(|it| !it.is_empty()),

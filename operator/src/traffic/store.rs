@@ -238,11 +238,13 @@ mod tests {
             views: vec![wire::View { served: Some(served), proxies: vec!["p".to_owned()] }],
             compiled: None,
             problem: String::new(),
+            scope: String::new(),
         }
     }
 
     fn fleet(ready: bool) -> wire::Fleet {
-        let proxy = wire::Proxy { id: "p".to_owned(), pod: "sluice/p".to_owned(), known: true };
+        let proxy =
+            wire::Proxy { id: "p".to_owned(), pod: "sluice/p".to_owned(), known: true, scope: String::new() };
         wire::Fleet { proxies: vec![proxy], ready }
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Arm, Facts, Load, ObjectName, Served, Split};
+use super::{Arm, Facts, Load, ObjectName, Proxy, Served, Split};
 use crate::key;
 
 /// What the fold has to know of a Rollout's routes. Names are in the Rollout's namespace.
@@ -37,6 +37,8 @@ pub struct Fold<'a> {
     listed: Vec<&'a Split>,
     /// Splits with an arm on one of the Rollout's Services, and the listed ones.
     reaching: Vec<&'a Split>,
+    /// The counted proxies that can have one of these: those of their scopes. All, while there is no such split.
+    proxies: Vec<&'a Proxy>,
 }
 
 /// How many counted proxies satisfy a condition.
@@ -65,18 +67,21 @@ impl<'a> Fold<'a> {
     #[must_use]
     pub fn new(facts: &'a Facts, route: &'a Route) -> Self {
         let listed = facts.splits.iter().filter(|split| route.lists(split)).collect();
-        let reaching = facts
+        let reaching: Vec<&Split> = facts
             .splits
             .iter()
             .filter(|split| arms(split).any(|arm| route.is_base(arm) || route.reaches(arm)))
             .collect();
-        Self { facts, route, listed, reaching }
+        let scopes: BTreeSet<&str> = reaching.iter().map(|split| split.scope.as_str()).collect();
+        let can_have = |proxy: &&Proxy| scopes.is_empty() || scopes.contains(proxy.scope.as_str());
+        let proxies = facts.proxies.iter().filter(can_have).collect();
+        Self { facts, route, listed, reaching, proxies }
     }
 
-    /// Number of counted proxies.
+    /// Number of counted proxies that can carry the Rollout's routes.
     #[must_use]
     pub fn counted(&self) -> usize {
-        self.facts.proxies.len()
+        self.proxies.len()
     }
 
     /// Whether the canary arm of every listed split has exactly the wanted weight.
@@ -148,10 +153,10 @@ impl<'a> Fold<'a> {
             sending.iter().map(|name| self.route.name(name)).map(|it| (of(&it), it)).collect();
         let mirrors: Vec<_> =
             mirrors.iter().map(|(name, base)| (of(&self.route.name(base)), self.route.name(name))).collect();
-        self.count(|id| {
+        self.count(|proxy| {
             let every = |splits: &[&Split], holds: &dyn Fn(&Served) -> bool| {
                 let fresh = |served: Option<&Served>| served.is_some_and(|it| self.fresh(it) && holds(it));
-                !splits.is_empty() && splits.iter().all(|split| split.every_content(id, fresh))
+                !splits.is_empty() && splits.iter().all(|split| split.every_content(proxy, fresh))
             };
             sending.iter().all(|(splits, name)| every(splits, &|served| sends(served, name)))
                 && mirrors.iter().all(|(splits, name)| every(splits, &|served| compiled(served, name)))
@@ -227,14 +232,14 @@ impl<'a> Fold<'a> {
     }
 
     fn poll(&self, splits: &[&Split], holds: impl Fn(Option<&Served>) -> bool) -> Poll {
-        self.count(|id| splits.iter().all(|split| split.every_content(id, &holds)))
+        self.count(|proxy| splits.iter().all(|split| split.every_content(proxy, &holds)))
     }
 
-    /// Asks every counted proxy, by id. One that has not told what it serves agrees to nothing.
-    fn count(&self, agrees: impl Fn(&str) -> bool) -> Poll {
-        let mut poll = Poll { counted: self.facts.proxies.len(), ..Poll::default() };
-        for proxy in &self.facts.proxies {
-            if proxy.known && agrees(&proxy.id) {
+    /// Asks every counted proxy that can carry the routes. One that has not told what it serves agrees to nothing.
+    fn count(&self, agrees: impl Fn(&Proxy) -> bool) -> Poll {
+        let mut poll = Poll { counted: self.proxies.len(), ..Poll::default() };
+        for proxy in &self.proxies {
+            if proxy.known && agrees(proxy) {
                 poll.agreeing += 1;
             } else {
                 poll.waiting.push(proxy.pod.clone());
@@ -344,9 +349,14 @@ impl Route {
 }
 
 impl Split {
-    /// Whether every content that a proxy serves of it, or may, is so. A proxy that does not have it serves nothing.
-    fn every_content(&self, proxy: &str, holds: impl Fn(Option<&Served>) -> bool) -> bool {
-        let mut own = self.views.iter().filter(|view| view.proxies.iter().any(|id| id == proxy)).peekable();
+    /// Whether every content that a proxy serves of it, or may, is so. A proxy that does not have it serves nothing; one
+    /// of another scope has nothing to do with it.
+    fn every_content(&self, proxy: &Proxy, holds: impl Fn(Option<&Served>) -> bool) -> bool {
+        if proxy.scope != self.scope {
+            return true;
+        }
+        let has = |id: &String| *id == proxy.id;
+        let mut own = self.views.iter().filter(|view| view.proxies.iter().any(has)).peekable();
         if own.peek().is_none() {
             return holds(None);
         }

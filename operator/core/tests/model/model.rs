@@ -310,8 +310,13 @@ impl Model {
             .flat_map(|(id, proxy)| proxy.contents().map(move |content| (id, content)))
             .map(|(id, content)| View { served: Some(self.served(content)), proxies: vec![id.clone()] });
         let compiled = self.served(&objects.compile());
-        let split =
-            Split { id: SPLIT.to_owned(), views: views.collect(), compiled: Some(compiled), problem: None };
+        let split = Split {
+            id: SPLIT.to_owned(),
+            views: views.collect(),
+            compiled: Some(compiled),
+            problem: None,
+            scope: String::new(),
+        };
         let loads = Image::ALL.into_iter().map(|image| {
             let routable = fleet.routes_to(image);
             (
@@ -330,6 +335,7 @@ impl Model {
                     id: id.clone(),
                     pod: ObjectName::new("sluice", id.as_str()),
                     known: proxy.known,
+                    scope: String::new(),
                 })
                 .collect(),
         }

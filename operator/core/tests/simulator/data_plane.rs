@@ -112,6 +112,7 @@ impl DataPlane {
             id: format!("{name}-boot"),
             pod: ObjectName::new("sluice", name),
             known: proxy.known,
+            scope: String::new(),
         });
         let known = || self.proxies.iter().filter(|(_, proxy)| proxy.known);
         let ids = known()
@@ -130,6 +131,7 @@ impl DataPlane {
                 .collect(),
             compiled: self.compiled.get(id).cloned(),
             problem: None,
+            scope: String::new(),
         });
         let hashes = self
             .compiled

@@ -5,7 +5,7 @@ use proxy_config::model::{Epoch, Position};
 
 use super::*;
 use crate::{
-    config_server::{fleet::ProxyId, metrics::Metrics, state::Hello},
+    config_server::{fleet::ProxyId, metrics::Metrics, shared::Account, state::Hello},
     test_api::TestApi,
 };
 
@@ -17,10 +17,12 @@ fn fleet() -> Arc<Shared> {
     let mut compiler = Compiler::new(Settings::default());
     compiler.compile();
     let pods = ["prompt", "late"].map(|pod| (pod.to_owned(), ObjectName::new("sluice", pod)));
-    shared.serve(EPOCH, compiler.compiled(), BTreeMap::from(pods));
+    let endpoints = BTreeMap::from([(Scope::Fleet, BTreeMap::from(pods))]);
+    shared.serve(EPOCH, compiler.compiled(), endpoints);
     for pod in ["prompt", "late"] {
         let id = ProxyId { pod: pod.to_owned(), boot: "b".to_owned() };
-        let session = shared.connect(&id, &ObjectName::new("sluice", pod), &Hello::default()).unwrap();
+        let (account, name) = (Account::Fleet, ObjectName::new("sluice", pod));
+        let session = shared.connect(&account, &Scope::Fleet, &id, &name, &Hello::default()).unwrap();
         let commit = shared.next_commit(&session).unwrap().unwrap();
         if pod == "prompt" {
             shared.acknowledge(&session, Position { epoch: EPOCH, seq: commit.position.seq });

@@ -1,16 +1,17 @@
 //! The server on a real socket with TLS, and a real client. Only the API server's verdict on tokens is replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;
 use operator_routes::{
     Compiled, Compiler, ObjectChange, Settings,
     dialect::{DocumentKind, documents::DocumentName},
+    gateway::Demand,
     object::EmissaryObject,
 };
 use proxy_config::{
     CONFIG_AUDIENCE, CONTRACT, SERVER_NAME, TRAFFIC_AUDIENCE,
-    model::Epoch,
+    model::{CertificateId, Change, Config, Epoch},
     wire::{
         config::{Ack, Commit, FromProxy, Hello, ToProxy, config_client::ConfigClient, from_proxy, to_proxy},
         traffic::{WatchRequest, traffic_client::TrafficClient},
@@ -34,7 +35,8 @@ use crate::{
 
 const EPOCH: Epoch = Epoch { created: 7, transitions: 1 };
 
-/// Takes `proxy` and `controller` for what they say, each for its audience.
+/// Takes `proxy` and `controller` for what they say, each for its audience, and others for ServiceAccounts of the
+/// namespace `shop`, if they are called like those of Gateways.
 struct Tokens;
 
 impl Authenticate for Tokens {
@@ -43,6 +45,10 @@ impl Authenticate for Tokens {
         match (token, audience) {
             ("proxy", CONFIG_AUDIENCE) | ("controller", TRAFFIC_AUDIENCE) => {
                 Ok(Caller { service_account: ObjectName::new("sluice", token), pod })
+            }
+            (gateway, CONFIG_AUDIENCE) if gateway.ends_with("-sluice") => {
+                let pod = Some((format!("uid of {gateway}"), gateway.to_owned()));
+                Ok(Caller { service_account: ObjectName::new("shop", gateway), pod })
             }
             _ => Err(Rejection::Refused("it is not valid".to_owned())),
         }
@@ -202,7 +208,63 @@ async fn another_contract_or_scope_is_refused_with_a_sentence() {
         (Code::FailedPrecondition, "contract 99 is not spoken here, 1 is")
     );
     let mut scoped = world.stream("proxy", Hello { scope: "gateway".to_owned(), ..hello() }).await.unwrap();
-    assert_eq!(scoped.down.message().await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(scoped.down.message().await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+/// Two Gateways, `east` and `west`, with a certificate each.
+fn of_gateways() -> Compiled {
+    let mut compiled = compiled();
+    for gateway in ["east", "west"] {
+        let mut config = Config::default();
+        config.apply(Change::Certificate(Arc::new(proxy_config::model::Certificate {
+            id: CertificateId::new(gateway),
+            chain: "chain".into(),
+            key: proxy_config::model::Secret("key".to_owned()),
+        })));
+        let name = ObjectName::new("shop", gateway);
+        compiled.gateways.insert(name.clone(), config);
+        compiled.demands.insert(name, Arc::new(demand()));
+    }
+    compiled
+}
+
+fn demand() -> Demand {
+    Demand {
+        uid: "1".into(),
+        generation: 1,
+        class: "sluice".into(),
+        class_parameters: None,
+        parameters: None,
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        addresses: Vec::new(),
+        ports: BTreeSet::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_gateways_proxy_gets_its_certificates_and_no_other_token_does() {
+    let world = World::start().await;
+    world.shared.serve(EPOCH, &of_gateways(), BTreeMap::new());
+    let scope = |text: &str| Hello { scope: text.to_owned(), ..hello() };
+    let mut east = world.stream("east-sluice", scope("gateway/shop/east")).await.unwrap();
+    let Some(to_proxy::Message::Change(change)) = east.next().await else { panic!("no change") };
+    assert!(format!("{change:?}").contains("east") && !format!("{change:?}").contains("west"));
+    let (changes, commit) = east.commit().await;
+    assert_eq!((changes, commit.full), (0, true), "and nothing else");
+
+    let cases = [
+        ("another Gateway's", "east-sluice", "gateway/shop/west"),
+        ("the fleet's", "east-sluice", ""),
+        ("a Gateway's for the fleet", "proxy", "gateway/shop/east"),
+        ("of a Gateway that is not there", "north-sluice", "gateway/shop/north"),
+        ("of one that is not there for one that is", "north-sluice", "gateway/shop/east"),
+    ];
+    for (case, token, asked) in cases {
+        let mut peer = world.stream(token, scope(asked)).await.unwrap();
+        let refused = peer.down.message().await.map_err(|status| status.code());
+        assert_eq!(refused.unwrap_err(), Code::PermissionDenied, "{case}");
+    }
 }
 
 #[tokio::test]

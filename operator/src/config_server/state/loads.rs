@@ -21,33 +21,28 @@ pub(super) struct Load {
 impl Load {
     /// Of a version that nobody knows.
     pub(super) const NONE: Self = Self { in_flight: 0, routable: false, settled: true };
+
+    /// Of two scopes together.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            in_flight: self.in_flight + other.in_flight,
+            routable: self.routable || other.routable,
+            settled: self.settled && other.settled,
+        }
+    }
 }
 
 /// The versions that arms with a share send to, by revision.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Routability {
     history: History<Version, ()>,
     /// How many arms with a share send to a version in the newest revision.
     arms: BTreeMap<Version, usize>,
     /// The revision that took the last such arm away, until nothing is left of the version.
     removed: BTreeMap<Version, Revision>,
-    /// Versions of which there are pods.
-    pods: BTreeSet<Version>,
 }
 
 impl Routability {
-    pub(super) fn new(pods: BTreeSet<Version>) -> Self {
-        Self { history: History::default(), arms: BTreeMap::new(), removed: BTreeMap::new(), pods }
-    }
-
-    pub(super) fn set_pods(&mut self, version: &Version, there: bool) {
-        if there {
-            self.pods.insert(version.clone());
-        } else {
-            self.pods.remove(version);
-        }
-    }
-
     /// A split has another content from `revision` on.
     pub(super) fn replace(
         &mut self,
@@ -79,22 +74,29 @@ impl Routability {
         self.history.forget_before(floor);
     }
 
-    /// The load of every version of which there are pods, arms or requests.
+    /// The load of every version of which there are arms or requests. Of all of which there are `pods` as well, unless
+    /// every proxy has told what it serves and has nothing of before: then those without arms and requests have none.
     pub(super) fn loads(
         &mut self,
+        pods: &BTreeSet<Version>,
         epoch: Epoch,
         counted: &[Counted],
         fleet: &Fleet,
     ) -> BTreeMap<Version, Load> {
-        let mut versions: BTreeSet<Version> = self.pods.clone();
-        versions.extend(self.history.keys().cloned());
+        let is_fresh = |proxy: &Counted| {
+            proxy.members.is_some() && fleet.get(&proxy.id).is_some_and(|it| it.has_settled(epoch, 1))
+        };
+        let mut versions: BTreeSet<Version> = self.history.keys().cloned().collect();
+        if !counted.iter().all(is_fresh) {
+            versions.extend(pods.iter().cloned());
+        }
         versions.extend(self.removed.keys().cloned());
         let reports = fleet.proxies().filter_map(|(_, proxy)| proxy.report.as_ref());
         versions.extend(reports.flat_map(|report| report.in_flight.keys().cloned()));
         let mut loads = BTreeMap::new();
         for version in versions {
             let load = self.load(&version, epoch, counted, fleet);
-            if load.settled && load.in_flight == 0 && !self.pods.contains(&version) {
+            if load.settled && load.in_flight == 0 && !pods.contains(&version) {
                 self.removed.remove(&version);
             } else {
                 loads.insert(version, load);

@@ -1,12 +1,13 @@
 use operator_routes::{
     Compiler, ObjectChange, Settings,
     dialect::{DocumentKind, documents::DocumentName},
+    gateway::Demand,
     object::{
         EmissaryObject, EndpointCondition, EndpointSlice, Family, Pod, Service, ServicePort, SliceEndpoint,
     },
 };
 use proxy_config::{
-    model::{Config, Draining},
+    model::{Action, ClusterId, Draining, Key},
     wire::traffic as wire,
 };
 use serde_json::json;
@@ -24,14 +25,18 @@ struct World {
 
 /// A proxy as the config service sees it: what it was sent and what it made of it.
 struct Peer {
-    id: ProxyId,
-    connection: Connection,
+    seat: Seat,
     config: Config,
     last: Option<Position>,
 }
 
 fn name(text: &str) -> ObjectName {
     ObjectName::new("shop", text)
+}
+
+/// One pod behind the Service of the fleet.
+fn behind(uid: &str, pod: &str) -> Endpoints {
+    BTreeMap::from([(Scope::Fleet, BTreeMap::from([(uid.to_owned(), name(pod))]))])
 }
 
 fn mapping_name(text: &str) -> DocumentName {
@@ -103,14 +108,14 @@ impl World {
             digest: last.map(|peer| proxy_config::digest::digest(&peer.config)).unwrap_or_default(),
             features: proxy_config::features::SERVED.iter().copied().collect(),
         };
-        let connection = self.state.connect(&id, name("proxy"), &hello);
+        let seat = self.state.connect(&Scope::Fleet, &id, name("proxy"), &hello).unwrap();
         let config = last.map(|peer| peer.config.clone()).unwrap_or_default();
-        Peer { id, connection, config, last: last.and_then(|peer| peer.last) }
+        Peer { seat, config, last: last.and_then(|peer| peer.last) }
     }
 
     /// Sends a proxy what it may be sent. Says how many changes that were.
     fn send(&mut self, peer: &mut Peer) -> Option<usize> {
-        let commit = self.state.next_commit(&peer.id, peer.connection, Instant::now())?;
+        let commit = self.state.next_commit(&peer.seat, Instant::now())?;
         if commit.full {
             peer.config = Config::default();
         }
@@ -130,7 +135,7 @@ impl World {
 
     fn acknowledge(&mut self, peer: &Peer) {
         let position = peer.last.unwrap();
-        assert!(self.state.acknowledge(&peer.id, peer.connection, position, Instant::now()).is_some());
+        assert!(self.state.acknowledge(&peer.seat, position, Instant::now()).is_some());
     }
 
     fn report(&mut self, peer: &Peer, oldest_pinned: Position, in_flight: &[(&str, u64)]) {
@@ -141,7 +146,7 @@ impl World {
             in_flight: in_flight.iter().map(|(hash, requests)| (version(hash), *requests)).collect(),
             draining: Some(BTreeMap::new()),
         };
-        self.state.report(&peer.id, peer.connection, report, Vec::new());
+        self.state.report(&peer.seat, report, Vec::new());
     }
 
     /// A report of nothing but pods that drain; `None`: of a proxy that does not count them.
@@ -153,7 +158,7 @@ impl World {
             in_flight: BTreeMap::new(),
             draining: pods.map(|pods| pods.iter().map(count).collect()),
         };
-        self.state.report(&peer.id, peer.connection, report, Vec::new());
+        self.state.report(&peer.seat, report, Vec::new());
     }
 
     /// Chooses a pod to go, or wants it again.
@@ -290,7 +295,7 @@ fn a_restarted_proxy_with_the_same_content_is_only_asked_to_confirm() {
 fn a_reconnected_proxy_gets_what_it_missed() {
     let mut world = World::new();
     let peer = world.served("a");
-    world.state.disconnect(&peer.id, peer.connection);
+    world.state.disconnect(&peer.seat);
     world.mapping("canary", Some(20));
     let mut again = world.connect("a", Some(&peer));
     assert_eq!(world.send(&mut again), Some(1));
@@ -304,7 +309,7 @@ fn a_refused_commit_is_said_and_not_sent_again_before_something_changes() {
     world.mapping("canary", Some(20));
     let before = peer.config.clone();
     world.send(&mut peer);
-    world.state.refuse(&peer.id, peer.connection, peer.last.unwrap(), "no memory".to_owned());
+    world.state.refuse(&peer.seat, peer.last.unwrap(), "no memory".to_owned());
     peer.config = before;
     assert_eq!(world.send(&mut peer), None);
     let watcher = world.state.watch();
@@ -394,7 +399,7 @@ fn a_chosen_pod_that_is_needed_or_that_somebody_may_serve_is_routable() {
     world.acknowledge(&peer);
     world.report_pods(&peer, peer.last.unwrap(), Some(&[]));
     assert_eq!(pod(&mut world), (0, false, true));
-    world.state.set_endpoints(BTreeMap::from([("other".to_owned(), name("proxy-2"))]));
+    world.state.set_endpoints(behind("other", "proxy-2"));
     assert_eq!(pod(&mut world), (0, true, false), "of the other proxy nothing is known");
 }
 
@@ -440,8 +445,7 @@ fn a_version_that_only_gets_copies_is_routable_until_they_end() {
 #[test]
 fn after_a_change_of_the_holder_nothing_is_settled_before_the_proxies_say_so() {
     let mut world = World::new();
-    let endpoints = BTreeMap::from([("uid".to_owned(), name("proxy"))]);
-    world.state = State::new(EPOCH, world.compiler.compiled(), endpoints);
+    world.state = State::new(EPOCH, world.compiler.compiled(), behind("uid", "proxy"));
     let watcher = world.state.watch();
     let mut known = Known::default();
     known.update(world.state.next_updates(watcher));
@@ -481,7 +485,7 @@ fn a_proxy_that_cannot_do_what_a_route_asks_refuses_it_and_does_not_count_as_ser
     let mut route = proxy_config::model::Route::clone(route);
     let split = SplitId::new(id.as_str());
     // A feature that the proxy has not named.
-    world.state.features.insert(peer.id.clone(), Features::default());
+    world.state.scoped(&Scope::Fleet).forget_features(&peer.seat.id);
     route.listeners = vec![proxy_config::model::ListenerId::new("http")];
     let report = world.compiler.compiled().splits.get(&split).cloned();
     world.state.publish(&Delta {
@@ -499,4 +503,145 @@ fn a_proxy_that_cannot_do_what_a_route_asks_refuses_it_and_does_not_count_as_ser
         state.problem,
         "proxy shop/proxy answers with 500: it cannot do `route_listeners` and needs an update"
     );
+}
+
+// Gateways.
+
+fn gateway(text: &str) -> Scope {
+    Scope::Gateway(name(text))
+}
+
+fn demand() -> Arc<Demand> {
+    Arc::new(Demand {
+        uid: "1".into(),
+        generation: 1,
+        class: "sluice".into(),
+        class_parameters: None,
+        parameters: None,
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        addresses: Vec::new(),
+        ports: BTreeSet::new(),
+    })
+}
+
+/// A cluster and a route to it with a split, all of this name.
+fn route(id: &str) -> (Vec<Change>, SplitId, SplitReport) {
+    let cluster = proxy_config::model::Cluster::plain(ClusterId::new(id), 1000, Vec::new());
+    let mut compiler = Compiler::new(Settings::default());
+    let spec = json!({"prefix": format!("/{id}/"), "service": "198.18.0.1"});
+    let document = DocumentName { kind: DocumentKind::Mapping, name: name(id) };
+    compiler.apply(ObjectChange::Emissary(document, Some(EmissaryObject::new("1", spec))));
+    let delta = compiler.compile();
+    let (split, report) = delta.splits.into_iter().next().unwrap();
+    let mut changes = vec![Change::Cluster(Arc::new(cluster))];
+    changes.extend(delta.changes);
+    (changes, split, SplitReport::clone(&report.unwrap()))
+}
+
+/// What the compiler says of a Gateway of this name with a route.
+fn of_gateway(text: &str) -> Delta {
+    let (changes, split, report) = route(text);
+    let report = SplitReport { scope: gateway(text), ..report };
+    Delta {
+        gateways: BTreeMap::from([(name(text), changes)]),
+        demands: BTreeMap::from([(name(text), Some(demand()))]),
+        splits: BTreeMap::from([(split, Some(Arc::new(report)))]),
+        ..Delta::default()
+    }
+}
+
+impl World {
+    /// A proxy of a Gateway, which serves what it is sent.
+    fn served_by(&mut self, text: &str) -> Peer {
+        let id = ProxyId { pod: format!("pod of {text}"), boot: "a".to_owned() };
+        let features = proxy_config::features::SERVED.iter().copied().collect();
+        let hello = Hello { features, ..Hello::default() };
+        let seat = self.state.connect(&gateway(text), &id, name(text), &hello).unwrap();
+        let mut peer = Peer { seat, config: Config::default(), last: None };
+        self.send(&mut peer);
+        self.acknowledge(&peer);
+        peer
+    }
+}
+
+#[test]
+fn every_proxy_gets_the_configuration_of_its_scope_and_nothing_of_another() {
+    let mut world = World::new();
+    world.state.publish(&of_gateway("east"));
+    world.state.publish(&of_gateway("west"));
+    let (fleet, east) = (world.served("a"), world.served_by("east"));
+    let mut west = world.served_by("west");
+    let clusters = |peer: &Peer| peer.config.clusters.keys().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(clusters(&east).contains(&"east".to_owned()) && !clusters(&east).contains(&"west".to_owned()));
+    assert!(clusters(&west).contains(&"west".to_owned()) && !clusters(&west).contains(&"east".to_owned()));
+    assert!(clusters(&fleet).iter().all(|it| it != "east" && it != "west"));
+
+    let seen = world.state.progress();
+    let gone = Change::Removed(Key::Cluster(ClusterId::new("west")));
+    let gateways = BTreeMap::from([(name("west"), vec![gone])]);
+    world.state.publish(&Delta { gateways, ..Delta::default() });
+    assert!(world.send(&mut west).is_some());
+    for peer in [fleet, east] {
+        let sent = world.state.next_commit(&peer.seat, Instant::now());
+        assert_eq!(sent, None, "a change of one scope is no commit for {}", peer.seat.scope);
+    }
+    assert_eq!((seen, world.state.progress()), ((3, 3), (3, 2)));
+}
+
+#[test]
+fn a_split_waits_for_the_proxies_of_its_scope_alone() {
+    let mut world = World::new();
+    world.state.publish(&of_gateway("east"));
+    let (_fleet, _east) = (world.served("a"), world.served_by("east"));
+    let watcher = world.state.watch();
+    let updates = world.state.next_updates(watcher);
+    let scopes: Vec<_> = updates[0].fleet.iter().flat_map(|it| &it.proxies).map(|it| &it.scope).collect();
+    assert_eq!(scopes, ["", "gateway/shop/east"]);
+    let (_, split, _) = route("east");
+    let state = world.state.split_state(&split).unwrap();
+    assert_eq!(state.scope, "gateway/shop/east");
+    let proxies: Vec<_> = state.views.iter().flat_map(|view| &view.proxies).collect();
+    assert_eq!(proxies, ["pod of east/a"]);
+}
+
+#[test]
+fn the_proxies_of_a_gateway_that_is_gone_lose_its_routes_and_are_known_until_they_go() {
+    let mut world = World::new();
+    world.state.publish(&of_gateway("east"));
+    let mut east = world.served_by("east");
+    let account = Names::of(&name("east"), "sluice").service_account().clone();
+    assert_eq!(world.state.scope_of(&account), Some(&gateway("east")));
+    let (_, split, _) = route("east");
+    world.state.publish(&Delta {
+        demands: BTreeMap::from([(name("east"), None)]),
+        splits: BTreeMap::from([(split.clone(), None)]),
+        ..Delta::default()
+    });
+    let state = world.state.split_state(&split).unwrap();
+    assert!(state.compiled.is_none() && state.views[0].served.is_some(), "it still serves it: {state:?}");
+    assert!(world.send(&mut east).is_some());
+    assert_eq!(east.config, Config::default());
+    world.acknowledge(&east);
+    assert_eq!(world.state.split_state(&split), None);
+    assert_eq!(world.state.counted().len(), 2);
+    world.state.disconnect(&east.seat);
+    assert_eq!(world.state.counted().len(), 1, "nothing is left of it");
+    assert_eq!(world.state.scope_of(&account), None);
+}
+
+#[test]
+fn pods_are_settled_once_no_scope_can_send_to_them() {
+    let mut world = World::new();
+    world.state.publish(&of_gateway("east"));
+    let (fleet, east) = (world.served("a"), world.served_by("east"));
+    let watcher = world.state.watch();
+    let mut known = Known::default();
+    world.report(&fleet, fleet.last.unwrap(), &[]);
+    known.update(world.state.next_updates(watcher));
+    assert_eq!(known.loads["new"], (0, false, false), "the Gateway's proxy has not reported");
+    world.report(&east, east.last.unwrap(), &[("new", 3)]);
+    known.update(world.state.next_updates(watcher));
+    assert_eq!(known.loads["new"], (3, false, true), "requests of all scopes are counted");
+    assert_eq!(known.loads["old"], (0, true, false), "the fleet sends to it");
 }

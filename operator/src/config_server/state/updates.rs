@@ -1,14 +1,18 @@
 //! What a watcher is told, as `traffic.proto` says it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use operator_routes::{Served, ServedArm, SplitReport};
+use operator_routes::{ObjectName, Scope, Served, ServedArm, SplitReport};
 use proxy_config::{
     model::{SplitId, Version},
     wire::traffic as wire,
 };
 
-use super::{Count, Load, PodLoad, State, Watcher};
+use super::{Count, Load, PodLoad, State, Watcher, scoped::Scoped};
+use crate::config_server::fleet::{Counted, ProxyId};
 
 /// How many splits one message holds: far below the limit of a message, however many arms they have.
 const SPLITS_PER_UPDATE: usize = 200;
@@ -34,7 +38,7 @@ impl State {
             update.fleet = Some(self.fleet_message());
         }
         if std::mem::take(&mut watcher.news.loads) {
-            let loads = self.routability.loads(self.epoch, &self.counted, &self.fleet);
+            let loads = self.loads();
             update.loads.extend(
                 loads
                     .iter()
@@ -43,7 +47,9 @@ impl State {
             );
             let gone = watcher.told.keys().filter(|version| !loads.contains_key(version));
             update.loads.extend(gone.map(|version| load_message((version, &Load::NONE))));
-            self.tally.keep(|id| self.fleet.get(id).is_some(), |version| loads.contains_key(version));
+            let scopes = &self.scopes;
+            let is_known = |id: &ProxyId| scopes.values().any(|scoped| scoped.proxy(id).is_some());
+            self.tally.keep(is_known, |version| loads.contains_key(version));
             watcher.told = loads;
             self.pods_for(watcher, &mut update);
         }
@@ -63,8 +69,31 @@ impl State {
         updates
     }
 
+    /// The loads of all versions, over all scopes.
+    fn loads(&mut self) -> BTreeMap<Version, Load> {
+        let mut loads: BTreeMap<Version, Load> =
+            self.versions.iter().map(|version| (version.clone(), Load::NONE)).collect();
+        for scoped in self.scopes.values_mut() {
+            for (version, load) in scoped.loads(&self.versions) {
+                let sum = loads.entry(version).or_insert(Load::NONE);
+                *sum = sum.and(load);
+            }
+        }
+        loads
+    }
+
+    /// The loads of all pods that were chosen to go, over all scopes.
+    fn pod_loads(&self) -> BTreeMap<ObjectName, PodLoad> {
+        let mut pods: BTreeMap<ObjectName, PodLoad> = BTreeMap::new();
+        for (pod, PodLoad { hash, load }) in self.scopes.values().flat_map(Scoped::pod_loads) {
+            let sum = pods.entry(pod).or_insert(PodLoad { hash, load: Load::NONE });
+            sum.load = sum.load.and(load);
+        }
+        pods
+    }
+
     fn pods_for(&self, watcher: &mut Watcher, update: &mut wire::Update) {
-        let pods = self.pods.loads(self.epoch, &self.counted, &self.fleet);
+        let pods = self.pod_loads();
         let news = pods.iter().filter(|(pod, load)| watcher.told_pods.get(pod) != Some(load));
         update.pods.extend(news.map(|(pod, PodLoad { hash, load })| wire::PodLoad {
             pod: pod.to_string(),
@@ -79,26 +108,42 @@ impl State {
     }
 
     fn fleet_message(&self) -> wire::Fleet {
-        let proxy = |proxy: &super::Counted| wire::Proxy {
+        let proxy = |scope: &Scope, proxy: &Counted| wire::Proxy {
             id: proxy.id.to_string(),
             pod: proxy.name.to_string(),
             known: proxy.members.is_some(),
+            scope: scope.to_string(),
         };
-        wire::Fleet { proxies: self.counted.iter().map(proxy).collect(), ready: true }
+        let of = |(scope, scoped): (&Scope, &Scoped)| {
+            scoped.counted().iter().map(|it| proxy(scope, it)).collect::<Vec<_>>()
+        };
+        wire::Fleet { proxies: self.scopes.iter().flat_map(of).collect(), ready: true }
     }
 
-    /// `None` if neither the newest commit nor any counted proxy has the split.
+    /// `None` if neither the newest commit of any scope nor any counted proxy has the split.
     pub(super) fn split_state(&self, id: &SplitId) -> Option<wire::SplitState> {
-        let compiled = self.splits.at(id, self.journal.revision());
+        // One that has moved is told of where it is; what the proxies that had it still do with it is in the loads.
+        let home = self.homes.get(id).filter(|scope| self.scopes.contains_key(scope));
+        let (scope, scoped) = match home {
+            Some(scope) => self.scopes.get_key_value(scope)?,
+            None => self.scopes.iter().find(|(_, scoped)| scoped.splits().has(id))?,
+        };
+        scoped.split_state(scope, id)
+    }
+}
+
+impl Scoped {
+    fn split_state(&self, scope: &Scope, id: &SplitId) -> Option<wire::SplitState> {
+        let compiled = self.newest(id);
         let mut views: Vec<(Option<&Arc<SplitReport>>, BTreeSet<String>)> = Vec::new();
         let mut lacking = Vec::new();
-        for proxy in &self.counted {
+        for proxy in self.counted() {
             let missing = self.missing(&proxy.id, id);
             lacking.extend(missing.map(|feature| {
                 format!("proxy {} answers with 500: it cannot do `{feature}` and needs an update", proxy.name)
             }));
             for revision in proxy.members.iter().flatten() {
-                let report = self.splits.at(id, *revision).filter(|_| missing.is_none());
+                let report = self.splits().at(id, *revision).filter(|_| missing.is_none());
                 // The same content is most often the same allocation, which is seen at once.
                 let same = |view: Option<&Arc<SplitReport>>| match (view, report) {
                     (Some(view), Some(report)) => Arc::ptr_eq(view, report) || view.served == report.served,
@@ -119,6 +164,7 @@ impl State {
         let problems: Vec<String> = problems.chain(lacking).collect();
         Some(wire::SplitState {
             id: id.to_string(),
+            scope: scope.to_string(),
             views: (views.into_iter())
                 .map(|(report, proxies)| wire::View {
                     served: report.map(|report| served_message(&report.served)),
@@ -133,10 +179,10 @@ impl State {
     /// Which proxies refused a commit that changes the split.
     fn refusals(&self, id: &SplitId) -> Vec<String> {
         let mut sentences = Vec::new();
-        for (_, proxy) in self.fleet.proxies() {
+        for (_, proxy) in self.proxies() {
             let Some((refused, reason)) = &proxy.refused else { continue };
             let has = proxy.members().and_then(|members| members.first().copied()).unwrap_or(0);
-            if self.splits.changed_within(has, *refused).contains(id) {
+            if self.splits().changed_within(has, *refused).contains(id) {
                 sentences.push(format!("proxy {} refused the configuration: {reason}", proxy.name));
             }
         }

@@ -46,6 +46,7 @@ fn facts(contents: &[&[Option<Served>]]) -> Facts {
         id: format!("uid-{index}"),
         pod: ObjectName::new("sluice", format!("p{index}")),
         known: !contents.is_empty(),
+        scope: String::new(),
     });
     let views = contents.iter().enumerate().flat_map(|(index, contents)| {
         contents
@@ -59,6 +60,7 @@ fn facts(contents: &[&[Option<Served>]]) -> Facts {
             views: views.collect(),
             compiled: Some(content(30, &[("new", 2)], "10")),
             problem: None,
+            scope: String::new(),
         }],
         loads: BTreeMap::new(),
         draining: BTreeMap::new(),
@@ -160,4 +162,26 @@ fn a_chosen_pod_is_done_when_it_or_its_whole_version_is() {
     assert_eq!(ask(&facts, "old-b"), Some(Load::NONE));
     facts.proxies[0].known = false;
     assert_eq!(ask(&facts, "old-b"), None);
+}
+
+#[test]
+fn only_proxies_of_its_scope_are_asked_for_a_split() {
+    let mut facts = facts(&[&[serves(30)], &[]]);
+    let route = route();
+    let poll = |facts: &Facts| {
+        let poll = Fold::new(facts, &route).weight_served(30);
+        (poll.agreeing, poll.counted)
+    };
+    assert_eq!(poll(&facts), (1, 2), "a proxy that has not told what it serves");
+    facts.proxies[1].scope = "gateway/shop/web".to_owned();
+    assert_eq!(poll(&facts), (1, 1), "one that serves a Gateway has nothing to do with a Mapping");
+
+    let mut other = facts.splits[0].clone();
+    other.id = "shop of the Gateway".to_owned();
+    other.scope = "gateway/shop/web".to_owned();
+    other.views[0].proxies = vec!["uid-1".to_owned()];
+    facts.splits.push(other);
+    assert_eq!(poll(&facts), (1, 2), "each has its own to serve");
+    facts.proxies[1].known = true;
+    assert_eq!(poll(&facts), (2, 2));
 }

@@ -1,0 +1,493 @@
+//! The objects of a Gateway's proxies, as they are applied.
+//!
+//! None of them changes the pods when a listener comes or goes: the ports of the Gateway are in the Service alone, and
+//! the proxies open theirs as their configuration says.
+
+use std::collections::BTreeMap;
+
+use operator_routes::{
+    ObjectName, Scope,
+    gateway::{AddressKind, Demand, DemandedPort, Transport, port::ADMIN},
+};
+use proxy_config::CONFIG_AUDIENCE;
+use serde_json::{Value, json};
+
+use crate::{
+    names::Names,
+    parameters::{Parameters, ServiceType},
+    replicas::APPLIED_ANNOTATION,
+};
+
+/// How many proxies there are if nobody says otherwise: one goes while another stays.
+const REPLICAS: u16 = 2;
+/// The user of Sluice's images.
+const USER: u32 = 65_532;
+
+/// What does not come from the Gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installation {
+    /// `HOST:PORT` of the config server, as pods of any namespace reach it.
+    pub config_server: String,
+    /// The certificate that signs the config server's, as PEM.
+    pub authority: String,
+    /// The image of the proxies.
+    pub image: String,
+    /// When it is pulled.
+    pub image_pull_policy: String,
+    /// What the proxies log.
+    pub log_level: String,
+    /// How long a proxy that ends still accepts connections, in seconds.
+    pub drain_delay: u64,
+    /// How long requests may take to end after that, in seconds.
+    pub drain_timeout: u64,
+}
+
+/// The kinds of objects that a Gateway's proxies are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Names the proxies to the operator; without any right.
+    ServiceAccount,
+    /// Has the certificate of the operator's authority.
+    ConfigMap,
+    /// Has the Gateway's address, and its ports.
+    Service,
+    /// The proxies.
+    Deployment,
+    /// Keeps all of them from going at the same time.
+    PodDisruptionBudget,
+}
+
+/// One object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: ObjectName,
+    /// All of it that is applied.
+    pub content: Value,
+}
+
+impl Kind {
+    /// All kinds, in the order in which they are made: pods wait for what they name.
+    pub const ALL: [Self; 5] =
+        [Self::ServiceAccount, Self::ConfigMap, Self::Service, Self::Deployment, Self::PodDisruptionBudget];
+
+    /// Its group with the version, its name, and its plural.
+    #[must_use]
+    pub fn resource(self) -> (&'static str, &'static str, &'static str, &'static str) {
+        match self {
+            Self::ServiceAccount => ("", "v1", "ServiceAccount", "serviceaccounts"),
+            Self::ConfigMap => ("", "v1", "ConfigMap", "configmaps"),
+            Self::Service => ("", "v1", "Service", "services"),
+            Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
+            Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+        }
+    }
+
+    fn api_version(self) -> String {
+        let (group, version, ..) = self.resource();
+        if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+    }
+}
+
+/// Every object that a Gateway's proxies take, in the order in which they are made. `spec.replicas` of the Deployment is
+/// what the parameters say: see [`replicas`](crate::replicas()).
+#[must_use]
+pub fn wanted(
+    gateway: &ObjectName,
+    demand: &Demand,
+    parameters: &Parameters,
+    installation: &Installation,
+) -> Vec<Object> {
+    let of = Of { gateway, names: Names::of(gateway, &demand.class), demand, parameters, installation };
+    let mut objects = vec![
+        of.object(Kind::ServiceAccount, json!({"automountServiceAccountToken": false})),
+        of.object(Kind::ConfigMap, json!({"data": {"ca.crt": installation.authority}})),
+    ];
+    objects.extend(of.services());
+    objects.push(of.deployment());
+    let budget = json!({"maxUnavailable": 1, "selector": {"matchLabels": of.names.selector()}});
+    objects.push(of.object(Kind::PodDisruptionBudget, json!({"spec": budget})));
+    objects
+}
+
+/// How many proxies there are until somebody scales them.
+#[must_use]
+pub fn first_replicas(parameters: &Parameters) -> u16 {
+    parameters.replicas.unwrap_or(REPLICAS)
+}
+
+/// Everything that the objects are made of.
+struct Of<'a> {
+    gateway: &'a ObjectName,
+    names: Names,
+    demand: &'a Demand,
+    parameters: &'a Parameters,
+    installation: &'a Installation,
+}
+
+impl Of<'_> {
+    fn object(&self, kind: Kind, content: Value) -> Object {
+        self.named(kind, self.names.base.clone(), content, &BTreeMap::new())
+    }
+
+    fn named(
+        &self,
+        kind: Kind,
+        name: ObjectName,
+        mut content: Value,
+        annotations: &BTreeMap<String, String>,
+    ) -> Object {
+        let mut all = self.demand.annotations.clone();
+        all.extend(annotations.clone());
+        content["apiVersion"] = kind.api_version().into();
+        content["kind"] = kind.resource().2.into();
+        content["metadata"] = json!({
+            "name": &*name.name,
+            "namespace": &*name.namespace,
+            "labels": self.labels(),
+            "annotations": all,
+            "ownerReferences": [{
+                "apiVersion": "gateway.networking.k8s.io/v1",
+                "kind": "Gateway",
+                "name": &*self.gateway.name,
+                "uid": &*self.demand.uid,
+                "controller": true,
+            }],
+        });
+        Object { kind, name, content }
+    }
+
+    /// The Gateway's labels, and ours over them: by ours its objects are found.
+    fn labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.demand.labels.clone();
+        labels.extend(self.names.labels());
+        labels
+    }
+
+    /// One for each address that is asked for, or one. None while there is no port: a Service has to have one.
+    fn services(&self) -> Vec<Object> {
+        if self.demand.ports.is_empty() {
+            return Vec::new();
+        }
+        let asked: Vec<&str> = match &self.demand.addresses[..] {
+            [] => vec![""],
+            addresses => {
+                addresses.iter().filter(|it| it.kind == AddressKind::Ip).map(|it| it.value.as_str()).collect()
+            }
+        };
+        asked.into_iter().enumerate().map(|(place, address)| self.service(place, address)).collect()
+    }
+
+    fn service(&self, place: usize, address: &str) -> Object {
+        let ports = self.demand.ports.iter().map(|DemandedPort { port, transport, container }| {
+            let (protocol, name) = match transport {
+                Transport::Tcp => ("TCP", "tcp"),
+                Transport::Udp => ("UDP", "udp"),
+            };
+            json!({
+                "name": format!("{name}-{port}"),
+                "port": port,
+                "targetPort": container,
+                "protocol": protocol,
+            })
+        });
+        let mut spec = json!({
+            "type": self.parameters.service_type.as_str(),
+            "selector": self.names.selector(),
+            "ports": ports.collect::<Vec<_>>(),
+        });
+        if self.parameters.service_type == ServiceType::LoadBalancer {
+            if let Some(class) = &self.parameters.load_balancer_class {
+                spec["loadBalancerClass"] = class.as_str().into();
+            }
+            // Deprecated, and what load balancers go by all the same.
+            if !address.is_empty() {
+                spec["loadBalancerIP"] = address.into();
+            }
+        }
+        self.named(Kind::Service, self.names.service(place), json!({"spec": spec}), &BTreeMap::new())
+    }
+
+    fn deployment(&self) -> Object {
+        let replicas = first_replicas(self.parameters);
+        let spec = json!({
+            "replicas": replicas,
+            // A new proxy is ready before an old one goes.
+            "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "selector": {"matchLabels": self.names.selector()},
+            "template": {
+                "metadata": {"labels": self.labels(), "annotations": self.pod_annotations()},
+                "spec": self.pod(),
+            },
+        });
+        let applied = BTreeMap::from([(APPLIED_ANNOTATION.to_owned(), replicas.to_string())]);
+        self.named(Kind::Deployment, self.names.base.clone(), json!({"spec": spec}), &applied)
+    }
+
+    /// What a Prometheus with the common scrape configuration looks for, unless the Gateway says otherwise.
+    fn pod_annotations(&self) -> BTreeMap<String, String> {
+        let mut annotations = BTreeMap::from([
+            ("prometheus.io/scrape".to_owned(), "true".to_owned()),
+            ("prometheus.io/port".to_owned(), ADMIN.to_string()),
+        ]);
+        annotations.extend(self.demand.annotations.clone());
+        annotations
+    }
+
+    /// At the restricted Pod Security level.
+    fn pod(&self) -> Value {
+        let Installation { drain_delay, drain_timeout, .. } = self.installation;
+        let name = &*self.names.base.name;
+        let mut pod = json!({
+            "serviceAccountName": name,
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "terminationGracePeriodSeconds": drain_delay + drain_timeout + 10,
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": USER,
+                "runAsGroup": USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "topologySpreadConstraints": [{
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": self.names.selector()},
+            }],
+            "containers": [self.container()],
+            "volumes": [
+                {"name": "ca", "configMap": {"name": name}},
+                {"name": "token", "projected": {"sources": [{"serviceAccountToken": {
+                    "audience": CONFIG_AUDIENCE,
+                    "expirationSeconds": 3600,
+                    "path": "token",
+                }}]}},
+                // What was served last: a restarted container goes on with it at once.
+                {"name": "memory", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
+            ],
+        });
+        if let Some(class) = &self.parameters.priority_class {
+            pod["priorityClassName"] = class.as_str().into();
+        }
+        pod
+    }
+
+    fn container(&self) -> Value {
+        let Installation {
+            config_server,
+            image,
+            image_pull_policy,
+            log_level,
+            drain_delay,
+            drain_timeout,
+            ..
+        } = self.installation;
+        let Parameters { workers, cpu_request, memory_request, memory_limit, .. } = self.parameters;
+        let log_level = self.parameters.log_level.as_ref().unwrap_or(log_level);
+        let mut arguments = vec![
+            format!("--config-server={config_server}"),
+            format!("--scope={}", Scope::Gateway(self.gateway.clone())),
+            format!("--admin-port={ADMIN}"),
+            format!("--log-level={log_level}"),
+            format!("--drain-delay={drain_delay}"),
+            format!("--drain-timeout={drain_timeout}"),
+        ];
+        arguments.extend(workers.map(|workers| format!("--workers={workers}")));
+        json!({
+            "name": "proxy",
+            "image": image,
+            "imagePullPolicy": image_pull_policy,
+            "args": arguments,
+            "ports": [{"name": "admin", "containerPort": ADMIN}],
+            "livenessProbe": {"httpGet": {"path": "/healthz", "port": "admin"}},
+            // The answer waits until the proxy is ready, for almost a second: see `/readyz` of the proxy.
+            "readinessProbe": {
+                "httpGet": {"path": "/readyz", "port": "admin"},
+                "periodSeconds": 1,
+                "timeoutSeconds": 2,
+            },
+            "resources": {
+                "requests": {
+                    "cpu": cpu_request.as_deref().unwrap_or("100m"),
+                    "memory": memory_request.as_deref().unwrap_or("32Mi"),
+                },
+                "limits": {"memory": memory_limit.as_deref().unwrap_or("512Mi")},
+            },
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "capabilities": {"drop": ["ALL"]},
+                "readOnlyRootFilesystem": true,
+            },
+            "volumeMounts": [
+                {"name": "ca", "mountPath": "/etc/sluice/ca", "readOnly": true},
+                {"name": "token", "mountPath": "/var/run/secrets/sluice", "readOnly": true},
+                {"name": "memory", "mountPath": "/var/run/sluice"},
+            ],
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeSet;
+
+    use operator_routes::gateway::{Address, port::container_port};
+
+    use super::*;
+
+    /// What a Gateway with these addresses and ports asks for.
+    pub(crate) fn demand(addresses: &[Address], ports: BTreeSet<DemandedPort>) -> Demand {
+        Demand {
+            uid: "0-1".into(),
+            generation: 1,
+            class: "sluice".into(),
+            class_parameters: None,
+            parameters: None,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            addresses: addresses.to_vec(),
+            ports,
+        }
+    }
+
+    fn installation() -> Installation {
+        Installation {
+            config_server: "sluice-operator.sluice-system.svc:8443".to_owned(),
+            authority: "PEM".to_owned(),
+            image: "sluice-proxy:1".to_owned(),
+            image_pull_policy: "IfNotPresent".to_owned(),
+            log_level: "info".to_owned(),
+            drain_delay: 5,
+            drain_timeout: 30,
+        }
+    }
+
+    fn tcp(ports: &[u16]) -> BTreeSet<DemandedPort> {
+        let demanded = |port: &u16| DemandedPort {
+            port: *port,
+            transport: Transport::Tcp,
+            container: container_port(*port).unwrap(),
+        };
+        ports.iter().map(demanded).collect()
+    }
+
+    fn made(demand: &Demand, parameters: &Parameters) -> Vec<Object> {
+        wanted(&ObjectName::new("shop", "web"), demand, parameters, &installation())
+    }
+
+    fn ip(value: &str) -> Address {
+        Address { kind: AddressKind::Ip, value: value.to_owned() }
+    }
+
+    #[test]
+    fn all_that_a_gateway_takes() {
+        let mut demand = demand(&[], tcp(&[80, 8080]));
+        demand.ports.insert(DemandedPort { port: 53, transport: Transport::Udp, container: 64_565 });
+        demand.labels.insert("team".to_owned(), "edge".to_owned());
+        demand.annotations.insert("note".to_owned(), "hello".to_owned());
+        let objects = made(&demand, &Parameters::default());
+        assert_eq!(objects.iter().map(|it| it.kind).collect::<Vec<_>>(), Kind::ALL);
+        for Object { kind, name, content } in &objects {
+            assert_eq!((&*name.namespace, &*name.name), ("shop", "web-sluice"), "{kind:?}");
+            let metadata = &content["metadata"];
+            assert_eq!(metadata["ownerReferences"][0]["uid"], "0-1", "{kind:?}");
+            let labels = &metadata["labels"];
+            assert_eq!(
+                (&labels["team"], &labels[crate::names::GATEWAY_LABEL]),
+                (&json!("edge"), &json!("web"))
+            );
+            assert_eq!(metadata["annotations"]["note"], "hello", "{kind:?}");
+        }
+        let of = |kind| &objects.iter().find(|it| it.kind == kind).unwrap().content;
+        assert_eq!(of(Kind::ConfigMap)["data"]["ca.crt"], "PEM");
+        let ports = json!([
+            {"name": "udp-53", "port": 53, "targetPort": 64_565, "protocol": "UDP"},
+            {"name": "tcp-80", "port": 80, "targetPort": 64_592, "protocol": "TCP"},
+            {"name": "tcp-8080", "port": 8080, "targetPort": 8080, "protocol": "TCP"},
+        ]);
+        assert_eq!(of(Kind::Service)["spec"]["ports"], ports);
+        let template = &of(Kind::Deployment)["spec"]["template"];
+        assert_eq!(
+            (&template["metadata"]["labels"]["team"], &template["metadata"]["annotations"]["note"]),
+            (&json!("edge"), &json!("hello"))
+        );
+        let arguments = template["spec"]["containers"][0]["args"].to_string();
+        for argument in ["--scope=gateway/shop/web", "--admin-port=64512", "--config-server=sluice-operator."]
+        {
+            assert!(arguments.contains(argument), "{arguments}");
+        }
+        assert_eq!(of(Kind::PodDisruptionBudget)["spec"]["maxUnavailable"], 1);
+    }
+
+    #[test]
+    fn a_listener_changes_nothing_but_the_service() {
+        let before = made(&demand(&[], tcp(&[80])), &Parameters::default());
+        let after = made(&demand(&[], tcp(&[80, 443])), &Parameters::default());
+        let changed: Vec<Kind> =
+            before.iter().zip(&after).filter(|(a, b)| a != b).map(|(object, _)| object.kind).collect();
+        assert_eq!(changed, [Kind::Service]);
+    }
+
+    #[test]
+    fn every_address_that_is_asked_for_has_a_service() {
+        let other = Address { kind: AddressKind::Hostname, value: "a.example".to_owned() };
+        let cases: [(&[Address], BTreeSet<DemandedPort>, &[(&str, &str)]); 5] = [
+            (&[], tcp(&[80]), &[("web-sluice", "")]),
+            (&[ip("")], tcp(&[80]), &[("web-sluice", "")]),
+            (&[ip("198.18.0.1")], tcp(&[80]), &[("web-sluice", "198.18.0.1")]),
+            (
+                &[ip("198.18.0.1"), other, ip("198.18.0.2")],
+                tcp(&[80]),
+                &[("web-sluice", "198.18.0.1"), ("web-sluice-1", "198.18.0.2")],
+            ),
+            (&[], tcp(&[]), &[]),
+        ];
+        for (addresses, ports, expected) in cases {
+            let objects = made(&demand(addresses, ports), &Parameters::default());
+            let services = objects.iter().filter(|it| it.kind == Kind::Service);
+            let found: Vec<(&str, &str)> = services
+                .map(|it| (&*it.name.name, it.content["spec"]["loadBalancerIP"].as_str().unwrap_or_default()))
+                .collect();
+            assert_eq!(found, expected, "{addresses:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_where_they_belong() {
+        let parameters = Parameters {
+            replicas: Some(3),
+            service_type: ServiceType::ClusterIp,
+            load_balancer_class: Some("internal".to_owned()),
+            log_level: Some("debug".to_owned()),
+            workers: Some(4),
+            cpu_request: Some("1".to_owned()),
+            memory_request: Some("64Mi".to_owned()),
+            memory_limit: Some("1Gi".to_owned()),
+            priority_class: Some("high".to_owned()),
+        };
+        let objects = made(&demand(&[], tcp(&[80])), &parameters);
+        let of = |kind| &objects.iter().find(|it| it.kind == kind).unwrap().content["spec"];
+        assert_eq!(of(Kind::Service)["type"], "ClusterIP");
+        assert!(of(Kind::Service)["loadBalancerClass"].is_null(), "it balances nothing");
+        let deployment = of(Kind::Deployment);
+        assert_eq!(deployment["replicas"], 3);
+        let pod = &deployment["template"]["spec"];
+        assert_eq!(pod["priorityClassName"], "high");
+        let arguments = pod["containers"][0]["args"].to_string();
+        assert!(arguments.contains("--log-level=debug") && arguments.contains("--workers=4"), "{arguments}");
+        let resources = json!({"requests": {"cpu": "1", "memory": "64Mi"}, "limits": {"memory": "1Gi"}});
+        assert_eq!(pod["containers"][0]["resources"], resources);
+    }
+
+    #[test]
+    fn labels_of_the_gateway_never_hide_ours() {
+        let mut demand = demand(&[], tcp(&[80]));
+        demand.labels.insert(crate::names::COMPONENT_LABEL.to_owned(), "mine".to_owned());
+        for object in made(&demand, &Parameters::default()) {
+            assert_eq!(object.content["metadata"]["labels"][crate::names::COMPONENT_LABEL], "gateway");
+        }
+    }
+}
