@@ -90,12 +90,18 @@ impl App {
             StatusCode::OK
         };
         let Settings { version, pod, .. } = &self.settings;
+        let mut body = format!("{version} from {pod} for {}\n", request.uri());
+        if request.uri().path().ends_with("/headers") {
+            for (name, value) in request.headers() {
+                body.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+            }
+        }
         Response::builder()
             .status(status)
             .header(VERSION_HEADER, version)
             .header(POD_HEADER, pod)
             .header(SERVED_HEADER, served)
-            .body(Full::from(format!("{version} from {pod} for {}\n", request.uri())))
+            .body(Full::from(body))
             .expect("a version and a pod name are header values")
     }
 }

@@ -53,11 +53,21 @@ pub struct Answer {
 
 /// Asks the first proxy in a namespace.
 pub async fn ask(system: &Cluster, question: Question<'_>) -> anyhow::Result<Answer> {
-    let pods = system.pods("app.kubernetes.io/component=proxy").await?;
-    let pod = pods.into_iter().find_map(|pod| pod.metadata.name).context("there is no proxy")?;
     let port = if question.authority.is_some() { HTTPS } else { HTTP };
+    ask_pod(system, "app.kubernetes.io/component=proxy", port, question).await
+}
+
+/// Asks the first pod with these labels at one of its ports.
+pub async fn ask_pod(
+    cluster: &Cluster,
+    labels: &str,
+    port: u16,
+    question: Question<'_>,
+) -> anyhow::Result<Answer> {
+    let pods = cluster.pods(labels).await?;
+    let pod = pods.into_iter().find_map(|pod| pod.metadata.name).context("there is no proxy")?;
     let mut forwarder =
-        system.api::<Pod>().portforward(&pod, &[port]).await.context("failed to forward a port")?;
+        cluster.api::<Pod>().portforward(&pod, &[port]).await.context("failed to forward a port")?;
     let stream = forwarder.take_stream(port).context("the port is not forwarded")?;
     match question.authority {
         None => exchange(stream, question).await,

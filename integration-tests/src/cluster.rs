@@ -12,7 +12,7 @@ use kube::{
         PatchParams, PostParams, PropagationPolicy,
     },
     core::{NamespaceResourceScope, TypeMeta},
-    discovery,
+    discovery::{self, Scope},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -260,12 +260,16 @@ impl Cluster {
     async fn api_of(&self, document: &Value) -> anyhow::Result<(Api<DynamicObject>, String)> {
         let types: TypeMeta = parse(document, "apiVersion and kind")?;
         let kind = GroupVersionKind::try_from(&types).context("failed to read apiVersion and kind")?;
-        let (resource, _) = discovery::pinned_kind(&self.client, &kind)
+        let (resource, capabilities) = discovery::pinned_kind(&self.client, &kind)
             .await
             .with_context(|| format!("the cluster does not know {} {}", types.api_version, types.kind))?;
         let name =
             document.pointer("/metadata/name").and_then(Value::as_str).context("a document has no name")?;
-        Ok((Api::namespaced_with(self.client.clone(), &self.namespace, &resource), name.to_owned()))
+        let api = match capabilities.scope {
+            Scope::Cluster => Api::all_with(self.client.clone(), &resource),
+            Scope::Namespaced => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
+        };
+        Ok((api, name.to_owned()))
     }
 }
 
@@ -292,6 +296,10 @@ pub enum Kind {
     Lease,
     /// `networking.k8s.io/v1`
     Ingress,
+    /// `gateway.networking.k8s.io/v1`
+    Gateway,
+    /// `policy/v1`
+    PodDisruptionBudget,
 }
 
 impl Kind {
@@ -307,6 +315,8 @@ impl Kind {
             Self::Pod => ("", "v1", "Pod", "pods"),
             Self::Lease => ("coordination.k8s.io", "v1", "Lease", "leases"),
             Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
+            Self::Gateway => ("gateway.networking.k8s.io", "v1", "Gateway", "gateways"),
+            Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
         };
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
     }

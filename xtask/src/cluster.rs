@@ -31,9 +31,10 @@ use std::ffi::OsString;
 use anyhow::bail;
 use clap::Subcommand;
 
-pub(crate) use self::handle::Cluster;
+pub(crate) use self::{handle::Cluster, place::FREE_ADDRESS};
 use self::{lock::Lock, node::Node, place::Place};
 use crate::{
+    go::Programs,
     settings::Settings,
     terminal::{self, stage},
 };
@@ -169,11 +170,7 @@ const ROOTLESS: &str = "without root: containers have no CPU and memory limits a
 
 /// The node, made if it is not there. What is left of one that ended is of no use: pods, mounts and interfaces
 /// that it knew are gone.
-fn find_or_create(
-    place: &Place,
-    programs: &programs::Programs,
-    stage: &mut terminal::Stage,
-) -> anyhow::Result<Node> {
+fn find_or_create(place: &Place, programs: &Programs, stage: &mut terminal::Stage) -> anyhow::Result<Node> {
     if let Some(node) = Node::find(place)? {
         if node.is_complete() {
             if std::fs::read_to_string(place.path("programs")).is_ok_and(|hash| hash != programs.hash) {

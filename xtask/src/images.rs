@@ -20,8 +20,12 @@ use crate::{
 pub(crate) use archive::{Archive, Contents, hex};
 pub(crate) use binaries::Profile;
 
+/// The registry of images that are made here: no kubelet pulls from it.
+const LOCAL: &str = "localhost";
 /// The user that Sluice's programs run as in their containers: `nonroot`, as distroless images call it.
-const USER: &str = "65532:65532";
+pub(crate) const USER: &str = "65532:65532";
+/// The user of programs that the node's own pods need.
+pub(crate) const ROOT: &str = "0:0";
 
 /// Options of `cargo xtask images`.
 #[derive(Debug, Args)]
@@ -110,9 +114,9 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// A reference on the registry `localhost`, which no kubelet pulls from.
-    pub(crate) fn new(repository: &str, tag: &str) -> Self {
-        Self { repository: format!("localhost/{repository}"), tag: tag.to_owned() }
+    /// A reference to what a registry has, or a path in it, under a name.
+    pub(crate) fn new(registry: &str, name: &str, tag: &str) -> Self {
+        Self { repository: format!("{registry}/{name}"), tag: tag.to_owned() }
     }
 
     /// The whole reference.
@@ -125,6 +129,18 @@ impl fmt::Display for Reference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.name())
     }
+}
+
+/// An image that is published elsewhere and made here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Published {
+    /// With the path before the name.
+    pub(crate) registry: &'static str,
+    /// Name of the image and of the program in it.
+    pub(crate) name: &'static str,
+    pub(crate) tag: &'static str,
+    /// `uid:gid` that the program runs as.
+    pub(crate) user: &'static str,
 }
 
 /// An image on disk.
@@ -219,7 +235,19 @@ pub(crate) fn load(cluster: &Cluster, images: &[(Image, Built)]) -> anyhow::Resu
 /// Writes an image with one static program, for the cluster's own needs.
 pub(crate) fn write_program(name: &str, program: &Path, directory: &Path) -> anyhow::Result<Built> {
     let mut contents = contents(name, program)?;
-    contents.user = "0:0";
+    contents.user = ROOT;
+    write(&contents, directory)
+}
+
+/// Writes an image with one static program under the name of one that is published elsewhere, for manifests that name
+/// that one.
+pub(crate) fn write_program_as(
+    reference: &Published,
+    program: &Path,
+    directory: &Path,
+) -> anyhow::Result<Built> {
+    let &Published { registry, name, tag, user } = reference;
+    let contents = Contents { registry, tag: Tag::Fixed(tag), user, ..contents(name, program)? };
     write(&contents, directory)
 }
 
@@ -236,6 +264,7 @@ fn write(contents: &Contents, directory: &Path) -> anyhow::Result<Built> {
 fn contents(name: &str, program: &Path) -> anyhow::Result<Contents> {
     let files = BTreeMap::from([(name.to_owned(), (0o755, read(program)?))]);
     Ok(Contents {
+        registry: LOCAL,
         name: name.to_owned(),
         version: env!("CARGO_PKG_VERSION"),
         tag: Tag::Content,

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::{
     cluster::{self, Cluster},
+    gateway_api::{self, Channel},
     images::{self, Image, Profile},
     settings::{Settings, workspace},
     terminal::stage,
@@ -27,11 +28,17 @@ pub(crate) struct Arguments {
     /// How many proxies.
     #[arg(long, default_value_t = 2)]
     proxies: u32,
+    /// Install the kinds of Gateway API as well, of this channel.
+    #[arg(long, value_name = "CHANNEL", num_args = 0..=1, default_missing_value = "standard")]
+    gateway_api: Option<Channel>,
 }
 
 /// Runs `cargo xtask install`.
 pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<()> {
     let profile = if arguments.dev { Profile::Dev } else { Profile::Release };
+    if let Some(channel) = arguments.gateway_api {
+        gateway_api::install(&cluster::ensure(settings)?, channel)?;
+    }
     install(settings, profile, arguments.proxies).map(drop)
 }
 

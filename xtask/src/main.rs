@@ -4,7 +4,10 @@ mod bench;
 mod cluster;
 mod codegen;
 mod command;
+mod conformance;
 mod demo;
+mod gateway_api;
+mod go;
 mod images;
 mod install;
 mod manifest;
@@ -41,6 +44,9 @@ enum Task {
     #[command(subcommand)]
     Bench(bench::Task),
 
+    /// Run the official conformance suite of Gateway API.
+    Conformance(conformance::Arguments),
+
     /// Install this tree's Sluice in the cluster.
     Install(install::Arguments),
 
@@ -68,6 +74,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&settings, &arguments),
         Task::Test(arguments) => test::run(&settings, &arguments),
         Task::Bench(task) => bench::run(&settings, &task),
+        Task::Conformance(arguments) => conformance::run(&settings, &arguments),
         Task::Install(arguments) => install::run(&settings, &arguments),
         Task::Manifest => manifest::run(&settings),
         Task::Cluster(task) => cluster::run(&settings, task),

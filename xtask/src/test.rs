@@ -15,9 +15,11 @@ use clap::Args;
 
 use self::outcome::Outcome;
 use crate::{
-    cluster::Cluster,
+    cluster::{self, Cluster},
     command::find,
+    conformance,
     demo::cargo,
+    gateway_api::{self, Channel},
     images::{self, Image, Profile},
     install, manifest,
     settings::{Settings, workspace},
@@ -32,13 +34,13 @@ pub(crate) struct Arguments {
     fast: bool,
 
     /// Only the tests on a cluster that have this in their name, or all of a target with this name, such as
-    /// `takeover` in `integration-tests/tests`.
+    /// `takeover` in `integration-tests/tests`, or `conformance`.
     #[arg(long, value_name = "NAME", conflicts_with = "fast")]
     only: Option<String>,
 }
 
 /// Crates whose borders keep decisions apart from input and output: each must build from its own manifest.
-const ALONE: [&str; 11] = [
+const ALONE: [&str; 12] = [
     "crds",
     "proxy-config",
     "proxy-core",
@@ -48,6 +50,7 @@ const ALONE: [&str; 11] = [
     "operator-routes",
     "operator-core",
     "operator-experiments",
+    "operator-gateways",
     "operator-forecast",
     "operator-judge",
 ];
@@ -57,13 +60,14 @@ const BESIDE_ONE_ANOTHER: &str = "2";
 
 /// The tests on a cluster, and how many of each target run at the same time. Those that stop operators and proxies run
 /// after all others.
-const ON_CLUSTER: [(&str, &str); 11] = [
+const ON_CLUSTER: [(&str, &str); 12] = [
     ("rollouts", BESIDE_ONE_ANOTHER),
     ("admission", "1"),
     ("migration", "1"),
     ("examples", "1"),
     ("experiments", BESIDE_ONE_ANOTHER),
     ("ingress", BESIDE_ONE_ANOTHER),
+    ("gateways", BESIDE_ONE_ANOTHER),
     ("routes", "1"),
     ("takeover", "1"),
     ("out_of_cluster", BESIDE_ONE_ANOTHER),
@@ -71,12 +75,21 @@ const ON_CLUSTER: [(&str, &str); 11] = [
     ("documentation", "1"),
 ];
 
+/// The name of the step with the suite of Gateway API, and the profiles that it runs.
+const CONFORMANCE: &str = "conformance";
+const PROFILES: [conformance::Profile; 3] =
+    [conformance::Profile::Http, conformance::Profile::Grpc, conformance::Profile::Tls];
+
 /// Runs `cargo xtask test`.
 pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<()> {
     let mut report = Report::default();
     if let Some(name) = &arguments.only {
-        let cluster = install::install(settings, Profile::Release, 2)?;
-        tests(&mut report, &cluster, Some(name))?;
+        let cluster = installed(settings)?;
+        if name == CONFORMANCE {
+            conforms(&mut report, settings, &cluster);
+        } else {
+            tests(&mut report, &cluster, Some(name))?;
+        }
         return report.end();
     }
     report.run("format", &mut cargo(["fmt", "--all", "--check"]));
@@ -95,12 +108,33 @@ pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<
     if arguments.fast {
         report.skip("cluster", "--fast");
     } else {
-        match install::install(settings, Profile::Release, 2) {
+        match installed(settings) {
             Ok(cluster) => on_cluster(&mut report, &cluster),
             Err(error) => report.fail("install", format!("{error:#}")),
         }
     }
     report.end()
+}
+
+/// A cluster with this tree's Sluice and the kinds of Gateway API.
+fn installed(settings: &Settings) -> anyhow::Result<Cluster> {
+    gateway_api::install(&cluster::ensure(settings)?, Channel::Experimental)?;
+    install::install(settings, Profile::Release, 2)
+}
+
+/// The official suite of Gateway API, with all that we claim. Only by its name, until it passes.
+fn conforms(report: &mut Report, settings: &Settings, cluster: &Cluster) {
+    let mut step = Step { name: CONFORMANCE.to_owned(), took: Duration::ZERO, outcome: Outcome::default() };
+    match conformance::of_test(settings, cluster, &PROFILES, &|_| {}) {
+        Ok(tally) => {
+            step.outcome.passed = tally.passed.len();
+            step.outcome.failed = tally.failed.len();
+            step.outcome.failure = (!tally.is_good()).then(|| tally.explanation());
+            step.took = tally.took;
+        }
+        Err(error) => step.outcome.failure = Some(format!("{error:#}")),
+    }
+    report.steps.push(step);
 }
 
 /// Tests against the real thing.

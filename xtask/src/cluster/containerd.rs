@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_configuration_keeps_to_the_directory_of_the_cluster() {
-        let text = configuration("/usr/lib/cni", &Reference::new("pause", "1"), None);
+        let text = configuration("/usr/lib/cni", &Reference::new("localhost", "pause", "1"), None);
         assert!(text.contains("root = \"/var/lib/sluice-cluster/containerd\"\n"), "{text}");
         assert!(text.contains("conf_dir = \"/var/lib/sluice-cluster/conf/net.d\"\n"), "{text}");
         assert!(text.contains("sandbox_image = \"localhost/pause:1\"\n"), "{text}");
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn without_root_there_are_no_cgroups_and_another_runc() {
-        let text = configuration("/usr/lib/cni", &Reference::new("pause", "1"), Some("/x/runc"));
+        let text = configuration("/usr/lib/cni", &Reference::new("localhost", "pause", "1"), Some("/x/runc"));
         assert!(text.contains("disable_cgroup = true\n"), "{text}");
         assert!(text.ends_with("BinaryName = \"/x/runc\"\n"), "{text}");
     }

@@ -1,7 +1,10 @@
 //! The cluster's DNS, and the images that the node itself needs.
 
-use super::{handle::Cluster, place::DNS_SERVICE, programs::Programs};
-use crate::images::{self, Built, Reference};
+use super::{handle::Cluster, place::DNS_SERVICE};
+use crate::{
+    go::Programs,
+    images::{self, Built, Reference},
+};
 
 const MANIFEST: &str = include_str!("../../../integration-tests/cluster/coredns/manifest.yaml");
 

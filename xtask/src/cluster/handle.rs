@@ -60,7 +60,7 @@ impl Cluster {
             (kubectl, helm) => {
                 let programs = stage("programs", |stage| programs::ensure(settings, stage))?;
                 (
-                    kubectl.map_or_else(|| programs.kubectl(), Ok)?,
+                    kubectl.map_or_else(|| programs::kubectl(&programs), Ok)?,
                     helm.unwrap_or_else(|| programs.path("helm")),
                 )
             }

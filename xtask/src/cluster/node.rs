@@ -15,8 +15,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{place::Place, programs::Programs, wait};
-use crate::command::{command, run};
+use super::{place::Place, wait};
+use crate::{
+    command::{command, run},
+    go::Programs,
+};
 
 /// What the kubelet insists on writing to the kernel of the whole machine. Inside the node these are files of
 /// ours with the values that it wants, so the machine's own settings stay as they are.

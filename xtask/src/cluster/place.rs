@@ -32,6 +32,8 @@ pub(crate) const HOST_ADDRESS: &str = "198.19.0.1";
 pub(crate) const NODE_ADDRESS: &str = "198.19.0.2";
 /// Addresses of Services of type LoadBalancer.
 pub(crate) const LOAD_BALANCERS: &str = "198.19.1.0/24";
+/// One of them that is given last: free for a Service that asks for it.
+pub(crate) const FREE_ADDRESS: &str = "198.19.1.254";
 /// Addresses of Services.
 pub(crate) const SERVICES: &str = "198.19.128.0/17";
 /// Address of the Service `default/kubernetes`: the first of [`SERVICES`].

@@ -19,6 +19,8 @@ use super::{Reference, Tag};
 /// What goes into an image.
 #[derive(Clone, Debug)]
 pub(crate) struct Contents {
+    /// What comes before the name in the image's reference.
+    pub(crate) registry: &'static str,
     /// Name of the image and, at the root of its file system, of its program.
     pub(crate) name: String,
     pub(crate) version: &'static str,
@@ -51,7 +53,7 @@ impl Archive {
             Tag::Content => format!("{}-{}", contents.version, &config.digest().digest()[..12]),
             Tag::Fixed(tag) => tag.to_owned(),
         };
-        let reference = Reference::new(&contents.name, &tag);
+        let reference = Reference::new(contents.registry, &contents.name, &tag);
         let manifest = ImageManifestBuilder::default()
             .schema_version(SCHEMA_VERSION)
             .media_type(MediaType::ImageManifest)
@@ -191,6 +193,7 @@ mod tests {
     fn contents(program: &[u8]) -> Contents {
         let files = [("app", (0o755, program.to_vec())), ("etc/ssl/certs/ca.crt", (0o644, b"ca".to_vec()))];
         Contents {
+            registry: "localhost",
             name: "app".to_owned(),
             version: "1.2.3",
             tag: Tag::Content,

@@ -1,0 +1,182 @@
+//! Gateways on a real cluster with Sluice and the kinds of Gateway API installed.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use integration_tests::{
+    ask::{Answer, Question, ask_pod},
+    cluster::{Cluster, Kind},
+};
+use kube::api::{DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+const LIMIT: Duration = Duration::from_secs(90);
+/// The ports of the proxies that stand for the ports 80 and 443 of a Gateway.
+const HTTP: u16 = 64_512 + 80;
+const HTTPS: u16 = 64_512 + 443;
+/// The host of the example's route.
+const HOST: &str = "www.example.com";
+
+/// The YAML of the example in this order: nothing is waited for but what a user would wait for.
+fn example() -> anyhow::Result<String> {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../examples/gateway-api"].iter().collect();
+    let texts =
+        ["backends.yaml", "gateway.yaml", "route.yaml"].map(|file| fs::read_to_string(folder.join(file)));
+    Ok(texts
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()
+        .context("failed to read the example")?
+        .join("\n---\n"))
+}
+
+/// `status` of a condition of the Gateway, if it is about the newest generation.
+fn condition<'a>(gateway: &'a DynamicObject, kind: &str) -> Option<&'a str> {
+    let conditions = gateway.data["status"]["conditions"].as_array()?;
+    let condition = conditions.iter().find(|it| it["type"] == kind)?;
+    (condition["observedGeneration"].as_i64() == gateway.metadata.generation)
+        .then(|| condition["status"].as_str())?
+}
+
+/// Waits until the Gateway is programmed, and gives it.
+async fn programmed(cluster: &Cluster, name: &str) -> anyhow::Result<DynamicObject> {
+    let programmed = || async {
+        let gateway = cluster.get(Kind::Gateway, name).await?;
+        Ok(gateway.filter(|gateway| condition(gateway, "Programmed") == Some("True")))
+    };
+    cluster.until(&format!("Gateway {name} is programmed"), LIMIT, programmed).await
+}
+
+fn labels(gateway: &str) -> String {
+    format!("gateway.networking.k8s.io/gateway-name={gateway}")
+}
+
+/// Asks the first proxy of a Gateway.
+async fn ask(
+    cluster: &Cluster,
+    gateway: &str,
+    authority: Option<&str>,
+    host: &str,
+    path: &str,
+) -> anyhow::Result<Answer> {
+    let port = if authority.is_some() { HTTPS } else { HTTP };
+    let question = Question { authority, method: "GET", host, path, authorization: None };
+    ask_pod(cluster, &labels(gateway), port, question).await
+}
+
+/// Asks until the answer is right.
+async fn answered(
+    cluster: &Cluster,
+    authority: Option<&str>,
+    host: &str,
+    path: &str,
+    status: u16,
+    text: &str,
+) -> anyhow::Result<()> {
+    let right = || async {
+        let answer = ask(cluster, "eg", authority, host, path).await;
+        Ok(answer.is_ok_and(|it| it.status == status && it.body.contains(text)).then_some(()))
+    };
+    cluster.until(&format!("{host}{path} is answered with {status} {text:?}"), LIMIT, right).await
+}
+
+/// The names of the pods of a Gateway's proxies.
+async fn proxies(cluster: &Cluster, gateway: &str) -> anyhow::Result<Vec<String>> {
+    let pods = cluster.pods(&labels(gateway)).await?;
+    let mut names: Vec<String> = pods.into_iter().filter_map(|pod| pod.metadata.name).collect();
+    names.sort();
+    Ok(names)
+}
+
+async fn patch_listeners(cluster: &Cluster, gateway: &str, patch: Value) -> anyhow::Result<()> {
+    let patch: json_patch::Patch = serde_json::from_value(patch).context("failed to make the patch")?;
+    let gateways = cluster.dynamic(Kind::Gateway);
+    let patched = gateways.patch(gateway, &PatchParams::default(), &Patch::<()>::Json(patch)).await;
+    patched.map(drop).context("failed to patch the Gateway")
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Sluice and Gateway API: cargo xtask test"]
+async fn the_example_does_what_it_says() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh_namespace("it-gateway-api").await?;
+    let begun = Instant::now();
+    cluster.apply(&example()?).await?;
+    let gateway = programmed(&cluster, "eg").await?;
+    println!("from the first object to a Gateway that is programmed: {:.1} s", begun.elapsed().as_secs_f64());
+    let address = gateway.data["status"]["addresses"][0]["value"].as_str().unwrap_or_default();
+    ensure!(!address.is_empty(), "a Gateway that is programmed has an address: {:#}", gateway.data["status"]);
+
+    answered(&cluster, None, HOST, "/get", 200, "backend").await?;
+    answered(&cluster, None, HOST, "/get/headers", 200, "added-header: foo").await?;
+    answered(&cluster, None, "other.example.com", "/get", 404, "").await?;
+    answered(&cluster, None, HOST, "/getaway", 404, "").await?;
+    let mut second = 0;
+    for _ in 0..100 {
+        second += u32::from(ask(&cluster, "eg", None, HOST, "/get").await?.body.starts_with("backend-2 "));
+    }
+    ensure!((18..=22).contains(&second), "{second} of 100 requests went to backend-2");
+
+    let before = proxies(&cluster, "eg").await?;
+    let issued = rcgen::generate_simple_self_signed([HOST.to_owned()]).context("failed to sign")?;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": "example-cert"},
+        "stringData": {"tls.crt": issued.cert.pem(), "tls.key": issued.signing_key.serialize_pem()},
+    });
+    cluster.apply(&secret.to_string()).await?;
+    let listener = json!({
+        "name": "https", "protocol": "HTTPS", "port": 443,
+        "tls": {"mode": "Terminate", "certificateRefs": [{"kind": "Secret", "group": "", "name": "example-cert"}]},
+    });
+    patch_listeners(&cluster, "eg", json!([{"op": "add", "path": "/spec/listeners/-", "value": listener}]))
+        .await?;
+    programmed(&cluster, "eg").await?;
+    answered(&cluster, Some(&issued.cert.pem()), HOST, "/get", 200, "backend").await?;
+    ensure!(proxies(&cluster, "eg").await? == before, "a listener restarts no proxy");
+    cluster.remove().await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Sluice and Gateway API: cargo xtask test"]
+async fn what_is_made_for_a_gateway_is_kept_scaled_by_others_and_gone_with_it() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh_namespace("it-gateways").await?;
+    let text =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/gateway-api/gateway.yaml"))?;
+    cluster.apply(&text).await?;
+    programmed(&cluster, "eg").await?;
+    let made = [
+        (Kind::Deployment, "eg-sluice"),
+        (Kind::Service, "eg-sluice"),
+        (Kind::PodDisruptionBudget, "eg-sluice"),
+    ];
+    for (kind, name) in made {
+        let object =
+            cluster.get(kind, name).await?.with_context(|| format!("there is no {kind:?} {name}"))?;
+        let owners = object.metadata.owner_references.unwrap_or_default();
+        ensure!(owners.iter().any(|owner| owner.kind == "Gateway"), "{kind:?} {name} belongs to the Gateway");
+    }
+
+    // Somebody scales, and the Gateway is edited: the number stays.
+    cluster.merge(Kind::Deployment, "eg-sluice", &json!({"spec": {"replicas": 3}})).await?;
+    let listener = json!({"name": "more", "protocol": "HTTP", "port": 8080});
+    patch_listeners(&cluster, "eg", json!([{"op": "add", "path": "/spec/listeners/-", "value": listener}]))
+        .await?;
+    let opened = || async {
+        let service = cluster.get(Kind::Service, "eg-sluice").await?.context("the Service is gone")?;
+        let ports = service.data["spec"]["ports"].as_array().cloned().unwrap_or_default();
+        Ok(ports.iter().any(|port| port["port"] == 8080).then_some(()))
+    };
+    cluster.until("the Service has the new port", LIMIT, opened).await?;
+    let deployment = cluster.get(Kind::Deployment, "eg-sluice").await?.context("the Deployment is gone")?;
+    ensure!(deployment.data["spec"]["replicas"] == 3, "{:#}", deployment.data["spec"]["replicas"]);
+
+    // Somebody deletes what is needed: it comes back.
+    cluster.delete(Kind::Service, "eg-sluice").await?;
+    let back = || async { Ok(cluster.get(Kind::Service, "eg-sluice").await?.map(drop)) };
+    cluster.until("the Service is back", LIMIT, back).await?;
+    programmed(&cluster, "eg").await?;
+
+    cluster.delete(Kind::Gateway, "eg").await?;
+    let gone = || async { Ok(cluster.get(Kind::Deployment, "eg-sluice").await?.is_none().then_some(())) };
+    cluster.until("the proxies are gone with their Gateway", LIMIT, gone).await?;
+    cluster.remove().await
+}
