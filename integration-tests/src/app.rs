@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fmt::Write as _,
     net::SocketAddr,
     sync::{
         Arc,
@@ -93,7 +94,7 @@ impl App {
         let mut body = format!("{version} from {pod} for {}\n", request.uri());
         if request.uri().path().ends_with("/headers") {
             for (name, value) in request.headers() {
-                body.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+                let _ = writeln!(body, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
             }
         }
         Response::builder()

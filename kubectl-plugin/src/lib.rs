@@ -84,7 +84,7 @@ async fn on_cluster(cluster: &Cluster, command: &OnCluster, output: Output) -> R
         OnCluster::Status(arguments) => status::run(cluster, arguments, output).await,
         OnCluster::Promote(arguments) => {
             arguments.deprecation().into_iter().for_each(|text| output.warn(text));
-            say(promote::run(cluster, &arguments.name, arguments.promotion()), output).await
+            say(Box::pin(promote::run(cluster, &arguments.name, arguments.promotion())), output).await
         }
         OnCluster::Abort(names) => {
             each(&names.names, async |name| change::abort(cluster, name).await, output).await

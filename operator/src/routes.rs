@@ -270,7 +270,7 @@ impl Routes {
                 }
             }
             Input::GatewayService(name, seen) => self.gateways.service(name, seen),
-            Input::GatewayDeployment(name, generation) => self.gateways.deployment(name, generation),
+            Input::GatewayDeployment(name, generation) => self.gateways.deployment(&name, generation),
             Input::Proxies(gateway, outcome) => self.gateways.outcome(&gateway, outcome),
             Input::Complete(source) => {
                 debug!(?source, "a watch is complete");

@@ -149,7 +149,8 @@ impl Parts {
             ready: self.readiness.gate("routes"),
             shutdown: self.stop.clone(),
         };
-        let part = working.spawn(async move { config_server::run(context).await.map_err(Error::Routes) });
+        let part =
+            working.spawn(async move { Box::pin(config_server::run(context)).await.map_err(Error::Routes) });
         Ok((part, tenure))
     }
 

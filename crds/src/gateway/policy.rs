@@ -41,7 +41,7 @@ pub struct PolicyTarget {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendValidation {
-    /// Who may have signed its certificate; ConfigMaps or Secrets with `ca.crt`.
+    /// Who may have signed its certificate; `ConfigMaps` or Secrets with `ca.crt`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ca_certificate_refs: Vec<ObjectReference>,
     /// `System`: those that the web accepts.

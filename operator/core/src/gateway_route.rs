@@ -247,6 +247,7 @@ mod tests {
 
     #[test]
     fn the_share_is_that_of_the_pair() {
+        #[expect(clippy::type_complexity, reason = "a table")]
         let table: [(&[(&str, Option<i64>)], Option<i32>, i32); 8] = [
             (&[("stable", Some(100)), ("canary", Some(0))], Some(0), 0),
             (&[("stable", None), ("canary", Some(0))], Some(0), 0),

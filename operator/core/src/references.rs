@@ -87,9 +87,10 @@ fn base_mappings<'w>(
     if routing.names.is_empty() {
         return Err(Invalid::value(MAPPINGS, &Value::Null, "must provide at least one mapping"));
     }
-    let find = |name: &'w String| match world.mapping(name) {
-        Some(mapping) => Ok((name.as_str(), mapping)),
-        None => {
+    let find = |name: &'w String| {
+        if let Some(mapping) = world.mapping(name) {
+            Ok((name.as_str(), mapping))
+        } else {
             let (kind, name) = key::parse(name);
             let why = format!("{} \"{name}\" not found", kind.resource());
             Err(Invalid::value(field(routing, kind), name, why))

@@ -87,6 +87,7 @@ pub struct Spec {
 
 /// `spec.strategy`.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one of a Rollout")]
 pub enum Strategy {
     /// `canary`: step by step.
     Canary(Canary),

@@ -434,6 +434,7 @@ pub(crate) mod tests {
     #[test]
     fn every_address_that_is_asked_for_has_a_service() {
         let other = Address { kind: AddressKind::Hostname, value: "a.example".to_owned() };
+        #[expect(clippy::type_complexity, reason = "a table")]
         let cases: [(&[Address], BTreeSet<DemandedPort>, &[(&str, &str)]); 5] = [
             (&[], tcp(&[80]), &[("web-sluice", "")]),
             (&[ip("")], tcp(&[80]), &[("web-sluice", "")]),

@@ -40,7 +40,7 @@ pub struct Compiled {
     pub rules: BTreeMap<RouteId, Arc<Rule>>,
     /// The Secrets that something refers to, whether they exist or not.
     pub secrets: BTreeSet<ObjectName>,
-    /// The same for ConfigMaps with authorities.
+    /// The same for `ConfigMaps` with authorities.
     pub config_maps: BTreeSet<ObjectName>,
     /// Every revision of which there are pods.
     pub pods: BTreeSet<Version>,
@@ -72,7 +72,7 @@ pub struct Delta {
     pub rules: BTreeMap<RouteId, Option<Arc<Rule>>>,
     /// Secrets that something refers to now (`true`) or nothing any more.
     pub secrets: BTreeMap<ObjectName, bool>,
-    /// The same for ConfigMaps.
+    /// The same for `ConfigMaps`.
     pub config_maps: BTreeMap<ObjectName, bool>,
     /// Revisions of which there are pods now (`true`) or none any more.
     pub pods: BTreeMap<Version, bool>,

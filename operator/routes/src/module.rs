@@ -220,6 +220,7 @@ mod tests {
     use super::*;
 
     /// Who is let in by these keys, and what is told.
+    #[expect(clippy::needless_pass_by_value, reason = "the values of tables are written where they are used")]
     fn read(config: Value) -> (String, Vec<String>) {
         let mut remarks = Vec::new();
         let access = access(config.as_object().unwrap(), &mut remarks);

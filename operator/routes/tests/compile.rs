@@ -1,5 +1,7 @@
 //! What objects compile to: each story is a list of changes and the text of what comes out of it.
 
+#![expect(clippy::similar_names, reason = "a compiler and what it compiled")]
+
 use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr, sync::Arc};
 
 use operator_routes::{
@@ -458,7 +460,9 @@ fn what_a_service_gets_is_limited_and_its_pods_are_asked_and_warmed_up() {
         })
     };
     let mut look = |changes: Vec<ObjectChange>| {
-        changes.into_iter().for_each(|it| compiler.apply(it));
+        for it in changes {
+            compiler.apply(it);
+        }
         compiler.compile();
         let compiled = compiler.compiled();
         let cluster = Arc::clone(compiled.config.clusters.values().next().unwrap());

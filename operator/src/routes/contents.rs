@@ -1,4 +1,4 @@
-//! The Secrets and ConfigMaps that routes refer to. Of all others only names and versions are known; these are fetched, when
+//! The Secrets and `ConfigMaps` that routes refer to. Of all others only names and versions are known; these are fetched, when
 //! they are referred to and when they change.
 
 use std::{
@@ -27,7 +27,7 @@ pub(super) enum Content {
     ConfigMap(ObjectName),
 }
 
-/// Which Secrets and ConfigMaps there are, which are wanted, and which are being fetched.
+/// Which Secrets and `ConfigMaps` there are, which are wanted, and which are being fetched.
 pub(super) struct Contents {
     versions: BTreeMap<Content, String>,
     wanted: BTreeSet<Content>,

@@ -24,6 +24,7 @@ use self::keep::Keeper;
 use super::Input;
 
 /// All Gateways of ours, and what there is of their proxies.
+#[expect(clippy::struct_field_names, reason = "beside the Services and Deployments")]
 pub(super) struct Gateways {
     client: Client,
     installation: Arc<Installation>,
@@ -122,14 +123,14 @@ impl Gateways {
     }
 
     /// A Deployment with our labels is of this generation now, or is gone.
-    pub(super) fn deployment(&mut self, name: ObjectName, generation: Option<i64>) {
+    pub(super) fn deployment(&mut self, name: &ObjectName, generation: Option<i64>) {
         let before = match generation {
             Some(generation) => self.deployments.insert(name.clone(), generation),
-            None => self.deployments.remove(&name),
+            None => self.deployments.remove(name),
         };
         // How many of its pods are ready is no news here.
         if before.is_some() && before != generation {
-            self.look_again(&name);
+            self.look_again(name);
         }
     }
 
@@ -188,14 +189,13 @@ impl Gateways {
         }
         let Some(gateway) = self.gateways.get_mut(name) else { return };
         let demand = Arc::clone(&gateway.demand);
-        match &gateway.keeper {
-            Some(keeper) => keeper.demand(demand),
-            None => {
-                let (client, installation) = (self.client.clone(), Arc::clone(&self.installation));
-                let inputs = self.inputs.clone();
-                gateway.keeper =
-                    Some(Keeper::start(client, installation, name.clone(), demand, inputs, &self.shutdown));
-            }
+        if let Some(keeper) = &gateway.keeper {
+            keeper.demand(demand);
+        } else {
+            let (client, installation) = (self.client.clone(), Arc::clone(&self.installation));
+            let inputs = self.inputs.clone();
+            gateway.keeper =
+                Some(Keeper::start(client, installation, name.clone(), demand, inputs, &self.shutdown));
         }
     }
 }

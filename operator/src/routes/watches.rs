@@ -411,7 +411,7 @@ impl Source {
             Self::Pods => ObjectChange::Pod(name.clone(), None),
             Self::Rollouts => ObjectChange::Rollout(name.clone(), None),
         };
-        let more = (self == Self::EndpointSlices).then(|| Input::ProxySlice(name, None));
+        let more = (self == Self::EndpointSlices).then_some(Input::ProxySlice(name, None));
         more.into_iter().chain([Input::Change(change)]).collect()
     }
 }

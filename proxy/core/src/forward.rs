@@ -180,7 +180,7 @@ pub fn client(sender: &Sender, headers: &HeaderMap) -> IpAddr {
         let with_port = || address.parse::<SocketAddr>().ok().map(|it| it.ip());
         address.parse().ok().or_else(with_port)
     };
-    said().unwrap_or(sender.address.ip())
+    said().unwrap_or_else(|| sender.address.ip())
 }
 
 /// Whether a request counts as one over TLS.

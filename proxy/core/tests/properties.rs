@@ -58,6 +58,7 @@ proptest! {
 
 #[test]
 fn the_seeds_hold() {
+    #[expect(clippy::type_complexity, reason = "a table")]
     let properties: [(&str, fn(&[u8])); 3] = [
         ("proxied", all::proxied::a_header_is_the_same_in_pieces),
         ("matching", all::matching::the_indexes_find_what_asking_all_finds),

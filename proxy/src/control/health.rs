@@ -38,6 +38,7 @@ struct Asking {
 }
 
 /// One check of one endpoint.
+#[expect(clippy::struct_field_names, reason = "how it is checked, as the configuration calls it")]
 struct Check {
     check: HealthCheck,
     cluster: Arc<Cluster>,

@@ -2,6 +2,8 @@
 //!
 //! The proxy is a process of its own here, so that its memory can be looked at.
 
+#![expect(clippy::large_stack_arrays, reason = "a constant that is sent")]
+
 use std::time::Duration;
 
 use tokio::{

@@ -159,7 +159,7 @@ async fn every_check_counts_and_one_that_is_gone_does_not() {
     let pods = [one.pod.address, other.pod.address];
     let (lenient, strict) = (check(http(&[(200, 299)])), check(http(&[(200, 200)])));
     let with = |checks: &[HealthCheck]| asked(&pods, UpstreamProtocol::Http1, checks);
-    let (_operator, _directory, proxy, mut link) = before(with(&[lenient.clone()])).await;
+    let (_operator, _directory, proxy, mut link) = before(with(std::slice::from_ref(&lenient))).await;
     unhealthy(&proxy, 0).await;
     link.commit(vec![with(&[lenient.clone(), strict])]).await;
     unhealthy(&proxy, 1).await;
@@ -180,7 +180,7 @@ async fn a_pod_is_asked_once_however_many_threads_there_are() {
     let pod = Checked::start("one", 200).await;
     let slow = HealthCheck { interval_ms: 3_600_000, ..check(http(&[(200, 200)])) };
     let (_operator, _directory, proxy, mut link) =
-        before(asked(&[pod.pod.address], UpstreamProtocol::Http1, &[slow.clone()])).await;
+        before(asked(&[pod.pod.address], UpstreamProtocol::Http1, std::slice::from_ref(&slow))).await;
     eventually("it is asked", async || pod.questions.lock().unwrap().len() == 1).await;
     // Another pod of the cluster is news; this one is not asked anew for it.
     let other = Checked::start("other", 200).await;

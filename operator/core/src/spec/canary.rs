@@ -119,6 +119,7 @@ impl Canary {
 
 /// Who splits the traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one of a Rollout")]
 pub enum Routing {
     /// Nobody: the share of pods is the share of traffic (basic canary). The Services are optional.
     Replicas {

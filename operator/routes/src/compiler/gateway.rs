@@ -160,7 +160,8 @@ impl Compiler {
         }
         let status = |attachment: &Attachment| {
             let finding = findings.get(&attachment.gateway);
-            let refused = attachment.listeners.as_ref().err().or(finding.and_then(|it| it.refused.as_ref()));
+            let refused =
+                attachment.listeners.as_ref().err().or_else(|| finding.and_then(|it| it.refused.as_ref()));
             verdicts::route(
                 &attachment.reference,
                 &attachment.controller,
@@ -430,7 +431,7 @@ impl Compiler {
         let read = policies.get(name).filter(|_| !gateways.is_empty());
         let spec = read.and_then(|read| read.spec.as_ref().ok());
         let wanted = spec.map(|spec| policies::wanted(name, spec)).unwrap_or_default();
-        let status = read.and_then(|read| {
+        let status = read.map(|read| {
             let rival = policies.rival(name).map(|rival| {
                 Fault::new("Conflicted", format!("BackendTLSPolicy `{rival}` is for the same and counts"))
             });
@@ -438,7 +439,7 @@ impl Compiler {
                 Err(reason) => (Some(Fault::new("Invalid", format!("it cannot be read: {reason}"))), None),
                 Ok(spec) => {
                     let resolved = policies::resolve(&self.stores, name, &spec.validation);
-                    (rival.or(resolved.trust.err()), resolved.unresolved)
+                    (rival.or_else(|| resolved.trust.err()), resolved.unresolved)
                 }
             };
             let of = |gateway: &&ObjectName| {
@@ -447,7 +448,7 @@ impl Compiler {
             };
             let ancestors: Vec<_> = gateways.iter().filter_map(of).take(ANCESTORS).collect();
             let content = StatusContent::Policy(ancestors);
-            Some(Arc::new(GatewayStatus { generation: read.generation, content }))
+            Arc::new(GatewayStatus { generation: read.generation, content })
         });
         let id = GatewayObjectName { kind: GatewayKind::BackendTlsPolicy, name: name.clone() };
         pending.gateway_statuses.insert(id, status);

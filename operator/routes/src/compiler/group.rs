@@ -234,7 +234,7 @@ pub(super) fn alone(name: &ObjectName, mapping: &Mapping, stores: &Stores) -> Ro
 fn route(key: &MatchKey, members: &[Member<'_>], action: Action, stores: &Stores) -> Route {
     let path = members.first().map_or(PathKind::Prefix, |first| first.mapping.path);
     let mut route = bare(key, path, action, stores);
-    route.filters.access = stores.module.access.clone();
+    route.filters.access.clone_from(&stores.module.access);
     let mut mappings = members.iter().map(|member| member.mapping);
     match stores.compat {
         // Whoever says something first says it for all: a canary has what its stable Mapping has.

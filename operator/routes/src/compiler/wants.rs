@@ -1,4 +1,4 @@
-//! Which Secrets and ConfigMaps are needed, and who needs each: of all others only names are known.
+//! Which Secrets and `ConfigMaps` are needed, and who needs each: of all others only names are known.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,7 @@
 //! What the filters of a rule or of a backend mean for the proxies.
 
+use std::fmt::Write as _;
+
 use crds::gateway::{
     filter::{CorsSpec, Filter, HeaderModifier, HeaderSpec, PathModifier, RequestRedirect, UrlRewrite},
     http_route::{RetrySpec, Timeouts},
@@ -110,7 +112,7 @@ pub(crate) fn redirect_to(spec: &RequestRedirect, listener_port: u16) -> Result<
         Some("https") => Some(Scheme::Https),
         Some(other) => return Err(Unusable::Value(format!("`scheme: {other}` is no scheme of HTTP"))),
     };
-    let port = spec.port.or(scheme.map(Scheme::default_port)).unwrap_or(listener_port);
+    let port = spec.port.or_else(|| scheme.map(Scheme::default_port)).unwrap_or(listener_port);
     Ok(RedirectTo {
         status: spec.status_code.unwrap_or(302),
         scheme,
@@ -215,7 +217,9 @@ fn origin_pattern(text: &str) -> String {
         match it {
             '*' => pattern.push_str("[^/:]+"),
             it if it.is_ascii_alphanumeric() || "/:-_".contains(it) => pattern.push(it),
-            it => pattern.push_str(&format!("\\x{{{:x}}}", u32::from(it))),
+            it => {
+                let _ = write!(pattern, "\\x{{{:x}}}", u32::from(it));
+            }
         }
     }
     pattern

@@ -201,7 +201,7 @@ impl Listener {
             Ok(_) if speaks.is_some_and(|it| !it.has_hosts()) => HostName::Any,
             Ok(hostname) => hostname,
             Err(message) => {
-                verdict.refused.get_or_insert(Fault::new("UnsupportedValue", message));
+                verdict.refused.get_or_insert_with(|| Fault::new("UnsupportedValue", message));
                 HostName::Any
             }
         };

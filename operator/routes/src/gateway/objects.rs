@@ -40,7 +40,7 @@ pub(crate) enum RouteRules {
 
 impl<T: DeserializeOwned> Read<T> {
     pub(crate) fn new(object: &GatewayObject) -> Self {
-        Read::with(object, read_spec(&object.spec))
+        Self::with(object, read_spec(&object.spec))
     }
 }
 
@@ -94,7 +94,7 @@ impl Read<Route> {
                 })
             }
         };
-        Read::with(object, route)
+        Self::with(object, route)
     }
 
     /// Whom it wants to attach to.

@@ -243,6 +243,7 @@ mod tests {
         let basic = [("auth-type", "basic"), ("auth-secret", "shop/staff"), ("auth-realm", "staff only")];
         let map = [&basic[..], &[("auth-secret-type", "auth-map")]].concat();
         let file = format!("# staff\n\nbob:{HASH}\nann:{HASH}:a comment\nann:{{SHA}}x\neve:plain\n");
+        #[expect(clippy::type_complexity, reason = "a table")]
         let table: [(&[(&str, &str)], Option<SecretObject>, &str); 12] = [
             (&[], None, "everybody"),
             (

@@ -31,14 +31,15 @@ pub(crate) fn is_ours(
 ) -> bool {
     let ours = |class: &IngressClass| controllers.contains(&class.controller);
     match named(ingress) {
-        Some((name, by_annotation)) => match classes.get(name) {
-            Some(class) => ours(class),
-            None => {
+        Some((name, by_annotation)) => {
+            if let Some(class) = classes.get(name) {
+                ours(class)
+            } else {
                 let known = |(class, _): &&(&str, &str)| by_annotation && class.eq_ignore_ascii_case(name);
                 let controller = BEFORE_CLASSES.iter().find(known);
                 controller.is_some_and(|(_, controller)| controllers.iter().any(|it| it == controller))
             }
-        },
+        }
         None => classes.values().any(|class| class.default && ours(class)),
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn documents(
     for (number, rule) in items(&ingress.spec, "rules").iter().enumerate() {
         for (index, path) in items(&rule["http"], "paths").iter().enumerate() {
             let service = service(name, &path["backend"], &port, &mut made.services);
-            let spec = draft.mapping(rule["host"].as_str(), path, service);
+            let spec = draft.mapping(rule["host"].as_str(), path, &service);
             made.documents.push(draft.document(DocumentKind::Mapping, &format!("{number}-{index}"), spec));
         }
     }
@@ -95,7 +95,7 @@ impl Draft<'_> {
         }
     }
 
-    fn mapping(&self, host: Option<&str>, path: &Value, service: String) -> Value {
+    fn mapping(&self, host: Option<&str>, path: &Value, service: &str) -> Value {
         let prefix = path["path"].as_str().filter(|path| !path.is_empty()).unwrap_or("/");
         let exact = path["pathType"] == "Exact";
         let mut spec = json!({"prefix": prefix, "prefix_exact": exact, "service": service});

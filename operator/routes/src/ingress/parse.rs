@@ -41,7 +41,7 @@ pub(crate) fn parse(
     }
     draft.rest(&fields, &named, &hosts)?;
     draft.app_roots(&named, &hosts)?;
-    draft.to_and_from_www(&named, &hosts)?;
+    draft.redirect_www(&named, &hosts)?;
     let mut remarks = Vec::new();
     let unread = annotations.unread();
     let unread: Vec<String> = unread.iter().map(|name| format!("`{name}`")).collect();
@@ -136,7 +136,7 @@ impl Draft<'_> {
     }
 
     /// `from-to-www-redirect`: who comes to a host with `www.` too much or too few is sent on.
-    fn to_and_from_www(&mut self, named: &BTreeSet<String>, tls: &BTreeSet<&str>) -> Result<(), String> {
+    fn redirect_www(&mut self, named: &BTreeSet<String>, tls: &BTreeSet<&str>) -> Result<(), String> {
         let Some(status) = self.options.www else { return Ok(()) };
         for host in named.iter().filter(|host| !host.starts_with('*')) {
             let other = host.strip_prefix("www.").map_or_else(|| format!("www.{host}"), str::to_owned);

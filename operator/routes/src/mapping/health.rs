@@ -125,6 +125,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "the values of tables are written where they are used")]
     fn read(item: Value) -> Result<HealthCheck, String> {
         check(&item, true)
     }

@@ -248,14 +248,18 @@ impl Follower {
         }
         for (name, changes) in &delta.gateways {
             let config = self.gateways.get_mut(name).unwrap();
-            changes.iter().for_each(|change| config.apply(change.clone()));
+            for change in changes.iter() {
+                config.apply(change.clone());
+            }
         }
     }
 }
 
 fn from_nothing(last: &BTreeMap<String, ObjectChange>) -> Compiled {
     let mut compiler = Compiler::new(Settings::default());
-    last.values().for_each(|change| compiler.apply(change.clone()));
+    for change in last.values() {
+        compiler.apply(change.clone());
+    }
     let _ = compiler.compile();
     compiler.compiled().clone()
 }

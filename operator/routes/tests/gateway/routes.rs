@@ -212,8 +212,10 @@ fn hosts_are_those_of_listener_and_route_and_listeners_are_told_apart() {
             "rules": [{"backendRefs": [{"name": "a", "port": 80}]}],
         }),
     );
-    let found: Vec<(HostMatch, Vec<String>)> =
+    let mut found: Vec<(HostMatch, Vec<String>)> =
         world.routes().into_iter().map(|route| (route.host, route.classes)).collect();
+    // Routes of different hosts have no order among each other.
+    found.sort_by_key(|(host, _)| format!("{host:?}"));
     let exact = |text: &str| HostMatch::Exact(text.to_owned());
     let expected = [
         (exact("a.example.com"), vec!["listener one".to_owned(), "listener wild".to_owned()]),

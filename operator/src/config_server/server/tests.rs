@@ -246,7 +246,8 @@ fn demand() -> Demand {
 async fn a_gateways_proxy_gets_its_certificates_and_no_other_token_does() {
     let world = World::start().await;
     world.shared.serve(EPOCH, &of_gateways(), BTreeMap::new());
-    let scope = |text: &str| Hello { scope: text.to_owned(), ..hello() };
+    let features = vec!["tls".to_owned()];
+    let scope = |text: &str| Hello { scope: text.to_owned(), features: features.clone(), ..hello() };
     let mut east = world.stream("east-sluice", scope("gateway/shop/east")).await.unwrap();
     let Some(to_proxy::Message::Change(change)) = east.next().await else { panic!("no change") };
     assert!(format!("{change:?}").contains("east") && !format!("{change:?}").contains("west"));

@@ -1,5 +1,7 @@
 //! One scope: its configuration, and all that is known about the proxies that get it. Revisions are its own.
 
+#![expect(clippy::similar_names, reason = "what changed, by the changes")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,

@@ -115,6 +115,7 @@ pub(crate) enum Error {
 }
 
 /// The request of an effect; `None` for an Event, which goes another way.
+#[expect(clippy::too_many_lines, reason = "one arm for each effect")]
 pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>, Error> {
     let call = match effect {
         Effect::CreateReplicaSet { name, manifest } => {
@@ -238,14 +239,14 @@ fn route_weights(
         patch.push(json!({"op": "add", "path": weight, "value": to}));
     }
     if let Some(LabelChange { key, from, to }) = label {
-        let path = format!("/metadata/labels/{}", key.replace('~', "~0").replace('/', "~1"));
+        let pointer = format!("/metadata/labels/{}", key.replace('~', "~0").replace('/', "~1"));
         if let Some(from) = from {
-            patch.push(json!({"op": "test", "path": path, "value": from}));
+            patch.push(json!({"op": "test", "path": pointer, "value": from}));
         }
         match to {
-            Some(to) if labelled => patch.push(json!({"op": "add", "path": path, "value": to})),
+            Some(to) if labelled => patch.push(json!({"op": "add", "path": pointer, "value": to})),
             Some(to) => patch.push(json!({"op": "add", "path": "/metadata/labels", "value": {key: to}})),
-            None => patch.push(json!({"op": "remove", "path": path})),
+            None => patch.push(json!({"op": "remove", "path": pointer})),
         }
     }
     Value::Array(patch)

@@ -87,7 +87,7 @@ pub(super) fn withdraw(
         match apply::withdraw(&client, &controllers, &gateway, &uid, &class).await {
             Ok(0) => {}
             Ok(objects) => {
-                info!(%gateway, objects, "took the proxies of a Gateway away that is not ours any more")
+                info!(%gateway, objects, "took the proxies of a Gateway away that is not ours any more");
             }
             Err(error) => {
                 warn!(%gateway, error = chain(&error), "failed to take away the proxies of a Gateway");

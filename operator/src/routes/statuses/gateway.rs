@@ -69,7 +69,7 @@ fn changed(seen: &Value, fields: Value) -> Option<Value> {
         let before = &seen[name.as_str()];
         before != *value && !(absent(before) && absent(value))
     };
-    fields.iter().any(|it| differs(&it)).then(|| Value::Object(fields))
+    fields.iter().any(|it| differs(&it)).then_some(Value::Object(fields))
 }
 
 fn is_ours(entry: &Value, controllers: &[String]) -> bool {

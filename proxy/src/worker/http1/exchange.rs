@@ -238,6 +238,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Reads the head, finds the rule and the arm, and writes the head for the upstream.
+    #[expect(clippy::too_many_lines, reason = "one decision after the other")]
     fn place<'p>(&mut self, pin: &'p Pin, begin: usize, end: usize) -> Result<Plan<'p>, Stopped> {
         let (worker, entry) = (&self.worker, &self.entry);
         let mut room = Room::new();

@@ -130,6 +130,7 @@ impl Reading {
         }
     }
 
+    #[expect(clippy::type_complexity, reason = "not yet, not HTTP, no answer, or one: each is handled apart")]
     fn read(
         &mut self,
         upstream: &mut Upstream,

@@ -197,11 +197,11 @@ pub(super) fn divide(common: Common<'_>, members: &[Member], backends: Backends<
     Divided::Split(Split { id: common.id, arms, mirrors: common.mirrors }, Box::new(report))
 }
 
+/// A mirror of a rule, with who gets its copies or why nobody does.
+pub(super) type Copied = (Copies, Result<(ObjectName, BackendKey), Fault>);
+
 /// Who gets copies, of those that are there.
-pub(super) fn mirrors(
-    copies: &[(Copies, Result<(ObjectName, BackendKey), Fault>)],
-    backends: Backends<'_>,
-) -> (Vec<Mirror>, Option<Fault>) {
+pub(super) fn mirrors(copies: &[Copied], backends: Backends<'_>) -> (Vec<Mirror>, Option<Fault>) {
     let (mut mirrors, mut unresolved) = (Vec::new(), None);
     for (index, (copy, resolved)) in copies.iter().enumerate() {
         let found = match resolved {

@@ -1,4 +1,4 @@
-//! Secrets and ConfigMaps that objects of the Gateway API refer to.
+//! Secrets and `ConfigMaps` that objects of the Gateway API refer to.
 
 use std::sync::Arc;
 

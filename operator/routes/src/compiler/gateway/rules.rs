@@ -24,7 +24,7 @@ use super::{
 use crate::{
     compiled::SplitReport,
     gateway::{
-        filters::{self, Copies, Effects, Limits, Unusable},
+        filters::{self, Effects, Limits, Unusable},
         hostname::HostName,
         listener::Fault,
         matching::{Matching, Standing},
@@ -49,7 +49,7 @@ struct Rule<'a> {
     matches: Vec<Result<Matching, String>>,
     effects: Result<Effects, Unusable>,
     members: Vec<Member>,
-    copies: Vec<(Copies, Result<(ObjectName, BackendKey), Fault>)>,
+    copies: Vec<backends::Copied>,
     timeouts: Option<&'a Timeouts>,
     retry: Option<&'a RetrySpec>,
 }
@@ -197,14 +197,14 @@ impl<'a> Draft<'a> {
                         filters,
                         action,
                     };
-                    self.emit(index, route, report, output);
+                    Self::emit(index, route, report, output);
                 }
             }
         }
     }
 
     /// Takes a route, unless the proxies would refuse it: then its requests are.
-    fn emit(&self, index: usize, mut route: ProxyRoute, report: Option<SplitReport>, output: &mut Output) {
+    fn emit(index: usize, mut route: ProxyRoute, report: Option<SplitReport>, output: &mut Output) {
         let problems = |route: &ProxyRoute| {
             let found = validate_change(&Change::Route(Arc::new(route.clone())));
             found.into_iter().next().map(|problem| problem.fault.to_string())

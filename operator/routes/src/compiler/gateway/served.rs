@@ -156,7 +156,7 @@ impl Served {
         let client = match client {
             None => None,
             Some((unresolved, Err(fault))) => {
-                listener.verdict.unresolved = unresolved.or(Some(fault.clone()));
+                listener.verdict.unresolved = unresolved.or_else(|| Some(fault.clone()));
                 listener.verdict.served_unresolved = false;
                 listener.verdict.refused.get_or_insert(fault);
                 return;

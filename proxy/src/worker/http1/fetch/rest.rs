@@ -1,5 +1,7 @@
 //! What is left of an exchange once the head of its response has come.
 
+#![expect(clippy::similar_names, reason = "content and context are what they are called everywhere")]
+
 use std::{
     rc::Rc,
     task::{Context, Poll, ready},
@@ -146,7 +148,7 @@ impl Rest {
 
     /// What is known of the size of the body before it comes.
     pub(in crate::worker) fn size_hint(&self) -> SizeHint {
-        self.arriving.size.clone()
+        self.arriving.size
     }
 
     /// What comes on the connection instead of a body, after an answer that switches to another protocol.
