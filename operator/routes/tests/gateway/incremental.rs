@@ -248,7 +248,7 @@ impl Follower {
         }
         for (name, changes) in &delta.gateways {
             let config = self.gateways.get_mut(name).unwrap();
-            for change in changes.iter() {
+            for change in changes {
                 config.apply(change.clone());
             }
         }
