@@ -145,9 +145,7 @@ impl Invariants {
     /// and its requests have ended, or their time is over.
     fn pods_are_done(cluster: &Cluster, name: &str, to: i32) {
         let (set, data_plane) = (&cluster.replica_sets[name], &cluster.data_plane);
-        // Who wants no pod at all leaves nobody for requests to go to.
-        let wanted = cluster.rollout().spec.replicas.unwrap_or(1);
-        if wanted == 0 || data_plane.mode != Mode::Ready || !data_plane.routable(&set.hash) {
+        if data_plane.mode != Mode::Ready || !data_plane.routable(&set.hash) {
             return;
         }
         let Traffic::Ready(facts) = data_plane.traffic() else { return };

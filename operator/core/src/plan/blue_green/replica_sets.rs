@@ -38,6 +38,7 @@ pub(super) fn scale(scene: &Scene<'_>, new: &ReplicaSet, size: New, draft: &mut 
     match (size, scene.stable) {
         // The deadline tells that the version still runs, until it has the requests again.
         (New::Sized(pods), _) if still_runs(scene, new) && !scene.is_active(new) => {
+            let pods = quiesce::allowed(scene, &scene.fleet, new, pods, draft);
             resize_within_delay(scene, new, pods, draft);
         }
         (New::Sized(pods), _) => resize_gently(scene, new, pods, draft),
