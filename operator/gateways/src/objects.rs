@@ -344,12 +344,9 @@ pub(crate) mod tests {
             uid: "0-1".into(),
             generation: 1,
             class: "sluice".into(),
-            class_parameters: None,
-            parameters: None,
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
             addresses: addresses.to_vec(),
             ports,
+            ..Demand::default()
         }
     }
 

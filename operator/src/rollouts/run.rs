@@ -203,7 +203,7 @@ impl Watches {
             namespace,
             &stores.mappings,
             served,
-            |change| concern(triggers::of_mapping(stores, change)),
+            |change| concern(triggers::of_split_object(stores, Kind::Mapping, change)),
             stop,
         );
         let resource = ApiResource::erase::<Ingress>(&());
@@ -215,11 +215,11 @@ impl Watches {
             watcher::Config::default(),
             trimmed(trim_ingress),
             &stores.ingresses,
-            |change| concern(triggers::of_ingress(stores, change)),
+            |change| concern(triggers::of_split_object(stores, Kind::Ingress, change)),
             stop,
         );
         let routes = |kind, store| {
-            let changed = move |change: &_| list.add(triggers::of_route(stores, kind, change));
+            let changed = move |change: &_| list.add(triggers::of_split_object(stores, kind, change));
             follow_routes(client.clone(), kind, namespace, store, changed, stop)
         };
         tokio::join!(

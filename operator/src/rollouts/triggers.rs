@@ -101,40 +101,22 @@ pub(super) fn of_service(stores: &Stores, change: &Change<Service>) -> BTreeSet<
     names.flat_map(|it| claimants(stores, &it.namespace, Claim::Service(it.name.clone()))).collect()
 }
 
-/// A changed Mapping: the Rollout that controls it, and those that name it or its base.
-pub(super) fn of_mapping(stores: &Stores, change: &Change<DynamicObject>) -> BTreeSet<ObjectName> {
+/// A changed object of a kind that splits traffic: the Rollout that controls it, and those that split it or its base.
+pub(super) fn of_split_object(
+    stores: &Stores,
+    kind: Kind,
+    change: &Change<DynamicObject>,
+) -> BTreeSet<ObjectName> {
     let mut concerned = BTreeSet::new();
-    for mapping in both(change) {
-        let name = key(&mapping.metadata);
-        concerned.extend(owner(&mapping.metadata));
-        concerned.extend(splitting(stores, &name.namespace, &name.name));
+    for object in both(change) {
+        let name = key(&object.metadata);
+        concerned.extend(owner(&object.metadata));
+        concerned.extend(splitting(stores, &name.namespace, &key::of(kind, &name.name)));
     }
     concerned
 }
 
-/// A changed Ingress: the Rollout that controls it, and those that name it.
-pub(super) fn of_ingress(stores: &Stores, change: &Change<DynamicObject>) -> BTreeSet<ObjectName> {
-    let mut concerned = BTreeSet::new();
-    for ingress in both(change) {
-        let name = key(&ingress.metadata);
-        concerned.extend(owner(&ingress.metadata));
-        concerned.extend(splitting(stores, &name.namespace, &ingress::key(&name.name)));
-    }
-    concerned
-}
-
-/// A changed route of the Gateway API: the Rollout that controls it, and those that name it.
-pub(super) fn of_route(stores: &Stores, kind: Kind, change: &Change<DynamicObject>) -> BTreeSet<ObjectName> {
-    let mut concerned = BTreeSet::new();
-    for route in both(change) {
-        let name = key(&route.metadata);
-        concerned.extend(owner(&route.metadata));
-        concerned.extend(claimants(stores, &name.namespace, Claim::Mapping(key::of(kind, &name.name))));
-    }
-    concerned
-}
-
-/// The Rollouts that split a Mapping or an Ingress, or made it beside one that they split.
+/// The Rollouts that split an object, or made it beside one that they split.
 fn splitting(stores: &Stores, namespace: &str, key: &str) -> BTreeSet<ObjectName> {
     let bases = [Some(key.to_owned()), base_of_canary(key).map(str::to_owned)].into_iter().flatten();
     let mut concerned: BTreeSet<ObjectName> =
@@ -276,7 +258,7 @@ mod tests {
             serde_json::from_value(json!({"metadata": {"namespace": "web", "name": "own-route-canary"}}))
                 .unwrap();
         let change = Change { old: Some(Arc::new(mapping)), new: None };
-        assert_eq!(names(&of_mapping(&stores, &change)), ["c"]);
+        assert_eq!(names(&of_split_object(&stores, Kind::Mapping, &change)), ["c"]);
     }
 
     #[test]

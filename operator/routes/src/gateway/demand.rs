@@ -8,7 +8,7 @@ use std::{
 use crds::gateway::class::ParametersReference;
 
 /// What a Gateway of ours asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
     /// The uid of the Gateway: what is made for it belongs to it.
     pub uid: Arc<str>,

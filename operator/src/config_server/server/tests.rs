@@ -1,6 +1,6 @@
 //! The server on a real socket with TLS, and a real client. Only the API server's verdict on tokens is replaced.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::DateTime;
 use operator_routes::{
@@ -229,17 +229,7 @@ fn of_gateways() -> Compiled {
 }
 
 fn demand() -> Demand {
-    Demand {
-        uid: "1".into(),
-        generation: 1,
-        class: "sluice".into(),
-        class_parameters: None,
-        parameters: None,
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-        addresses: Vec::new(),
-        ports: BTreeSet::new(),
-    }
+    Demand { uid: "1".into(), generation: 1, class: "sluice".into(), ..Demand::default() }
 }
 
 #[tokio::test]

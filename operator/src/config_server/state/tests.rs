@@ -512,17 +512,7 @@ fn gateway(text: &str) -> Scope {
 }
 
 fn demand() -> Arc<Demand> {
-    Arc::new(Demand {
-        uid: "1".into(),
-        generation: 1,
-        class: "sluice".into(),
-        class_parameters: None,
-        parameters: None,
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-        addresses: Vec::new(),
-        ports: BTreeSet::new(),
-    })
+    Arc::new(Demand { uid: "1".into(), generation: 1, class: "sluice".into(), ..Demand::default() })
 }
 
 /// A cluster and a route to it with a split, all of this name.

@@ -26,7 +26,8 @@ pub(super) enum New {
 /// Scales every ReplicaSet. Goes last: traffic moves before pods do. Goes on during the user's pause, as in Argo.
 pub(super) fn scale(scene: &Scene<'_>, new: &ReplicaSet, size: New, draft: &mut Draft) {
     // The stable version is complete until another one is; and whatever version has the requests.
-    let serving = scene.stable.into_iter().chain(scene.active()).filter(|set| set.hash != new.hash);
+    let other = scene.active().filter(|active| scene.stable.is_none_or(|stable| stable.hash != active.hash));
+    let serving = scene.stable.into_iter().chain(other).filter(|set| set.hash != new.hash);
     for set in serving {
         resize_gently(scene, set, scene.spec.replicas, draft);
     }
