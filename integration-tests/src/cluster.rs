@@ -339,6 +339,8 @@ pub struct RolloutView {
     pub stable_rs: String,
     /// Whether it was aborted.
     pub abort: bool,
+    /// Why it waits, and since when.
+    pub pause_conditions: Vec<PauseView>,
     /// Which generation of the spec this status is about.
     pub observed_generation: String,
     /// Weights.
@@ -346,6 +348,14 @@ pub struct RolloutView {
     /// The generation of the spec.
     #[serde(skip)]
     pub generation: String,
+}
+
+/// A reason to wait in a Rollout's status.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct PauseView {
+    /// `CanaryPauseStep` at a step.
+    pub reason: String,
 }
 
 /// The canary part of a Rollout's status.
@@ -388,6 +398,12 @@ impl RolloutView {
         self.phase == "Healthy"
             && self.observed_generation == self.generation
             && self.stable_rs == self.current_pod_hash
+    }
+
+    /// It waits at a step, and the status says so.
+    #[must_use]
+    pub fn paused_at_step(&self) -> bool {
+        self.phase == "Paused" && self.pause_conditions.iter().any(|pause| pause.reason == "CanaryPauseStep")
     }
 
     /// The canary's weight once every proxy serves it.

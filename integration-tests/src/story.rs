@@ -209,8 +209,14 @@ impl Story {
         self.cluster.merge_status(Kind::Rollout, ROLLOUT, &json!({"status": {"abort": true}})).await
     }
 
-    /// Promotes, as the plugin does when a Rollout is paused at a step.
+    /// Promotes, as the plugin does when a Rollout is paused at a step; waits until it is.
+    ///
+    /// A weight is served everywhere some moments before the pause after it is written, and to clear a pause that
+    /// is not there yet promotes nothing.
     pub async fn promote(&self) -> anyhow::Result<()> {
+        self.cluster
+            .until_rollout(ROLLOUT, "paused at a step", self.settings.limit, RolloutView::paused_at_step)
+            .await?;
         self.cluster.merge_status(Kind::Rollout, ROLLOUT, &json!({"status": {"pauseConditions": null}})).await
     }
 

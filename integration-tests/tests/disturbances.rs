@@ -97,8 +97,7 @@ async fn kill_leader(system: &Cluster, story: &mut Story) -> anyhow::Result<Dura
     scale(system, OPERATOR, 2).await?;
     story.update().await?;
     story.reach(30).await?;
-    let paused = |view: &RolloutView| view.phase == "Paused";
-    story.cluster().until_rollout(ROLLOUT, "paused", LIMIT, paused).await?;
+    story.cluster().until_rollout(ROLLOUT, "paused", LIMIT, RolloutView::paused_at_step).await?;
     let leader = holder(system, ROLLOUT_LEASE).await?.context("no pod holds the lease")?;
     let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
     system.api::<Pod>().delete(&leader, &at_once).await?;

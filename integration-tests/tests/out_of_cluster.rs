@@ -107,7 +107,7 @@ fn story(instance: &str) -> Settings {
 async fn pause_at_30(cluster: &Cluster, story: &mut Story) -> anyhow::Result<()> {
     story.update().await?;
     story.reach(30).await?;
-    cluster.until_rollout(ROLLOUT, "paused", LIMIT, |view| view.phase == "Paused").await.map(drop)
+    cluster.until_rollout(ROLLOUT, "paused", LIMIT, RolloutView::paused_at_step).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
