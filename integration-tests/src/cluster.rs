@@ -1,6 +1,6 @@
 //! One namespace of a real cluster, as a user works in it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, bail};
 use futures::{AsyncBufReadExt as _, TryStreamExt as _};
@@ -175,6 +175,18 @@ impl Cluster {
             .items)
     }
 
+    /// The pods behind a Service, ready or not.
+    pub async fn pods_of(&self, service: &str) -> anyhow::Result<Vec<Pod>> {
+        let service = self
+            .get(Kind::Service, service)
+            .await?
+            .with_context(|| format!("there is no Service {service}"))?;
+        let selector: BTreeMap<String, String> =
+            parse(&service.data["spec"]["selector"], "the Service's selector")?;
+        let labels: Vec<String> = selector.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+        self.pods(&labels.join(",")).await
+    }
+
     /// `reason message` of every event about objects of this name, oldest first.
     pub async fn events(&self, name: &str) -> anyhow::Result<Vec<String>> {
         let parameters = ListParams::default().fields(&format!("involvedObject.name={name}"));
@@ -298,6 +310,8 @@ pub enum Kind {
     Ingress,
     /// `gateway.networking.k8s.io/v1`
     Gateway,
+    /// `gateway.networking.k8s.io/v1`
+    HttpRoute,
     /// `policy/v1`
     PodDisruptionBudget,
 }
@@ -316,6 +330,7 @@ impl Kind {
             Self::Lease => ("coordination.k8s.io", "v1", "Lease", "leases"),
             Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
             Self::Gateway => ("gateway.networking.k8s.io", "v1", "Gateway", "gateways"),
+            Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
             Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
         };
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)

@@ -25,6 +25,9 @@ pub const MAPPING: &str = "stable-mapping";
 /// The Mapping that Sluice makes beside it.
 pub const CANARY_MAPPING: &str = "stable-mapping-canary";
 
+/// The Service of the new version.
+pub const CANARY_SERVICE: &str = "someapp-canary";
+
 /// The YAML that people apply.
 const MANIFESTS: &str = concat!(
     include_str!("../../examples/quickstart/services.yaml"),
@@ -37,13 +40,37 @@ const MANIFESTS: &str = concat!(
 /// How often the story looks.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Where the canary's weight stands.
+#[derive(Clone, Copy, Debug)]
+pub enum CanaryRoute {
+    /// In an object of this kind and name that Sluice makes beside the route that the user writes.
+    Beside(Kind, &'static str),
+    /// In the user's HTTPRoute of this name, at the backend with the canary's Service.
+    Inside(&'static str),
+}
+
+impl CanaryRoute {
+    /// Whether it can carry requests: the object is there, or its weight is not zero.
+    async fn is_open(self, cluster: &Cluster) -> anyhow::Result<bool> {
+        match self {
+            Self::Beside(kind, name) => Ok(cluster.get(kind, name).await?.is_some()),
+            Self::Inside(name) => {
+                let route = cluster.get(Kind::HttpRoute, name).await?.context("the HTTPRoute is gone")?;
+                let rules = route.data["spec"]["rules"].as_array().cloned().unwrap_or_default();
+                let mut backends = rules.iter().filter_map(|rule| rule["backendRefs"].as_array()).flatten();
+                Ok(backends.any(|backend| backend["name"] == CANARY_SERVICE && backend["weight"] != 0))
+            }
+        }
+    }
+}
+
 /// How the story is played.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What is applied.
     pub manifests: String,
-    /// What Sluice makes beside the route that the user writes.
-    pub canary: (Kind, &'static str),
+    /// Where the canary's weight stands.
+    pub canary: CanaryRoute,
     /// The path that the Mapping routes. Mappings of all namespaces that route the same path share its requests.
     pub path: String,
     /// Requests per second.
@@ -64,7 +91,7 @@ impl Settings {
     pub fn quickstart(pause_seconds: u64) -> Self {
         Self {
             manifests: MANIFESTS.replace("duration: 60s", &format!("duration: {pause_seconds}s")),
-            canary: (Kind::Mapping, CANARY_MAPPING),
+            canary: CanaryRoute::Beside(Kind::Mapping, CANARY_MAPPING),
             path: "/someapp".to_owned(),
             rate: 200,
             connections: 16,
@@ -106,8 +133,8 @@ pub struct Scene {
     pub rollout: RolloutView,
     /// The steps in the spec.
     pub steps: usize,
-    /// Whether what Sluice makes beside the user's route is there.
-    pub canary_mapping: bool,
+    /// Whether the canary's route can carry requests: see [`CanaryRoute`].
+    pub canary_open: bool,
     /// The newest sums.
     pub tally: Tally,
     /// Of the last two seconds, the part that the new version answered.
@@ -123,8 +150,8 @@ pub struct Report {
     pub tally: Tally,
     /// The last status.
     pub rollout: RolloutView,
-    /// Whether what Sluice made beside the user's route was still there at the end.
-    pub canary_mapping: bool,
+    /// Whether the canary's route could still carry requests at the end.
+    pub canary_open: bool,
 }
 
 impl Report {
@@ -143,8 +170,8 @@ impl Report {
             problems.push(format!("{pod} answered {} requests, {} arrived", count.served(), count.received));
         }
         problems.extend(self.stages.iter().filter_map(Stage::problem));
-        if self.canary_mapping {
-            problems.push("the canary's Mapping or Ingress is still there".to_owned());
+        if self.canary_open {
+            problems.push("the canary's route is still there".to_owned());
         }
         problems
     }
@@ -174,7 +201,7 @@ impl Story {
             .map_or(0, Vec::len);
         let (namespace, service) =
             settings.proxy.split_once('/').context("the proxy is namespace/service")?;
-        let proxies = cluster.elsewhere(namespace).pods("app.kubernetes.io/component=proxy").await?.len();
+        let proxies = cluster.elsewhere(namespace).pods_of(service).await?.len();
         let target = format!("http://{service}.{namespace}{}/", settings.path);
         let load = cluster.load(&target, settings.rate, settings.connections).await?;
         let stages = Stages::new(settings.new_version.clone(), proxies);
@@ -222,7 +249,7 @@ impl Story {
 
     /// Watches until every proxy serves this weight.
     pub async fn reach(&mut self, weight: u32) -> anyhow::Result<Scene> {
-        let reached = |scene: &Scene| scene.canary_mapping && scene.rollout.verified_weight() == Some(weight);
+        let reached = |scene: &Scene| scene.canary_open && scene.rollout.verified_weight() == Some(weight);
         self.watch(&format!("weight {weight} is served everywhere"), |_| {}, reached).await
     }
 
@@ -276,7 +303,7 @@ impl Story {
         let scene = self.look().await?;
         let stages = self.stages.end(&self.load.tallies());
         let tally = self.load.stop().await?;
-        Ok(Report { stages, tally, rollout: scene.rollout, canary_mapping: scene.canary_mapping })
+        Ok(Report { stages, tally, rollout: scene.rollout, canary_open: scene.canary_open })
     }
 
     #[expect(
@@ -285,17 +312,16 @@ impl Story {
     )]
     async fn look(&mut self) -> anyhow::Result<Scene> {
         let rollout = self.cluster.rollout(ROLLOUT).await?;
-        let (kind, name) = self.settings.canary;
-        let canary_mapping = self.cluster.get(kind, name).await?.is_some();
+        let canary_open = self.settings.canary.is_open(&self.cluster).await?;
         let tallies = self.load.tallies();
         self.stages.see(
             Utc::now().timestamp_millis(),
-            rollout.verified_weight().filter(|_| canary_mapping),
+            rollout.verified_weight().filter(|_| canary_open),
             &tallies,
         );
         let share = stage::share(&tallies, &self.settings.new_version, 2_000);
         let tally = tallies.last().cloned().unwrap_or_default();
-        Ok(Scene { rollout, steps: self.steps, canary_mapping, tally, share })
+        Ok(Scene { rollout, steps: self.steps, canary_open, tally, share })
     }
 
     async fn events(&self) -> String {
@@ -312,12 +338,12 @@ impl Scene {
     /// The new version is stable everywhere and what was made for the way there is gone.
     #[must_use]
     pub fn complete(&self) -> bool {
-        self.rollout.healthy() && !self.canary_mapping
+        self.rollout.healthy() && !self.canary_open
     }
 
     /// The old version has all the traffic again and what was made for the new one is gone.
     #[must_use]
     pub fn gone_back(&self) -> bool {
-        self.rollout.abort && self.rollout.phase == "Degraded" && !self.canary_mapping
+        self.rollout.abort && self.rollout.phase == "Degraded" && !self.canary_open
     }
 }

@@ -1,5 +1,5 @@
 //! Every folder of `examples/` with a Rollout, played as its README says: applied, updated to v2, promoted wherever it waits for that,
-//! and counted under load where it has a Mapping or an Ingress.
+//! and counted under load where it has a Mapping, an Ingress or an HTTPRoute.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -131,11 +131,32 @@ impl Example {
     }
 }
 
+fn namespace(example: &Example) -> String {
+    format!("it-example-{}", example.name)
+}
+
 /// The paths of an Ingress.
 fn ingress_paths(document: &mut Value) -> impl Iterator<Item = &mut Value> {
     let rules = document.pointer_mut("/spec/rules").and_then(Value::as_array_mut).into_iter().flatten();
     let paths = rules.filter_map(|rule| rule.pointer_mut("/http/paths")?.as_array_mut()).flatten();
     paths.filter_map(|path| path.get_mut("path"))
+}
+
+/// Where the requests of an example go, if it has a route: its host and path, without the scheme.
+fn target(documents: &mut [Value], namespace: &str) -> Option<String> {
+    let gateway = documents.iter().find(|document| document["kind"] == "Gateway");
+    let host =
+        match gateway.map(|gateway| (&gateway["metadata"]["name"], &gateway["spec"]["gatewayClassName"])) {
+            Some((name, class)) => format!("{}-{}.{namespace}", name.as_str()?, class.as_str()?),
+            None => "sluice-proxy.sluice-system".to_owned(),
+        };
+    let path = documents.iter_mut().find_map(|document| match document["kind"].as_str()? {
+        "Mapping" => document["spec"]["prefix"].as_str().map(str::to_owned),
+        "Ingress" => ingress_paths(document).next()?.as_str().map(str::to_owned),
+        "HTTPRoute" => document.pointer("/spec/rules/0/matches/0/path/value")?.as_str().map(str::to_owned),
+        _ => None,
+    })?;
+    Some(format!("{host}{path}"))
 }
 
 /// An example under way.
@@ -149,7 +170,7 @@ impl<'a> Played<'a> {
     async fn begin(example: &'a Example) -> anyhow::Result<Self> {
         let rollout = example.of_kind("Rollout").next().context("there is no Rollout")?;
         let rollout = rollout["metadata"]["name"].as_str().context("the Rollout has no name")?.to_owned();
-        let cluster = Cluster::fresh_namespace(&format!("it-example-{}", example.name)).await?;
+        let cluster = Cluster::fresh_namespace(&namespace(example)).await?;
         for document in example.adapted() {
             cluster.apply(&document.to_string()).await?;
         }
@@ -233,22 +254,15 @@ impl<'a> Played<'a> {
 async fn play(example: &Example) -> anyhow::Result<()> {
     let played = Played::begin(example).await?;
     let cluster = &played.cluster;
-    let path = example.adapted().iter_mut().find_map(|document| {
-        let path = match document["kind"].as_str()? {
-            "Mapping" => document["spec"]["prefix"].as_str(),
-            "Ingress" => ingress_paths(document).next().and_then(|path| path.as_str()),
-            _ => None,
-        };
-        path.map(str::to_owned)
-    });
+    let target = target(&mut example.adapted(), &namespace(example));
     played.walk(USUAL.end).await?;
     if let Some(pods) = example.play.pods {
         let sized = || async { Ok((played.spec().await?["replicas"] == pods).then_some(())) };
         cluster.until(&format!("it has {pods} pods"), LIMIT, sized).await?;
         played.walk(USUAL.end).await?;
     }
-    let load = match &path {
-        Some(path) => Some(cluster.load(&format!("http://sluice-proxy.sluice-system{path}/"), 50, 4).await?),
+    let load = match target {
+        Some(target) => Some(cluster.load(&format!("http://{target}/"), 50, 4).await?),
         None => None,
     };
     for version in example.play.versions {

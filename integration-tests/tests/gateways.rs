@@ -6,6 +6,7 @@ use anyhow::{Context as _, ensure};
 use integration_tests::{
     ask::{Answer, Question, ask_pod},
     cluster::{Cluster, Kind},
+    story::{CANARY_SERVICE, CanaryRoute, ROLLOUT, Settings, Story},
 };
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -17,6 +18,9 @@ const HTTP: u16 = 64_512 + 80;
 const HTTPS: u16 = 64_512 + 443;
 /// The host of the example's route.
 const HOST: &str = "www.example.com";
+
+/// The route of the example with a Rollout.
+const ROUTE: &str = "someapp";
 
 /// The YAML of the example in this order: nothing is waited for but what a user would wait for.
 fn example() -> anyhow::Result<String> {
@@ -178,5 +182,75 @@ async fn what_is_made_for_a_gateway_is_kept_scaled_by_others_and_gone_with_it() 
     cluster.delete(Kind::Gateway, "eg").await?;
     let gone = || async { Ok(cluster.get(Kind::Deployment, "eg-sluice").await?.is_none().then_some(())) };
     cluster.until("the proxies are gone with their Gateway", LIMIT, gone).await?;
+    cluster.remove().await
+}
+
+/// The quickstart with the HTTPRoute of `examples/gateway-canary` in the place of its Mapping.
+fn with_http_route(namespace: &str) -> anyhow::Result<Settings> {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../examples/gateway-canary"].iter().collect();
+    let route = fs::read_to_string(folder.join("route.yaml")).context("failed to read the route")?;
+    let mut settings = Settings::quickstart(6).with(
+        "        ambassador:
+          mappings:
+            - stable-mapping
+",
+        "        gatewayAPI:
+          httpRoute: someapp
+",
+    );
+    let documents =
+        settings.manifests.split("---\n").filter(|document| !document.contains("getambassador.io"));
+    settings.manifests = documents.chain([route.as_str()]).collect::<Vec<_>>().join("---\n");
+    let canary = CanaryRoute::Inside(ROUTE);
+    Ok(Settings { canary, proxy: format!("{namespace}/edge-sluice"), ..settings })
+}
+
+/// What a GitOps tool that ignores weights sees of the route.
+async fn but_for_weights(cluster: &Cluster) -> anyhow::Result<Value> {
+    let route = cluster.get(Kind::HttpRoute, ROUTE).await?.context("the HTTPRoute is gone")?;
+    let mut seen = json!({
+        "spec": route.data["spec"],
+        "labels": route.metadata.labels,
+        "annotations": route.metadata.annotations,
+    });
+    for rule in seen["spec"]["rules"].as_array_mut().into_iter().flatten() {
+        for backend in rule["backendRefs"].as_array_mut().into_iter().flatten() {
+            backend["weight"] = json!("ignored");
+        }
+    }
+    Ok(seen)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster with Sluice and Gateway API: cargo xtask test"]
+async fn requests_move_through_an_http_route_exactly_as_the_steps_say() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh_namespace("it-gateway-canary").await?;
+    let gateway =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/gateway-canary/gateway.yaml"))?;
+    cluster.apply(&gateway).await?;
+    programmed(&cluster, "edge").await?;
+    let mut story = Story::begin(cluster.clone(), with_http_route("it-gateway-canary")?).await?;
+    let before = but_for_weights(&cluster).await?;
+
+    story.update().await?;
+    for weight in [30, 60] {
+        story.reach(weight).await?;
+        ensure!(but_for_weights(&cluster).await? == before, "only weights change, at {weight} too");
+    }
+    story.complete().await?;
+    ensure!(but_for_weights(&cluster).await? == before, "only weights changed");
+
+    let route = cluster.get(Kind::HttpRoute, ROUTE).await?.context("the HTTPRoute is gone")?;
+    let backends = route.data["spec"]["rules"][0]["backendRefs"].as_array().cloned().unwrap_or_default();
+    for backend in backends {
+        let weight = if backend["name"] == CANARY_SERVICE { 0 } else { 100 };
+        ensure!(backend["weight"] == weight, "{backend}");
+    }
+    let events = cluster.events(ROLLOUT).await?;
+    ensure!(events.iter().any(|event| event.contains("Traffic weight updated from 30 to 60")), "{events:#?}");
+    let report = story.end().await?;
+    ensure!(report.problems().is_empty(), "{report:#?}");
+    let seen: Vec<u32> = report.stages.iter().map(|stage| stage.weight).collect();
+    ensure!([30, 60].iter().all(|weight| seen.contains(weight)), "{seen:?}");
     cluster.remove().await
 }

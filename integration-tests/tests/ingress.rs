@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use integration_tests::{
     ask::{Question, ask},
     cluster::{Cluster, Kind},
-    story::{ROLLOUT, Settings, Story},
+    story::{CanaryRoute, ROLLOUT, Settings, Story},
 };
 
 const LIMIT: Duration = Duration::from_secs(90);
@@ -42,7 +42,7 @@ spec:
 "
     );
     settings.manifests = documents.chain([ingress.as_str()]).collect::<Vec<_>>().join("---\n");
-    Settings { canary: (Kind::Ingress, CANARY), path: path.to_owned(), ..settings }
+    Settings { canary: CanaryRoute::Beside(Kind::Ingress, CANARY), path: path.to_owned(), ..settings }
 }
 
 #[tokio::test]

@@ -114,7 +114,7 @@ impl Picture {
     }
 
     fn show(&self, scene: &Scene) {
-        let Scene { rollout, steps, canary_mapping, tally, share } = scene;
+        let Scene { rollout, steps, canary_open, tally, share } = scene;
         let weights = rollout.canary.weights.as_ref();
         let weight = weights.map_or(0, |weights| weights.canary.weight);
         let verified = match weights.and_then(|weights| weights.verified) {
@@ -123,7 +123,7 @@ impl Picture {
             None => "",
         };
         let step = rollout.current_step_index.unwrap_or_default();
-        let mapping = if *canary_mapping { "there" } else { "absent" };
+        let mapping = if *canary_open { "there" } else { "absent" };
         let share = share.unwrap_or_default();
         let state = format!("{:<11} step {step}/{steps}  weight {weight:>3} {verified:<22}", rollout.phase);
         let counts = format!(
@@ -168,7 +168,7 @@ impl Picture {
             tally.bad(),
             tally.lost()
         ));
-        let mapping = if report.canary_mapping { "is still there" } else { "is gone" };
+        let mapping = if report.canary_open { "is still there" } else { "is gone" };
         self.print(&format!(
             "  Rollout {} {}; the canary Mapping {mapping}",
             report.rollout.phase, report.rollout.message
