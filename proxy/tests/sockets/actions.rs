@@ -177,6 +177,7 @@ async fn pages_of_other_origins_are_answered() {
             exposed_headers: vec!["x-pod".into()],
             credentials: true,
             max_age_s: Some(60),
+            answers_refused: false,
         });
     });
     let (_operator, _directory, proxy, pod) = serving(routes).await;

@@ -74,8 +74,14 @@ impl Tally {
             }
             _ => return None,
         };
-        // Only tests of the suite are told; their subtests are theirs.
-        let name = name(&test).filter(|name| !name.contains('/'))?.to_owned();
+        // Only tests of the suite are told. Of their subtests those explain a failure that have failed.
+        let name = name(&test)?.to_owned();
+        if name.contains('/') {
+            if ending != Ending::Failed {
+                self.said.remove(&test);
+            }
+            return None;
+        }
         let said = self.collect(&test);
         let word = match ending {
             Ending::Passed => {
@@ -174,12 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_explained_by_what_it_and_its_subtests_said() {
+    fn a_failure_is_explained_by_what_it_and_its_failed_subtests_said() {
         let (tally, told) = taken(&[
             r#"{"Action":"output","Test":"TestConformance/A","Output":"a begins\n"}"#,
             r#"{"Action":"output","Test":"TestConformance/AB","Output":"another\n"}"#,
             r#"{"Action":"output","Test":"TestConformance/A/one","Output":"not so\n"}"#,
+            r#"{"Action":"output","Test":"TestConformance/A/two","Output":"all is well\n"}"#,
             r#"{"Action":"fail","Test":"TestConformance/A/one","Elapsed":30}"#,
+            r#"{"Action":"pass","Test":"TestConformance/A/two","Elapsed":1}"#,
             r#"{"Action":"fail","Test":"TestConformance/A","Elapsed":30}"#,
         ]);
         assert_eq!(told, ["FAIL    30.0 s  A"]);

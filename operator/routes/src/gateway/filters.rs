@@ -207,6 +207,7 @@ fn cors(spec: &CorsSpec) -> Cors {
         exposed_headers: spec.expose_headers.clone(),
         credentials: spec.allow_credentials.unwrap_or(false),
         max_age_s: Some(spec.max_age.unwrap_or(MAX_AGE_S)),
+        answers_refused: true,
     }
 }
 

@@ -247,6 +247,7 @@ fn cors(annotations: &mut Annotations<'_>) -> Result<Option<Cors>, String> {
         exposed_headers,
         credentials,
         max_age_s: Some(max_age).filter(|seconds| *seconds > 0),
+        answers_refused: false,
     }))
 }
 

@@ -104,6 +104,7 @@ pub(super) fn cors(reader: &Reader<'_>) -> Result<Option<Cors>, String> {
         exposed_headers: list("exposed_headers")?,
         credentials: cors.flag("credentials").map_err(within)?.unwrap_or(false),
         max_age_s: max_age_s.filter(|seconds| *seconds > 0),
+        answers_refused: false,
     }))
 }
 

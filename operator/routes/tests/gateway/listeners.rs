@@ -290,6 +290,65 @@ fn listener_sets_add_listeners_where_they_are_allowed() {
 }
 
 #[test]
+fn a_listener_set_is_accepted_when_one_of_its_listeners_can_be_served() {
+    let set = |certificates: &[&str]| {
+        let listener = |(index, name): (usize, &&str)| {
+            let hostname = format!("{index}.example.com");
+            json!({"name": format!("l{index}"), "port": 443, "protocol": "HTTPS", "hostname": hostname,
+                "tls": {"certificateRefs": [{"name": name, "namespace": INFRA}]}})
+        };
+        let listeners: Vec<Value> = certificates.iter().enumerate().map(listener).collect();
+        json!({"parentRef": {"name": "web", "namespace": INFRA}, "listeners": listeners})
+    };
+    let grant = json!({
+        "from": [{"group": "gateway.networking.k8s.io", "kind": "ListenerSet", "namespace": "other"}],
+        "to": [{"group": "", "kind": "Secret", "name": "cert"}],
+    });
+    let bad = "Accepted=False/ListenersNotValid Programmed=False/ListenersNotValid";
+    let partly = "Accepted=True/ListenersNotValid Programmed=True/Programmed";
+    let good = "Accepted=True/Accepted Programmed=True/Programmed";
+    let table: [(&[&str], bool, &str, u32); 4] = [
+        (&["cert"], false, bad, 0),
+        (&["cert"], true, good, 1),
+        (&["cert", "another"], true, partly, 1),
+        (&["another"], true, bad, 0),
+    ];
+    for (certificates, granted, expected, count) in table {
+        let mut world = World::new();
+        world.secret("infra/cert", true);
+        world.secret("infra/another", true);
+        world.gateway_with(json!({
+            "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}],
+            "allowedListeners": {"namespaces": {"from": "All"}},
+        }));
+        if granted {
+            world.apply(GatewayKind::ReferenceGrant, "infra/grant", grant.clone());
+        }
+        world.apply(GatewayKind::ListenerSet, "other/set", set(certificates));
+        let Some(StatusContent::ListenerSet { conditions, .. }) =
+            world.status(GatewayKind::ListenerSet, "other/set").map(|it| it.content)
+        else {
+            panic!("it says nothing")
+        };
+        assert_eq!(show(&conditions), expected, "{certificates:?} {granted}");
+        let Some(StatusContent::Gateway { attached_listener_sets, .. }) =
+            world.status(GatewayKind::Gateway, "infra/web").map(|it| it.content)
+        else {
+            panic!("it says nothing")
+        };
+        assert_eq!(attached_listener_sets, count, "{certificates:?} {granted}");
+        // A grant that goes takes with it what it allowed.
+        world.put(GatewayKind::ReferenceGrant, "infra/grant", None);
+        let Some(StatusContent::ListenerSet { conditions, .. }) =
+            world.status(GatewayKind::ListenerSet, "other/set").map(|it| it.content)
+        else {
+            panic!("it says nothing")
+        };
+        assert_eq!(show(&conditions), bad, "{certificates:?} without a grant");
+    }
+}
+
+#[test]
 fn a_class_says_what_is_served_and_is_kept_while_it_is_used() {
     let mut world = World::new();
     let used =

@@ -57,16 +57,10 @@ fn cors() -> impl Strategy<Value = Cors> {
         name().prop_map(OriginMatch::Regex),
     ];
     let names = || vec(name(), 0..3);
-    (vec(origin, 0..3), names(), names(), names(), any::<bool>(), option::of(1..u32::MAX)).prop_map(
-        |(origins, methods, headers, exposed_headers, credentials, max_age_s)| Cors {
-            origins,
-            methods,
-            headers,
-            exposed_headers,
-            credentials,
-            max_age_s,
-        },
-    )
+    (vec(origin, 0..3), names(), names(), names(), any::<bool>(), option::of(1..u32::MAX), any::<bool>())
+        .prop_map(|(origins, methods, headers, exposed_headers, credentials, max_age_s, answers_refused)| {
+            Cors { origins, methods, headers, exposed_headers, credentials, max_age_s, answers_refused }
+        })
 }
 
 fn access() -> impl Strategy<Value = Access> {

@@ -34,7 +34,15 @@ impl TryFrom<wire::Cors> for Cors {
 
     fn try_from(cors: wire::Cors) -> Result<Self, ConvertError> {
         use wire::origin_match::Match;
-        let wire::Cors { origins, methods, headers, exposed_headers, credentials, max_age_s } = cors;
+        let wire::Cors {
+            origins,
+            methods,
+            headers,
+            exposed_headers,
+            credentials,
+            max_age_s,
+            answers_refused,
+        } = cors;
         let origin = |origin: wire::OriginMatch| {
             Ok(match required(origin.r#match, || "origin".to_owned(), "match")? {
                 Match::Any(_) => OriginMatch::Any,
@@ -49,6 +57,7 @@ impl TryFrom<wire::Cors> for Cors {
             exposed_headers,
             credentials,
             max_age_s: positive(max_age_s),
+            answers_refused,
         })
     }
 }
@@ -117,7 +126,8 @@ impl From<&Filters> for wire::Filters {
 impl From<&Cors> for wire::Cors {
     fn from(cors: &Cors) -> Self {
         use wire::origin_match::Match;
-        let Cors { origins, methods, headers, exposed_headers, credentials, max_age_s } = cors;
+        let Cors { origins, methods, headers, exposed_headers, credentials, max_age_s, answers_refused } =
+            cors;
         let origin = |origin: &OriginMatch| wire::OriginMatch {
             r#match: Some(match origin {
                 OriginMatch::Any => Match::Any(true),
@@ -132,6 +142,7 @@ impl From<&Cors> for wire::Cors {
             exposed_headers: exposed_headers.clone(),
             credentials: *credentials,
             max_age_s: max_age_s.unwrap_or_default(),
+            answers_refused: *answers_refused,
         }
     }
 }

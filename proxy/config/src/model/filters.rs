@@ -38,6 +38,9 @@ pub struct Cors {
     pub credentials: bool,
     /// How long the answer holds, in seconds; `None`: as long as the browser thinks.
     pub max_age_s: Option<u32>,
+    /// Whether questions of pages that may not are answered here, without leave (Gateway API); else they reach the
+    /// backend as any request does (Emissary, ingress-nginx).
+    pub answers_refused: bool,
 }
 
 /// Which origins are meant.

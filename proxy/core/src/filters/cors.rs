@@ -23,6 +23,7 @@ pub struct Cors {
     exposed: Option<HeaderValue>,
     credentials: bool,
     max_age: Option<HeaderValue>,
+    answers_refused: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +60,7 @@ impl Cors {
             exposed: list(&cors.exposed_headers),
             credentials: cors.credentials,
             max_age: cors.max_age_s.map(HeaderValue::from),
+            answers_refused: cors.answers_refused,
         })
     }
 
@@ -75,15 +77,20 @@ impl Cors {
         allowed.then(|| origin.clone())
     }
 
-    /// The headers of the answer to a question before the request itself. `None`: it is no such question, or of a page
-    /// that may not, and goes on as any request.
+    /// The headers of the answer to a question before the request itself, with what the page may read of responses as
+    /// the Gateway API wants it (browsers look for that in the response alone). `None`: it is no such question, or of a
+    /// page that may not and whose questions are not answered here, and goes on as any request.
     #[must_use]
     pub fn preflight(&self, method: &Method, request: &HeaderMap) -> Option<HeaderMap> {
         let asked = request.get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| *method == Method::OPTIONS)?;
-        let origin = self.origin(request)?;
+        request.get(ORIGIN)?;
+        let origin = self.origin(request);
         let mut answer = HeaderMap::new();
-        self.mark(Some(origin), &mut answer);
-        answer.remove(ACCESS_CONTROL_EXPOSE_HEADERS);
+        if origin.is_none() {
+            self.mark(None, &mut answer);
+            return self.answers_refused.then_some(answer);
+        }
+        self.mark(origin, &mut answer);
         let allowed = [
             (ACCESS_CONTROL_ALLOW_METHODS, self.methods.allowed(Some(asked))),
             (ACCESS_CONTROL_ALLOW_HEADERS, self.headers.allowed(request.get(ACCESS_CONTROL_REQUEST_HEADERS))),
@@ -144,6 +151,7 @@ mod tests {
             exposed_headers: vec!["X-B".into(), "X-C".into()],
             credentials: true,
             max_age_s: Some(600),
+            answers_refused: false,
         };
         edit(&mut cors);
         Cors::new(&cors).unwrap()
@@ -177,6 +185,7 @@ mod tests {
             "access-control-allow-headers: X-A",
             "access-control-allow-methods: GET, PUT",
             "access-control-allow-origin: https://a.example",
+            "access-control-expose-headers: X-B, X-C",
             "access-control-max-age: 600",
             "vary: origin",
         ];
@@ -188,7 +197,7 @@ mod tests {
         let star = || vec!["*".to_owned()];
         let open = policy(|it| {
             (it.methods, it.headers, it.origins) = (star(), star(), vec![OriginMatch::Any]);
-            (it.credentials, it.max_age_s) = (false, None);
+            (it.credentials, it.max_age_s, it.exposed_headers) = (false, None, Vec::new());
         });
         let answer = open.preflight(&Method::OPTIONS, &headers(&QUESTION)).unwrap();
         let expected = [
@@ -215,6 +224,18 @@ mod tests {
             other.insert(ORIGIN, HeaderValue::from_static(origin));
             assert_eq!(policy.preflight(&Method::OPTIONS, &other).is_some(), allowed, "{origin}");
         }
+    }
+
+    #[test]
+    fn questions_of_other_pages_may_end_here_without_leave() {
+        let policy = policy(|it| it.answers_refused = true);
+        let mut question = headers(&QUESTION);
+        question.insert(ORIGIN, HeaderValue::from_static("https://other.example"));
+        let answer = policy.preflight(&Method::OPTIONS, &question).unwrap();
+        assert_eq!(lines(&answer), ["vary: origin"]);
+        assert!(policy.preflight(&Method::GET, &question).is_none());
+        question.remove(ORIGIN);
+        assert!(policy.preflight(&Method::OPTIONS, &question).is_none(), "nobody's page asks");
     }
 
     #[test]
