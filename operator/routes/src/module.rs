@@ -49,11 +49,11 @@ const SERVED: [&str; 21] = [
 
 /// Keys of which only one value would make a difference, and it is not this one.
 const AS_SERVED: [(&str, bool); 10] = [
-    ("enable_http10", false),
+    ("enable_http10", true),
     ("enable_ipv4", true),
     ("enable_ipv6", false),
     ("merge_slashes", false),
-    ("preserve_external_request_id", false),
+    ("preserve_external_request_id", true),
     ("reject_requests_with_escaped_slashes", false),
     ("use_remote_address", true),
     ("enable_grpc_web", false),

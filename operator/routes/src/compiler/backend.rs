@@ -353,7 +353,9 @@ impl BackendKey {
                     name.name, name.namespace
                 );
                 let plain = self.plain(id, vec![address]);
-                return Backend { service: Some(name.clone()), remark: Some(remark), ..plain };
+                let remark = [Some(remark), plain.remark.clone()].into_iter().flatten();
+                let remark = remark.reduce(|one, other| format!("{one}; {other}"));
+                return Backend { service: Some(name.clone()), remark, ..plain };
             }
             let text = format!("Service `{}` does not exist in namespace `{}`", name.name, name.namespace);
             return self.broken(id, name, "no_service", text);
@@ -393,11 +395,7 @@ impl BackendKey {
                 let selector: Vec<String> =
                     service.selector.iter().map(|(k, v)| format!("{k}={v}")).collect();
                 let _ = write!(id, " selector={}", selector.join(","));
-                let plain = self.plain(id, vec![Address::Socket(SocketAddr::new(*address, port.port))]);
-                let remark = (!self.connection.checks.is_empty()).then(|| {
-                    "`health_checks` are for pods and not acted on without `resolver: endpoint`".to_owned()
-                });
-                Backend { remark, ..plain }
+                self.plain(id, vec![Address::Socket(SocketAddr::new(*address, port.port))])
             }
             ServiceAddress::ClusterIp(_) | ServiceAddress::Headless | ServiceAddress::External(_) => {
                 self.pods(stores, name, service, port, id)
@@ -476,6 +474,8 @@ impl BackendKey {
     fn plain(&self, id: String, addresses: Vec<Address>) -> Backend {
         let endpoint =
             |address| Endpoint { address, version: Version::default(), pod: "".into(), draining: None };
+        let remark = (!self.connection.checks.is_empty())
+            .then(|| "`health_checks` are for pods and not acted on without `resolver: endpoint`".to_owned());
         Backend {
             cluster: self.cluster(id, addresses.into_iter().map(endpoint).collect()),
             service: None,
@@ -484,7 +484,7 @@ impl BackendKey {
             versions: Vec::new(),
             certificate: None,
             problem: None,
-            remark: None,
+            remark,
         }
     }
 

@@ -126,10 +126,16 @@ impl Compiler {
 }
 
 impl Draft {
-    /// The ports of Listeners; without any Listener those of the settings.
+    /// The ports of Listeners; without any that can be read those of the settings, so that a first one with a mistake
+    /// closes no port.
     fn open_ports(&mut self, stores: &Stores, settings: &super::Settings) {
         let hops = stores.module.trusted_hops();
-        if stores.listeners.is_empty() && stores.compat == Compat::Ideal {
+        if !stores.has_listeners() && stores.compat == Compat::Ideal {
+            for read in stores.listeners.values() {
+                if let Err(reason) = &read.value {
+                    self.statuses.insert(subject(read), verdict::inactive(reason.clone()));
+                }
+            }
             let hosts = stores.hosts.values().filter_map(|read| read.value.as_ref().ok());
             let more = hosts.filter_map(|host| host.additional_port).collect::<BTreeSet<u16>>();
             let plain = |number| Open {
@@ -372,13 +378,18 @@ impl Draft {
                         let names: Vec<String> = names.filter(|host| !known.contains(host)).collect();
                         if !names.is_empty() {
                             self.certificates.insert(id.clone(), certificate);
-                            self.add_names(name, &names);
+                            let action = if settings.redirects {
+                                InsecureAction::Redirect
+                            } else {
+                                InsecureAction::Route
+                            };
+                            self.add_names(name, &names, action);
                             let names = ServerNames {
                                 id: id.clone(),
                                 names,
                                 listeners: Vec::new(),
                                 tls: Some(tls),
-                                insecure: Insecure::Route,
+                                insecure: insecure(action),
                                 class: String::new(),
                             };
                             self.server_names.insert(id, names);
@@ -391,14 +402,14 @@ impl Draft {
     }
 
     /// The names of a TLS context as hosts that have every route.
-    fn add_names(&mut self, context: &ObjectName, names: &[String]) {
+    fn add_names(&mut self, context: &ObjectName, names: &[String], insecure: InsecureAction) {
         for (name, text) in names.iter().filter_map(|text| Some((parse_glob(text).ok()?, text))) {
             let host = VirtualHost {
                 name,
                 listeners: self.http_ports().cloned().collect(),
                 tls: true,
                 selects: Selects::All,
-                insecure: InsecureAction::Route,
+                insecure,
             };
             self.hosts.insert(HostId::new(format!("context {context} {text}")), host);
         }

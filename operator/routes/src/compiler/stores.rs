@@ -136,6 +136,11 @@ impl Stores {
         self.selectors.keys()
     }
 
+    /// Whether there is a Listener that can be read. One that cannot must not close the ports that are open without it.
+    pub(super) fn has_listeners(&self) -> bool {
+        self.listeners.values().any(|read| read.value.is_ok())
+    }
+
     /// Whether there is a Host that can be served. One that cannot must not take away what there is without it.
     pub(super) fn has_hosts(&self) -> bool {
         self.hosts.values().any(|read| read.value.is_ok())

@@ -1,6 +1,7 @@
 //! Reads a `TLSContext`, and `tls` of a Host, which has the same fields.
 
 use proxy_config::model::{TlsVersion, TlsVersions};
+use serde_json::Value;
 
 use crate::{dialect::Document, fields::Fields, object::ObjectName};
 
@@ -29,6 +30,8 @@ pub(crate) struct TlsSettings {
     pub(crate) required: bool,
     /// `sni`: the name that an upstream is told.
     pub(crate) sni: Option<String>,
+    /// `redirect_cleartext_from`, of whatever port: requests in the clear for its hosts are sent to `https`.
+    pub(crate) redirects: bool,
 }
 
 /// Files in the pod of Emissary, which our proxies do not have.
@@ -76,7 +79,7 @@ pub(crate) fn settings(
     if let Some(file) = FILES.iter().find(|field| fields.value(field).is_some()) {
         return Err(format!("`{file}` names a file, and the proxies have none: use a Secret"));
     }
-    let ignored: Vec<String> = ["cipher_suites", "ecdh_curves", "redirect_cleartext_from"]
+    let ignored: Vec<String> = ["cipher_suites", "ecdh_curves"]
         .iter()
         .filter(|field| fields.value(field).is_some())
         .map(|field| format!("`{field}`"))
@@ -92,6 +95,11 @@ pub(crate) fn settings(
         revoked: secret("crl_secret")?,
         required: fields.flag("cert_required")?.unwrap_or(false),
         sni: fields.text("sni")?.filter(|name| !name.is_empty()),
+        redirects: match fields.value("redirect_cleartext_from") {
+            Some(Value::Number(port)) => port.as_u64() > Some(0),
+            Some(Value::String(port)) => port.trim().parse::<u16>().is_ok_and(|port| port > 0),
+            _ => false,
+        },
     })
 }
 
