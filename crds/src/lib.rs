@@ -8,6 +8,7 @@
 //! | [`mapping`] | `Mapping` (`getambassador.io`, v1, v2 and v3alpha1) |
 //! | [`gateway`] | the specs of `gateway.networking.k8s.io`: `Gateway`, `HTTPRoute`, … |
 //! | [`host`], [`listener`], [`tls_context`], [`module`], [`tcp_mapping`], [`resolver`] | the rest of `getambassador.io` |
+//! | [`object_status`] | the status of those of them that have none in Emissary |
 //!
 //! The names, the JSON and the meaning of every field are those of Argo Rollouts and Emissary, so that manifests
 //! move over unchanged. [`contract`] holds the labels and annotations that are part of that promise.
@@ -30,6 +31,7 @@ pub mod host;
 pub mod listener;
 pub mod mapping;
 pub mod module;
+pub mod object_status;
 pub mod read;
 pub mod resolver;
 pub mod rollout;

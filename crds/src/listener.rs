@@ -5,7 +5,10 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shapes::{Extra, StringOrList};
+use crate::{
+    object_status::ObjectStatus,
+    shapes::{Extra, StringOrList},
+};
 
 /// A port and what is served on it.
 #[derive(Clone, Debug, Default, PartialEq, CustomResource, Deserialize, Serialize, JsonSchema)]
@@ -16,6 +19,7 @@ use crate::shapes::{Extra, StringOrList};
     plural = "listeners",
     category = "ambassador-crds",
     namespaced,
+    status = "ObjectStatus",
     derive = "Default",
     derive = "PartialEq",
     doc = "A port and what is served on it.",
@@ -24,7 +28,9 @@ use crate::shapes::{Extra, StringOrList};
     printcolumn = r#"{"name":"Stack","type":"string","jsonPath":".spec.protocolStack"}"#,
     printcolumn = r#"{"name":"StatsPrefix","type":"string","jsonPath":".spec.statsPrefix"}"#,
     printcolumn = r#"{"name":"Security","type":"string","jsonPath":".spec.securityModel"}"#,
-    printcolumn = r#"{"name":"L7Depth","type":"string","jsonPath":".spec.l7Depth"}"#
+    printcolumn = r#"{"name":"L7Depth","type":"string","jsonPath":".spec.l7Depth"}"#,
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ListenerSpec {

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::mapping::CircuitBreaker;
+use crate::object_status::ObjectStatus;
 use crate::shapes::{BoolOrString, Extra, StringOrList};
 
 /// What connections it takes, and where they go.
@@ -16,9 +17,12 @@ use crate::shapes::{BoolOrString, Extra, StringOrList};
     plural = "tcpmappings",
     category = "ambassador-crds",
     namespaced,
+    status = "ObjectStatus",
     derive = "Default",
     derive = "PartialEq",
-    doc = "A route from a port, and a TLS server name, to a Service."
+    doc = "A route from a port, and a TLS server name, to a Service.",
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#
 )]
 pub struct TCPMappingSpec {
     /// Ids of the installations that use this object; absent = `default`.

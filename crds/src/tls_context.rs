@@ -4,7 +4,10 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shapes::{Extra, StringOrList};
+use crate::{
+    object_status::ObjectStatus,
+    shapes::{Extra, StringOrList},
+};
 
 /// Certificates and TLS settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, CustomResource, Deserialize, Serialize, JsonSchema)]
@@ -15,9 +18,12 @@ use crate::shapes::{Extra, StringOrList};
     plural = "tlscontexts",
     category = "ambassador-crds",
     namespaced,
+    status = "ObjectStatus",
     derive = "Default",
     derive = "PartialEq",
-    doc = "Certificates and TLS settings."
+    doc = "Certificates and TLS settings.",
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#
 )]
 pub struct TLSContextSpec {
     /// Ids of the installations that use this object; absent = `default`.

@@ -1,7 +1,7 @@
 //! Writes the verdicts where the owner of an object looks for them, only where something else is said: to the status
-//! of a Mapping or Host; as events for kinds without a status, and on the Service that bears an annotation. The status of
-//! an Ingress has no place for them: it tells where the proxies are. What an object of the Gateway API says is in
-//! `statuses/gateway.rs`.
+//! of a Mapping or Host; to the status and as events for kinds whose definition may have no status; as events for those
+//! without one, and on the Service that bears an annotation. The status of an Ingress has no place for them: it tells where
+//! the proxies are. What an object of the Gateway API says is in `statuses/gateway.rs`.
 
 mod events;
 mod gateway;
@@ -76,6 +76,8 @@ struct Due {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Topic {
     Verdict(Subject),
+    /// The status of an object of which events tell as well.
+    Status(DocumentName),
     /// The addresses of an Ingress.
     Addresses(ObjectName),
     /// An object of the Gateway API.
@@ -230,6 +232,15 @@ impl Statuses {
                 Some(write) => drop(due.insert(topic, write)),
                 None => drop(due.remove(&topic)),
             }
+            if let Subject::Document(name, Origin::Object) = subject
+                && told_of(name.kind) == ToldBy::StatusAndEvent
+            {
+                let topic = Topic::Status(name.clone());
+                match wanted.get(subject).and_then(|status| self.status(name, status)) {
+                    Some(write) => drop(due.insert(topic, write)),
+                    None => drop(due.remove(&topic)),
+                }
+            }
             if let Subject::Ingress(ingress) = subject {
                 let topic = Topic::Addresses(ingress.clone());
                 match self.addresses(ingress, wanted.contains_key(subject)) {
@@ -271,12 +282,11 @@ impl Statuses {
         let (name, carrier, number) = match subject {
             Subject::Document(name, Origin::Object) => {
                 let observed = self.observed.get(name)?;
-                return match name.kind {
-                    DocumentKind::Mapping | DocumentKind::Host => {
-                        let status = differing(name.kind, observed, status)?;
-                        Some(Write::Status { name: name.clone(), status })
+                return match told_of(name.kind) {
+                    ToldBy::Status => self.status(name, status),
+                    ToldBy::StatusAndEvent | ToldBy::Event => {
+                        Event::on_object(name, &observed.uid, status).map(Write::Event)
                     }
-                    _ => Event::on_object(name, &observed.uid, status).map(Write::Event),
                 };
             }
             Subject::Document(name, Origin::Annotation(carrier, number)) => (Some(name), carrier, *number),
@@ -298,10 +308,35 @@ impl Statuses {
         Event::on_carrier(carrier, uid, name, number, status).map(Write::Event)
     }
 
+    /// The status that an object should have and has not.
+    fn status(&self, name: &DocumentName, status: &Status) -> Option<Write> {
+        let status = differing(name.kind, self.observed.get(name)?, status)?;
+        Some(Write::Status { name: name.clone(), status })
+    }
+
     /// Somebody else writes them now.
     pub(super) fn forget(&self) {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.due.lock().clear();
+    }
+}
+
+/// How the owner of an object learns what becomes of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ToldBy {
+    Status,
+    /// The status is kept only where our definition of the kind is installed; Emissary's has none.
+    StatusAndEvent,
+    Event,
+}
+
+fn told_of(kind: DocumentKind) -> ToldBy {
+    match kind {
+        DocumentKind::Mapping | DocumentKind::Host => ToldBy::Status,
+        DocumentKind::Listener | DocumentKind::TcpMapping | DocumentKind::TlsContext => {
+            ToldBy::StatusAndEvent
+        }
+        DocumentKind::Module | DocumentKind::Resolver(_) => ToldBy::Event,
     }
 }
 
@@ -462,13 +497,8 @@ impl Writer {
 mod tests {
     use super::*;
 
-    fn status(state: State, reason: &str) -> Status {
-        Status { state, reason: reason.to_owned() }
-    }
-
-    #[test]
-    fn the_addresses_of_an_ingress_are_written_once_and_taken_away_when_it_is_no_longer_ours() {
-        let mut statuses = Statuses {
+    fn statuses() -> Statuses {
+        Statuses {
             observed: BTreeMap::new(),
             carriers: BTreeMap::new(),
             ingresses: BTreeMap::new(),
@@ -479,7 +509,43 @@ mod tests {
             gateways: BTreeMap::new(),
             controllers: Vec::new(),
             due: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn what_an_object_says_goes_where_its_kind_has_a_place_for_it() {
+        let said = |kind: DocumentKind| {
+            let mut statuses = statuses();
+            let name = DocumentName { kind, name: ObjectName::new("shop", "a") };
+            statuses.observed(name.clone(), Some(Observed { generation: Some(2), ..Observed::default() }));
+            let subject = Subject::Document(name, Origin::Object);
+            let wanted = BTreeMap::from([(subject.clone(), status(State::Inactive, "no"))]);
+            statuses.want(&wanted, [&subject].into_iter());
+            let due = statuses.due.lock();
+            let (states, events): (Vec<_>, Vec<_>) =
+                due.values().partition(|write| matches!(write, Write::Status { .. }));
+            (states.len(), events.len())
         };
+        let table = [
+            (DocumentKind::Mapping, (1, 0)),
+            (DocumentKind::Host, (1, 0)),
+            (DocumentKind::Listener, (1, 1)),
+            (DocumentKind::TcpMapping, (1, 1)),
+            (DocumentKind::TlsContext, (1, 1)),
+            (DocumentKind::Module, (0, 1)),
+        ];
+        for (kind, expected) in table {
+            assert_eq!(said(kind), expected, "{}", kind.as_str());
+        }
+    }
+
+    fn status(state: State, reason: &str) -> Status {
+        Status { state, reason: reason.to_owned() }
+    }
+
+    #[test]
+    fn the_addresses_of_an_ingress_are_written_once_and_taken_away_when_it_is_no_longer_ours() {
+        let mut statuses = statuses();
         let name = ObjectName::new("shop", "web");
         let sees = |statuses: &mut Statuses, uid: &str, addresses: &[&str]| {
             let addresses = addresses.iter().map(|it| (*it).to_owned()).collect();
@@ -515,6 +581,14 @@ mod tests {
         assert!(mapping(&observed("Running", "", Some(2)), &running).is_none());
         assert!(mapping(&observed("Running", "", Some(1)), &running).is_some(), "of an older generation");
         assert!(mapping(&observed("Running", "a", Some(2)), &running).is_some());
+        let written = differing(
+            DocumentKind::Listener,
+            &observed("", "", None),
+            &status(State::Inactive, "port 8080 is that of another"),
+        );
+        let reason = "port 8080 is that of another";
+        let expected = json!({"state": "Inactive", "reason": reason, "observedGeneration": 2});
+        assert_eq!(written, Some(expected));
         let written =
             differing(DocumentKind::Host, &observed("Ready", "", None), &status(State::Inactive, "no"));
         assert_eq!(written, Some(json!({"state": "Error", "errorReason": "no", "observedGeneration": 2})));
