@@ -4,7 +4,7 @@
 //! |---|---|
 //! | which Ingresses are ours | `class.rs` |
 //! | which fields are read | `parse.rs` |
-//! | which annotations are acted on | `options.rs`, `canary.rs`, `access.rs` |
+//! | which annotations are acted on | `options.rs`, `canary.rs`, `access.rs`, `limits.rs` |
 //! | what the ConfigMap says | `defaults.rs` |
 //! | what one of Emissary's class means to the letter | `emissary.rs` |
 //! | which rule is asked first | `place.rs` |
@@ -16,6 +16,7 @@ mod canary;
 pub(crate) mod class;
 pub(crate) mod defaults;
 pub(crate) mod emissary;
+mod limits;
 mod options;
 mod parse;
 pub(crate) mod place;

@@ -405,10 +405,14 @@ fn annotations_do_what_they_do_in_ingress_nginx() {
             ("affinity", "cookie"),
             ("x-forwarded-prefix", "/app"),
             ("proxy-body-size", "8m"),
+            ("limit-rps", "10"),
+            ("limit-connections", "3"),
+            ("limit-whitelist", "192.0.2.0/24"),
+            ("proxy-buffers-number", "8"),
         ],
         &[web()],
     );
-    assert_eq!(told(&compiler, "main"), "* served: a.org/app; not acted on: `proxy-body-size`");
+    assert_eq!(told(&compiler, "main"), "* served: a.org/app; not acted on: `proxy-buffers-number`");
     let config = &compiler.compiled().config;
     let route = config.routes.values().next().unwrap();
     let cluster = config.clusters.values().next().unwrap();
@@ -421,7 +425,7 @@ fn what_cannot_be_acted_on_is_told_and_never_weakens_protection() {
         let paths = [path("Prefix", "/", "web")];
         compiler(vec![ingress("main", 1, annotations, rules(&[rule("a.org", &paths)]))])
     };
-    let table: [(Annotations<'_>, &str, &str); 11] = [
+    let table: [(Annotations<'_>, &str, &str); 13] = [
         (&[("whitelist-source-range", "office")], "404", "`office` is no address and no range"),
         (
             &[("auth-type", "basic"), ("auth-secret", "staff")],
@@ -430,7 +434,9 @@ fn what_cannot_be_acted_on_is_told_and_never_weakens_protection() {
         ),
         (&[("auth-type", "digest"), ("auth-secret", "staff")], "404", "`basic` is acted on"),
         (&[("auth-url", "https://a.org/auth")], "503 no_protection", "`auth-url` is not acted on"),
-        (&[("limit-rps", "5")], "web", "not acted on: `limit-rps`"),
+        (&[("limit-rate", "5")], "web", "not acted on: `limit-rate`"),
+        (&[("limit-rps", "many")], "404", "`limit-rps` is `many`, not a whole number from 0 to 1000000"),
+        (&[("proxy-body-size", "huge")], "404", "`proxy-body-size` is `huge`, not a size such as 8m"),
         (&[("ssl-redirect", "maybe")], "404", "`ssl-redirect` is `maybe`, not true or false"),
         (&[("backend-protocol", "FCGI")], "404", "HTTP, HTTPS, GRPC and GRPCS are spoken"),
         (&[("proxy-read-timeout", "0")], "404", "not a whole number of seconds"),

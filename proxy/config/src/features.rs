@@ -41,6 +41,10 @@ pub const ERROR_RESPONSES: &str = "error_responses";
 pub const UPGRADES: &str = "upgrades";
 /// It lets in whom a route names only.
 pub const ACCESS: &str = "access";
+/// It counts what each client has of a route.
+pub const CLIENT_LIMITS: &str = "client_limits";
+/// It refuses bodies that are too long.
+pub const BODY_LIMITS: &str = "body_limits";
 /// It ends exchanges that take too long as a whole.
 pub const TOTAL_TIMEOUTS: &str = "total_timeouts";
 /// It has listeners that speak TLS, certificates and hosts.
@@ -85,6 +89,8 @@ const ALL: &[&str] = &[
     ERROR_RESPONSES,
     UPGRADES,
     ACCESS,
+    CLIENT_LIMITS,
+    BODY_LIMITS,
     TOTAL_TIMEOUTS,
     TLS,
     CLIENT_CERTIFICATES,
@@ -117,6 +123,8 @@ pub const SERVED: &[&str] = &[
     ERROR_RESPONSES,
     UPGRADES,
     ACCESS,
+    CLIENT_LIMITS,
+    BODY_LIMITS,
     TOTAL_TIMEOUTS,
     TLS,
     CLIENT_CERTIFICATES,
@@ -266,8 +274,17 @@ fn needed(route: &Route, config: &Config) -> Vec<&'static str> {
             needed.push(feature);
         }
     };
-    let Filters { request_headers, response_headers, cors, retry: _, errors: _, upgrades, access } =
-        &route.filters;
+    let Filters {
+        request_headers,
+        response_headers,
+        cors,
+        retry: _,
+        errors: _,
+        upgrades,
+        access,
+        clients,
+        max_body_bytes,
+    } = &route.filters;
     let edits = |request: &[HeaderEdit], response: &[HeaderEdit]| !request.is_empty() || !response.is_empty();
     need(!route.listeners.is_empty(), ROUTE_LISTENERS);
     need(route.to_https.is_some(), TO_HTTPS);
@@ -277,6 +294,8 @@ fn needed(route: &Route, config: &Config) -> Vec<&'static str> {
     need(cors.is_some(), CORS);
     need(*upgrades != Upgrades::Any, UPGRADES);
     need(access.is_some(), ACCESS);
+    need(clients.is_some(), CLIENT_LIMITS);
+    need(max_body_bytes.is_some(), BODY_LIMITS);
     match &route.action {
         Action::Refuse(_) => {}
         Action::Redirect(redirect) => {

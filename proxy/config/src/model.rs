@@ -6,6 +6,7 @@
 
 mod access;
 mod action;
+mod clients;
 mod cluster;
 mod filters;
 mod health;
@@ -24,6 +25,7 @@ pub use self::{
     action::{
         Action, Arm, HostRewrite, Mirror, RedirectTo, Refusal, RegexRewrite, Rewrite, Scheme, Share, Split,
     },
+    clients::{ClientLimits, Rate},
     cluster::{
         Address, Balance, BalancePolicy, Cluster, Draining, Endpoint, HashCookie, HashKey, Limits, Outliers,
         Trust, UnixMillis, UpstreamProtocol, UpstreamTls, Version,

@@ -20,8 +20,12 @@ pub enum Reason {
     Misdirected,
     /// The route does not take requests from the client's address.
     AddressRefused,
+    /// The client asks the route too often, or has as much under way as it may.
+    RateLimited,
     /// The route wants a name with its password.
     Unauthorized,
+    /// The body is longer than the route takes.
+    BodyTooLarge,
     /// The route does not allow the protocol that the client wants to switch to.
     UpgradeRefused,
     /// The upstream closed the connection before it answered, or broke off.
@@ -47,7 +51,7 @@ pub const REASON_HEADER: &str = "x-sluice-reason";
 
 impl Reason {
     /// All of them, for counters that exist from the start.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::BadRequest,
         Self::HeadTooLarge,
         Self::ConnectMethod,
@@ -55,7 +59,9 @@ impl Reason {
         Self::Insecure,
         Self::Misdirected,
         Self::AddressRefused,
+        Self::RateLimited,
         Self::Unauthorized,
+        Self::BodyTooLarge,
         Self::UpgradeRefused,
         Self::UpstreamReset,
         Self::UpstreamProtocol,
@@ -78,7 +84,9 @@ impl Reason {
             Self::Insecure => "insecure",
             Self::Misdirected => "misdirected",
             Self::AddressRefused => "address_refused",
+            Self::RateLimited => "rate_limited",
             Self::Unauthorized => "unauthorized",
+            Self::BodyTooLarge => "body_too_large",
             Self::UpgradeRefused => "upgrade_refused",
             Self::UpstreamReset => "upstream_reset",
             Self::UpstreamProtocol => "upstream_protocol",
@@ -100,7 +108,9 @@ impl Reason {
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoRoute | Self::Insecure => StatusCode::NOT_FOUND,
             Self::AddressRefused | Self::UpgradeRefused => StatusCode::FORBIDDEN,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::UpstreamReset | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
             Self::NoBackend => StatusCode::INTERNAL_SERVER_ERROR,
@@ -120,7 +130,9 @@ impl Reason {
             Self::Insecure => "sluice: this host is served over TLS only\n",
             Self::Misdirected => "sluice: this connection is for other hosts, make another one\n",
             Self::AddressRefused => "sluice: this route is not for your address\n",
+            Self::RateLimited => "sluice: this route takes no more of your requests for now\n",
             Self::Unauthorized => "sluice: this route wants a name with its password\n",
+            Self::BodyTooLarge => "sluice: the body is longer than this route takes\n",
             Self::UpgradeRefused => "sluice: this route does not allow a switch to that protocol\n",
             Self::UpstreamReset => "sluice: the upstream closed the connection before it answered\n",
             Self::UpstreamProtocol => "sluice: the upstream's answer is no valid HTTP\n",

@@ -35,6 +35,8 @@ pub struct Filters {
     upgrades: Upgrades,
     /// Who may use the route.
     pub access: Option<Access>,
+    /// How long the body of a request may be.
+    pub max_body_bytes: Option<u64>,
 }
 
 impl Filters {
@@ -43,8 +45,18 @@ impl Filters {
         if *filters == model::Filters::default() {
             return Ok(None);
         }
-        let model::Filters { request_headers, response_headers, cors, retry, errors, upgrades, access } =
-            filters;
+        let model::Filters {
+            request_headers,
+            response_headers,
+            cors,
+            retry,
+            errors,
+            upgrades,
+            access,
+            // Counted by the rule: counts outlive it.
+            clients: _,
+            max_body_bytes,
+        } = filters;
         Ok(Some(Self {
             request: Edits::new(request_headers),
             response: Edits::new(response_headers),
@@ -53,6 +65,7 @@ impl Filters {
             errors: ErrorTexts::new(errors),
             upgrades: upgrades.clone(),
             access: access.as_ref().map(Access::new),
+            max_body_bytes: *max_body_bytes,
         }))
     }
 

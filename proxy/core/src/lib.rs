@@ -9,6 +9,7 @@ pub mod admission;
 pub mod answer;
 pub mod balance;
 pub mod breaker;
+pub mod clients;
 pub mod counters;
 pub mod endpoint;
 pub mod facts;

@@ -22,6 +22,7 @@ pub use self::{
 use crate::{
     balance::Balancer,
     breaker::Breaker,
+    clients::Clients,
     counters::ArmCounters,
     endpoint::Endpoint,
     filters::{Edits, Filters},
@@ -53,6 +54,8 @@ pub struct Rule {
     pub action: Action,
     /// What else happens to them; `None`: nothing.
     pub filters: Option<Arc<Filters>>,
+    /// How much of the route one client may have; `None`: as much as it wants.
+    pub clients: Option<Clients>,
 }
 
 /// What becomes of a request.

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use http::StatusCode;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use proxy_core::grpc;
+use proxy_core::{clients::UnderWay, grpc};
 use tokio::time::{Instant, Sleep};
 
 use super::{
@@ -33,6 +33,8 @@ pub(super) struct Progress {
     pub(super) uploaded: Cell<bool>,
     /// The client broke off while it sent its body.
     pub(super) client_failed: Cell<bool>,
+    /// The client sent more than it may.
+    pub(super) too_large: Cell<bool>,
     /// When something last moved. Kept only if the arm has an idle timeout.
     pub(super) last: Cell<Instant>,
 }
@@ -44,6 +46,8 @@ pub(super) struct Upload {
     progress: Rc<Progress>,
     /// Where else it goes.
     tees: Vec<Tee>,
+    /// How much more may come; `None`: any length.
+    allowed: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -74,6 +78,8 @@ pub(super) struct FromUpstream {
     overdue: Option<Overdue>,
     /// Written when the body is over.
     record: Option<Box<Record>>,
+    /// Of a client whose requests are counted: it has one less when the body is over.
+    under_way: Option<UnderWay>,
 }
 
 /// When a response that does not move is ended, and the timer for it, which exists once something had to be waited for.
@@ -101,6 +107,8 @@ pub(super) enum BodyError {
     Late,
     #[error("failed to copy the whole body")]
     Copy,
+    #[error("the body is longer than the route takes")]
+    TooLarge,
 }
 
 // === impl Progress ===
@@ -108,7 +116,8 @@ pub(super) enum BodyError {
 impl Default for Progress {
     fn default() -> Self {
         let last = Cell::new(Instant::now());
-        Self { uploaded: Cell::new(false), client_failed: Cell::new(false), last }
+        let [uploaded, client_failed, too_large] = [const { Cell::new(false) }; 3];
+        Self { uploaded, client_failed, too_large, last }
     }
 }
 
@@ -135,6 +144,23 @@ impl Upload {
         self.tees = tees;
     }
 
+    /// No more of it is taken than this.
+    pub(super) fn limit(&mut self, most: Option<u64>) {
+        self.allowed = most;
+    }
+
+    /// Takes what of it came off what may come.
+    fn allow(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+        if let (Some(allowed), Some(bytes)) = (&mut self.allowed, frame.data_ref()) {
+            let Some(left) = allowed.checked_sub(bytes.len() as u64) else {
+                self.progress.too_large.set(true);
+                return Err(BodyError::TooLarge);
+            };
+            *allowed = left;
+        }
+        Ok(frame)
+    }
+
     /// Of one that is fed: for whoever has to know when it breaks off.
     pub(super) fn watch(&self) -> Option<Break> {
         match &self.source {
@@ -149,7 +175,7 @@ impl Upload {
     }
 
     fn from(source: Source, progress: &Rc<Progress>) -> Self {
-        let upload = Self { source, progress: Rc::clone(progress), tees: Vec::new() };
+        let upload = Self { source, progress: Rc::clone(progress), tees: Vec::new(), allowed: None };
         progress.uploaded.set(upload.is_end_stream());
         upload
     }
@@ -175,6 +201,7 @@ impl Body for Upload {
             }
             Source::Fed(copy) => ready!(copy.poll_frame(context)),
         };
+        let frame = frame.map(|it| it.and_then(|frame| self.allow(frame)));
         self.progress.last.set(Instant::now());
         match &frame {
             None => self.uploaded(),
@@ -229,7 +256,16 @@ impl Download {
             limits,
             overdue,
             record: None,
+            under_way: None,
         }))
+    }
+
+    /// A client that is counted has it under way until it is over.
+    pub(super) fn hold(&mut self, under_way: Option<UnderWay>) {
+        match self {
+            Self::Text(_) => drop(under_way),
+            Self::Upstream(body) => body.under_way = under_way,
+        }
     }
 
     /// The line of its request is written when it is over; that of our own at once.
@@ -281,6 +317,9 @@ impl FromUpstream {
                     self.progress.last.set(Instant::now());
                 }
                 self.ended = frame.is_none();
+                if self.ended {
+                    self.under_way = None;
+                }
                 Poll::Ready(frame)
             }
             Poll::Pending => {

@@ -9,6 +9,7 @@ use http::{
 };
 use proxy_core::{
     answer::Reason,
+    clients::{TooMany, UnderWay},
     facts::Facts,
     filters::{Cors, Filters, Shown, Verification},
     forward,
@@ -20,37 +21,51 @@ use super::{
     entry::Entry,
     own::{self, Draft},
 };
+use crate::clock;
 
 /// Whether a client may use a route.
 pub(super) enum Access {
-    Granted,
+    /// For as long as this is kept, if its requests are counted.
+    Granted(Option<UnderWay>),
     /// It is not where it should be.
     AddressRefused,
+    /// It asks too often, or has as much under way as it may.
+    RateLimited,
     /// It must show a name with its password, and is asked so.
     Unauthorized(HeaderValue),
 }
 
-/// Whether a client may use a route; what it must show for that was compared before, or has to be now. `headers` are asked
-/// for only where it depends on them.
+/// Whether a client may use a route; what it must show for that was compared before, or has to be now. A request is counted
+/// once, when that is known. `headers` are asked for only where it depends on them.
 pub(super) fn access<'a>(
     entry: &Entry,
     rule: &Rule,
     headers: impl FnOnce() -> Option<Cow<'a, HeaderMap>>,
 ) -> Result<Access, Verification> {
-    let Some(access) = rule.filters.as_ref().and_then(|it| it.access.as_ref()) else {
-        return Ok(Access::Granted);
-    };
+    let access = rule.filters.as_ref().and_then(|it| it.access.as_ref());
+    if access.is_none() && rule.clients.is_none() {
+        return Ok(Access::Granted(None));
+    }
     let headers = headers().unwrap_or_default();
     let client = forward::client(&entry.sender, &headers);
-    if !access.takes(client, entry.sender.address.ip()) {
+    if access.is_some_and(|it| !it.takes(client, entry.sender.address.ip())) {
         return Ok(Access::AddressRefused);
     }
-    let Some(login) = &access.login else { return Ok(Access::Granted) };
-    match login.shown(&headers) {
-        Shown::Right => Ok(Access::Granted),
-        Shown::Wrong => Ok(Access::Unauthorized(login.challenge.clone())),
-        Shown::Unknown(verification) => Err(verification),
+    let shown = access.and_then(|it| it.login.as_ref()).map(|login| (login, login.shown(&headers)));
+    if let Some((_, Shown::Unknown(verification))) = shown {
+        // To compare takes long: not for who is refused anyway.
+        let refused = rule.clients.as_ref().is_some_and(|it| it.refuses(client, clock::now()));
+        return if refused { Ok(Access::RateLimited) } else { Err(verification) };
     }
+    let under_way = match rule.clients.as_ref().map(|it| it.take(client, clock::now())) {
+        Some(Err(TooMany)) => return Ok(Access::RateLimited),
+        Some(Ok(under_way)) => under_way,
+        None => None,
+    };
+    Ok(match shown {
+        Some((login, Shown::Wrong)) => Access::Unauthorized(login.challenge.clone()),
+        Some((_, Shown::Right | Shown::Unknown(_))) | None => Access::Granted(under_way),
+    })
 }
 
 /// The filters of a route for one exchange.
@@ -89,8 +104,10 @@ impl<'a> Filtering<'a> {
     /// What the client gets instead of the route's action, if so.
     pub(super) fn instead(&self, worker: &Worker, request: &Parts) -> Option<Draft> {
         let filters = self.filters?;
-        if let Access::AddressRefused = self.access {
-            return Some(self.refuse(worker, Reason::AddressRefused));
+        match self.access {
+            Access::AddressRefused => return Some(self.refuse(worker, Reason::AddressRefused)),
+            Access::RateLimited => return Some(self.refuse(worker, Reason::RateLimited)),
+            Access::Granted(_) | Access::Unauthorized(_) => {}
         }
         if let Some((cors, _)) = self.page
             && let Some(headers) = cors.preflight(&request.method, &request.headers)
@@ -105,6 +122,12 @@ impl<'a> Filtering<'a> {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge.clone());
             return Some(response);
         }
+        let length = || request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse::<u64>().ok();
+        if let Some(most) = filters.max_body_bytes
+            && length().is_some_and(|length| length > most)
+        {
+            return Some(self.refuse(worker, Reason::BodyTooLarge));
+        }
         let offered = forward::upgrade(&request.headers)?;
         if filters.allows_upgrade(&offered) {
             return None;
@@ -116,6 +139,19 @@ impl<'a> Filtering<'a> {
         let mut response = own::refuse(worker, reason);
         self.end(None, &mut response);
         response
+    }
+
+    /// What its client has under way by it, for whoever knows when it is over.
+    pub(super) fn under_way(&mut self) -> Option<UnderWay> {
+        match &mut self.access {
+            Access::Granted(under_way) => under_way.take(),
+            Access::AddressRefused | Access::RateLimited | Access::Unauthorized(_) => None,
+        }
+    }
+
+    /// How long the body of the request may be.
+    pub(super) fn max_body_bytes(&self) -> Option<u64> {
+        self.filters.and_then(|it| it.max_body_bytes)
     }
 
     /// The filters themselves.

@@ -31,6 +31,7 @@ pub(super) fn malformed(worker: &Worker, malformed: Malformed) -> Draft {
     let status = StatusCode::from_u16(malformed.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let reason = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Reason::HeadTooLarge,
+        StatusCode::PAYLOAD_TOO_LARGE => Reason::BodyTooLarge,
         _ => Reason::BadRequest,
     };
     worker.shared.count_reason(reason);

@@ -11,6 +11,7 @@ mod access;
 mod actions;
 mod attacks;
 mod balancing;
+mod clients;
 mod config_stream;
 mod deadlines;
 mod drain;

@@ -387,6 +387,8 @@ fn route(
             cors: options.cors.clone(),
             request_headers: options.request_headers.clone(),
             access: access.cloned(),
+            clients: options.clients.clone(),
+            max_body_bytes: options.max_body_bytes,
             ..Filters::default()
         },
         action,

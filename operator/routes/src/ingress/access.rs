@@ -54,10 +54,9 @@ const PROTECTION: [&str; 8] = [
     "ssl-passthrough",
 ];
 /// What some of them, and a few others, say to have things as they are here anyway.
-const AS_IT_IS: [(&str, &str); 8] = [
+const AS_IT_IS: [(&str, &str); 7] = [
     ("auth-tls-verify-client", "off"),
     ("enable-modsecurity", "false"),
-    ("proxy-body-size", "0"),
     ("proxy-buffering", "off"),
     ("proxy-http-version", "1.1"),
     ("proxy-request-buffering", "off"),

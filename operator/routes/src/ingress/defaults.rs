@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proxy_config::model::Origin;
 
-use super::access;
+use super::{access, limits};
 
 /// Settings for all Ingresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) struct Defaults {
     pub(crate) connect_timeout_ms: u32,
     /// The longer of `proxy-read-timeout` and `proxy-send-timeout`: without a byte in either direction, in milliseconds.
     pub(crate) idle_timeout_ms: u32,
+    /// `proxy-body-size`, in bytes; `None`: any.
+    pub(crate) max_body_bytes: Option<u64>,
     /// `whitelist-source-range`: clients from elsewhere are kept out.
     pub(crate) allowed: Vec<Origin>,
     /// `denylist-source-range`: clients from there are.
@@ -30,7 +32,7 @@ pub(crate) struct Defaults {
 }
 
 impl Default for Defaults {
-    /// Those of ingress-nginx.
+    /// Those of ingress-nginx, but for the size of bodies, which it limits because it keeps them.
     fn default() -> Self {
         Self {
             ssl_redirect: true,
@@ -38,6 +40,7 @@ impl Default for Defaults {
             redirect_status: 308,
             connect_timeout_ms: 5_000,
             idle_timeout_ms: 60_000,
+            max_body_bytes: None,
             allowed: Vec::new(),
             denied: Vec::new(),
             unprotected: Vec::new(),
@@ -77,6 +80,10 @@ impl Defaults {
                 "proxy-read-timeout" | "proxy-send-timeout" => match seconds(value) {
                     Some(milliseconds) => idle[usize::from(key == "proxy-send-timeout")] = Some(milliseconds),
                     None => remark(SECONDS),
+                },
+                "proxy-body-size" => match limits::size(value) {
+                    Some(size) => defaults.max_body_bytes = limits::limit(size),
+                    None => remark(limits::SIZE),
                 },
                 "whitelist-source-range" | "allowlist-source-range" | "denylist-source-range" => {
                     match access::ranges(value) {

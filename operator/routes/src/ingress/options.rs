@@ -2,8 +2,8 @@
 
 use proxy_config::{
     model::{
-        BalancePolicy, Cors, Edit, HashCookie, HashKey, HeaderEdit, HostRewrite, OriginMatch, RedirectTo,
-        RegexRewrite, Rewrite, Scheme, ToHttps, Value,
+        BalancePolicy, ClientLimits, Cors, Edit, HashCookie, HashKey, HeaderEdit, HostRewrite, OriginMatch,
+        RedirectTo, RegexRewrite, Rewrite, Scheme, ToHttps, Value,
     },
     pattern::{Substitution, compile_search},
 };
@@ -11,9 +11,10 @@ use proxy_config::{
 use super::{
     annotations::Annotations,
     defaults::{Defaults, SECONDS, seconds},
+    limits,
     place::{Kind, Place},
 };
-use crate::{hostname, mapping::Connection};
+use crate::{hostname, mapping::Connection, object::ObjectName};
 
 /// What happens to the requests of an Ingress.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,10 @@ pub(crate) struct Options {
     /// Whether endpoints are spoken to over TLS.
     pub(crate) upstream_tls: bool,
     pub(crate) idle_timeout_ms: u32,
+    /// `limit-rps` and its kin.
+    pub(crate) clients: Option<ClientLimits>,
+    /// `proxy-body-size`.
+    pub(crate) max_body_bytes: Option<u64>,
 }
 
 /// The port of `https`.
@@ -63,7 +68,12 @@ const CORS_MAX_AGE_S: u32 = 1_728_000;
 const AFFINITY_COOKIE: &str = "INGRESSCOOKIE";
 
 impl Options {
-    pub(super) fn parse(annotations: &mut Annotations<'_>, defaults: &Defaults) -> Result<Self, String> {
+    /// Those of the Ingress of this name.
+    pub(super) fn parse(
+        annotations: &mut Annotations<'_>,
+        defaults: &Defaults,
+        name: &ObjectName,
+    ) -> Result<Self, String> {
         let rewrite = annotations.text("rewrite-target").map(str::to_owned);
         if let Some(target) = rewrite.as_ref().filter(|target| !target.starts_with('/')) {
             return Err(format!("`rewrite-target` is `{target}`, which does not begin with a slash"));
@@ -115,6 +125,8 @@ impl Options {
             connection,
             upstream_tls,
             idle_timeout_ms: read.into_iter().chain(send).max().unwrap_or(defaults.idle_timeout_ms),
+            clients: limits::clients(annotations, name)?,
+            max_body_bytes: limits::body(annotations, defaults)?,
         })
     }
 

@@ -24,7 +24,7 @@ pub(crate) fn parse(
     let fields = Fields::of(&object.spec, "spec")?;
     let mut annotations = Annotations::new(&object.annotations, prefix);
     let canary = Canary::parse(&mut annotations)?;
-    let options = Options::parse(&mut annotations, defaults)?;
+    let options = Options::parse(&mut annotations, defaults, name)?;
     let guard = Guard::parse(&mut annotations, defaults, &name.namespace)?;
     let mut hosts = list(&fields, "rules")?.iter().filter_map(|rule| rule["host"].as_str());
     let first = hosts.find(|host| !host.is_empty()).map(str::to_ascii_lowercase);

@@ -5,15 +5,16 @@ use proptest::{collection::vec, option, prelude::*};
 
 use super::name;
 use crate::model::{
-    Access, Cors, Edit, ErrorResponse, Filters, HeaderEdit, Login, Origin, OriginMatch, Retry, RetryOn,
-    Secret, Upgrades, User, Value, ValuePart, Variable,
+    Access, ClientLimits, Cors, Edit, ErrorResponse, Filters, HeaderEdit, Login, Origin, OriginMatch, Rate,
+    Retry, RetryOn, Secret, Upgrades, User, Value, ValuePart, Variable,
 };
 
 pub(super) fn filters() -> impl Strategy<Value = Filters> {
     let upgrades = prop_oneof![Just(Upgrades::Any), vec(name(), 0..3).prop_map(Upgrades::Only)];
     let optional = (option::of(cors()), option::of(retry()), option::of(access()));
-    (edits(), edits(), optional, vec(error(), 0..3), upgrades).prop_map(
-        |(request_headers, response_headers, (cors, retry, access), errors, upgrades)| Filters {
+    let limits = (option::of(clients()), option::of(any::<u64>()));
+    (edits(), edits(), optional, vec(error(), 0..3), upgrades, limits).prop_map(
+        |(request_headers, response_headers, (cors, retry, access), errors, upgrades, limits)| Filters {
             request_headers,
             response_headers,
             cors,
@@ -21,8 +22,22 @@ pub(super) fn filters() -> impl Strategy<Value = Filters> {
             errors,
             upgrades,
             access,
+            clients: limits.0,
+            max_body_bytes: limits.1,
         },
     )
+}
+
+fn clients() -> impl Strategy<Value = ClientLimits> {
+    let rate = (any::<u32>(), any::<u32>(), any::<u32>()).prop_map(|(requests, per_ms, burst)| Rate {
+        requests,
+        per_ms,
+        burst,
+    });
+    let range = (any::<std::net::IpAddr>(), 0_u8..=32)
+        .prop_map(|(address, bits)| IpNet::new(address, bits).expect("at most 32 bits of an address"));
+    (name(), vec(rate, 0..3), option::of(1..u32::MAX), vec(range, 0..3))
+        .prop_map(|(id, rates, at_once, exempt)| ClientLimits { id, rates, at_once, exempt })
 }
 
 pub(super) fn edits() -> impl Strategy<Value = Vec<HeaderEdit>> {

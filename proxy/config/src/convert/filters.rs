@@ -15,8 +15,17 @@ impl TryFrom<wire::Filters> for Filters {
     type Error = ConvertError;
 
     fn try_from(filters: wire::Filters) -> Result<Self, ConvertError> {
-        let wire::Filters { request_headers, response_headers, cors, retry, errors, upgrades, access } =
-            filters;
+        let wire::Filters {
+            request_headers,
+            response_headers,
+            cors,
+            retry,
+            errors,
+            upgrades,
+            access,
+            clients,
+            max_body_bytes,
+        } = filters;
         Ok(Self {
             request_headers: edits(request_headers)?,
             response_headers: edits(response_headers)?,
@@ -25,6 +34,8 @@ impl TryFrom<wire::Filters> for Filters {
             errors: errors.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             upgrades: upgrades.map_or(Upgrades::Any, |it| Upgrades::Only(it.protocols)),
             access: access.map(TryInto::try_into).transpose()?,
+            clients: clients.map(TryInto::try_into).transpose()?,
+            max_body_bytes,
         })
     }
 }
@@ -107,7 +118,17 @@ impl TryFrom<wire::ErrorResponse> for ErrorResponse {
 
 impl From<&Filters> for wire::Filters {
     fn from(filters: &Filters) -> Self {
-        let Filters { request_headers, response_headers, cors, retry, errors, upgrades, access } = filters;
+        let Filters {
+            request_headers,
+            response_headers,
+            cors,
+            retry,
+            errors,
+            upgrades,
+            access,
+            clients,
+            max_body_bytes,
+        } = filters;
         Self {
             request_headers: request_headers.iter().map(Into::into).collect(),
             response_headers: response_headers.iter().map(Into::into).collect(),
@@ -119,6 +140,8 @@ impl From<&Filters> for wire::Filters {
                 Upgrades::Only(protocols) => Some(wire::Upgrades { protocols: protocols.clone() }),
             },
             access: access.as_ref().map(Into::into),
+            clients: clients.as_ref().map(Into::into),
+            max_body_bytes: *max_body_bytes,
         }
     }
 }

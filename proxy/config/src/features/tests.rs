@@ -59,13 +59,15 @@ fn tls() -> UpstreamTls {
 #[test]
 fn what_would_be_something_else_needs_its_feature() {
     type Case = (fn(&mut Route), Option<&'static str>);
-    let table: [Case; 8] = [
+    let table: [Case; 10] = [
         (|_| (), None),
         (|it| it.filters.retry = Some(crate::model::Retry::default()), None),
         (|it| it.path = PathMatch::Elements("/a".into()), Some(PATH_ELEMENTS)),
         (|it| it.listeners = vec![ListenerId::new("http")], Some(ROUTE_LISTENERS)),
         (|it| it.filters.cors = Some(crate::model::Cors::default()), Some(CORS)),
         (|it| it.filters.upgrades = Upgrades::Only(Vec::new()), Some(UPGRADES)),
+        (|it| it.filters.clients = Some(crate::model::ClientLimits::default()), Some(CLIENT_LIMITS)),
+        (|it| it.filters.max_body_bytes = Some(1), Some(BODY_LIMITS)),
         (
             |it| {
                 let edit = crate::model::Edit::Set(Value::text("b"));

@@ -1,10 +1,10 @@
 //! What happens to the requests and responses of a route besides its action.
 
-use super::{Access, HeaderEdit, Value};
+use super::{Access, ClientLimits, HeaderEdit, Value};
 
-/// In this order: `access` looks at the client's address; `cors` answers a preflight; `access` asks who it is; `upgrades`
-/// refuses; `request_headers`, then those of the arm; on the way back `errors`, then `response_headers` of the arm, those
-/// of the route, and `cors`. The default is nothing.
+/// In this order: `access` looks at the client's address; `clients` counts; `cors` answers a preflight; `access` asks who it
+/// is; `max_body_bytes` and `upgrades` refuse; `request_headers`, then those of the arm; on the way back `errors`, then
+/// `response_headers` of the arm, those of the route, and `cors`. The default is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
     /// Of requests before they are sent, after the host was rewritten and our own headers are there.
@@ -21,6 +21,10 @@ pub struct Filters {
     pub upgrades: Upgrades,
     /// Who may use the route; `None`: everybody.
     pub access: Option<Access>,
+    /// How much of the route one client may have; `None`: as much as it wants.
+    pub clients: Option<ClientLimits>,
+    /// How long the body of a request may be; a longer one gets 413. `None`: any length.
+    pub max_body_bytes: Option<u64>,
 }
 
 /// Answers for browsers that ask whether a page of one origin may use another (WHATWG Fetch §3.2).

@@ -174,6 +174,12 @@ pub enum Fault {
         /// What is wrong.
         error: HashError,
     },
+    /// Nobody could keep to it.
+    #[error(
+        "the limits of clients have a number that is zero, or more than {most} rates",
+        most = crate::model::ClientLimits::MOST_RATES
+    )]
+    ClientLimits,
     /// What a host shows must be there.
     #[error("certificate {0} does not exist")]
     NoCertificate(CertificateId),

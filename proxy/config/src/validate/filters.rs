@@ -6,7 +6,9 @@ use super::{
     text::{is_header_name, is_header_value, is_token},
 };
 use crate::{
-    model::{Cors, Edit, Filters, HeaderEdit, Login, OriginMatch, Retry, Upgrades, Value, ValuePart},
+    model::{
+        ClientLimits, Cors, Edit, Filters, HeaderEdit, Login, OriginMatch, Retry, Upgrades, Value, ValuePart,
+    },
     password::PasswordHash,
 };
 
@@ -55,6 +57,12 @@ pub(super) fn filters(filters: &Filters, faults: &mut Vec<Fault>) {
     }
     if let Some(of) = filters.access.as_ref().and_then(|it| it.login.as_ref()) {
         login(of, faults);
+    }
+    if let Some(ClientLimits { rates, at_once, .. }) = &filters.clients {
+        let odd = rates.iter().any(|it| it.requests == 0 || it.per_ms == 0) || *at_once == Some(0);
+        if odd || rates.len() > ClientLimits::MOST_RATES {
+            faults.push(Fault::ClientLimits);
+        }
     }
 }
 

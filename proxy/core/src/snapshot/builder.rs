@@ -248,8 +248,10 @@ impl Builder {
             if let Some((route, slot)) = self.config.routes.get(id).zip(self.slots.get(id)) {
                 let parts = parts.remove(id).unwrap_or_default();
                 let filters = parts.filters.clone();
+                let clients = route.filters.clients.as_ref().map(|limits| self.registry.clients(limits));
                 let action = self.registry.action(route, &self.clusters, parts, &mut random);
-                self.rules[slot.0] = Some(Arc::new(Rule { route: Arc::clone(route), action, filters }));
+                let route = Arc::clone(route);
+                self.rules[slot.0] = Some(Arc::new(Rule { route, action, filters, clients }));
             }
         }
     }

@@ -14,6 +14,7 @@ use super::mirror::MirrorCounters;
 use crate::{
     balance::Turns,
     breaker::Usage,
+    clients::{Clients, Table},
     counters::ArmCounters,
     endpoint::{Endpoint, EndpointId},
     latency::Counted,
@@ -32,6 +33,8 @@ pub(super) struct Registry {
     refused: BTreeMap<String, Arc<Refused>>,
     turns: HashMap<ClusterId, Arc<Turns>>,
     usages: HashMap<ClusterId, Arc<Usage>>,
+    /// What clients have, by the name that their routes count under.
+    tables: HashMap<String, Weak<Table>>,
     next_endpoint: u64,
     /// Counts how often counters were asked for; orders them by age.
     clock: u64,
@@ -176,6 +179,18 @@ impl Registry {
     /// What this process has with a cluster, whatever its limits and endpoints were before.
     pub(super) fn usage(&mut self, cluster: &ClusterId) -> Arc<Usage> {
         Arc::clone(self.usages.entry(cluster.clone()).or_default())
+    }
+
+    /// The limits of a route with what its clients have, whatever its limits were before.
+    pub(super) fn clients(&mut self, limits: &model::ClientLimits) -> Clients {
+        let known = self.tables.get(&limits.id).and_then(Weak::upgrade);
+        let table = known.unwrap_or_else(|| {
+            self.tables.retain(|_, table| table.strong_count() > 0);
+            let made = Arc::default();
+            self.tables.insert(limits.id.clone(), Arc::downgrade(&made));
+            made
+        });
+        Clients::new(limits.clone(), table)
     }
 
     pub(super) fn forget_cluster(&mut self, cluster: &ClusterId) {

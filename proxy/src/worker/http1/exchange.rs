@@ -144,14 +144,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         };
         self.peer.input.use_up(end);
-        let plan = match placed {
+        let mut plan = match placed {
             Ok(plan) => plan,
             Err(refused) => {
                 let persistence = self.refuse(*refused);
                 return self.refused(persistence).await;
             }
         };
-        let mut upload = match Transfer::new(plan.framing, plan.framing) {
+        // To the last byte of the response.
+        let _under_way = plan.filtering.as_mut().and_then(|it| it.under_way());
+        let most = plan.filtering.as_ref().and_then(|it| it.max_body_bytes()).unwrap_or(MOST);
+        let mut upload = match Transfer::of_at_most(most, plan.framing, plan.framing) {
             Ok(upload) => upload,
             Err(malformed) => return self.refuse_malformed(malformed).await,
         };

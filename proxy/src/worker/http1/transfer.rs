@@ -48,7 +48,12 @@ pub(super) enum Broken {
 impl Transfer {
     /// Of a body of framing `from` that goes on with framing `to`, both with or both without content.
     pub(super) fn new(from: Framing, to: Framing) -> Result<Self, Malformed> {
-        let body = Body::new(from, MOST)?;
+        Self::of_at_most(MOST, from, to)
+    }
+
+    /// The same of a body with so much content at the most.
+    pub(super) fn of_at_most(most: u64, from: Framing, to: Framing) -> Result<Self, Malformed> {
+        let body = Body::new(from, most)?;
         let ended = from == Framing::None || from == Framing::Length(0);
         Ok(Self { body, framing: to, ended, begun: false, moved: false, tees: Vec::new() })
     }

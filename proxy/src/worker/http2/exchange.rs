@@ -147,7 +147,8 @@ async fn act(
     let arm = draw(rule);
     let said = request.headers.get(HOST).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let said = request.uri.authority().map_or(said, |it| it.as_str());
-    let filtering = Filtering::begin(worker, entry, rule, arm, &request, said, access);
+    let mut filtering = Filtering::begin(worker, entry, rule, arm, &request, said, access);
+    let under_way = filtering.under_way();
     if let Some(own) = filtering.instead(worker, &request) {
         return respond(own, None);
     }
@@ -162,7 +163,9 @@ async fn act(
         None => (own::without_arm(worker, &rule.action, placed.location), None),
     };
     filtering.end(arm, &mut draft);
-    respond(draft, body)
+    let mut response = respond(draft, body);
+    response.body_mut().hold(under_way);
+    response
 }
 
 /// A draft with its own body, or that of the upstream.
@@ -200,6 +203,7 @@ async fn forward_to(
     parts.version = Version::HTTP_11;
     let mut upload = Upload::of_client(incoming, &progress);
     upload.copy_to(tees);
+    upload.limit(filtering.max_body_bytes());
     let opening = parts.extensions.remove::<Opening>();
     let request = Request::from_parts(parts, upload);
     let policy = filtering.filters().and_then(|it| it.retry.as_ref());
@@ -215,6 +219,7 @@ async fn forward_to(
     if let Some(record) = record {
         record.sent(arm, tries.placed(), tries.made());
     }
+    let said_too_much = progress.too_large.get();
     match outcome {
         Ok(mut answered) => {
             arm.counters(tries.placed()).count_answer(answered.response.status());
@@ -239,6 +244,10 @@ async fn forward_to(
             }
             arm.counters(tries.placed()).count_answer(reason.status());
             Err(reason)
+        }
+        Err(Unanswered::ClientGone) if said_too_much => {
+            arm.counters(tries.placed()).count_answer(Reason::BodyTooLarge.status());
+            Err(Reason::BodyTooLarge)
         }
         // It cannot be delivered.
         Err(Unanswered::ClientGone) => Err(Reason::BadRequest),

@@ -3,9 +3,9 @@
 use super::{assert_route_problem, edit_arm, route};
 use crate::{
     model::{
-        Access, Action, Config, Cors, Edit, ErrorResponse, Filters, HeaderEdit, Login, Origin, OriginMatch,
-        PathMatch, RedirectTo, RegexRewrite, Retry, RetryOn, Rewrite, Route, Scheme, Secret, Upgrades, User,
-        Value, ValuePart,
+        Access, Action, ClientLimits, Config, Cors, Edit, ErrorResponse, Filters, HeaderEdit, Login, Origin,
+        OriginMatch, PathMatch, Rate, RedirectTo, RegexRewrite, Retry, RetryOn, Rewrite, Route, Scheme,
+        Secret, Upgrades, User, Value, ValuePart,
     },
     validate::validate_change,
 };
@@ -55,6 +55,13 @@ fn a_route_may_have_everything() {
             denied: vec![Origin::Peer("2001:db8::/32".parse().unwrap())],
             login: Some(Login { realm: "staff only".into(), users: vec![user("ann"), user("bob")] }),
         }),
+        clients: Some(ClientLimits {
+            id: "a".into(),
+            rates: vec![Rate { requests: 5, per_ms: 1000, burst: 25 }],
+            at_once: Some(3),
+            exempt: vec!["198.18.0.0/15".parse().unwrap()],
+        }),
+        max_body_bytes: Some(0),
     };
     edit_arm(&mut route, |arm| {
         let (pattern, substitution) = ("^/(.*)$".into(), r"/v2/\1".into());
@@ -91,6 +98,20 @@ fn a_login_can_be_shown() {
         "route echo: user `eve`: the hash of its password is none of bcrypt, $apr1$, $1$, {SHA} and {SSHA}: make it with \
          `htpasswd -B`",
     );
+}
+
+#[test]
+fn limits_of_clients_can_be_kept_to() {
+    let rate = |requests, per_ms| Rate { requests, per_ms, burst: 0 };
+    let limits = |rates: Vec<Rate>, at_once: Option<u32>| {
+        let limits = ClientLimits { rates, at_once, ..ClientLimits::default() };
+        move |route: &mut Route| route.filters.clients = Some(limits)
+    };
+    let fault = "route echo: the limits of clients have a number that is zero, or more than 2 rates";
+    assert_route_problem(limits(vec![rate(0, 1)], None), fault);
+    assert_route_problem(limits(vec![rate(1, 0)], None), fault);
+    assert_route_problem(limits(vec![rate(1, 1); 3], None), fault);
+    assert_route_problem(limits(vec![], Some(0)), fault);
 }
 
 #[test]
