@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 use proptest::prelude::*;
 
 /// Lines that documents are made of, good and bad.
-const LINES: [&str; 38] = [
+const LINES: [&str; 52] = [
     "Mapping",
     "Host",
     "Listener",
@@ -18,6 +18,14 @@ const LINES: [&str; 38] = [
     "Ingress",
     "ConfigMap",
     "Secret",
+    "Service",
+    "Gateway",
+    "HTTPRoute",
+    "GRPCRoute",
+    "TLSRoute",
+    "ListenerSet",
+    "BackendTLSPolicy",
+    "ReferenceGrant",
     "annotation",
     "---",
     "prefix: /a/",
@@ -43,6 +51,12 @@ const LINES: [&str; 38] = [
     "annotations: {nginx.ingress.kubernetes.io/upstream-vhost: 'a b', nginx.ingress.kubernetes.io/enable-cors: 'true'}",
     "annotations: {nginx.ingress.kubernetes.io/auth-type: basic, nginx.ingress.kubernetes.io/auth-secret: object-1}",
     "annotations: {nginx.ingress.kubernetes.io/denylist-source-range: 198.18.0.0/15}",
+    "annotations: {nginx.ingress.kubernetes.io/limit-rps: '3', nginx.ingress.kubernetes.io/proxy-body-size: 8m}",
+    "gatewayClassName: sluice",
+    "listeners: [{name: a, port: 80, protocol: HTTP}, {name: b, port: 443, protocol: HTTPS, hostname: '*.b', tls: {certificateRefs: [{name: s}]}}]",
+    "parentRefs: [{name: object-0}, {name: object-1, sectionName: a}, {kind: ListenerSet, name: object-2}]",
+    "rules: [{matches: [{path: {type: RegularExpression, value: '/(a'}}], backendRefs: [{name: web, port: 80}, {name: gone, port: 1, weight: 0}]}]",
+    "targetRefs: [{kind: Service, name: object-3, group: ''}]",
     "auth: 'ann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g='",
     "http-redirect-code: '200'",
     "apiVersion: ambassador/v0",

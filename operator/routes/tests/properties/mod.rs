@@ -1,15 +1,17 @@
 //! What holds of any objects, however odd. The property tests and the fuzz targets look at the same functions.
 //!
 //! The input is a text of documents between lines of `---`. The first line of each says what it is, the rest is the `spec` as
-//! YAML; of an annotation, the whole text.
+//! YAML; of an annotation, the whole text. They are named `object-0` to `object-7`, in turn; objects of the Gateway API are of
+//! the class `sluice`.
 
 #![allow(unreachable_pub, reason = "each test and each fuzz target is a crate of its own")]
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use crds::gateway::GatewayKind;
 use operator_routes::{
-    Compat, Compiler, EMISSARY_CONTROLLER, INGRESS_CONTROLLER, ObjectChange, ObjectName, Settings, State,
-    Subject,
+    Compat, Compiler, EMISSARY_CONTROLLER, GATEWAY_CONTROLLER, GatewayObject, GatewayObjectName,
+    INGRESS_CONTROLLER, ObjectChange, ObjectName, Settings, State, Subject,
     dialect::{Carrier, CarrierKind, DocumentKind, Origin, annotation::Annotation, documents::DocumentName},
     object::{
         EmissaryObject, IngressClass, IngressObject, SecretObject, Service, ServiceAddress, ServicePort,
@@ -55,7 +57,8 @@ pub fn no_object_blocks_another(input: &[u8]) {
         compiler.compile();
     }
     let served = compiler.compiled();
-    let problems = validate(&served.config);
+    let configs = served.gateways.values().chain([&served.config]);
+    let problems: Vec<_> = configs.flat_map(validate).collect();
     assert!(problems.is_empty(), "the proxies would refuse it: {problems:?}");
     if !for_ingresses {
         let ingress = RouteId::new(format!("ingress {BYSTANDER}/ingress Prefix"));
@@ -104,7 +107,10 @@ fn bystanders() -> Vec<ObjectChange> {
         ..Service::default()
     };
     let class = IngressClass { controller: INGRESS_CONTROLLER.to_owned(), default: false };
+    let gateways = GatewayObjectName { kind: GatewayKind::GatewayClass, name: ObjectName::new("", "sluice") };
+    let of_gateways = GatewayObject::new("1", json!({"controllerName": GATEWAY_CONTROLLER}));
     vec![
+        ObjectChange::Gateway(gateways, Some(of_gateways)),
         ObjectChange::IngressClass("sluice".into(), Some(class)),
         ObjectChange::Service(name("web"), Some(service)),
         ObjectChange::Ingress(name("bystander"), Some(ingress)),
@@ -148,7 +154,20 @@ fn changes(text: &str) -> impl Iterator<Item = ObjectChange> {
                 let data = data.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
                 ObjectChange::IngressDefaults(Some(data.collect()))
             }
+            "Service" => {
+                let service = Service {
+                    ports: vec![ServicePort { port: 80, ..ServicePort::default() }],
+                    address: ServiceAddress::ClusterIp([198, 18, 0, 2].into()),
+                    slow_start: spec["slow-start"].as_str().map(str::to_owned),
+                    ..Service::default()
+                };
+                ObjectChange::Service(name, Some(service))
+            }
             kind => {
+                if let Some(kind) = GatewayKind::ALL.into_iter().find(|it| it.as_str() == kind) {
+                    let name = GatewayObjectName { kind, name };
+                    return Some(ObjectChange::Gateway(name, Some(GatewayObject::new("1", spec))));
+                }
                 let name = DocumentName { kind: DocumentKind::parse(kind)?, name };
                 ObjectChange::Emissary(name, Some(EmissaryObject::new("1", spec)))
             }
