@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use crate::{
     cluster,
     demo::story,
+    gateway_api::{self, Channel},
     images::{self, Image, Profile},
     install,
     settings::Settings,
@@ -23,6 +24,9 @@ pub(crate) enum Task {
     Rollouts(Options),
     /// An operator with 1 000 and 10 000 Rollouts: memory, processor time, API calls, passes.
     Scale(Options),
+    /// From a written HTTPRoute to the proxies of its Gateway, what is lost while a route changes, and what 5 000 routes
+    /// cost.
+    Propagation(Options),
     /// The route compiler with 10 000 Mappings, on one core and without a cluster.
     Routes(Options),
     /// How fast the judge finds a bad canary, how often it condemns a good one, and what a second of it costs.
@@ -52,6 +56,11 @@ pub(crate) fn run(settings: &Settings, task: &Task) -> anyhow::Result<()> {
         Task::Rollouts(options) => {
             let cluster = install::install(settings, Profile::Release, PROXIES)?;
             measure(story(&cluster, "bench-rollouts")?, options)
+        }
+        Task::Propagation(options) => {
+            gateway_api::install(&cluster::ensure(settings)?, Channel::Experimental)?;
+            let cluster = install::install(settings, Profile::Release, 1)?;
+            measure(story(&cluster, "bench-propagation")?, options)
         }
         Task::Scale(options) => {
             let cluster = cluster::ensure(settings)?;

@@ -224,6 +224,11 @@ impl BackendKey {
         }
     }
 
+    /// Whether what is in this Secret is shown to it.
+    pub(super) fn is_shown(&self, secret: &ObjectName) -> bool {
+        matches!(&self.tls, Originates::Policy(Some(shown)) if shown == secret)
+    }
+
     pub(super) fn compile(&self, stores: &Stores) -> Backend {
         let mut backend = self.in_the_clear(stores);
         let tls = match &self.tls {

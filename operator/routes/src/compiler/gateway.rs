@@ -93,7 +93,13 @@ impl Compiler {
         for wanter in self.wants.wanters(wanted) {
             match wanter {
                 Wanter::Entrances => {}
-                Wanter::Gateway(name) => drop(self.touched.gateway.gateways.insert(name.clone())),
+                Wanter::Gateway(name) => {
+                    if let Wanted::Secret(secret) = wanted {
+                        let shown = self.users.keys().filter(|key| key.is_shown(secret));
+                        self.touched.services.extend(shown.filter_map(|key| key.service()).cloned());
+                    }
+                    self.touched.gateway.gateways.insert(name.clone());
+                }
                 Wanter::Policy(name) => {
                     self.touched.services.extend(self.stores.gateway.policies.services(name));
                     self.touched.gateway.policies.insert(name.clone());

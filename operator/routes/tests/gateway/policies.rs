@@ -139,8 +139,13 @@ fn backends_are_shown_the_gateways_certificate() {
         "tls": {"backend": {"clientCertificateRef": {"name": "client"}}},
     }));
     world.apply(GatewayKind::BackendTlsPolicy, "infra/tls", policy(service("a", None), by_map("ca")));
-    let config = world.config();
-    let cluster = config.clusters.values().find(|it| !it.absent).unwrap();
-    let shown = cluster.tls.as_ref().unwrap().certificate.as_ref().unwrap();
-    assert!(config.certificates.contains_key(shown));
+    let shown = |world: &mut World| {
+        let config = world.config();
+        let cluster = config.clusters.values().find(|it| !it.absent).unwrap();
+        let id = cluster.tls.as_ref().unwrap().certificate.as_ref().unwrap();
+        config.certificates[id].chain.clone()
+    };
+    assert!(shown(&mut world).contains('x'));
+    world.renewed("infra/client");
+    assert!(shown(&mut world).contains('y'), "another certificate in the same Secret is shown at once");
 }

@@ -105,12 +105,18 @@ impl World {
 
     /// A Secret with a certificate, or one with something else.
     pub(crate) fn secret(&mut self, secret: &str, good: bool) {
-        let text = |label: &str| {
-            if good {
-                format!("-----BEGIN {label}-----\nx\n-----END {label}-----\n")
-            } else {
-                "Hello".to_owned()
-            }
+        self.secret_with(secret, good.then_some("x"));
+    }
+
+    /// The Secret with another certificate.
+    pub(crate) fn renewed(&mut self, secret: &str) {
+        self.secret_with(secret, Some("y"));
+    }
+
+    fn secret_with(&mut self, secret: &str, body: Option<&str>) {
+        let text = |label: &str| match body {
+            Some(body) => format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n"),
+            None => "Hello".to_owned(),
         };
         let object = SecretObject {
             chain: Some(text("CERTIFICATE")),
