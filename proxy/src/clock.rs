@@ -10,6 +10,11 @@ pub(crate) fn now() -> UnixMillis {
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// The second that it is now.
+pub(crate) fn seconds() -> i64 {
+    now().0.div_euclid(1_000)
+}
+
 /// Now, for the header `Date` (RFC 9110 §5.6.7).
 pub(crate) fn date() -> String {
     httpdate::fmt_http_date(read())

@@ -39,17 +39,29 @@ pub struct Facts {
     /// Requests under way to the pods of the Rollout's namespace that were chosen to go, by pod name. A pod without
     /// an entry has not been seen to be chosen: new requests may reach it.
     pub draining: BTreeMap<PodKey, Load>,
-    /// Requests so far, by pod-template hash, in the Rollout's namespace. Only differences mean something.
-    pub counts: BTreeMap<String, Counts>,
+    /// Requests of the last half minute to these splits, by the second in which they began.
+    pub cohorts: Vec<Cohort>,
 }
 
-/// Requests to one version of pods so far, over all proxies. They grow, and begin anew with another traffic server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Requests, by first tries.
+/// The requests by one arm to one version whose first try began in one second, over all proxies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cohort {
+    /// Unix time.
+    pub second: i64,
+    /// The split: [`Split::id`].
+    pub split: String,
+    /// The arm: [`Arm::id`].
+    pub arm: String,
+    /// The version's pod-template hash, `none` for pods without one; empty for requests that found no endpoint.
+    pub hash: String,
+    /// All, without those that their clients gave up.
     pub requests: u64,
     /// Those whose first try ended with a 5xx, a connect failure, a reset or a timeout.
     pub bad: u64,
+    /// The sum over all of them of the share that the arm had, in 1/10 000.
+    pub shares: u64,
+    /// Those whose first try has ended, by bucket of latency ([`operator_judge::latency`]).
+    pub ended: Vec<u64>,
 }
 
 /// The name of a pod in the Rollout's namespace.
@@ -128,6 +140,8 @@ pub struct Served {
 /// One backend of a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arm {
+    /// Its name within the split, by which requests are counted.
+    pub id: String,
     /// The Mapping that gives the arm, or an Ingress by its [key](crate::ingress::key).
     pub mapping: ObjectName,
     /// The Service its endpoints come from.

@@ -12,7 +12,7 @@ use crds::rollout::status::PingPongRole;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use simulator::Simulator;
-use simulator::data_plane::Mode;
+use simulator::data_plane::{Answers, Mode};
 use simulator::pods::ReplicaSet;
 
 /// One thing that happens.
@@ -166,6 +166,7 @@ impl Simulator {
     /// Makes a move without letting the operator act.
     fn make(&mut self, it: &Move) {
         self.invariants.user_acted();
+        let now = self.cluster.now.timestamp();
         let data_plane = &mut self.cluster.data_plane;
         match it {
             Move::Tick(_) => {}
@@ -206,11 +207,10 @@ impl Simulator {
             Move::Analysis(phase) => self.cluster.judge_runs(phase),
             Move::Answers(image, requests, bad) => {
                 if let Some((hash, _)) = self.cluster.images.iter().find(|(_, it)| it == image) {
-                    let sum = data_plane.counts.entry(hash.clone()).or_default();
-                    (sum.requests, sum.bad) = (sum.requests + requests, sum.bad + bad);
+                    data_plane.count(now, hash, "", &Answers::soon(*requests, *bad));
                 }
             }
-            Move::CountsBegin => data_plane.counts.clear(),
+            Move::CountsBegin => data_plane.cohorts.clear(),
             Move::Experiment(phase) => self.cluster.judge_experiments(phase),
             Move::RunsDeleted => {
                 self.cluster.analysis_runs.clear();

@@ -45,7 +45,7 @@ impl Cluster {
             splits: splits.into_iter().map(split).collect(),
             loads,
             draining,
-            counts: BTreeMap::new(),
+            cohorts: Vec::new(),
         })
     }
 
@@ -120,6 +120,7 @@ impl Cluster {
                 versions.push(self.version("Service", &service, &found.resource_version));
             }
             Arm {
+                id: (*name).clone(),
                 mapping: self.object(name),
                 endpoints: self.endpoints_of(&service),
                 service: self.object(&service),

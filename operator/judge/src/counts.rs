@@ -82,10 +82,10 @@ impl Sum for Counts {
     }
 }
 
-/// What one version did with the requests that started in one second.
+/// What one version did with the requests that began in one second.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// Requests that started, and those whose first try turned out bad.
+    /// Requests that began, and those whose first try turned out bad.
     pub arm: Arm,
     /// Requests that ended, by their latency: one count for each bucket of the histogram, fastest first. Empty where
     /// no latency is recorded. Requests that have not ended are slower than every edge that is judged.
@@ -98,6 +98,12 @@ impl Sample {
     pub fn slower_than(&self, edge: usize) -> Arm {
         let within = self.latency.iter().take(edge.saturating_add(1)).sum();
         Arm { requests: self.arm.requests, bad: self.arm.requests.saturating_sub(within) }
+    }
+
+    /// Requests that have not ended.
+    #[must_use]
+    pub fn unfinished(&self) -> u64 {
+        self.arm.requests.saturating_sub(self.latency.iter().sum())
     }
 
     /// Takes another second's in.
@@ -115,7 +121,7 @@ impl Sample {
 /// One second of both versions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tick {
-    /// When its requests started.
+    /// When its requests began.
     pub second: Second,
     /// The new version's.
     pub canary: Sample,

@@ -4,9 +4,10 @@ mod comparison;
 mod pace;
 
 use crate::bet::{HEALTHY, WORSE};
-use crate::counts::{Counts, Second, Tick};
+use crate::counts::{Counts, Sample, Second, Tick};
 use crate::evidence::mean;
-use crate::settings::{Metric, Settings};
+use crate::latency;
+use crate::settings::{Edge, Latency, Metric, Settings};
 use crate::split::Split;
 use crate::verdict::Condemned;
 
@@ -31,6 +32,8 @@ pub struct Judge {
     pub(crate) settings: Settings,
     pub(crate) errors: Option<Comparison>,
     pub(crate) edges: Vec<Comparison>,
+    /// What is known of the stable version's latencies, while there are no edges.
+    pub(crate) learned: Sample,
     pub(crate) split: Split,
     pub(crate) pace: Pace,
     /// What has not been compared yet, because one of the versions had no request. Begun in this second.
@@ -48,16 +51,10 @@ impl Judge {
     pub fn new(settings: Settings) -> Self {
         let errors =
             settings.errors.map(|errors| Comparison::new(&WORSE, &HEALTHY, errors.margin, errors.prior));
-        let edges = settings.latency.iter().flat_map(|latency| {
-            let margin = latency.margin();
-            latency.edges.iter().map(move |edge| {
-                let healthy: &'static [f64] = if latency.is_proven(edge) { &NOT_SLOWER } else { &[] };
-                Comparison::new(&SLOWER, healthy, margin, edge.prior)
-            })
-        });
         Self {
             errors,
-            edges: edges.collect(),
+            edges: settings.latency.as_ref().map(compared).unwrap_or_default(),
+            learned: Sample::default(),
             split: Split::default(),
             pace: Pace::default(),
             carried: None,
@@ -70,6 +67,12 @@ impl Judge {
         }
     }
 
+    /// One who looks at nothing that began up to this second.
+    #[must_use]
+    pub fn since(settings: Settings, second: Second) -> Self {
+        Self { started: Some(second), judged_until: Some(second), ..Self::new(settings) }
+    }
+
     /// What it was asked to watch.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -80,6 +83,12 @@ impl Judge {
     #[must_use]
     pub fn judged_until(&self) -> Option<Second> {
         self.judged_until
+    }
+
+    /// The requests that were compared, and bad ones among them; where only latencies are watched, slow ones.
+    #[must_use]
+    pub fn compared(&self) -> Counts {
+        self.errors.iter().chain(&self.edges).next().map(|it| it.counts).unwrap_or_default()
     }
 
     /// When the canary was condemned and on what, if it was. Cheaper than a verdict.
@@ -101,6 +110,7 @@ impl Judge {
         let Some(whole) = began else { return };
         self.compared_until = Some(tick.second);
         self.compare(&whole);
+        self.learn(&whole);
         self.condemn(tick.second);
     }
 
@@ -148,6 +158,16 @@ impl Judge {
         }
     }
 
+    /// Chooses the edges once enough is known. What has a part in that is not compared at them.
+    fn learn(&mut self, tick: &Tick) {
+        let Some(latency) = self.settings.latency.as_mut().filter(|it| it.edges.is_empty()) else { return };
+        self.learned.absorb(&tick.stable);
+        if self.learned.arm.requests >= latency::LEARNED_FROM {
+            latency.edges = latency::edges(&std::mem::take(&mut self.learned));
+            self.edges = compared(latency);
+        }
+    }
+
     /// The natural logarithm of the evidence against the canary; `None` if the metric is not watched.
     pub(crate) fn against(&self, metric: Metric) -> Option<f64> {
         match metric {
@@ -169,4 +189,14 @@ impl Judge {
         });
         self.condemned = found.map(|evidence| Condemned { second, evidence });
     }
+}
+
+/// A comparison for each edge.
+fn compared(latency: &Latency) -> Vec<Comparison> {
+    let margin = latency.margin();
+    let at = |edge: &Edge| {
+        let healthy: &'static [f64] = if latency.is_proven(edge) { &NOT_SLOWER } else { &[] };
+        Comparison::new(&SLOWER, healthy, margin, edge.prior)
+    };
+    latency.edges.iter().map(at).collect()
 }

@@ -11,7 +11,8 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`counts`] | what is judged: requests and bad requests of one second |
-//! | [`cohorts`] | counts by the second in which requests *started*, pure seconds apart from mixed ones |
+//! | [`cohorts`] | counts by the second in which requests *began*, pure seconds apart from mixed ones |
+//! | [`latency`] | the histogram of latencies, and at which of its edges versions are compared |
 //! | [`margin`], [`level`] | how much worse is allowed; how often a verdict may be wrong |
 //! | [`bet`] | one stake: growth-optimal, fair at the margin |
 //! | [`evidence`] | a grid of stakes, and their mean wealth |
@@ -27,6 +28,7 @@ pub mod cohorts;
 pub mod counts;
 pub mod evidence;
 pub mod judge;
+pub mod latency;
 pub mod level;
 pub mod margin;
 pub mod power;

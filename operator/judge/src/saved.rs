@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::counts::{Counts, Second};
+use crate::counts::{Arm, Counts, Sample, Second};
 use crate::judge::{Comparison, Judge, Pace};
 use crate::settings::Settings;
 use crate::split::Split;
@@ -29,6 +29,9 @@ pub struct Saved {
     errors: Option<Rate>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     edges: Vec<Rate>,
+    /// Requests of the stable version, all and by latency, while edges are learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    learned: Option<(u64, Vec<u64>)>,
     split: Shares,
     pace: [i64; 3],
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +83,9 @@ impl Judge {
             seen: self.errors.iter().chain(&self.edges).next().map(Seen::of).unwrap_or_default(),
             errors: self.errors.as_ref().map(Rate::of),
             edges: self.edges.iter().map(Rate::of).collect(),
+            learned: Some(&self.learned)
+                .filter(|it| it.arm.requests > 0)
+                .map(|it| (it.arm.requests, it.latency.clone())),
             split: Shares(rounded(before), share, [counts.0, counts.1]),
             pace: [canary, stable, seen].map(rounded),
             condemned: self.condemned.clone(),
@@ -99,6 +105,9 @@ impl Judge {
         let saved_rates = saved.errors.into_iter().chain(saved.edges);
         for (comparison, rate) in judge.errors.iter_mut().chain(&mut judge.edges).zip(saved_rates) {
             rate.restore(saved.seen, comparison).ok_or_else(|| shape("the number of alternatives"))?;
+        }
+        if let Some((requests, latency)) = saved.learned {
+            judge.learned = Sample { arm: Arm { requests, bad: 0 }, latency };
         }
         let Shares(before, intended, [canary, stable]) = saved.split;
         judge.split = Split { before: read(before), share: intended, counts: (canary, stable) };

@@ -39,6 +39,17 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether a judge with these settings was asked the same, whatever edges it has chosen since.
+    #[must_use]
+    pub fn ask_the_same(&self, asked: &Self) -> bool {
+        let chosen = asked.latency.as_ref().is_some_and(|it| it.edges.is_empty());
+        let mut own = self.clone();
+        if let Some(latency) = own.latency.as_mut().filter(|_| chosen) {
+            latency.edges.clear();
+        }
+        own == *asked
+    }
+
     /// The metric's part of alpha.
     #[must_use]
     pub fn alpha_of(&self, metric: Metric) -> Level {
@@ -86,8 +97,8 @@ impl Default for Errors {
 /// is the mean over the edges.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// The edges, fixed before the rollout from what was known of the stable version: edges that are chosen after the
-    /// canary was seen are not fair.
+    /// The edges. Without any, the judge chooses them by the first requests of the stable version, and compares what
+    /// comes after these.
     pub edges: Vec<Edge>,
     /// How many buckets slower the canary may be: in a histogram whose edges grow by a constant factor, a shift by `n`
     /// buckets is a factor of the latency, exactly.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::counts::{Counts, Second};
 use crate::judge::{Comparison, Judge};
 use crate::power::{Growth, seconds_to};
+use crate::latency::{LEARNED_FROM, Until};
 use crate::settings::Metric;
 
 /// What a judge says at one moment.
@@ -44,6 +45,11 @@ pub enum Waiting {
         /// The last second that could be compared.
         since: Option<Second>,
     },
+    /// What is usual of the stable version is not known yet, so slow requests cannot be told.
+    Latencies {
+        /// Requests of the stable version until now.
+        seen: u64,
+    },
     /// Requests were not split as intended, so the counts cannot be trusted to clear the canary.
     SplitNotAsIntended,
     /// There is not enough evidence.
@@ -80,8 +86,8 @@ pub struct Condemned {
 pub struct Evidence {
     /// The metric.
     pub metric: Metric,
-    /// Of latency: the number of the bucket at whose end the versions differ most.
-    pub edge: Option<usize>,
+    /// Of latency: where the versions differ most.
+    pub edge: Option<Compared>,
     /// Requests and bad (or slow) requests that it rests on.
     pub counts: Counts,
     /// The highest rate that the margin allows the canary.
@@ -94,6 +100,15 @@ pub struct Evidence {
     pub healthy: f64,
     /// What that has to reach.
     pub needed_healthy: f64,
+}
+
+/// The buckets at whose ends latencies are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    /// Of the canary: as far beyond the other as it may be slower.
+    pub canary: usize,
+    /// Of the stable version.
+    pub stable: usize,
 }
 
 /// What is known of the split.
@@ -128,7 +143,7 @@ impl Judge {
 
     /// What there is to wait for; `None` if nothing.
     fn waiting(&self, now: Second, evidence: &[Evidence], split: SplitEvidence) -> Option<Waiting> {
-        if evidence.is_empty() {
+        if self.settings.errors.is_none() && self.settings.latency.is_none() {
             return Some(Waiting::NothingToJudge);
         }
         let patience = Second::from(self.settings.no_data_after);
@@ -137,6 +152,9 @@ impl Judge {
         }
         if split.is_broken() {
             return Some(Waiting::SplitNotAsIntended);
+        }
+        if self.settings.latency.as_ref().is_some_and(|it| it.edges.is_empty()) {
+            return Some(Waiting::Latencies { seen: self.learned.arm.requests });
         }
         let unproven = evidence.iter().filter(|it| it.healthy < it.needed_healthy);
         let predicted = unproven.map(|it| (it.metric, self.predict(it)));
@@ -152,7 +170,7 @@ impl Judge {
     pub(crate) fn evidence(&self, metric: Metric) -> Option<Evidence> {
         let needed_against = self.settings.alpha_of(metric).needed();
         let needed_healthy = self.settings.beta.needed();
-        let found = |edge: Option<usize>, shown: &Comparison, against: f64, healthy: f64| Evidence {
+        let found = |edge: Option<Compared>, shown: &Comparison, against: f64, healthy: f64| Evidence {
             metric,
             edge,
             counts: shown.counts,
@@ -174,7 +192,9 @@ impl Judge {
                     edges.max_by(|(_, a), (_, b)| a.against.log().total_cmp(&b.against.log()))?;
                 let against = self.against(metric)?;
                 let healthy = self.unproven_edge().map_or(0.0, |it| it.healthy.log());
-                Some(found(Some(edge.bucket), worst, against, healthy))
+                let compared =
+                    Compared { canary: edge.bucket.saturating_add(latency.shift), stable: edge.bucket };
+                Some(found(Some(compared), worst, against, healthy))
             }
         }
     }
@@ -236,6 +256,9 @@ impl fmt::Display for Waiting {
             Self::NoData { since: Some(_) } => {
                 f.write_str("for some time there was no second in which both versions had requests")
             }
+            Self::Latencies { seen } => {
+                write!(f, "latencies of the stable version are known from {seen} of {LEARNED_FROM} requests")
+            }
             Self::SplitNotAsIntended => f.write_str(
                 "requests were not counted in the shares in which they should have been split, \
                  so the counts cannot clear the canary",
@@ -257,18 +280,20 @@ impl fmt::Display for Waiting {
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { canary, stable } = self.counts;
-        let bad = match (self.metric, self.edge) {
-            (Metric::Latency, Some(edge)) => format!("slower than edge {edge}"),
-            (Metric::Errors | Metric::Latency, _) => String::from("bad"),
-        };
+        let (bad, requests) = (canary.bad, canary.requests);
+        match self.edge {
+            None => write!(f, "{bad} of {requests} requests of the canary were bad, ")?,
+            Some(Compared { canary, .. }) => {
+                write!(f, "{bad} of {requests} requests of the canary took more than {}, ", Until(canary))?;
+            }
+        }
+        write!(f, "{} of {} of the stable version", stable.bad, stable.requests)?;
+        if let Some(Compared { stable, .. }) = self.edge {
+            write!(f, " more than {}", Until(stable))?;
+        }
         write!(
             f,
-            "{} of {} requests of the canary were {bad}, {} of {} of the stable version; \
-             evidence against {} of {}, for {} of {}",
-            canary.bad,
-            canary.requests,
-            stable.bad,
-            stable.requests,
+            "; evidence against {} of {}, for {} of {}",
             Odds(self.against),
             Odds(self.needed_against),
             Odds(self.healthy),

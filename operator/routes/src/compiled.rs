@@ -141,6 +141,8 @@ pub struct Served {
 /// One arm of a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedArm {
+    /// The arm of the split, by which its requests are counted.
+    pub id: ArmId,
     /// The Mapping that gives it, the [`ingress_key`] of an Ingress, or the [`route_key`] of a route.
     pub mapping: ObjectName,
     /// The Service behind it; `None`: it goes to an address or to a DNS name.

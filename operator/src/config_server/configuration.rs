@@ -6,7 +6,7 @@ use operator_routes::{ObjectName, Scope};
 use proxy_config::{
     CONFIG_AUDIENCE, CONTRACT,
     convert::ConvertError,
-    model::{Position, Version},
+    model::{ArmId, Position, SplitId, Version},
     wire::config::{
         Commit, FromProxy, PodLoad, Redirect, ToProxy, config_server::Config, from_proxy, to_proxy,
     },
@@ -21,8 +21,9 @@ use super::{
     authentication::{Authenticate, Caller, authenticate},
     fleet::{ProxyId, Report},
     shared::{Account, NotServing, Session, Shared, Unserved},
-    state::{ArmCount, Count, Hello, Outgoing},
+    state::{Cohort, CohortKey, Hello, Outgoing},
 };
+use crate::clock;
 
 /// How long a proxy may take to say hello.
 const HELLO_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
@@ -232,18 +233,23 @@ fn take(
             let oldest_pinned = report.oldest_pinned.map_or(Ok(served), |pinned| position(Some(pinned)))?;
             let pod_load = |it: PodLoad| (ObjectName::new(it.namespace, it.pod), it.requests);
             let draining = session.counts_pods.then(|| report.draining.into_iter().map(pod_load).collect());
-            let arms = report.arms.into_iter().map(arm_count).collect();
+            let cohorts = report.cohorts.into_iter().flat_map(cohorts).collect();
             let report = Report { in_flight: in_flight.collect(), draining, served, oldest_pinned };
-            shared.report(session, report, arms);
+            shared.report(session, report, cohorts, clock::now().timestamp());
             Ok(())
         }
     }
 }
 
-fn arm_count(count: proxy_config::wire::config::ArmCount) -> ArmCount {
-    let proxy_config::wire::config::ArmCount { split, arm, hash, namespace, requests, bad } = count;
+fn cohorts(of: proxy_config::wire::config::ArmCohorts) -> impl Iterator<Item = (CohortKey, Cohort)> {
+    let proxy_config::wire::config::ArmCohorts { split, arm, namespace, hash, seconds } = of;
+    let (split, arm) = (SplitId::new(split), ArmId::new(arm));
     let version = Version { namespace: namespace.into(), hash: hash.into() };
-    ArmCount { split, arm, version, count: Count { requests, bad } }
+    seconds.into_iter().map(move |told| {
+        let proxy_config::wire::config::Cohort { second, requests, bad, shares, ended } = told;
+        let (split, arm, version) = (split.clone(), arm.clone(), version.clone());
+        (CohortKey { second, split, arm, version }, Cohort { requests, bad, shares, ended })
+    })
 }
 
 /// A position that is absent is that of a proxy which has nothing yet.

@@ -4,10 +4,10 @@
 //! Proxies are of one *scope* each, the fleet that all Mappings and Ingresses share or one Gateway: `scoped.rs` has all
 //! that concerns one of them. Here is what they have in common: who belongs to which, and what a watcher is told.
 
+mod cohorts;
 mod loads;
 mod pods;
 mod scoped;
-mod tally;
 mod updates;
 
 use std::{
@@ -25,8 +25,8 @@ use proxy_config::{
 };
 use tokio::time::Instant;
 
-pub(crate) use self::tally::{ArmCount, Count};
-use self::{loads::Load, pods::PodLoad, scoped::Scoped, tally::Tally};
+pub(crate) use self::cohorts::{Cohort, CohortKey};
+use self::{cohorts::Cohorts, loads::Load, pods::PodLoad, scoped::Scoped};
 use super::fleet::{Connection, Counted, ProxyId, Report};
 
 /// The pods behind the Service of each scope, by uid.
@@ -48,7 +48,7 @@ pub(crate) struct State {
     /// Versions of which there are pods.
     versions: BTreeSet<Version>,
     leaving: BTreeMap<ObjectName, Leaving>,
-    tally: Tally,
+    cohorts: Cohorts,
     watchers: BTreeMap<WatcherId, Watcher>,
     next_watcher: u64,
 }
@@ -94,7 +94,6 @@ pub(crate) struct WatcherId(u64);
 struct Watcher {
     news: News,
     told: BTreeMap<Version, Load>,
-    told_counts: BTreeMap<Version, Count>,
     told_pods: BTreeMap<ObjectName, PodLoad>,
     /// All that was known when the watch began has been sent.
     complete: bool,
@@ -106,7 +105,7 @@ struct News {
     splits: BTreeSet<SplitId>,
     fleet: bool,
     loads: bool,
-    counts: bool,
+    cohorts: BTreeSet<CohortKey>,
 }
 
 impl State {
@@ -121,7 +120,7 @@ impl State {
             homes: BTreeMap::new(),
             versions: compiled.pods.clone(),
             leaving: compiled.leaving.clone(),
-            tally: Tally::default(),
+            cohorts: Cohorts::default(),
             watchers: BTreeMap::new(),
             next_watcher: 0,
         };
@@ -247,17 +246,23 @@ impl State {
         self.on(seat, |scoped, Seat { id, connection, .. }| scoped.refuse(id, *connection, position, reason));
     }
 
-    /// A proxy tells of its requests under way, and of those that it has counted. Says whether that is news.
-    pub(crate) fn report(&mut self, seat: &Seat, report: Report, arms: Vec<ArmCount>) -> bool {
-        let counts = self.is_current(seat) && self.tally.take(&seat.id, arms);
-        if counts {
-            for watcher in self.watchers.values_mut() {
-                watcher.news.counts = true;
-            }
+    /// A proxy tells of its requests under way, and at the second `now` of those that it has counted. Says whether that
+    /// is news.
+    pub(crate) fn report(
+        &mut self,
+        seat: &Seat,
+        report: Report,
+        cohorts: Vec<(CohortKey, Cohort)>,
+        now: i64,
+    ) -> bool {
+        let news =
+            if self.is_current(seat) { self.cohorts.take(&seat.id, cohorts, now) } else { BTreeSet::new() };
+        for watcher in self.watchers.values_mut() {
+            watcher.news.cohorts.extend(news.iter().cloned());
         }
         let loads =
             self.on(seat, |scoped, Seat { id, connection, .. }| scoped.report(id, *connection, report));
-        counts || loads == Some(true)
+        !news.is_empty() || loads == Some(true)
     }
 
     /// The next commit for a proxy, if there is one that it may be sent now.
@@ -271,10 +276,9 @@ impl State {
         self.next_watcher += 1;
         let id = WatcherId(self.next_watcher);
         let splits = self.scopes.values().flat_map(|scoped| scoped.splits().keys().cloned()).collect();
-        self.watchers.insert(
-            id,
-            Watcher { news: News { splits, fleet: true, loads: true, counts: true }, ..Watcher::default() },
-        );
+        let cohorts = self.cohorts.keys().cloned().collect();
+        let news = News { splits, fleet: true, loads: true, cohorts };
+        self.watchers.insert(id, Watcher { news, ..Watcher::default() });
         id
     }
 
@@ -348,7 +352,6 @@ impl State {
                 watcher.news.splits.extend(news.splits.iter().cloned());
                 watcher.news.fleet |= news.fleet;
                 watcher.news.loads |= news.loads;
-                watcher.news.counts |= news.counts;
             }
         }
         let scopes = &self.scopes;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use operator_core::traffic::{Arm, Counts, Load, ObjectName, Proxy, Served, Split, Version, View};
+use operator_core::traffic::{Arm, Cohort, Load, ObjectName, Proxy, Served, Split, Version, View};
 use proxy_config::wire::traffic as wire;
 
 /// `Arm.written` of an arm whose object has no weight.
@@ -41,10 +41,10 @@ pub(super) fn load(load: &wire::VersionLoad) -> (VersionName, Load) {
     (version, Load { in_flight: load.in_flight, routable: load.routable, settled: load.settled })
 }
 
-/// Requests to one version of pods so far.
-pub(super) fn counts(count: wire::VersionCount) -> (VersionName, Counts) {
-    let wire::VersionCount { namespace, hash, requests, bad } = count;
-    (VersionName { namespace, hash }, Counts { requests, bad })
+/// Requests that began in one second.
+pub(super) fn cohort(cohort: wire::Cohort) -> Cohort {
+    let wire::Cohort { second, split, arm, namespace: _, hash, requests, bad, shares, ended } = cohort;
+    Cohort { second, split, arm, hash, requests, bad, shares, ended }
 }
 
 /// Requests under way to one pod that was chosen to go.
@@ -95,6 +95,7 @@ fn arm(arm: wire::Arm) -> Result<Arm, Malformed> {
         other => return Err(Malformed::Weight(other)),
     };
     Ok(Arm {
+        id: arm.id,
         mapping: name(&arm.mapping)?,
         // Empty for an arm that goes to an address or a DNS name.
         service: if arm.service.is_empty() { ObjectName::new("", "") } else { name(&arm.service)? },

@@ -5,7 +5,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use operator_core::traffic::{Counts, Facts, Load, ObjectName, Proxy, Served, Split, Traffic};
+use operator_core::traffic::{Cohort, Facts, Load, ObjectName, Proxy, Served, Split, Traffic};
 use proxy_config::wire::traffic as wire;
 
 use super::convert::{self, Malformed, PodLoad, VersionName};
@@ -50,8 +50,14 @@ pub(super) struct Known {
     by_mapping: BTreeMap<ObjectName, BTreeSet<String>>,
     loads: BTreeMap<VersionName, Load>,
     pods: BTreeMap<ObjectName, PodLoad>,
-    counts: BTreeMap<VersionName, Counts>,
+    cohorts: BTreeMap<CohortKey, Cohort>,
 }
+
+/// The split, the second, the arm and the version.
+type CohortKey = (String, i64, String, String);
+
+/// How long the counts of a second are kept, in seconds: longer than any come of it.
+const KEPT: i64 = 50;
 
 impl TrafficStore {
     /// Without a traffic server.
@@ -119,20 +125,20 @@ impl Known {
         let loads = self.loads.range(from..).take_while(|(version, _)| version.namespace == reach.namespace);
         let first = ObjectName::new(&reach.namespace, "");
         let pods = self.pods.range(first..).take_while(|(pod, _)| pod.namespace == reach.namespace);
-        let from = VersionName { namespace: reach.namespace.clone(), hash: String::new() };
-        let counts =
-            self.counts.range(from..).take_while(|(version, _)| version.namespace == reach.namespace);
+        let first = |id: &String| (id.clone(), i64::MIN, String::new(), String::new());
+        let of_split = |id| self.cohorts.range(first(id)..).take_while(move |((split, ..), _)| split == id);
+        let cohorts = ids.iter().copied().flat_map(of_split).map(|(_, cohort)| cohort.clone()).collect();
         Facts {
             proxies: self.proxies.clone(),
             splits: ids.into_iter().filter_map(|id| self.splits.get(id).cloned()).collect(),
             loads: loads.map(|(version, load)| (version.hash.clone(), *load)).collect(),
             draining: pods.map(|(pod, told)| (pod.name.clone(), told.load)).collect(),
-            counts: counts.map(|(version, counts)| (version.hash.clone(), *counts)).collect(),
+            cohorts,
         }
     }
 
     fn take(&mut self, update: wire::Update) -> Result<Touched, Malformed> {
-        let wire::Update { splits, removed_splits, fleet, loads, pods, removed_pods, counts, complete } =
+        let wire::Update { splits, removed_splits, fleet, loads, pods, removed_pods, cohorts, complete } =
             update;
         let mut touched = Touched::default();
         for split in splits {
@@ -169,13 +175,22 @@ impl Known {
             touched.versions.extend(self.pods.remove(&convert::name(pod)?).map(|gone| gone.version));
         }
         // They change all the time: whoever judges by them looks by itself.
-        self.counts.extend(counts.into_iter().map(convert::counts));
+        self.count(cohorts.into_iter().map(convert::cohort));
         if complete && !self.complete {
             self.complete = true;
             touched.everything = true;
         }
         // Before everything has been told nobody acts, so there is nobody to tell.
         Ok(if self.complete { touched } else { Touched::default() })
+    }
+
+    fn count(&mut self, cohorts: impl Iterator<Item = Cohort>) {
+        for cohort in cohorts {
+            let (split, arm, hash) = (cohort.split.clone(), cohort.arm.clone(), cohort.hash.clone());
+            self.cohorts.insert((split, cohort.second, arm, hash), cohort);
+        }
+        let newest = self.cohorts.keys().map(|(_, second, ..)| *second).max();
+        self.cohorts.retain(|(_, second, ..), _| newest.is_some_and(|newest| *second > newest - KEPT));
     }
 
     fn link(&mut self, split: Split, touched: &mut Touched) {
@@ -226,6 +241,7 @@ mod tests {
 
     fn split(id: &str, service: &str, weight: u32) -> wire::SplitState {
         let arm = wire::Arm {
+            id: "web/app".to_owned(),
             mapping: "web/app".to_owned(),
             service: format!("web/{service}"),
             written: weight,
@@ -366,6 +382,33 @@ mod tests {
         assert_eq!(draining()["a"], load(0));
         assert_eq!(take(vec![], vec!["web/a".to_owned()]), BTreeSet::from([version]));
         assert_eq!(draining(), BTreeMap::new());
+    }
+
+    #[test]
+    fn requests_are_seen_by_who_reaches_their_split_for_a_while() {
+        let store = TrafficStore::waiting();
+        store.begin();
+        let cohort = |split: &str, second, requests| wire::Cohort {
+            second,
+            split: split.to_owned(),
+            requests,
+            ..wire::Cohort::default()
+        };
+        let take = |cohorts| {
+            let (splits, fleet) = (vec![split("s", "app", 20), split("t", "other", 20)], Some(fleet(true)));
+            store.take(wire::Update { cohorts, splits, fleet, complete: true, ..wire::Update::default() })
+        };
+        let seen = || match store.of(&reach("app")) {
+            Traffic::Ready(facts) => {
+                facts.cohorts.iter().map(|it| (it.second, it.requests)).collect::<Vec<_>>()
+            }
+            other @ (Traffic::NotConfigured | Traffic::Unknown { .. }) => panic!("{other:?}"),
+        };
+        take(vec![cohort("s", 10, 1), cohort("s", 11, 5), cohort("t", 11, 9)]).unwrap();
+        take(vec![cohort("s", 10, 2)]).unwrap();
+        assert_eq!(seen(), [(10, 2), (11, 5)]);
+        take(vec![cohort("s", 10 + KEPT, 7)]).unwrap();
+        assert_eq!(seen(), [(11, 5), (10 + KEPT, 7)]);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Latencies {
                 nanoseconds: AtomicU64::new(0),
             })
         });
-        let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        let nanoseconds = nanoseconds(latency);
         counts.buckets[bucket(nanoseconds)].fetch_add(1, Ordering::Relaxed);
         counts.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
@@ -75,6 +75,15 @@ impl Counted {
         self.buckets.iter_mut().zip(other.buckets).for_each(|(own, other)| *own += other);
         self.total += other.total;
     }
+}
+
+/// The bucket of a latency.
+pub(crate) fn bucket_of(latency: Duration) -> usize {
+    bucket(nanoseconds(latency))
+}
+
+fn nanoseconds(latency: Duration) -> u64 {
+    u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The bucket of a latency: the first whose edge is not below it.

@@ -10,6 +10,7 @@ pub mod answer;
 pub mod balance;
 pub mod breaker;
 pub mod clients;
+pub mod cohorts;
 pub mod counters;
 pub mod endpoint;
 pub mod facts;

@@ -10,19 +10,20 @@ mod tcp;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderValue, StatusCode};
-use proxy_config::model::{self, ArmId, ClusterId, Config, HealthCheck, ListenerId, UpstreamProtocol};
+use proxy_config::model::{self, ArmId, ClusterId, Config, HealthCheck, ListenerId, Share, UpstreamProtocol};
 
 use self::tcp::TcpRules;
 pub use self::{
     builder::Builder,
     mirror::{Copied, Mirror, MirrorCounters},
-    registry::{PodLoad, Refused, VersionLoad},
+    registry::{CounterKey, PodLoad, Refused, VersionLoad},
     tcp::TcpRule,
 };
 use crate::{
     balance::Balancer,
     breaker::Breaker,
     clients::Clients,
+    cohorts::Cohorts,
     counters::ArmCounters,
     endpoint::Endpoint,
     filters::{Edits, Filters},
@@ -83,6 +84,8 @@ pub struct Split {
 pub struct Arm {
     /// Its name within the split.
     pub id: ArmId,
+    /// Its part of the requests.
+    pub share: Share,
     /// Where its requests go, as of this snapshot.
     pub cluster: Arc<Cluster>,
     /// What happens to requests on their way there, and to the responses.
@@ -96,6 +99,15 @@ pub struct Arm {
     /// One per version among the endpoints, and one for requests that found none.
     counters: Box<[Arc<ArmCounters>]>,
     unplaced: Arc<ArmCounters>,
+    /// Where the split sends to several versions, which are compared.
+    cohorts: Option<ArmCohorts>,
+}
+
+/// As the counters of an arm.
+#[derive(Debug)]
+struct ArmCohorts {
+    placed: Box<[(Arc<str>, Arc<Cohorts>)]>,
+    unplaced: Arc<Cohorts>,
 }
 
 /// What happens to the requests of an arm, ready to be done.
@@ -253,6 +265,14 @@ impl Arm {
         let known =
             placed.and_then(|it| self.counters.iter().find(|counters| counters.hash == it.version.hash));
         known.unwrap_or(&self.unplaced)
+    }
+
+    /// The same by the second; `None` where nobody compares.
+    #[must_use]
+    pub fn cohorts(&self, placed: Option<&Endpoint>) -> Option<&Cohorts> {
+        let ArmCohorts { placed: versions, unplaced } = self.cohorts.as_ref()?;
+        let of = |it: &Endpoint| versions.iter().find(|(hash, _)| *hash == it.version.hash);
+        Some(placed.and_then(of).map_or(unplaced, |(_, cohorts)| cohorts))
     }
 }
 

@@ -3,10 +3,13 @@
 use std::{collections::HashMap, sync::Arc};
 
 use proxy_config::{
-    model::{ArmId, SplitId},
+    model::{ArmId, SplitId, Version},
     wire::config as wire,
 };
-use proxy_core::snapshot::{PodLoad, VersionLoad};
+use proxy_core::{
+    cohorts::{Cohort, Cohorts},
+    snapshot::{self, PodLoad, VersionLoad},
+};
 
 use super::State;
 
@@ -14,9 +17,12 @@ use super::State;
 #[derive(Debug, Default)]
 pub(super) struct Reporter {
     told: HashMap<CounterKey, Counted>,
+    /// By what is compared and second: how much had changed.
+    told_cohorts: HashMap<CohortKey, u32>,
 }
 
 type CounterKey = (SplitId, ArmId, Arc<str>);
+type CohortKey = (SplitId, ArmId, Version, i64);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counted {
@@ -38,7 +44,32 @@ impl Reporter {
             told.insert(key, counted);
         }
         self.told = told;
-        wire::Report { arms, ..settled(state) }
+        let cohorts = self.cohorts(state);
+        wire::Report { arms, cohorts, ..settled(state) }
+    }
+
+    fn cohorts(&mut self, state: &State) -> Vec<wire::ArmCohorts> {
+        let mut told = HashMap::with_capacity(self.told_cohorts.len());
+        let mut news = |(key, cohorts): (snapshot::CounterKey<'_>, &Cohorts)| {
+            let snapshot::CounterKey { split, arm, version } = key;
+            let changed = cohorts.counted().filter(|cohort| {
+                let key = (split.clone(), arm.clone(), version.clone(), cohort.second);
+                let before = self.told_cohorts.get(&key).copied();
+                told.insert(key, cohort.changes);
+                before != Some(cohort.changes)
+            });
+            let seconds: Vec<_> = changed.map(|it| second(&it)).collect();
+            (!seconds.is_empty()).then(|| wire::ArmCohorts {
+                split: split.to_string(),
+                arm: arm.to_string(),
+                namespace: version.namespace.to_string(),
+                hash: version.hash.to_string(),
+                seconds,
+            })
+        };
+        let cohorts = state.builder().cohorts().filter_map(&mut news).collect();
+        self.told_cohorts = told;
+        cohorts
     }
 }
 
@@ -49,7 +80,7 @@ pub(super) fn settled(state: &State) -> wire::Report {
     let oldest_pinned = state.oldest_pinned().map(Into::into);
     let in_flight = state.builder().loads().into_iter().map(in_flight).collect();
     let draining = state.builder().draining().into_iter().map(pod_load).collect();
-    wire::Report { served, oldest_pinned, in_flight, draining, arms: Vec::new() }
+    wire::Report { served, oldest_pinned, in_flight, draining, ..wire::Report::default() }
 }
 
 fn in_flight(load: VersionLoad) -> wire::InFlight {
@@ -72,4 +103,11 @@ fn arm_count((split, arm, hash): &CounterKey, namespace: &str, counted: Counted)
         requests,
         bad,
     }
+}
+
+fn second(cohort: &Cohort) -> wire::Cohort {
+    let Cohort { second, requests, bad, shares, ended, changes: _ } = *cohort;
+    let used = ended.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
+    let ended = ended[..used].iter().copied().map(u64::from).collect();
+    wire::Cohort { second, requests: requests.into(), bad: bad.into(), shares, ended }
 }

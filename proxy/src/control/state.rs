@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::{health::Checker, listeners::Listeners, memory::Memory, publish::Publisher};
 use crate::{
+    clock,
     random::Random,
     shared::Shared,
     tls::{Builder as TlsBuilder, Table},
@@ -102,6 +103,7 @@ impl State {
     /// Serves a commit. When this returns, every request that starts uses it.
     pub(super) async fn serve(&self, commit: Commit) -> Result<(), PatternError> {
         let snapshot = self.builder.borrow_mut().build(Arc::clone(&commit.config), || self.random.next())?;
+        self.builder.borrow_mut().begin_second(clock::seconds());
         let tls = Arc::new(self.build_tls(&commit.config));
         let switched = self.publisher.borrow_mut().publish(&snapshot, &tls, commit.position);
         self.checker.borrow_mut().update(&snapshot, &tls);
@@ -131,8 +133,9 @@ impl State {
         self.keep();
     }
 
-    /// Does what waits for time to pass: ports that were taken, a memory that is behind.
+    /// Does what waits for time to pass: ports that were taken, a memory that is behind, the next second's counts.
     pub(super) fn tick(&self) {
+        self.builder.borrow_mut().begin_second(clock::seconds());
         if let Some(commit) = &*self.served.borrow() {
             self.listeners.borrow_mut().update(&commit.config, &self.publisher.borrow());
         }

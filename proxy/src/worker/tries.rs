@@ -24,6 +24,8 @@ pub(super) struct Tries<'a> {
     worker: &'a Rc<Worker>,
     arm: &'a Arm,
     made: u32,
+    /// The second in which the first try began, where versions are compared.
+    began: Option<i64>,
     first_is_counted: bool,
     /// What the route wants to be tried again.
     policy: Option<&'a Policy>,
@@ -55,6 +57,7 @@ impl<'a> Tries<'a> {
             worker,
             arm,
             made: 0,
+            began: None,
             first_is_counted: false,
             policy,
             affinity,
@@ -104,6 +107,9 @@ impl<'a> Tries<'a> {
         };
         self.made += 1;
         self.placed = Some(endpoint);
+        if self.made == 1 {
+            self.begin_first();
+        }
         Ok(in_flight)
     }
 
@@ -173,9 +179,25 @@ impl<'a> Tries<'a> {
         self.count_first(FirstTry::Bad);
     }
 
+    fn begin_first(&mut self) {
+        if let Some(cohorts) = self.arm.cohorts(self.placed()) {
+            let second = clock::seconds();
+            cohorts.begin(second, self.arm.share);
+            self.began = Some(second);
+        }
+    }
+
     fn count_first(&mut self, outcome: FirstTry) {
-        if !std::mem::replace(&mut self.first_is_counted, true) {
-            self.arm.counters(self.placed()).count_first_try(outcome, self.begun.elapsed());
+        if std::mem::replace(&mut self.first_is_counted, true) {
+            return;
+        }
+        if self.made == 0 {
+            self.begin_first();
+        }
+        let latency = self.begun.elapsed();
+        self.arm.counters(self.placed()).count_first_try(outcome, latency);
+        if let Some((cohorts, second)) = self.arm.cohorts(self.placed()).zip(self.began) {
+            cohorts.end(second, outcome, latency);
         }
     }
 
@@ -206,5 +228,16 @@ impl<'a> Tries<'a> {
         let failed = self.placed().map(|it| it.id);
         self.avoided.extend(failed);
         self.policy.map(|it| it.wait(self.made, self.worker.random.next())).unwrap_or_default()
+    }
+}
+
+/// A request that ends before its first try has an outcome was given up by its client.
+impl Drop for Tries<'_> {
+    fn drop(&mut self) {
+        if let Some(second) = self.began.filter(|_| !self.first_is_counted)
+            && let Some(cohorts) = self.arm.cohorts(self.placed())
+        {
+            cohorts.withdraw(second, self.arm.share);
+        }
     }
 }

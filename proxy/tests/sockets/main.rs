@@ -12,6 +12,7 @@ mod actions;
 mod attacks;
 mod balancing;
 mod clients;
+mod cohorts;
 mod config_stream;
 mod deadlines;
 mod drain;

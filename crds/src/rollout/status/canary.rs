@@ -51,7 +51,7 @@ pub struct GuardStatus {
     /// When it was last looked at, in seconds since 1970.
     #[serde(default)]
     pub at: i64,
-    /// The proxies' sums then.
+    /// The canary's requests that were compared until then.
     #[serde(default)]
     pub canary: GuardCount,
     /// The same of the stable version.

@@ -327,7 +327,7 @@ impl Model {
         Facts {
             loads: loads.collect(),
             draining: BTreeMap::new(),
-            counts: BTreeMap::new(),
+            cohorts: Vec::new(),
             splits: vec![split],
             proxies: proxies
                 .iter()
@@ -350,6 +350,7 @@ impl Model {
                 .collect()
         };
         let arm = |mapping: &str, service: &str, written: Option<u8>, share: u32, ready: [u8; 3]| Arm {
+            id: mapping.to_owned(),
             mapping: ObjectName::new("default", mapping),
             service: ObjectName::new("default", service),
             written: written.map(i32::from),

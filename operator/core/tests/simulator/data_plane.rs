@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use operator_core::traffic::{
-    Arm, Counts, Facts, Load, ObjectName, Proxy, Served, Split, Traffic, Version, View,
+    Arm, Cohort, Facts, Load, ObjectName, Proxy, Served, Split, Traffic, Version, View,
 };
 use serde_json::Value;
 
@@ -22,9 +22,25 @@ pub(crate) struct DataPlane {
     pub(crate) proxies: BTreeMap<String, SimulatedProxy>,
     /// Requests under way, by pod-template hash.
     pub(crate) in_flight: BTreeMap<String, u64>,
-    /// Requests so far, by hash.
-    pub(crate) counts: BTreeMap<String, Counts>,
+    /// Requests by the second in which they began.
+    pub(crate) cohorts: Vec<Cohort>,
     pub(crate) compiled: Content,
+}
+
+/// What becomes of some requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answers {
+    pub(crate) requests: u64,
+    pub(crate) bad: u64,
+    /// Their latency, by the bucket of the histogram; `None`: they hang.
+    pub(crate) bucket: Option<usize>,
+}
+
+impl Answers {
+    /// Within 10 ms.
+    pub(crate) fn soon(requests: u64, bad: u64) -> Self {
+        Self { requests, bad, bucket: Some(21) }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +65,7 @@ impl DataPlane {
             mode: Mode::Ready,
             proxies: BTreeMap::new(),
             in_flight: BTreeMap::new(),
-            counts: BTreeMap::new(),
+            cohorts: Vec::new(),
             compiled: Content::new(),
         }
     }
@@ -58,6 +74,23 @@ impl DataPlane {
     pub(crate) fn add(&mut self, name: &str, prompt: bool) {
         let proxy = SimulatedProxy { prompt, known: prompt, served: self.compiled.clone(), sent: None };
         self.proxies.insert(name.to_owned(), proxy);
+    }
+
+    /// Requests to pods of this hash begin in this second, by the split whose id has `by` in it.
+    pub(crate) fn count(&mut self, second: i64, hash: &str, by: &str, answers: &Answers) {
+        let holds = |arm: &&Arm| arm.share > 0 && arm.endpoints.contains_key(hash);
+        let splits = self.compiled.iter().filter(|(id, _)| id.contains(by));
+        let mut arms = splits.filter_map(|(id, served)| Some((id, served.arms.iter().find(holds)?)));
+        let Some((split, arm)) = arms.next() else { return };
+        let Answers { requests, bad, bucket } = *answers;
+        let mut ended = Vec::new();
+        if let Some(bucket) = bucket {
+            ended.resize(bucket + 1, 0);
+            ended[bucket] = requests;
+        }
+        let shares = requests * u64::from(arm.share);
+        let (split, arm, hash) = (split.clone(), arm.id.clone(), hash.to_owned());
+        self.cohorts.push(Cohort { second, split, arm, hash, requests, bad, shares, ended });
     }
 
     /// Sends the newest commit to every proxy that has acknowledged its last one.
@@ -156,7 +189,7 @@ impl DataPlane {
             splits: splits.collect(),
             loads,
             draining,
-            counts: self.counts.clone(),
+            cohorts: self.cohorts.clone(),
         }
     }
 }
@@ -254,6 +287,7 @@ impl Cluster {
                 }
                 versions.extend(self.draining_pods());
                 Arm {
+                    id: (*name).clone(),
                     mapping: ObjectName::new("default", *name),
                     endpoints: self.endpoints(&service),
                     service: ObjectName::new("default", service),

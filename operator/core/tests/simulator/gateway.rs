@@ -81,6 +81,7 @@ impl Cluster {
                     .map(|(service, weight)| {
                         versions.extend(self.services.get(&service).map(|it| version("Service", it)));
                         Arm {
+                            id: service.clone(),
                             mapping: ObjectName::new("default", key),
                             endpoints: self.endpoints(&service),
                             service: ObjectName::new("default", service),

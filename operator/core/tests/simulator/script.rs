@@ -18,6 +18,8 @@
 //! | `proxy NAME late`, `proxy NAME prompt`, `ack NAME` | when a proxy acknowledges |
 //! | `dataplane ready|unreachable|none` | what the operator knows of the proxies |
 //! | `requests IMAGE N` | sets the requests under way to the pods of an image |
+//! | `answers IMAGE N bad M` | requests to an image begin now and end soon, `in bucket B` of the latencies; `hanging`: they do not end; `by TEXT`: by the split with this in its name |
+//! | `operator restarts`, `counts begin anew` | the operator has what the status has; the config server has no counts |
 //! | `restart`, `restart in 30s` | asks for younger pods |
 //! | `evictions refused|allowed` | what a disruption budget says |
 //! | `fail pods IMAGE`, `heal pods IMAGE` | pods become unready, or ready again |
@@ -36,7 +38,7 @@ use serde_json::{Value, json};
 
 use super::Simulator;
 use super::cluster::start;
-use super::data_plane::Mode;
+use super::data_plane::{Answers, Mode};
 use super::gateway::{self, route_text};
 use super::transcript::ingress_text;
 
@@ -51,6 +53,31 @@ impl Simulator {
             self.transcript.command(line);
             self.run(line, &manifest);
         }
+    }
+
+    /// Requests to an image begin now.
+    fn answers(&mut self, image: &str, (requests, bad): (&str, &str), rest: &[&str]) {
+        let count = |text: &str| u64::try_from(number(text)).expect("a count");
+        let soon = Answers::soon(count(requests), count(bad));
+        let bucket = |text: &str| Some(usize::try_from(number(text)).expect("a bucket"));
+        let (answers, by) = match rest {
+            [] => (soon, ""),
+            ["in", "bucket", which] => (Answers { bucket: bucket(which), ..soon }, ""),
+            ["hanging"] => (Answers { bucket: None, ..soon }, ""),
+            ["by", split] => (soon, *split),
+            _ => panic!("no such answers: {rest:?}"),
+        };
+        let (hash, now) = (self.cluster.hash_of(image), self.cluster.now.timestamp());
+        self.cluster.data_plane.count(now, &hash, by, &answers);
+    }
+
+    /// Another Rollout claims an object.
+    fn rival(&mut self, rollout: &str, kind: &str, name: &str, age: &[&str]) {
+        let hours = if age == ["younger"] { -1 } else { 1 };
+        let name = name.to_owned();
+        let claim = if kind == "service" { Claim::Service(name) } else { Claim::Mapping(name) };
+        let created = start() - TimeDelta::hours(hours);
+        self.cluster.rivals.push(Rival { rollout: rollout.to_owned(), created, claim });
     }
 
     fn run(&mut self, line: &str, manifest: &impl Fn(&str) -> String) {
@@ -116,16 +143,13 @@ impl Simulator {
                     .in_flight
                     .insert(hash, u64::try_from(number(count)).expect("a count"));
             }
-            // Requests that the proxies have counted meanwhile, and bad ones among them.
-            ["answers", image, requests, "bad", bad] => {
-                let hash = self.cluster.hash_of(image);
-                let sum = self.cluster.data_plane.counts.entry(hash).or_default();
-                sum.requests += u64::try_from(number(requests)).expect("a count");
-                sum.bad += u64::try_from(number(bad)).expect("a count");
+            // Requests that begin now, and what comes of them.
+            ["answers", image, requests, "bad", bad, ref rest @ ..] => {
+                self.answers(image, (requests, bad), rest);
             }
-            // The operator loses what it remembers, or the config server begins to count anew.
+            // The operator loses what it remembers, or another config server has seen nothing yet.
             ["operator", "restarts"] => self.cluster.guard = None,
-            ["counts", "begin", "anew"] => self.cluster.data_plane.counts.clear(),
+            ["counts", "begin", "anew"] => self.cluster.data_plane.cohorts.clear(),
             ["restart"] => self.restart(TimeDelta::zero()),
             ["restart", "in", time] => self.restart(duration(time)),
             ["evictions", verdict @ ("refused" | "allowed")] => {
@@ -136,14 +160,7 @@ impl Simulator {
                 assert!(self.cluster.bad_images.remove(image), "{image} was not failing");
             }
             ["rival", rollout, kind @ ("service" | "mapping"), name, ref age @ ..] => {
-                let hours = if age == ["younger"] { -1 } else { 1 };
-                let name = name.to_owned();
-                let claim = if kind == "service" { Claim::Service(name) } else { Claim::Mapping(name) };
-                self.cluster.rivals.push(Rival {
-                    rollout: rollout.to_owned(),
-                    created: start() - TimeDelta::hours(hours),
-                    claim,
-                });
+                self.rival(rollout, kind, name, age);
             }
             ["rival", "leaves"] => self.cluster.rivals.clear(),
             _ => panic!("no such command: {line}"),

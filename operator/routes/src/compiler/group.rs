@@ -341,6 +341,7 @@ fn rule(key: &MatchKey, members: &[Member<'_>], claims: &[Claim], compat: Compat
 /// What stands for a Mapping that is in no route.
 pub(super) fn rejected_report(name: &ObjectName, stored: &StoredMapping, reason: &str) -> SplitReport {
     let arm = ServedArm {
+        id: ArmId::new(name.to_string()),
         mapping: name.clone(),
         service: None,
         written: None,
@@ -435,6 +436,7 @@ fn served(members: &[Member<'_>], shares: &Shares, shadows: &[Shadow<'_>], backe
 /// What is said of a Mapping with this share.
 pub(super) fn served_arm(name: &ObjectName, mapping: &Mapping, share: Share, backend: &Backend) -> ServedArm {
     ServedArm {
+        id: ArmId::new(name.to_string()),
         mapping: name.clone(),
         service: backend.service.clone(),
         written: match mapping.weight {

@@ -482,6 +482,7 @@ fn report(
         let weight =
             member.ingress.canary.as_ref().map(|it| u8::try_from((it.parts + 50) / 100).unwrap_or(100));
         arms.push(ServedArm {
+            id: ArmId::new(member.name.to_string()),
             mapping: ingress_key(member.name, level.as_str()),
             service: backend.service.clone(),
             written: weight,
@@ -501,6 +502,7 @@ fn report(
 /// What stands for a canary without anything that it is the canary of.
 fn unserved(canary: &Claimant<'_>) -> SplitReport {
     let arm = ServedArm {
+        id: ArmId::new(canary.name.to_string()),
         mapping: ingress_key(canary.name, ""),
         service: None,
         written: None,

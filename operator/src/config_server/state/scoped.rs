@@ -260,11 +260,6 @@ impl Scoped {
         &self.counted
     }
 
-    /// A proxy, if it is known.
-    pub(super) fn proxy(&self, id: &ProxyId) -> Option<&Proxy> {
-        self.fleet.get(id)
-    }
-
     /// Every proxy with a stream or a pod behind the Service, counted or not.
     pub(super) fn proxies(&self) -> impl Iterator<Item = (&ProxyId, &Proxy)> {
         self.fleet.proxies()

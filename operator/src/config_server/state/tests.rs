@@ -146,7 +146,7 @@ impl World {
             in_flight: in_flight.iter().map(|(hash, requests)| (version(hash), *requests)).collect(),
             draining: Some(BTreeMap::new()),
         };
-        self.state.report(&peer.seat, report, Vec::new());
+        self.state.report(&peer.seat, report, Vec::new(), 0);
     }
 
     /// A report of nothing but pods that drain; `None`: of a proxy that does not count them.
@@ -158,7 +158,7 @@ impl World {
             in_flight: BTreeMap::new(),
             draining: pods.map(|pods| pods.iter().map(count).collect()),
         };
-        self.state.report(&peer.seat, report, Vec::new());
+        self.state.report(&peer.seat, report, Vec::new(), 0);
     }
 
     /// Chooses a pod to go, or wants it again.

@@ -11,8 +11,8 @@ use proxy_config::{
     wire::traffic as wire,
 };
 
-use super::{Count, Load, PodLoad, State, Watcher, scoped::Scoped};
-use crate::config_server::fleet::{Counted, ProxyId};
+use super::{Cohort, CohortKey, Load, PodLoad, State, Watcher, scoped::Scoped};
+use crate::config_server::fleet::Counted;
 
 /// How many splits one message holds: far below the limit of a message, however many arms they have.
 const SPLITS_PER_UPDATE: usize = 200;
@@ -47,18 +47,12 @@ impl State {
             );
             let gone = watcher.told.keys().filter(|version| !loads.contains_key(version));
             update.loads.extend(gone.map(|version| load_message((version, &Load::NONE))));
-            let scopes = &self.scopes;
-            let is_known = |id: &ProxyId| scopes.values().any(|scoped| scoped.proxy(id).is_some());
-            self.tally.keep(is_known, |version| loads.contains_key(version));
             watcher.told = loads;
             self.pods_for(watcher, &mut update);
         }
-        if std::mem::take(&mut watcher.news.counts) {
-            let sums = self.tally.sums();
-            let news = sums.iter().filter(|(version, count)| watcher.told_counts.get(version) != Some(count));
-            update.counts.extend(news.map(count_message));
-            watcher.told_counts.clone_from(sums);
-        }
+        let cohorts = std::mem::take(&mut watcher.news.cohorts);
+        let news = cohorts.iter().filter_map(|key| Some((key, self.cohorts.sum(key)?)));
+        update.cohorts.extend(news.map(cohort_message));
         if !watcher.complete {
             watcher.complete = true;
             update.complete = true;
@@ -209,6 +203,7 @@ fn arm_message(arm: &ServedArm) -> wire::Arm {
         ready: *ready,
     });
     wire::Arm {
+        id: arm.id.to_string(),
         mapping: arm.mapping.to_string(),
         service: arm.service.as_ref().map(ToString::to_string).unwrap_or_default(),
         written: arm.written.map_or(NO_WEIGHT, u32::from),
@@ -217,13 +212,23 @@ fn arm_message(arm: &ServedArm) -> wire::Arm {
     }
 }
 
-fn count_message((version, count): (&Version, &Count)) -> wire::VersionCount {
-    let Count { requests, bad } = *count;
-    wire::VersionCount {
+fn cohort_message((key, cohort): (&CohortKey, Cohort)) -> wire::Cohort {
+    let CohortKey { second, split, arm, version } = key;
+    let Cohort { requests, bad, shares, ended } = cohort;
+    wire::Cohort {
+        second: *second,
+        split: split.to_string(),
+        arm: arm.to_string(),
         namespace: version.namespace.to_string(),
-        hash: version.hash.to_string(),
+        hash: if *version == Version::default() || !version.hash.is_empty() {
+            version.hash.to_string()
+        } else {
+            NO_HASH.to_owned()
+        },
         requests,
         bad,
+        shares,
+        ended,
     }
 }
 

@@ -17,12 +17,13 @@ use proxy_config::{
 use regex::Regex;
 
 use super::{
-    Action, Arm, Cluster, Mirror, MirrorCounters, PodLoad, Refusal, Refused, Rule, Snapshot, Split, TcpRule,
-    Transform, VersionLoad, parts::Parts, registry::Registry, tcp,
+    Action, Arm, ArmCohorts, Cluster, CounterKey, Mirror, MirrorCounters, PodLoad, Refusal, Refused, Rule,
+    Snapshot, Split, TcpRule, Transform, VersionLoad, parts::Parts, registry::Registry, tcp,
 };
 use crate::{
     balance::Balancer,
     breaker::Breaker,
+    cohorts::Cohorts,
     counters::ArmCounters,
     endpoint::EndpointId,
     latency::Counted,
@@ -122,6 +123,16 @@ impl Builder {
     /// All counters of arms.
     pub fn counters(&self) -> impl Iterator<Item = &Arc<ArmCounters>> {
         self.registry.all_counters()
+    }
+
+    /// A second begins, in Unix time: what is compared can be counted in it.
+    pub fn begin_second(&mut self, now: i64) {
+        self.registry.begin_second(now);
+    }
+
+    /// What is compared: of which split, arm and version.
+    pub fn cohorts(&self) -> impl Iterator<Item = (CounterKey<'_>, &Cohorts)> {
+        self.registry.all_cohorts()
     }
 
     /// How many endpoints get new requests only where there is nobody else, because they do not pass a health check.
@@ -402,8 +413,9 @@ impl Registry {
         let shares: Vec<_> = split.arms.iter().map(|it| it.share).collect();
         let draw = Draw::new(&shares, |arm| self.line(&split.id, &split.arms[arm].id, &mut random));
         let with_transforms = split.arms.iter().zip(parts.transforms);
-        let arms =
-            with_transforms.map(|(arm, transform)| self.arm(split, arm, transform, clusters)).collect();
+        let compares = compares(split, clusters);
+        let made = |(arm, transform)| self.arm(split, arm, transform, clusters, compares);
+        let arms = with_transforms.map(made).collect();
         self.tidy(&split.id, |id| split.arms.iter().any(|arm| arm.id == *id));
         let with_conditions = split.mirrors.iter().zip(parts.mirrors);
         let mirrors = with_conditions.map(|(mirror, condition)| {
@@ -426,21 +438,29 @@ impl Registry {
         arm: &model::Arm,
         transform: Arc<Transform>,
         clusters: &HashMap<ClusterId, Arc<Cluster>>,
+        compares: bool,
     ) -> Arm {
         let cluster =
             clusters.get(&arm.cluster).map_or_else(|| Arc::new(Cluster::missing(&arm.cluster)), Arc::clone);
         let members = cluster.balancer.endpoints().iter().chain(&cluster.draining);
         let versions: BTreeSet<&Version> = members.map(|it| &it.version).collect();
         let counters = versions.iter().map(|it| self.counters(&split.id, &arm.id, it)).collect();
+        let cohorts = compares.then(|| {
+            let mut of = |version: &Version| self.cohorts(&split.id, &arm.id, version);
+            let placed = versions.iter().map(|it| (Arc::clone(&it.hash), of(it))).collect();
+            ArmCohorts { placed, unplaced: of(&Version::default()) }
+        });
         let milliseconds = |it: u32| Duration::from_millis(u64::from(it));
         Arm {
             id: arm.id.clone(),
+            share: arm.share,
             transform,
             timeout: arm.timeout_ms.map(milliseconds),
             idle_timeout: arm.idle_timeout_ms.map(milliseconds),
             total_timeout: arm.total_timeout_ms.map(milliseconds),
             counters,
             unplaced: self.counters(&split.id, &arm.id, &Version::default()),
+            cohorts,
             cluster,
         }
     }
@@ -463,6 +483,15 @@ impl Cluster {
             draining: Box::default(),
         }
     }
+}
+
+/// Whether requests of the split go to several versions, or may as soon as an arm without pods has some.
+fn compares(split: &model::Split, clusters: &HashMap<ClusterId, Arc<Cluster>>) -> bool {
+    let carrying = || split.arms.iter().filter(|arm| arm.share > Share::ZERO);
+    let members = |arm: &model::Arm| clusters.get(&arm.cluster).map(|it| it.balancer.endpoints());
+    let hashes = carrying().filter_map(members).flatten().map(|it| &*it.version.hash);
+    let versions: BTreeSet<&str> = hashes.filter(|hash| !hash.is_empty()).collect();
+    versions.len() > 1 || !versions.is_empty() && carrying().count() > 1
 }
 
 fn split_id(route: &Route) -> Option<&SplitId> {

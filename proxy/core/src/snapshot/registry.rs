@@ -15,6 +15,7 @@ use crate::{
     balance::Turns,
     breaker::Usage,
     clients::{Clients, Table},
+    cohorts::Cohorts,
     counters::ArmCounters,
     endpoint::{Endpoint, EndpointId},
     latency::Counted,
@@ -54,7 +55,19 @@ pub(super) type Transport = (model::UpstreamProtocol, Option<model::UpstreamTls>
 struct Kept {
     lines: BTreeMap<ArmId, Arc<Line>>,
     counters: BTreeMap<(ArmId, Arc<str>), (u64, Arc<ArmCounters>)>,
+    cohorts: BTreeMap<(ArmId, Version), Arc<Cohorts>>,
     mirrors: BTreeMap<MirrorId, (Arc<Line>, Arc<MirrorCounters>)>,
+}
+
+/// What is counted by the second: the requests of which split, arm and version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CounterKey<'a> {
+    /// The split.
+    pub split: &'a SplitId,
+    /// Its arm.
+    pub arm: &'a ArmId,
+    /// The version; the default one for requests that found no endpoint.
+    pub version: &'a Version,
 }
 
 /// How often a refusal that the configuration asks for was answered.
@@ -99,6 +112,28 @@ impl Registry {
             .or_insert_with(|| (0, Arc::new(ArmCounters::new(split.clone(), arm.clone(), version))));
         *used = self.clock;
         Arc::clone(counters)
+    }
+
+    pub(super) fn cohorts(&mut self, split: &SplitId, arm: &ArmId, version: &Version) -> Arc<Cohorts> {
+        let cohorts = &mut self.splits.entry(split.clone()).or_default().cohorts;
+        Arc::clone(cohorts.entry((arm.clone(), version.clone())).or_default())
+    }
+
+    /// Those that nothing is counted in any more are forgotten once their seconds are over.
+    pub(super) fn begin_second(&mut self, now: i64) {
+        for kept in self.splits.values_mut() {
+            kept.cohorts.retain(|_, cohorts| {
+                cohorts.make_ready(now);
+                Arc::strong_count(cohorts) > 1 || cohorts.counted().next().is_some()
+            });
+        }
+    }
+
+    pub(super) fn all_cohorts(&self) -> impl Iterator<Item = (CounterKey<'_>, &Cohorts)> {
+        self.splits.iter().flat_map(|(split, kept)| {
+            let key = move |(arm, version)| CounterKey { split, arm, version };
+            kept.cohorts.iter().map(move |((arm, version), cohorts)| (key((arm, version)), &**cohorts))
+        })
     }
 
     pub(super) fn mirror(

@@ -21,6 +21,7 @@ fn route() -> Route {
 fn content(weight: i32, canary: &[(&str, u32)], version: &str) -> Served {
     let arm =
         |mapping: &str, service: &str, written: Option<i32>, share: i32, endpoints: &[(&str, u32)]| Arm {
+            id: mapping.to_owned(),
             mapping: ObjectName::new("web", mapping),
             service: ObjectName::new("web", service),
             written,
@@ -64,7 +65,7 @@ fn facts(contents: &[&[Option<Served>]]) -> Facts {
         }],
         loads: BTreeMap::new(),
         draining: BTreeMap::new(),
-        counts: BTreeMap::new(),
+        cohorts: Vec::new(),
     }
 }
 

@@ -176,6 +176,7 @@ pub(super) fn divide(common: Common<'_>, members: &[Member], backends: Backends<
         problems.extend(member.unresolved(backends).map(|fault| fault.message));
         problems.extend(own.problem.as_ref().filter(|_| absent(own).is_none()).map(|it| it.text.clone()));
         served.push(ServedArm {
+            id: ArmId::new(id),
             mapping: route_key(common.route.kind, &common.route.name),
             service: member.service.clone(),
             written: u8::try_from(member.weight).ok().filter(|weight| *weight <= 100),
