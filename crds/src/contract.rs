@@ -82,5 +82,9 @@ pub const DRAIN_UNTIL_ANNOTATION: &str = "sluice.dev/drain-until";
 /// Service annotation: how long a new pod of the Service takes to its full share of requests, such as `30s`.
 pub const SLOW_START_ANNOTATION: &str = "sluice.dev/slow-start";
 
+/// Annotation of a Rollout: its `spec.strategy.canary.guard` as JSON, where the CRD that is served does not know the field
+/// and drops it. The field goes first.
+pub const GUARD_ANNOTATION: &str = "sluice.dev/guard";
+
 /// Pod annotation of Kubernetes by which the ReplicaSet controller chooses which pods to delete first.
 pub const POD_DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";

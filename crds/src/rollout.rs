@@ -24,7 +24,7 @@ pub use self::analysis::{
 pub use self::blue_green::BlueGreenStrategy;
 pub use self::canary::{CanaryStrategy, PingPong, ReplicaProgressThreshold, ThresholdKind};
 pub use self::experiment::{ExperimentAnalysisTemplateRef, ExperimentStep, ExperimentStepTemplate, SpecRef};
-pub use self::guard::{ErrorRateGuard, Guard};
+pub use self::guard::{ErrorRateGuard, Guard, GuardNoData, GuardPromotion, LatencyGuard};
 pub use self::metadata::{AntiAffinity, PodMetadata};
 pub use self::status::{
     AnalysisRunStatusRef, BlueGreenStatus, CanaryStatus, PauseCondition, PauseReason, RolloutCondition,

@@ -3,7 +3,6 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// What is watched, and how much worse is allowed.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -17,22 +16,54 @@ pub struct Guard {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
 
-    /// Slow requests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::any_object")]
-    pub latency: Option<Value>,
+    /// Slow requests: how long first tries take up to the response head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencyGuard>,
 
-    /// Pods that the canary has before it is judged.
+    /// Pods of the canary that are available before it is judged for the first time, at least 1; absent = 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimum_pods: Option<i32>,
 
-    /// What a promotion waits for.
+    /// What the last step waits for; absent = onNoRegression.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub promote: Option<String>,
+    pub promote: Option<GuardPromotion>,
 
-    /// What becomes of an update without requests.
+    /// What becomes of the last step where no requests of both versions could be compared; absent = hold.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub on_no_data: Option<String>,
+    pub on_no_data: Option<GuardNoData>,
+}
+
+/// What a promotion waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum GuardPromotion {
+    /// Nothing, as long as the canary is not found to be worse.
+    #[default]
+    OnNoRegression,
+    /// Evidence that the canary is no worse than allowed: the verdict PASS.
+    OnEvidence,
+}
+
+/// What becomes of a promotion without data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum GuardNoData {
+    /// It waits for requests.
+    #[default]
+    Hold,
+    /// The update is aborted.
+    Abort,
+    /// It goes on, as without a guard.
+    Proceed,
+}
+
+/// How much slower requests of the canary may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LatencyGuard {
+    /// So many times as slow as the stable version's, 1 to 1000, rounded up to a power of 2^(1/4); absent = 1.5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
 }
 
 /// How much more often requests of the canary may be bad.

@@ -58,6 +58,9 @@ pub fn calculate(spec: &RolloutSpec, status: &RolloutStatus) -> (RolloutPhase, S
     if let Some(pause) = status.pause_conditions.first() {
         return (RolloutPhase::Paused, pause.reason.as_str().to_owned());
     }
+    if let Some(guard) = status.canary.guard.as_ref().filter(|it| it.held_since.is_some()) {
+        return (RolloutPhase::Progressing, format!("the guard holds the promotion: {}", guard.message));
+    }
     match progress(spec, status) {
         Some(message) => (RolloutPhase::Progressing, message.to_owned()),
         None => (RolloutPhase::Healthy, String::new()),

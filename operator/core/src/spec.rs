@@ -31,6 +31,7 @@ pub use self::blue_green::{BlueGreen, Promotion};
 pub use self::canary::{Canary, Confirm, IngressRouting, MappingRouting, Routing, split_objects};
 pub use self::experiment::{Experiment, ExperimentAnalysis, ExperimentTemplate};
 pub use self::gateway::{GatewayRouting, PLUGIN as GATEWAY_API_PLUGIN};
+pub use self::guard::Guard;
 pub use self::invalid::{Invalid, Problem};
 pub use self::managed_route::{Action, Condition, ManagedRoute, Text};
 pub use self::pods::{AntiAffinity, Roles, ScaleDown};
@@ -121,7 +122,11 @@ impl Spec {
             restart_at: spec.restart_at,
             strategy: match &spec.strategy.blue_green {
                 Some(blue_green) => Strategy::BlueGreen(BlueGreen::read(blue_green)?),
-                None => Strategy::Canary(Canary::read(validate::canary(spec)?, stable_ping_pong(rollout))?),
+                None => Strategy::Canary(Canary::read(
+                    validate::canary(spec)?,
+                    guard::of(rollout)?,
+                    stable_ping_pong(rollout),
+                )?),
             },
         })
     }

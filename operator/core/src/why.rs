@@ -27,6 +27,11 @@ pub enum Why {
         /// Its name.
         replica_set: String,
     },
+    /// All steps are done, and the guard holds the promotion.
+    HeldByGuard {
+        /// Evidence that ends it is expected.
+        on_its_way: bool,
+    },
     /// Another template with the same hash exists; the hash is computed anew with a higher collision count.
     HashCollision {
         /// The name that is taken.
@@ -215,6 +220,7 @@ impl Why {
             Self::Deleting => "deleting",
             Self::InvalidSpec { .. } => "invalid-spec",
             Self::Creating { .. } => "creating",
+            Self::HeldByGuard { .. } => "held-by-guard",
             Self::HashCollision { .. } => "hash-collision",
             Self::Restarted { .. } => "restarted",
             Self::WaitingForPods { .. } => "waiting-for-pods",
@@ -259,6 +265,12 @@ impl fmt::Display for Why {
             Self::Deleting => f.write_str("the rollout is being deleted"),
             Self::InvalidSpec { message } => write!(f, "nothing moves: {message}"),
             Self::Creating { replica_set } => write!(f, "creating ReplicaSet {replica_set}"),
+            Self::HeldByGuard { on_its_way: true } => {
+                f.write_str("the guard holds the promotion until there is more evidence")
+            }
+            Self::HeldByGuard { on_its_way: false } => f.write_str(
+                "the guard holds the promotion, and no evidence is in sight: see the condition Guard, promote or abort",
+            ),
             Self::HashCollision { replica_set } => {
                 write!(f, "ReplicaSet {replica_set} holds another template; trying another name")
             }

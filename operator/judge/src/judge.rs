@@ -25,6 +25,9 @@ pub(crate) const NOT_SLOWER: [f64; 4] = [0.9, 0.75, 0.5, 0.25];
 /// where a version has only one request in it.
 pub(crate) const CARRIED_FOR: Second = 60;
 
+/// How much of the picture of the traffic has to be there, of 1, before it is told: that of twenty seconds.
+const KNOWN: f64 = 0.48;
+
 /// Judges one canary against one stable version, from the first second to the last. A changed weight goes on with the
 /// evidence there is; another pod template needs another judge.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +88,25 @@ impl Judge {
         self.judged_until
     }
 
+    /// Requests a second of both versions and the canary's share of them, once they are known.
+    #[must_use]
+    pub fn traffic(&self) -> Option<(f64, f64)> {
+        let (canary, stable) = self.pace.now().filter(|_| self.pace.seen > KNOWN)?;
+        Some((canary + stable, canary / (canary + stable)))
+    }
+
+    /// The stable version's share of bad requests, as far as it is known; `None` where errors are not watched.
+    #[must_use]
+    pub fn stable_rate(&self) -> Option<f64> {
+        self.errors.as_ref().map(Comparison::stable_rate)
+    }
+
+    /// Whether a second has been compared yet.
+    #[must_use]
+    pub fn has_compared(&self) -> bool {
+        self.compared_until.is_some()
+    }
+
     /// The requests that were compared, and bad ones among them; where only latencies are watched, slow ones.
     #[must_use]
     pub fn compared(&self) -> Counts {
@@ -99,9 +121,11 @@ impl Judge {
 
     /// Takes a second in. Seconds come in order; one that was seen before (after a restart) is not taken again.
     pub fn take(&mut self, tick: &Tick) {
+        let idle = self.judged_until.map_or(0, |until| tick.second - until - 1);
         if !self.is_next(tick.second) {
             return;
         }
+        self.pace.rest(idle);
         if let Some(share) = tick.canary_share {
             self.split.take(share, tick.canary.arm.requests, tick.stable.arm.requests);
         }

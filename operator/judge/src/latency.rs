@@ -49,7 +49,9 @@ impl fmt::Display for Until {
 #[must_use]
 pub fn shift(factor: f64) -> usize {
     // The buckets of factors that are powers of 2^(1/4) must not be missed by a rounding error.
-    (0..BUCKETS).find(|buckets| Until(*buckets).milliseconds() >= Until(0).milliseconds() * factor - 1e-9).unwrap_or(BUCKETS)
+    (0..BUCKETS)
+        .find(|buckets| Until(*buckets).milliseconds() >= Until(0).milliseconds() * factor - 1e-9)
+        .unwrap_or(BUCKETS)
 }
 
 /// The edges that these requests of the stable version suggest; at least one, each once, the fastest first.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::counts::{Arm, Counts, Sample, Second};
+use crate::counts::{Arm, Counts, Sample, Second, Tick};
 use crate::judge::{Comparison, Judge, Pace};
 use crate::settings::Settings;
 use crate::split::Split;
@@ -11,8 +11,7 @@ use crate::verdict::Condemned;
 /// The form of [`Saved`] that this version writes.
 pub const VERSION: u32 = 1;
 
-/// A judge, to be written down. Evidence is rounded down to a 128th of its logarithm, so that a restart never adds
-/// any; requests that waited to be compared are forgotten.
+/// A judge, to be written down. Evidence is rounded down in its logarithm, so that a restart never adds any.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Saved {
@@ -32,6 +31,9 @@ pub struct Saved {
     /// Requests of the stable version, all and by latency, while edges are learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     learned: Option<(u64, Vec<u64>)>,
+    /// What waits to be compared, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    carried: Option<(Second, Waits, Waits)>,
     split: Shares,
     pace: [i64; 3],
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,6 +47,10 @@ struct Seen(u32, u64, u64);
 /// A comparison: evidence against the canary, evidence for it, bad requests of each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Rate(Vec<i64>, Vec<i64>, [u64; 2]);
+
+/// Requests, bad ones and those that ended, by latency.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Waits(u64, u64, Vec<u64>);
 
 /// The split: what earlier stretches came to, the share now, and its counts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +92,10 @@ impl Judge {
             learned: Some(&self.learned)
                 .filter(|it| it.arm.requests > 0)
                 .map(|it| (it.arm.requests, it.latency.clone())),
+            carried: self
+                .carried
+                .as_ref()
+                .map(|(began, tick)| (*began, Waits::of(&tick.canary), Waits::of(&tick.stable))),
             split: Shares(rounded(before), share, [counts.0, counts.1]),
             pace: [canary, stable, seen].map(rounded),
             condemned: self.condemned.clone(),
@@ -109,6 +119,10 @@ impl Judge {
         if let Some((requests, latency)) = saved.learned {
             judge.learned = Sample { arm: Arm { requests, bad: 0 }, latency };
         }
+        judge.carried = saved.carried.map(|(began, canary, stable)| {
+            let (canary, stable) = (canary.into(), stable.into());
+            (began, Tick { second: began, canary, stable, canary_share: None })
+        });
         let Shares(before, intended, [canary, stable]) = saved.split;
         judge.split = Split { before: read(before), share: intended, counts: (canary, stable) };
         if intended.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
@@ -122,6 +136,18 @@ impl Judge {
         judge.dropped = saved.dropped;
         judge.condemned = saved.condemned;
         Ok(judge)
+    }
+}
+
+impl Waits {
+    fn of(sample: &Sample) -> Self {
+        Self(sample.arm.requests, sample.arm.bad, sample.latency.clone())
+    }
+}
+
+impl From<Waits> for Sample {
+    fn from(Waits(requests, bad, latency): Waits) -> Self {
+        Self { arm: Arm { requests, bad }, latency }
     }
 }
 
@@ -151,15 +177,16 @@ impl Rate {
     }
 }
 
-/// Written as 128ths, which a double holds exactly: what was read is written as it was.
-const PARTS: f64 = 128.0;
+/// Written as whole parts, of which a double holds so many exactly: what was read is written as it was. A guard writes its
+/// judge down every second, so what is rounded off must be little also in an hour.
+const PARTS: f64 = 16_384.0;
 
 #[expect(clippy::cast_possible_truncation, reason = "`as` saturates; evidence is far from 2^56")]
 fn rounded(log: f64) -> i64 {
     (log * PARTS).floor() as i64
 }
 
-#[expect(clippy::cast_precision_loss, reason = "128ths of a double that they were written from")]
+#[expect(clippy::cast_precision_loss, reason = "parts of a double that they were written from")]
 fn read(parts: i64) -> f64 {
     parts as f64 / PARTS
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::counts::{Counts, Second};
 use crate::judge::{Comparison, Judge};
-use crate::power::{Growth, seconds_to};
 use crate::latency::{LEARNED_FROM, Until};
+use crate::power::{Growth, seconds_to};
 use crate::settings::Metric;
 
 /// What a judge says at one moment.
@@ -51,7 +51,10 @@ pub enum Waiting {
         seen: u64,
     },
     /// Requests were not split as intended, so the counts cannot be trusted to clear the canary.
-    SplitNotAsIntended,
+    SplitNotAsIntended {
+        /// The share that the canary is meant to get now, and the requests of both that were counted at that.
+        now: Option<(f64, [u64; 2])>,
+    },
     /// There is not enough evidence.
     Evidence {
         /// The metric that is farthest from a verdict.
@@ -118,6 +121,8 @@ pub struct SplitEvidence {
     pub against: f64,
     /// What it has to reach.
     pub needed: f64,
+    /// The share that the canary is meant to get now, and the requests of both that were counted at that.
+    pub now: Option<(f64, [u64; 2])>,
 }
 
 impl SplitEvidence {
@@ -128,12 +133,47 @@ impl SplitEvidence {
     }
 }
 
+impl Verdict {
+    /// There is evidence for the canary in every metric, and the split happened as intended: what PASS says, also where
+    /// nothing could be compared lately.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        match &self.outcome {
+            Outcome::Pass => true,
+            Outcome::Continue(Waiting::NoData { since: Some(_) }) => {
+                !self.split.is_broken()
+                    && !self.evidence.is_empty()
+                    && self.evidence.iter().all(|it| it.healthy >= it.needed_healthy)
+            }
+            Outcome::Fail(_) | Outcome::Continue(_) => false,
+        }
+    }
+
+    /// A verdict for the canary is expected, or what it takes is being learned.
+    #[must_use]
+    pub fn is_on_its_way(&self) -> bool {
+        match &self.outcome {
+            Outcome::Continue(Waiting::Evidence { towards, eta, .. }) => {
+                *towards == Towards::Pass && eta.is_some()
+            }
+            Outcome::Continue(Waiting::Latencies { .. }) => true,
+            Outcome::Continue(
+                Waiting::NothingToJudge | Waiting::NoData { .. } | Waiting::SplitNotAsIntended { .. },
+            )
+            | Outcome::Fail(_)
+            | Outcome::Pass => false,
+        }
+    }
+}
+
 impl Judge {
     /// The verdict at this moment. Reading it changes nothing, also not how much it can be trusted.
     pub fn verdict(&self, now: Second) -> Verdict {
         let evidence: Vec<_> =
             [Metric::Errors, Metric::Latency].into_iter().filter_map(|it| self.evidence(it)).collect();
-        let split = SplitEvidence { against: self.split.log(), needed: self.settings.split.needed() };
+        let now_split = self.split.share.map(|share| (share, [self.split.counts.0, self.split.counts.1]));
+        let split =
+            SplitEvidence { against: self.split.log(), needed: self.settings.split.needed(), now: now_split };
         let outcome = match &self.condemned {
             Some(condemned) => Outcome::Fail(condemned.clone()),
             None => self.waiting(now, &evidence, split).map_or(Outcome::Pass, Outcome::Continue),
@@ -151,7 +191,7 @@ impl Judge {
             return Some(Waiting::NoData { since: self.compared_until });
         }
         if split.is_broken() {
-            return Some(Waiting::SplitNotAsIntended);
+            return Some(Waiting::SplitNotAsIntended { now: split.now });
         }
         if self.settings.latency.as_ref().is_some_and(|it| it.edges.is_empty()) {
             return Some(Waiting::Latencies { seen: self.learned.arm.requests });
@@ -259,10 +299,15 @@ impl fmt::Display for Waiting {
             Self::Latencies { seen } => {
                 write!(f, "latencies of the stable version are known from {seen} of {LEARNED_FROM} requests")
             }
-            Self::SplitNotAsIntended => f.write_str(
-                "requests were not counted in the shares in which they should have been split, \
-                 so the counts cannot clear the canary",
-            ),
+            Self::SplitNotAsIntended { now } => {
+                f.write_str(
+                    "requests were not counted in the shares in which they should have been split, \
+                     so the counts cannot clear the canary",
+                )?;
+                let Some((share, [canary, stable])) = now else { return Ok(()) };
+                let percent = 100.0 * share;
+                write!(f, "; now {canary} of {} where {percent:.2} % are meant", canary + stable)
+            }
             Self::Evidence { towards, eta, .. } => {
                 let towards = match towards {
                     Towards::Fail => "FAIL",

@@ -107,6 +107,14 @@ fn latencies_of_the_stable_version_are_not_condemned() {
 }
 
 #[test]
+fn edges_that_the_judge_has_learned_condemn_nobody() {
+    let mut settings = of_latency(0, Level::ONE_IN_TWENTY).settings().clone();
+    settings.latency.as_mut().expect("latencies are watched").edges.clear();
+    let traffic = Traffic::latency(50.0, 0.1, 0.0, 1.0);
+    soak("learned latency", &Judge::new(settings), 60, |_| traffic, is_condemned);
+}
+
+#[test]
 fn latencies_at_their_margin_are_neither_condemned_nor_passed() {
     let judge = of_latency(2, Level::ONE_IN_TWENTY);
     let traffic = Traffic::latency(20.0, 0.5, 1.0, 1.21);

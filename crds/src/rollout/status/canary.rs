@@ -60,6 +60,12 @@ pub struct GuardStatus {
     /// The judge, written down.
     #[serde(default)]
     pub judge: String,
+    /// It was said what it can find.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foretold: bool,
+    /// Since when it holds the promotion, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<i64>,
 }
 
 /// What a guard says.

@@ -176,6 +176,8 @@ fn progressing(
 fn deadline_counts(observed: &Observed<'_>, status: &RolloutStatus) -> bool {
     let index = status.current_step_index.and_then(|index| usize::try_from(index).ok());
     let step = index.and_then(|index| observed.spec.steps().get(index));
+    // A step that the guard holds is done.
+    let step = step.filter(|_| status.canary.guard.as_ref().is_none_or(|it| it.held_since.is_none()));
     !observed.waiting && !matches!(step, Some(Step::Pause(_) | Step::Analysis(_) | Step::Experiment(_)))
 }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use crds::rollout::RolloutStatus;
 use crds::rollout::status::GuardStatus;
 
+use super::guard::Gate;
 use super::{Plan, Wake};
 use crate::effect::{Effect, Event, EventKind, Target};
 use crate::why::Why;
@@ -22,6 +23,8 @@ pub(super) struct Draft {
     pub(super) out_of_time: bool,
     /// What is known of the canary now.
     pub(super) guard: Option<GuardStatus>,
+    /// What that means for its promotion.
+    pub(super) gate: Gate,
     /// Why this plan aborts the update.
     pub(super) abort_reason: Option<String>,
     /// An `AnalysisRun` or Experiment cannot be created: what the user is told.
@@ -59,6 +62,7 @@ impl Draft {
             overwritten: None,
             out_of_time: false,
             guard: None,
+            gate: Gate::Open,
             abort_reason: None,
             effects: Vec::new(),
             replica_sets: BTreeMap::new(),
@@ -165,7 +169,8 @@ impl Draft {
         self.why.get_or_insert(why);
     }
 
-    /// The plan waits for an old version to be released, or for an analysis or Experiment, which takes the time it takes.
+    /// The plan waits for an old version to be released, for an analysis or Experiment, or for evidence that is on its way,
+    /// which takes the time it takes.
     pub(super) fn waits_on_purpose(&self) -> bool {
         matches!(
             self.why,
@@ -177,6 +182,7 @@ impl Draft {
                     | Why::WaitingForAnalysis { .. }
                     | Why::StartingExperiment { .. }
                     | Why::WaitingForExperiment { .. }
+                    | Why::HeldByGuard { on_its_way: true }
             )
         )
     }

@@ -7,12 +7,11 @@ use crds::rollout::status::PingPongRole;
 use crds::rollout::{
     CanaryStrategy, NginxTrafficRouting, PodMetadata, ReplicaProgressThreshold, TrafficRouting,
 };
-use operator_judge::settings::Settings;
 
 use super::{
     Amount, AntiAffinity, Background, DEFAULT_DRAIN_DEADLINE_SECONDS, DEFAULT_SCALE_DOWN_DELAY_SECONDS,
-    DEFAULT_SETTLE_SECONDS, DEFAULT_WARN_AFTER_SECONDS, GatewayRouting, Invalid, ManagedRoute, Step, gateway,
-    guard, seconds, validate,
+    DEFAULT_SETTLE_SECONDS, DEFAULT_WARN_AFTER_SECONDS, GatewayRouting, Guard, Invalid, ManagedRoute, Step,
+    gateway, seconds, validate,
 };
 use crate::analysis::Role;
 use crate::gateway_route::Services;
@@ -53,12 +52,16 @@ pub struct Canary {
     /// canary.
     pub abort_scale_down_delay: Option<TimeDelta>,
     /// `guard`: what a judge watches.
-    pub guard: Option<Settings>,
+    pub guard: Option<Guard>,
 }
 
 impl Canary {
     /// `stable`: which of the Services of `pingPong` has the stable version, as recorded in the status.
-    pub(super) fn read(canary: &CanaryStrategy, stable: Option<PingPongRole>) -> Result<Self, Invalid> {
+    pub(super) fn read(
+        canary: &CanaryStrategy,
+        guard: Option<Guard>,
+        stable: Option<PingPongRole>,
+    ) -> Result<Self, Invalid> {
         let routing = Routing::read(canary, stable)?;
         let routed = routing.is_routed();
         let dynamic = routed && canary.dynamic_stable_scale;
@@ -98,7 +101,7 @@ impl Canary {
                 written => Some(delay(written)),
             },
             routing,
-            guard: canary.guard.as_ref().map(guard::read).transpose()?,
+            guard,
         })
     }
 }

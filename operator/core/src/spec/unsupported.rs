@@ -29,16 +29,6 @@ fn canary(canary: &CanaryStrategy) -> Result<(), Invalid> {
             Invalid::forbidden("setMirrorRoute", why("remove the step, or use trafficRouting.ambassador"));
         return Err(within(&format!("{STRATEGY}.steps[{index}]"), refused));
     }
-    if let Some(guard) = &canary.guard {
-        let field = "remove the field";
-        let refused = first(&[
-            (guard.latency.is_some(), "latency", field),
-            (guard.minimum_pods.is_some(), "minimumPods", field),
-            (guard.promote.is_some(), "promote", field),
-            (guard.on_no_data.is_some(), "onNoData", field),
-        ]);
-        refused.map_or(Ok(()), |invalid| Err(within(&format!("{STRATEGY}.guard"), invalid)))?;
-    }
     match canary.traffic_routing.as_ref().map(routers) {
         Some(Err(invalid)) => Err(within(&format!("{STRATEGY}.trafficRouting"), invalid)),
         Some(Ok(())) | None => Ok(()),
@@ -190,8 +180,6 @@ mod tests {
             (canary, "steps", json!([{"setWeight": 5, "setCanaryScale": {"replicas": 2}}])),
             (canary, "steps", json!([{"setWeight": 5, "setHeaderRoute": {"name": "h"}}])),
             (canary, "steps", json!([{"pause": {}, "setMirrorRoute": {"name": "m"}}])),
-            (canary, "guard", json!({"errorRate": {}, "latency": {"margin": 1.2}})),
-            (canary, "guard", json!({"errorRate": {}, "onNoData": "hold"})),
             (canary, "trafficRouting", json!({"istio": {"virtualService": {"name": "v"}}})),
             (canary, "trafficRouting", json!({"plugins": {"argoproj-labs/other": {}}})),
             (canary, "trafficRouting", json!({})),

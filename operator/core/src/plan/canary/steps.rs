@@ -6,6 +6,7 @@ use crds::rollout::PauseReason;
 use super::super::analysis::{self, Standing};
 use super::super::draft::Draft;
 use super::super::experiment::{self, Place};
+use super::super::guard;
 use super::super::pause::{self, Pause};
 use super::super::promotion;
 use super::super::window;
@@ -47,6 +48,12 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
     }
     if !matches!(step, Some(Step::Pause(_))) {
         pause::leave(PauseReason::CanaryPauseStep, draft);
+    }
+    if !is_last(scene, position.step) {
+        guard::release(draft);
+    } else if guard::is_held(draft) {
+        complete(scene, position.step, draft);
+        return writing;
     }
     match step {
         Some(Step::SetWeight(_)) => {
@@ -100,6 +107,10 @@ fn measured_beside(scene: &Scene<'_>, revision: i64, position: &Position, draft:
         }
         Some(background) => analysis::goes_on(scene, revision, Role::Background, background, draft),
     }
+}
+
+fn is_last(scene: &Scene<'_>, step: usize) -> bool {
+    step + 1 == scene.steps()
 }
 
 /// Why the new version is promoted, in Argo's words.
@@ -190,7 +201,13 @@ fn pause(scene: &Scene<'_>, step: usize, duration: Option<TimeDelta>, draft: &mu
     }
 }
 
+/// The step is done. After the last one comes the promotion, which a guard may hold.
 fn complete(scene: &Scene<'_>, step: usize, draft: &mut Draft) {
+    if is_last(scene, step) && !guard::opens(scene, draft) {
+        pause::leave(PauseReason::CanaryPauseStep, draft);
+        return;
+    }
+    guard::release(draft);
     let of = scene.steps();
     let canary = scene.world.rollout.spec.strategy.canary.as_ref();
     let text = canary.and_then(|canary| canary.steps.get(step)).map(step_text).unwrap_or_default();

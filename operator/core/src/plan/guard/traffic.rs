@@ -23,7 +23,8 @@ pub(super) fn cohorts<'a>(scene: &'a Scene<'_>, facts: &Facts) -> Cohorts<'a> {
         let Some(draws) = draws.get(cohort.split.as_str()) else { continue };
         if let Some((arm, version)) = draws.place(cohort, &scene.hash, stable) {
             let Cohort { second, requests, bad, shares, .. } = *cohort;
-            let sample = Sample { arm: Arm { requests, bad: bad.min(requests) }, latency: cohort.ended.clone() };
+            let sample =
+                Sample { arm: Arm { requests, bad: bad.min(requests) }, latency: cohort.ended.clone() };
             let shares = draws.are_two().then_some(shares);
             cohorts.report(Report { second, arm, version, sample, shares });
         }
@@ -67,7 +68,12 @@ impl Draws {
     }
 
     /// Whose requests these are, and which version got them.
-    fn place<'c>(&self, cohort: &'c Cohort, canary: &str, stable: &str) -> Option<(ArmName, Option<&'c str>)> {
+    fn place<'c>(
+        &self,
+        cohort: &'c Cohort,
+        canary: &str,
+        stable: &str,
+    ) -> Option<(ArmName, Option<&'c str>)> {
         let version = Some(cohort.hash.as_str()).filter(|hash| !hash.is_empty());
         match self {
             Self::Arms { roles, .. } => Some((*roles.get(&cohort.arm)?, version)),
