@@ -118,8 +118,7 @@ pub enum OnCluster {
     Create(Create),
     /// List the routes that are served, and who takes which part of their requests
     Routes(Routes),
-    /// Say what becomes of a request, and why
-    #[command(subcommand)]
+    /// Say what the guard of a Rollout knows, or with `route` what becomes of a request, and why
     Explain(Explain),
     /// Show the phase of a Rollout, and wait until it is Healthy or Degraded
     Status(Status),
@@ -289,8 +288,19 @@ pub struct Routes {
 }
 
 /// `explain …`
+#[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub struct Explain {
+    /// What else is explained.
+    #[command(subcommand)]
+    pub what: Option<ExplainWhat>,
+    /// The Rollout: the verdict on its update is reckoned anew from what its status has recorded
+    pub rollout: Option<String>,
+}
+
+/// What is explained beside Rollouts.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Explain {
+pub enum ExplainWhat {
     /// Say which object answers a request, and why others do not
     Route(ExplainRoute),
 }
@@ -494,12 +504,12 @@ pub struct Plan {
     /// Share of the old version's requests that are bad
     #[arg(long, default_value = "0.1%", value_name = "SHARE", value_parser = share, requires = "rps")]
     pub error_rate: f64,
-    /// How many times as many bad requests the new version may have
-    #[arg(long, default_value = "1.5", value_name = "FACTOR", value_parser = factor, requires = "rps")]
-    pub margin: f64,
-    /// Share of bad requests that it may have beyond that
-    #[arg(long, default_value = "0.1%", value_name = "SHARE", value_parser = share, requires = "rps")]
-    pub allowance: f64,
+    /// How many times as many bad requests the new version may have [default: as the guard says, or 1.5]
+    #[arg(long, value_name = "FACTOR", value_parser = factor, requires = "rps")]
+    pub margin: Option<f64>,
+    /// Share of bad requests that it may have beyond that [default: as the guard says, or 0.1%]
+    #[arg(long, value_name = "SHARE", value_parser = share, requires = "rps")]
+    pub allowance: Option<f64>,
     /// Print all of it in this form
     #[arg(short, long, value_name = "FORM")]
     pub output: Option<Form>,

@@ -4,6 +4,7 @@
 pub mod apply;
 pub mod change;
 pub mod create;
+pub mod explain;
 pub mod get;
 pub mod lint;
 pub mod list;

@@ -28,11 +28,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::CommandFactory as _;
 
-use self::arguments::{Arguments, Command, Create, Explain, Get, List, OnCluster, Retry, Set, Terminate};
+use self::arguments::{
+    Arguments, Command, Create, Explain, ExplainWhat, Get, List, OnCluster, Retry, Set, Terminate,
+};
 use self::cluster::Cluster;
 use self::commands::get::Root;
 use self::commands::{
-    change, create, get, lint, list, plan, promote, restart, routes, set_image, status, undo, version,
+    change, create, explain, get, lint, list, plan, promote, restart, routes, set_image, status, undo,
+    version,
 };
 use self::failure::Failure;
 use self::output::Output;
@@ -78,8 +81,12 @@ async fn on_cluster(cluster: &Cluster, command: &OnCluster, output: Output) -> R
             let listing = Box::pin(routes::list(cluster, arguments, output.paint()));
             show(listing, output).await
         }
-        OnCluster::Explain(Explain::Route(arguments)) => {
+        OnCluster::Explain(Explain { what: Some(ExplainWhat::Route(arguments)), .. }) => {
             show(Box::pin(routes::explain(cluster, arguments)), output).await
+        }
+        OnCluster::Explain(Explain { rollout, .. }) => {
+            let name = rollout.as_deref().unwrap_or_default();
+            Ok(output.write(&waiting::on(waiting::API, explain::rollout(cluster, name)).await?)?)
         }
         OnCluster::Status(arguments) => status::run(cluster, arguments, output).await,
         OnCluster::Promote(arguments) => {

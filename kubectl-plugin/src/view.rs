@@ -6,6 +6,7 @@
 //! | [`rollout`], [`experiment`] | `get rollout`, `get experiment`: the head, and the tree below it |
 //! | [`list`], [`list_experiments`] | `list rollouts`, `list experiments`: one row each |
 //! | [`plan`] | `plan`: tables of steps, moments and findings; Argo has no such command |
+//! | [`guard`] | `explain ROLLOUT`; Argo has no such command |
 //! | [`routes`] | `routes`, `explain route` |
 //! | [`tree`] | a tree drawn into columns |
 //! | [`replica_set`], [`pod_status`], [`analysis_run`] | the nodes of the tree |
@@ -17,6 +18,7 @@ pub mod age;
 pub mod analysis_run;
 pub mod columns;
 pub mod experiment;
+pub mod guard;
 pub mod head;
 pub mod icon;
 pub mod images;

@@ -4,10 +4,11 @@ use std::io::Read as _;
 use std::path::Path;
 
 use chrono::TimeDelta;
+use operator_core::spec::Guard;
 use operator_forecast::power::{Load, Power, power};
 use operator_forecast::{Assumptions, Forecast, Manifests, forecast};
-use operator_judge::level::Level;
 use operator_judge::margin::Margin;
+use operator_judge::settings::Metric;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -35,7 +36,7 @@ pub fn run(arguments: &Plan, paint: Paint) -> Result<String, Failure> {
     let manifests = Manifests::read(&objects)?;
     let pod_start = TimeDelta::from_std(arguments.pod_start).unwrap_or(TimeDelta::MAX);
     let forecast = forecast(&manifests, Assumptions { pod_start })?;
-    let power = arguments.rps.map(|requests| power(&forecast, &load(arguments, requests)));
+    let power = arguments.rps.map(|rps| power(&forecast, &load(arguments, manifests.guard(), rps)));
     let printed = Printed { forecast: &forecast, power: power.as_ref() };
     match arguments.output {
         None => Ok(view::plan::render(&forecast, power.as_ref(), paint)),
@@ -48,14 +49,19 @@ pub fn run(arguments: &Plan, paint: Paint) -> Result<String, Failure> {
     }
 }
 
-fn load(arguments: &Plan, requests: f64) -> Load {
+/// What is asked of the traffic: what the command line says, or else the guard, or else what a guard says by default.
+fn load(arguments: &Plan, guard: Option<&Guard>, requests: f64) -> Load {
+    let settings = guard.map(|it| it.settings.clone()).unwrap_or_default();
+    let guarded = settings.errors.unwrap_or_default().margin;
+    let factor = arguments.margin.unwrap_or_else(|| guarded.factor());
+    let allowance = arguments.allowance.unwrap_or_else(|| guarded.allowance());
     Load {
         requests,
         error_rate: arguments.error_rate,
         // The command line takes nothing that a margin does not.
-        margin: Margin::new(arguments.margin, arguments.allowance).unwrap_or(Margin::NONE),
-        alpha: Level::ONE_IN_A_THOUSAND,
-        beta: Level::ONE_IN_TWENTY,
+        margin: Margin::new(factor, allowance).unwrap_or(Margin::NONE),
+        alpha: if settings.errors.is_some() { settings.alpha_of(Metric::Errors) } else { settings.alpha },
+        beta: settings.beta,
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crds::Rollout;
 use crds::analysis::AnalysisTemplateSpec;
+use crds::contract::GUARD_ANNOTATION;
 use operator_core::references::services::named;
-use operator_core::spec::{Routing, Spec, Strategy};
+use operator_core::spec::{Guard, Routing, Spec, Strategy};
 use operator_core::world::{Lookup, Mapping, Service, Templates};
 use operator_core::{ingress, key};
 use serde_json::{Value, json};
@@ -63,6 +64,7 @@ pub struct Manifests {
     pub(crate) templates: Templates,
     /// What was assumed to exist, one sentence each.
     pub(crate) assumed: Vec<String>,
+    guard: Option<Guard>,
 }
 
 impl Manifests {
@@ -82,9 +84,16 @@ impl Manifests {
             },
             rollout,
             assumed,
+            guard: None,
         };
         manifests.assume_what_is_named()?;
         Ok(manifests)
+    }
+
+    /// The guard of the Rollout, which the plan itself does without.
+    #[must_use]
+    pub fn guard(&self) -> Option<&Guard> {
+        self.guard.as_ref()
     }
 
     /// Makes up the objects that the Rollout names and the file does not hold, and says so.
@@ -93,7 +102,13 @@ impl Manifests {
             .map_err(|invalid| Refused::Invalid(invalid.message(&name_of(&self.rollout))))?;
         // It would look every second, at requests that nobody sends.
         let canary = self.rollout.spec.strategy.canary.as_mut();
-        if canary.and_then(|it| it.guard.take()).is_some() {
+        let field = canary.and_then(|it| it.guard.take()).is_some();
+        let annotations = self.rollout.metadata.annotations.as_mut();
+        let annotated = annotations.and_then(|it| it.remove(GUARD_ANNOTATION)).is_some();
+        if let Strategy::Canary(canary) = &spec.strategy {
+            self.guard.clone_from(&canary.guard);
+        }
+        if field || annotated {
             self.assumed.push("strategy.canary.guard finds nothing wrong".to_owned());
         }
         let mut missing = Vec::new();
