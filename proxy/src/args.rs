@@ -38,6 +38,10 @@ pub struct Args {
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub scope: String,
 
+    /// Where this proxy runs: endpoints that are for this zone come first. Empty: none do.
+    #[arg(long, value_name = "ZONE", default_value = "")]
+    pub zone: String,
+
     /// The address of listeners and of the admin port.
     #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
     pub bind_address: IpAddr,
@@ -105,6 +109,7 @@ impl Args {
             token_file: self.token_file,
             memory_dir: self.memory_dir,
             scope: self.scope,
+            zone: Some(self.zone).filter(|it| !it.is_empty()),
             bind_address: self.bind_address,
             admin_port: self.admin_port,
             workers: self.workers.unwrap_or_else(cores),

@@ -33,6 +33,8 @@ pub struct Settings {
     pub memory_dir: PathBuf,
     /// Whose configuration; empty is the shared fleet.
     pub scope: String,
+    /// Where the proxy runs (`topology.kubernetes.io/zone`); `None`: it is not known.
+    pub zone: Option<String>,
     /// Of listeners and of the admin port.
     pub bind_address: IpAddr,
     /// Of `/healthz`, `/readyz` and `/metrics`.
@@ -80,8 +82,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
         .map(|index| Handle::start(index, Arc::clone(&shared), phases.clone()))
         .collect::<io::Result<_>>()
         .map_err(StartError::Worker)?;
-    let state =
-        Rc::new(State::new(workers, Arc::clone(&shared), settings.bind_address, &settings.memory_dir));
+    let state = Rc::new(State::new(workers, Arc::clone(&shared), &settings));
     info!(%address, workers = settings.workers, version = env!("CARGO_PKG_VERSION"), "started");
     let serve = async {
         state.recall().await;

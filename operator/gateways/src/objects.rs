@@ -20,6 +20,8 @@ use crate::{
 
 /// How many proxies there are if nobody says otherwise: one goes while another stays.
 const REPLICAS: u16 = 2;
+/// Where Kubernetes 1.35 and newer says to a pod in which zone it is (KEP-4742); elsewhere it has no such label.
+const ZONE_FIELD: &str = "metadata.labels['topology.kubernetes.io/zone']";
 /// The user of Sluice's images.
 const USER: u32 = 65_532;
 
@@ -294,6 +296,8 @@ impl Of<'_> {
             format!("--log-level={log_level}"),
             format!("--drain-delay={drain_delay}"),
             format!("--drain-timeout={drain_timeout}"),
+            // Empty where nobody knows it.
+            "--zone=$(ZONE)".to_owned(),
         ];
         arguments.extend(workers.map(|workers| format!("--workers={workers}")));
         json!({
@@ -301,6 +305,7 @@ impl Of<'_> {
             "image": image,
             "imagePullPolicy": image_pull_policy,
             "args": arguments,
+            "env": [{"name": "ZONE", "valueFrom": {"fieldRef": {"fieldPath": ZONE_FIELD}}}],
             "ports": [{"name": "admin", "containerPort": ADMIN}],
             "livenessProbe": {"httpGet": {"path": "/healthz", "port": "admin"}},
             // The answer waits until the proxy is ready, for almost a second: see `/readyz` of the proxy.

@@ -40,6 +40,8 @@ pub use gateway::{SeenGateway, gateway, seen_gateway};
 const CONFIG_ANNOTATION: &str = "getambassador.io/config";
 /// The annotation of an IngressClass for Ingresses that name none.
 const DEFAULT_CLASS_ANNOTATION: &str = "ingressclass.kubernetes.io/is-default-class";
+/// The values of `trafficDistribution` by which clients are served in their own zone.
+const PREFERS_ZONE: [&str; 3] = ["PreferSameZone", "PreferSameNode", "PreferClose"];
 /// The label with the Service of a slice.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
@@ -188,6 +190,7 @@ pub fn service(service: &Service) -> object::Service {
             .as_ref()
             .and_then(|it| it.get(SLOW_START_ANNOTATION))
             .cloned(),
+        prefers_zone: spec.traffic_distribution.as_deref().is_some_and(|it| PREFERS_ZONE.contains(&it)),
         family: match spec.ip_families.iter().flatten().next().map(String::as_str) {
             Some("IPv6") => Family::V6,
             Some(_) | None => Family::V4,
@@ -227,6 +230,8 @@ pub fn slice(slice: &EndpointSlice) -> Option<object::EndpointSlice> {
             address: endpoint.addresses.first()?.parse().ok()?,
             condition: condition(endpoint),
             pod: pod_reference(endpoint).map(|(name, _)| name.into()),
+            zone: endpoint.zone.as_deref().map(Into::into),
+            hints: hinted_zones(endpoint),
         })
     });
     Some(object::EndpointSlice {
@@ -236,6 +241,11 @@ pub fn slice(slice: &EndpointSlice) -> Option<object::EndpointSlice> {
         ports: ports.collect(),
         endpoints: endpoints.collect(),
     })
+}
+
+fn hinted_zones(endpoint: &Endpoint) -> Vec<Arc<str>> {
+    let zones = endpoint.hints.as_ref().and_then(|hints| hints.for_zones.as_ref());
+    zones.into_iter().flatten().map(|zone| zone.name.as_str().into()).collect()
 }
 
 /// The pods of a slice that are ready or serving, by uid.

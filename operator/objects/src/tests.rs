@@ -64,6 +64,29 @@ fn a_service_says_how_long_its_new_pods_take() {
 }
 
 #[test]
+fn a_service_says_whether_its_clients_are_served_in_their_zone() {
+    let prefers =
+        |spec: Value| service(&object(json!({"metadata": {"name": "echo"}, "spec": spec}))).prefers_zone;
+    assert!(!prefers(json!({})) && !prefers(json!({"trafficDistribution": "PreferSomethingNew"})));
+    for distribution in ["PreferSameZone", "PreferClose", "PreferSameNode"] {
+        assert!(prefers(json!({"trafficDistribution": distribution})), "{distribution}");
+    }
+}
+
+#[test]
+fn a_slice_says_where_an_endpoint_is_and_for_whom() {
+    let metadata = json!({"name": "echo-1", "labels": {"kubernetes.io/service-name": "echo"}});
+    let endpoints = json!([
+        {"addresses": ["198.18.0.1"], "zone": "east", "hints": {"forZones": [{"name": "east"}, {"name": "west"}]}},
+        {"addresses": ["198.18.0.2"], "hints": {"forNodes": [{"name": "node-1"}]}},
+    ]);
+    let value = json!({"metadata": metadata, "addressType": "IPv4", "endpoints": endpoints});
+    let read = slice(&object(value)).unwrap();
+    let read: Vec<_> = read.endpoints.iter().map(|it| (it.zone.as_deref(), it.hints.join(","))).collect();
+    assert_eq!(read, [(Some("east"), "east,west".to_owned()), (None, String::new())]);
+}
+
+#[test]
 fn a_pod_keeps_its_hash_and_whether_it_was_chosen_to_go() {
     let read = |labels: Value, annotations: Value| {
         pod(&object(json!({"namespace": "shop", "name": "a", "labels": labels, "annotations": annotations})))

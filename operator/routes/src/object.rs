@@ -151,6 +151,9 @@ pub struct Service {
     pub managed: bool,
     /// The annotation `sluice.dev/slow-start` as it is written: how long a new pod takes to its full share.
     pub slow_start: Option<String>,
+    /// Whether its clients are to be served in their own zone: `spec.trafficDistribution` is `PreferSameZone`,
+    /// `PreferSameNode` (of which the zone is what a proxy can do) or `PreferClose`.
+    pub prefers_zone: bool,
 }
 
 /// One port of a Service.
@@ -228,6 +231,10 @@ pub struct SliceEndpoint {
     pub condition: EndpointCondition,
     /// The pod in `targetRef`, in the slice's namespace.
     pub pod: Option<Arc<str>>,
+    /// Where it is.
+    pub zone: Option<Arc<str>>,
+    /// `hints.forZones`: from where it should be used.
+    pub hints: Vec<Arc<str>>,
 }
 
 /// The conditions of an endpoint, folded.

@@ -49,6 +49,7 @@ fn service(service: &str, address: ServiceAddress) -> ObjectChange {
         family: Family::V4,
         managed: service.starts_with("managed"),
         slow_start: None,
+        prefers_zone: false,
     };
     ObjectChange::Service(name(service), Some(object))
 }
@@ -62,6 +63,8 @@ fn slice(service: &str, number: u8, endpoints: &[(u8, EndpointCondition, &str)])
         address: IpAddr::from([198, 18, 0, *address]),
         condition: *condition,
         pod: Some(Arc::from(*pod)),
+        zone: None,
+        hints: Vec::new(),
     };
     let object = EndpointSlice {
         resource_version: format!("e{number}").into(),
@@ -128,7 +131,11 @@ fn show(compiled: &Compiled) -> String {
                 Some(Draining { until: None }) => " draining".to_owned(),
                 Some(Draining { until: Some(UnixMillis(until)) }) => format!(" draining until {until}"),
             };
-            let _ = writeln!(text, "  {address} {hash}{draining}");
+            let _ = write!(text, "  {address} {hash}{draining}");
+            for zone in &endpoint.zones {
+                let _ = write!(text, " for {zone}");
+            }
+            text.push('\n');
         }
     }
     for (id, report) in &compiled.splits {
@@ -484,4 +491,29 @@ fn what_a_service_gets_is_limited_and_its_pods_are_asked_and_warmed_up() {
     let (cluster, status) = look(vec![mapping("echo", spec("kubernetes-service"))]);
     assert!(cluster.checks.is_empty(), "there is one address for all pods");
     assert!(status.contains("`health_checks` are for pods"), "{status}");
+}
+
+#[test]
+fn a_service_that_asks_for_it_has_its_endpoints_by_zone() {
+    let ObjectChange::Service(of, Some(plain)) = service("a", cluster_ip()) else {
+        unreachable!("a Service");
+    };
+    let ObjectChange::EndpointSlice(name, Some(mut zoned)) =
+        slice("a", 1, &[(1, Ready, "p"), (2, Ready, "q")])
+    else {
+        unreachable!("a slice");
+    };
+    for (endpoint, zone) in zoned.endpoints.iter_mut().zip(["east", "west"]) {
+        endpoint.zone = Some(zone.into());
+    }
+    let compiled = |prefers_zone| {
+        compile(vec![
+            mapping("a", json!({"prefix": "/", "service": "a", "resolver": "endpoint"})),
+            ObjectChange::Service(of.clone(), Some(Service { prefers_zone, ..plain.clone() })),
+            ObjectChange::EndpointSlice(name.clone(), Some(zoned.clone())),
+        ])
+    };
+    let asked = compiled(true);
+    assert!(asked.contains("198.18.0.1:8080 - for east\n  198.18.0.2:8080 - for west\n"), "{asked}");
+    assert!(!compiled(false).contains(" for "));
 }

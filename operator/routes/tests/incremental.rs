@@ -235,6 +235,7 @@ fn service() -> impl Strategy<Value = Service> {
         family: Family::V4,
         managed: hash == 1,
         slow_start: (hash == 1).then(|| "30s".to_owned()),
+        prefers_zone: hash == 2,
     })
 }
 
@@ -242,11 +243,18 @@ fn slice() -> impl Strategy<Value = EndpointSlice> {
     let condition = prop::sample::select(
         &[EndpointCondition::Ready, EndpointCondition::Terminating, EndpointCondition::NotReady][..],
     );
-    let endpoint = (1_u8..5, condition, prop::option::weighted(0.85, prop::sample::select(&NAMES[..])))
-        .prop_map(|(address, condition, pod)| SliceEndpoint {
-            address: IpAddr::V4(Ipv4Addr::new(198, 18, 0, address)),
-            condition,
-            pod: pod.map(Arc::from),
+    let pod = prop::option::weighted(0.85, prop::sample::select(&NAMES[..]));
+    let zone = || prop::sample::select(&["east", "west"][..]).prop_map(Arc::from);
+    let (zone, hints) = (prop::option::weighted(0.9, zone()), prop::collection::vec(zone(), 0..2));
+    let endpoint =
+        (1_u8..5, condition, pod, zone, hints).prop_map(|(address, condition, pod, zone, hints)| {
+            SliceEndpoint {
+                address: IpAddr::V4(Ipv4Addr::new(198, 18, 0, address)),
+                condition,
+                pod: pod.map(Arc::from),
+                zone,
+                hints,
+            }
         });
     let endpoints = prop::collection::vec(endpoint, 0..4);
     (version(), prop::sample::select(&NAMES[..]), endpoints).prop_map(

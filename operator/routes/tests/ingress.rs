@@ -41,6 +41,8 @@ fn service(name: &str) -> [ObjectChange; 2] {
             address: IpAddr::from([198, 18, 1, 1]),
             condition: EndpointCondition::Ready,
             pod: None,
+            zone: None,
+            hints: Vec::new(),
         }],
     };
     [

@@ -280,6 +280,7 @@ fn commit(
         version: Version { namespace: "bench".into(), hash: hash.into() },
         pod: format!("{hash}-{}", address.port()).into(),
         draining: None,
+        zones: Vec::new(),
     };
     let cluster = |id: &str, addresses: &[SocketAddr]| {
         let mut endpoints: Vec<_> = addresses.iter().map(|address| endpoint(id, address)).collect();

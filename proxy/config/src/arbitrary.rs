@@ -262,14 +262,16 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
     ];
     let until = (1..i64::MAX).prop_map(UnixMillis);
     let draining = option::of(option::of(until).prop_map(|until| Draining { until }));
-    (address, name(), name(), name(), draining).prop_map(|(address, namespace, hash, pod, draining)| {
-        Endpoint {
+    let zones = vec("[a-z]{1,3}".prop_map(Into::into), 0..2);
+    (address, name(), name(), name(), draining, zones).prop_map(
+        |(address, namespace, hash, pod, draining, zones)| Endpoint {
             address,
             version: Version { namespace: namespace.into(), hash: hash.into() },
             pod: pod.into(),
             draining,
-        }
-    })
+            zones,
+        },
+    )
 }
 
 fn name() -> impl Strategy<Value = String> {

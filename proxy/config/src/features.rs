@@ -63,6 +63,8 @@ pub const UDP: &str = "udp";
 pub const PROXY_PROTOCOL: &str = "proxy_protocol";
 /// It balances by other rules than the less loaded of two.
 pub const BALANCING: &str = "balancing";
+/// It prefers endpoints of its own zone.
+pub const ZONES: &str = "zones";
 /// It gives new endpoints their share bit by bit.
 pub const SLOW_START: &str = "slow_start";
 /// It limits what it has with a cluster.
@@ -100,6 +102,7 @@ const ALL: &[&str] = &[
     UDP,
     PROXY_PROTOCOL,
     BALANCING,
+    ZONES,
     SLOW_START,
     LIMITS,
     OUTLIERS,
@@ -134,6 +137,7 @@ pub const SERVED: &[&str] = &[
     UDP,
     PROXY_PROTOCOL,
     BALANCING,
+    ZONES,
     SLOW_START,
     LIMITS,
     OUTLIERS,

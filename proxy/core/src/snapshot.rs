@@ -3,6 +3,7 @@
 mod builder;
 mod choice;
 mod mirror;
+mod near;
 mod parts;
 mod registry;
 mod tcp;
@@ -12,13 +13,13 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use http::{HeaderValue, StatusCode};
 use proxy_config::model::{self, ArmId, ClusterId, Config, HealthCheck, ListenerId, Share, UpstreamProtocol};
 
-use self::tcp::TcpRules;
 pub use self::{
     builder::Builder,
     mirror::{Copied, Mirror, MirrorCounters},
     registry::{CounterKey, PodLoad, Refused, VersionLoad},
     tcp::TcpRule,
 };
+use self::{near::Near, tcp::TcpRules};
 use crate::{
     balance::Balancer,
     breaker::Breaker,
@@ -156,6 +157,8 @@ pub struct Cluster {
     pub tls: bool,
     /// Those that take new requests, and which of them takes the next.
     pub balancer: Balancer,
+    /// Those of them that come first for this proxy; `None`: none does.
+    near: Option<Near>,
     /// How much this process has with them at a time.
     pub breaker: Breaker,
     /// When one of them is left out for what it answered; `None`: never.

@@ -2,8 +2,6 @@
 
 use std::{
     cell::{Cell, Ref, RefCell},
-    net::IpAddr,
-    path::Path,
     sync::Arc,
 };
 
@@ -16,7 +14,7 @@ use tracing::{info, warn};
 
 use super::{health::Checker, listeners::Listeners, memory::Memory, publish::Publisher};
 use crate::{
-    clock,
+    Settings, clock,
     random::Random,
     shared::Shared,
     tls::{Builder as TlsBuilder, Table},
@@ -55,7 +53,7 @@ enum Standing {
 }
 
 impl State {
-    pub(crate) fn new(workers: Vec<Handle>, shared: Arc<Shared>, address: IpAddr, memory: &Path) -> Self {
+    pub(crate) fn new(workers: Vec<Handle>, shared: Arc<Shared>, settings: &Settings) -> Self {
         let random = Random::new();
         let checker = RefCell::new(Checker::new(Arc::clone(&shared)));
         Self {
@@ -63,11 +61,11 @@ impl State {
             checker,
             boot_id: String::from_utf8_lossy(&random.uuid()).into_owned(),
             random,
-            builder: RefCell::default(),
+            builder: RefCell::new(Builder::in_zone(settings.zone.as_deref().map(Into::into))),
             tls: RefCell::default(),
             publisher: RefCell::new(Publisher::new(workers)),
-            listeners: RefCell::new(Listeners::new(address)),
-            memory: RefCell::new(Memory::new(memory)),
+            listeners: RefCell::new(Listeners::new(settings.bind_address)),
+            memory: RefCell::new(Memory::new(&settings.memory_dir)),
             served: RefCell::default(),
             standing: Cell::new(Standing::Nothing),
             leaving: Cell::new(false),

@@ -1,19 +1,20 @@
 //! Which pod of a cluster gets a request.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Empty;
-use proxy_config::model::{Balance, BalancePolicy, Change, Cluster, HashCookie, HashKey, Outliers};
+use proxy_config::model::{Address, Balance, BalancePolicy, Change, Cluster, HashCookie, HashKey, Outliers};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{
     Directory, Proxy,
     client::{self, Client, Reply},
     configs::{cluster, route},
+    eventually,
     operator::Operator,
-    upstream::{Pod, RawPod, read_head},
+    upstream::{Pod, RawPod, nobody, read_head},
 };
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -118,4 +119,56 @@ async fn a_cookie_keeps_a_browser_at_a_pod() {
         let second = fixture.get(&[("cookie", back)]).await;
         assert_eq!((second.header("x-pod"), second.header("set-cookie")), (first.header("x-pod"), ""));
     }
+}
+
+/// A cluster of pods, each for the zone beside it.
+fn zoned(id: &str, pods: &[(SocketAddr, &str)]) -> Change {
+    let plain: Vec<_> = pods.iter().map(|(address, _)| (*address, id)).collect();
+    let Change::Cluster(plain) = cluster(id, &plain) else { panic!("a cluster") };
+    let mut zoned = Cluster::clone(&plain);
+    for endpoint in &mut zoned.endpoints {
+        let (_, zone) =
+            pods.iter().find(|(address, _)| endpoint.address == Address::Socket(*address)).unwrap();
+        endpoint.zones = vec![(*zone).into()];
+    }
+    Change::Cluster(Arc::new(zoned))
+}
+
+#[tokio::test]
+async fn pods_of_the_own_zone_come_first_and_others_stand_in_for_them() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let proxy = Proxy::start_with(&operator, &directory, |it| it.zone = Some("east".into()));
+    let (near, far) = (Pod::start("near").await, Pod::start("far").await);
+    let pods = [(near.address, "east"), (far.address, "west")];
+    let mut link = operator.configure(vec![zoned("all", &pods), route(&[("all", 10_000)])]).await;
+    for _ in 0..40 {
+        assert_eq!(client::get(proxy.http, "/").await.header("x-pod"), "near");
+    }
+    link.commit(vec![zoned("all", &[(nobody().await, "east"), (far.address, "west")])]).await;
+    assert_eq!(client::get(proxy.http, "/").await.header("x-pod"), "far", "nobody answers here");
+    link.commit(vec![zoned("all", &[(near.address, "north"), (far.address, "west")])]).await;
+    eventually("without a pod here all get requests", async || {
+        let reply = client::get(proxy.http, "/").await;
+        reply.header("x-pod") == "near"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_version_without_pods_in_the_zone_gets_its_share_all_the_same() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let proxy = Proxy::start_with(&operator, &directory, |it| it.zone = Some("east".into()));
+    let pods = [Pod::start("near").await, Pod::start("far").await, Pod::start("canary").await];
+    let [near, far, canary] = pods.each_ref().map(|it| it.address);
+    let stable = zoned("stable", &[(near, "east"), (far, "west")]);
+    let routed = route(&[("canary", 2_000), ("stable", 8_000)]);
+    operator.configure(vec![stable, zoned("canary", &[(canary, "west")]), routed]).await;
+    let mut to_canary = 0_i32;
+    for _ in 0..100 {
+        match client::get(proxy.http, "/").await.header("x-pod") {
+            "canary" => to_canary += 1,
+            pod => assert_eq!(pod, "near"),
+        }
+    }
+    assert!((to_canary - 20).abs() < 2, "{to_canary}");
 }

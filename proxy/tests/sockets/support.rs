@@ -54,6 +54,7 @@ impl Proxy {
             token_file: directory.0.join("token"),
             memory_dir: directory.0.clone(),
             scope: String::new(),
+            zone: None,
             bind_address: Ipv4Addr::LOCALHOST.into(),
             admin_port: free_port(),
             workers: NonZeroUsize::new(2).unwrap(),

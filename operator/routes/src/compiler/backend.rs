@@ -2,6 +2,7 @@
 
 mod ports;
 mod slow_start;
+mod zones;
 
 use std::{
     cmp::Ordering,
@@ -423,7 +424,7 @@ impl BackendKey {
         for (_, slice) in &slices {
             let Some(number) = slice.ports.get(&port.name) else { continue };
             for endpoint in &slice.endpoints {
-                let Some(candidate) = Found::new(stores, name, endpoint) else { continue };
+                let Some(candidate) = Found::new(stores, name, service, endpoint) else { continue };
                 match found.entry(SocketAddr::new(endpoint.address, *number)) {
                     Entry::Occupied(known) if known.get().standing <= candidate.standing => {}
                     Entry::Occupied(mut known) => drop(known.insert(candidate)),
@@ -434,7 +435,7 @@ impl BackendKey {
         let best = found.values().map(|it| it.standing).min();
         let (mut ready, mut needed) = (BTreeMap::new(), BTreeSet::new());
         let mut endpoints = Vec::with_capacity(found.len());
-        for (address, Found { standing, leaving, pod, version }) in found {
+        for (address, Found { standing, leaving, pod, version, zones }) in found {
             let draining = (Some(standing) != best).then(|| leaving.unwrap_or_default());
             if draining.is_none() {
                 *ready.entry(version.hash.clone()).or_default() += 1;
@@ -442,8 +443,9 @@ impl BackendKey {
                     needed.insert(name.sibling(pod.clone()));
                 }
             }
-            endpoints.push(Endpoint { address: Address::Socket(address), version, pod, draining });
+            endpoints.push(Endpoint { address: Address::Socket(address), version, pod, draining, zones });
         }
+        zones::all_or_none(&mut endpoints);
         let remark = (!needed.is_empty()).then(|| {
             format!(
                 "every pod of Service `{}` was chosen to go, and they get requests until there is another",
@@ -477,8 +479,13 @@ impl BackendKey {
     }
 
     fn plain(&self, id: String, addresses: Vec<Address>) -> Backend {
-        let endpoint =
-            |address| Endpoint { address, version: Version::default(), pod: "".into(), draining: None };
+        let endpoint = |address| Endpoint {
+            address,
+            version: Version::default(),
+            pod: "".into(),
+            draining: None,
+            zones: Vec::new(),
+        };
         let remark = (!self.connection.checks.is_empty())
             .then(|| "`health_checks` are for pods and not acted on without `resolver: endpoint`".to_owned());
         Backend {
@@ -531,6 +538,7 @@ struct Found {
     leaving: Option<Draining>,
     pod: Arc<str>,
     version: Version,
+    zones: Vec<Arc<str>>,
 }
 
 /// Which endpoints are better than others: only the best of a Service are picked, and there is always a best. So
@@ -544,20 +552,21 @@ struct Standing {
 
 impl Found {
     /// `None` for an endpoint that does not answer.
-    fn new(stores: &Stores, service: &ObjectName, endpoint: &SliceEndpoint) -> Option<Self> {
+    fn new(stores: &Stores, name: &ObjectName, service: &Service, endpoint: &SliceEndpoint) -> Option<Self> {
         let terminating = match endpoint.condition {
             EndpointCondition::Ready => false,
             EndpointCondition::Terminating => true,
             EndpointCondition::NotReady => return None,
         };
-        let pod = endpoint.pod.as_ref().map(|pod| service.sibling(pod.clone()));
+        let pod = endpoint.pod.as_ref().map(|pod| name.sibling(pod.clone()));
         let leaving = pod.as_ref().and_then(|pod| stores.leaving(pod));
         let hash = pod.as_ref().map_or_else(|| "".into(), |pod| stores.hash(pod));
         Some(Self {
             standing: Standing { terminating, leaving: leaving.is_some() },
             leaving,
             pod: endpoint.pod.clone().unwrap_or_else(|| "".into()),
-            version: Version { namespace: service.namespace.clone(), hash },
+            version: Version { namespace: name.namespace.clone(), hash },
+            zones: zones::zones(service, endpoint),
         })
     }
 }

@@ -121,6 +121,8 @@ fn service(name: &ObjectName, spec: &Map<String, Value>) -> Vec<ObjectChange> {
         address: address.as_str().and_then(|it| it.parse().ok()).expect("an address"),
         condition: EndpointCondition::Ready,
         pod: None,
+        zone: None,
+        hints: Vec::new(),
     };
     let slice = EndpointSlice {
         resource_version: "1".into(),

@@ -97,6 +97,8 @@ impl World {
                 address: [198, 18, 1, octet].into(),
                 condition: EndpointCondition::Ready,
                 pod: None,
+                zone: None,
+                hints: Vec::new(),
             }],
         };
         self.0

@@ -90,6 +90,8 @@ impl World {
             address: std::net::IpAddr::from([198, 18, 0, *address]),
             condition: EndpointCondition::Ready,
             pod: Some((*pod).into()),
+            zone: None,
+            hints: Vec::new(),
         };
         let slice = EndpointSlice {
             resource_version: self.next_version(),

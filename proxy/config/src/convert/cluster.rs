@@ -53,7 +53,7 @@ impl TryFrom<wire::Cluster> for Cluster {
 }
 
 fn endpoint(endpoint: wire::Endpoint, cluster: &str) -> Result<Endpoint, ConvertError> {
-    let wire::Endpoint { address, namespace, hash, draining, drain_until_ms, pod } = endpoint;
+    let wire::Endpoint { address, namespace, hash, draining, drain_until_ms, pod, zones } = endpoint;
     let message = || format!("endpoint of cluster {cluster}");
     let address = match required(address, message, "address")? {
         wire::endpoint::Address::Socket(text) => match text.parse() {
@@ -71,6 +71,7 @@ fn endpoint(endpoint: wire::Endpoint, cluster: &str) -> Result<Endpoint, Convert
         version: Version { namespace: namespace.into(), hash: hash.into() },
         pod: pod.into(),
         draining: draining.then_some(Draining { until }),
+        zones: zones.into_iter().map(Into::into).collect(),
     })
 }
 
@@ -193,7 +194,7 @@ impl From<&Cluster> for wire::Cluster {
 impl From<&Endpoint> for wire::Endpoint {
     fn from(endpoint: &Endpoint) -> Self {
         use wire::endpoint::Address as To;
-        let Endpoint { address, version, pod, draining } = endpoint;
+        let Endpoint { address, version, pod, draining, zones } = endpoint;
         Self {
             address: Some(match address {
                 Address::Socket(address) => To::Socket(address.to_string()),
@@ -207,6 +208,7 @@ impl From<&Endpoint> for wire::Endpoint {
             // The wire has no place for a time in 1970; a moment later is as much in the past.
             drain_until_ms: draining.and_then(|it| it.until).map_or(0, |until| until.0.max(1)),
             pod: pod.to_string(),
+            zones: zones.iter().map(ToString::to_string).collect(),
         }
     }
 }

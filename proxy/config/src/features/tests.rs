@@ -42,6 +42,7 @@ fn cluster(tls: Option<UpstreamTls>) -> Arc<Cluster> {
         version: crate::model::Version::default(),
         pod: "".into(),
         draining: None,
+        zones: Vec::new(),
     };
     Arc::new(Cluster { tls, ..Cluster::plain(ClusterId::new("c"), 1, vec![endpoint]) })
 }

@@ -188,6 +188,8 @@ pub struct Endpoint {
     pub pod: Arc<str>,
     /// Set for one that gets no new requests; those under way end.
     pub draining: Option<Draining>,
+    /// Whose proxies prefer it to endpoints of other zones; empty: nobody's. Not with a hash, which is the same everywhere.
+    pub zones: Vec<Arc<str>>,
 }
 
 /// How an endpoint ends.

@@ -25,6 +25,7 @@ fn cluster(endpoints: &[(&str, &str)]) -> Cluster {
         version: Version { namespace: "default".into(), hash: (*hash).into() },
         pod: "".into(),
         draining: None,
+        zones: Vec::new(),
     };
     Cluster::plain(ClusterId::new("echo"), 3000, endpoints.iter().map(endpoint).collect())
 }

@@ -17,8 +17,8 @@ use proxy_config::{
 use regex::Regex;
 
 use super::{
-    Action, Arm, ArmCohorts, Cluster, CounterKey, Mirror, MirrorCounters, PodLoad, Refusal, Refused, Rule,
-    Snapshot, Split, TcpRule, Transform, VersionLoad, parts::Parts, registry::Registry, tcp,
+    Action, Arm, ArmCohorts, Cluster, CounterKey, Mirror, MirrorCounters, Near, PodLoad, Refusal, Refused,
+    Rule, Snapshot, Split, TcpRule, Transform, VersionLoad, parts::Parts, registry::Registry, tcp,
 };
 use crate::{
     balance::Balancer,
@@ -36,6 +36,8 @@ use crate::{
 /// Makes snapshots and owns what outlives them. One per process.
 #[derive(Debug, Default)]
 pub struct Builder {
+    /// Where the proxy is.
+    zone: Option<Arc<str>>,
     /// What the newest snapshot was made from.
     config: Arc<Config>,
     registry: Registry,
@@ -72,6 +74,12 @@ struct Compiled {
 }
 
 impl Builder {
+    /// For a proxy in this zone; `None`: nobody knows where it is, and no endpoint is nearer than another.
+    #[must_use]
+    pub fn in_zone(zone: Option<Arc<str>>) -> Self {
+        Self { zone, ..Self::default() }
+    }
+
     /// The snapshot of a validated configuration. It shares with the last one what did not change.
     ///
     /// `random` is asked for each draw that did not exist before. A pattern that does not compile leaves
@@ -184,7 +192,8 @@ impl Builder {
         let clusters = Arc::make_mut(&mut self.clusters);
         for id in &difference.clusters {
             if let Some(cluster) = self.config.clusters.get(id) {
-                clusters.insert(id.clone(), Arc::new(self.registry.cluster(cluster)));
+                let cluster = self.registry.cluster(cluster, self.zone.as_deref());
+                clusters.insert(id.clone(), Arc::new(cluster));
             } else {
                 clusters.remove(id);
                 self.registry.forget_cluster(id);
@@ -357,19 +366,22 @@ impl Difference {
 }
 
 impl Registry {
-    fn cluster(&mut self, cluster: &model::Cluster) -> Cluster {
+    fn cluster(&mut self, cluster: &model::Cluster, zone: Option<&str>) -> Cluster {
         let transport = Arc::new((cluster.protocol, cluster.tls.clone()));
         let mut of = |draining: bool| -> Box<[_]> {
             let members = cluster.endpoints.iter().filter(|it| it.draining.is_some() == draining);
             members.map(|it| self.endpoint(&cluster.id, &transport, it)).collect()
         };
         let (routable, draining) = (of(false), of(true));
+        // They take turns together, in the zone and out of it.
+        let near = Near::new(zone, cluster, &routable, || self.turns(&cluster.id));
         Cluster {
             id: cluster.id.clone(),
             connect_timeout: Duration::from_millis(u64::from(cluster.connect_timeout_ms)),
             protocol: cluster.protocol,
             tls: cluster.tls.is_some(),
             balancer: Balancer::new(routable, &cluster.balance.policy, || self.turns(&cluster.id)),
+            near,
             breaker: Breaker::new(cluster.limits, self.usage(&cluster.id)),
             outliers: outlier::Policy::new(&cluster.outliers),
             checks: cluster.checks.clone().into(),
@@ -475,6 +487,7 @@ impl Cluster {
             protocol: UpstreamProtocol::Http1,
             tls: false,
             balancer: Balancer::default(),
+            near: None,
             breaker: Breaker::default(),
             outliers: None,
             checks: Arc::default(),

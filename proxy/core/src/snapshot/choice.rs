@@ -6,7 +6,7 @@ use proxy_config::model::UnixMillis;
 
 use super::Cluster;
 use crate::{
-    balance::Affinity,
+    balance::{Affinity, Balancer},
     endpoint::{Endpoint, EndpointId},
 };
 
@@ -14,8 +14,9 @@ impl Cluster {
     /// The endpoint for the next try; `None` if each could not be reached, or there is none.
     ///
     /// Endpoints in `avoided`, those that failed too often and those that do not pass a health check are picked only where
-    /// there is nobody else: a fault that all share is no reason to have nobody. A cluster that looks at none of this is
-    /// not asked for the time and allocates nothing.
+    /// there is nobody else: a fault that all share is no reason to have nobody. Of the others those of the proxy's zone come
+    /// first, as far as they carry what is made there. A cluster that looks at none of this is not asked for the time and
+    /// allocates nothing.
     #[must_use]
     pub fn pick(
         &self,
@@ -25,9 +26,13 @@ impl Cluster {
         random: u64,
         now: impl Fn() -> UnixMillis,
     ) -> Option<&Arc<Endpoint>> {
-        let draw = |tried: &[_]| match self.slow_start {
-            None => self.balancer.pick(affinity, tried, random),
-            Some(window) => self.draw_slowly(window, affinity, tried, random, now()),
+        let from = |balancer, tried: &[_]| match self.slow_start {
+            None => Balancer::pick(balancer, affinity, tried, random),
+            Some(window) => draw_slowly(balancer, window, affinity, tried, random, now()),
+        };
+        let draw = |tried: &[_]| {
+            let near = self.near.as_ref().filter(|near| near.keeps(tried, another(random)));
+            near.and_then(|near| from(&near.balancer, tried)).or_else(|| from(&self.balancer, tried))
         };
         let mut worse = avoided.to_vec();
         if let Some(outliers) = &self.outliers {
@@ -42,30 +47,30 @@ impl Cluster {
         worse.extend(unreachable);
         draw(&worse).or_else(|| draw(unreachable))
     }
+}
 
-    /// An endpoint that is drawn while it is new passes most of its requests on to others.
-    fn draw_slowly(
-        &self,
-        window: Duration,
-        affinity: &Affinity,
-        tried: &[EndpointId],
-        mut random: u64,
-        now: UnixMillis,
-    ) -> Option<&Arc<Endpoint>> {
-        let first = self.balancer.pick(affinity, tried, random)?;
-        let (mut drawn, mut passed) = (first, tried.to_vec());
-        loop {
-            random = another(random);
-            if drawn.is_warm(window, now, random) {
-                return Some(drawn);
-            }
-            passed.push(drawn.id);
-            random = another(random);
-            match self.balancer.pick(affinity, &passed, random) {
-                Some(next) => drawn = next,
-                // All are new: then they are equal.
-                None => return Some(first),
-            }
+/// An endpoint that is drawn while it is new passes most of its requests on to others.
+fn draw_slowly<'a>(
+    balancer: &'a Balancer,
+    window: Duration,
+    affinity: &Affinity,
+    tried: &[EndpointId],
+    mut random: u64,
+    now: UnixMillis,
+) -> Option<&'a Arc<Endpoint>> {
+    let first = balancer.pick(affinity, tried, random)?;
+    let (mut drawn, mut passed) = (first, tried.to_vec());
+    loop {
+        random = another(random);
+        if drawn.is_warm(window, now, random) {
+            return Some(drawn);
+        }
+        passed.push(drawn.id);
+        random = another(random);
+        match balancer.pick(affinity, &passed, random) {
+            Some(next) => drawn = next,
+            // All are new: then they are equal.
+            None => return Some(first),
         }
     }
 }
@@ -85,7 +90,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{balance::Balancer, breaker::Breaker};
+    use crate::{balance::Balancer, breaker::Breaker, snapshot::near::Near};
 
     const WINDOW: Duration = Duration::from_secs(10);
 
@@ -131,6 +136,30 @@ mod tests {
     fn endpoints_that_are_all_new_are_equal() {
         let shares = shares(&cluster(4, Some(WINDOW)), 5);
         assert!(shares.iter().all(|it| it.abs_diff(2_500) < 250), "{shares:?}");
+    }
+
+    #[test]
+    fn the_zone_comes_before_others_and_what_it_does_not_carry_goes_to_all() {
+        let all = cluster(8, None);
+        let near: Box<[_]> = all.balancer.endpoints()[..4].into();
+        let balancer = Balancer::new(near, &BalancePolicy::LeastRequest, Arc::default);
+        let cluster = Cluster { near: Some(Near { balancer }), ..all };
+        assert_eq!(shares(&cluster, 1)[4..], [0; 4]);
+        let avoided = [EndpointId(0), EndpointId(1), EndpointId(2)];
+        let mut random = 1;
+        let mut stay = 0;
+        for _ in 0..10_000 {
+            random = another(random);
+            let picked = cluster.pick(&Affinity::default(), &[], &avoided, random, || UnixMillis(1)).unwrap();
+            assert!(picked.id.0 > 2);
+            stay += i32::from(picked.id.0 == 3);
+        }
+        // A quarter of the zone carries 35 of 100, and a fifth of the rest.
+        assert!((stay - 4_800).abs() < 250, "{stay}");
+        let nobody: Vec<_> = (0..8).map(EndpointId).collect();
+        assert!(cluster.pick(&Affinity::default(), &nobody, &[], 1, || UnixMillis(1)).is_none());
+        let panicking = cluster.pick(&Affinity::default(), &[], &nobody, 1, || UnixMillis(1)).unwrap();
+        assert!(panicking.id.0 < 4, "where all are unfit the own zone is as good");
     }
 
     #[test]

@@ -193,7 +193,7 @@ impl Registry {
         transport: &Arc<Transport>,
         endpoint: &model::Endpoint,
     ) -> Arc<Endpoint> {
-        let model::Endpoint { address, version, pod, draining } = endpoint;
+        let model::Endpoint { address, version, pod, draining, zones: _ } = endpoint;
         let key = (cluster.clone(), Arc::clone(transport), address.clone(), version.clone(), Arc::clone(pod));
         if let Some(known) = self.endpoints.get(&key).and_then(Weak::upgrade) {
             known.set_draining(*draining);

@@ -13,6 +13,7 @@ fn cluster(id: &str, servers: &[(&str, &str, bool)]) -> Change {
         version: Version { namespace: "default".into(), hash: (*hash).into() },
         pod: format!("pod-{address}").into(),
         draining: draining.then(Draining::default),
+        zones: Vec::new(),
     };
     Change::Cluster(Arc::new(model::Cluster::plain(
         ClusterId::new(id),

@@ -43,6 +43,7 @@ pub(crate) fn cluster_with(id: &str, pods: &[(SocketAddr, &str, Option<Draining>
             // One pod an address, as in a cluster.
             pod: format!("pod-{}", address.port()).into(),
             draining: *draining,
+            zones: Vec::new(),
         })
         .collect();
     endpoints.sort();
