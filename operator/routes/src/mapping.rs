@@ -4,6 +4,7 @@ mod connection;
 mod headers;
 mod health;
 mod matching;
+mod outliers;
 mod parse;
 mod policy;
 mod rewriting;

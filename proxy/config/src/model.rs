@@ -27,8 +27,8 @@ pub use self::{
     },
     clients::{ClientLimits, Rate},
     cluster::{
-        Address, Balance, BalancePolicy, Cluster, Draining, Endpoint, HashCookie, HashKey, Limits, Outliers,
-        Trust, UnixMillis, UpstreamProtocol, UpstreamTls, Version,
+        Address, Balance, BalancePolicy, Cluster, Draining, Endpoint, Enforced, HashCookie, HashKey, Limits,
+        Outliers, SuccessRate, Trust, UnixMillis, UpstreamProtocol, UpstreamTls, Version,
     },
     filters::{Cors, ErrorResponse, Filters, OriginMatch, Retry, RetryOn, Upgrades},
     health::{GrpcQuestion, HealthCheck, HttpQuestion, Question},

@@ -1,8 +1,10 @@
-//! Endpoints that fail are left out for a time, the longer the more often (Envoy's outlier detection by consecutive
-//! failures).
+//! Endpoints that fail are left out for a time, the longer the more often: those that fail time after time, and those that
+//! do much worse than the others (Envoy's outlier detection by consecutive failures and by success rate).
 //!
 //! Every proxy judges by what it sees itself. How many may be out at a time has a cap, and the last one never is: a fault
 //! that all share is no reason to have nobody.
+
+mod success_rate;
 
 use std::{
     sync::{
@@ -13,13 +15,18 @@ use std::{
 };
 
 use http::StatusCode;
-use proxy_config::model::{Outliers, UnixMillis};
+use proxy_config::model::{Outliers, SuccessRate, UnixMillis};
 
+pub(crate) use self::success_rate::Interval;
+use self::success_rate::{Answers, Over, outliers};
 use crate::endpoint::{Endpoint, EndpointId};
 
 /// When an endpoint of a cluster is left out.
-#[derive(Clone, Copy, Debug)]
-pub struct Policy(Outliers);
+#[derive(Clone, Debug)]
+pub struct Policy {
+    settings: Outliers,
+    interval: Arc<Interval>,
+}
 
 /// How one try at an endpoint ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,27 +44,54 @@ pub(crate) struct Record {
     server_errors: AtomicU32,
     gateway_errors: AtomicU32,
     local_failures: AtomicU32,
+    answers: Answers,
     ejections: AtomicU32,
     /// In milliseconds since 1970; 0: it was never out.
     out_until: AtomicI64,
 }
 
 impl Policy {
-    /// `None` if nothing is looked at.
-    #[must_use]
-    pub fn new(outliers: &Outliers) -> Option<Self> {
-        let Outliers { server_errors, gateway_errors, local_failures, .. } = outliers;
-        let looks = server_errors.or(*gateway_errors).or(*local_failures).is_some();
-        looks.then_some(Self(*outliers))
+    /// `None` if nothing is looked at. `interval` is that of the cluster.
+    pub(crate) fn new(outliers: &Outliers, interval: impl FnOnce() -> Arc<Interval>) -> Option<Self> {
+        let Outliers { server_errors, gateway_errors, local_failures, success_rate, .. } = outliers;
+        let consecutive = server_errors.or(*gateway_errors).or(*local_failures);
+        let looks = consecutive.is_some() || success_rate.is_some();
+        looks.then(|| Self { settings: *outliers, interval: interval() })
     }
 
-    /// Notes how a try ended, and leaves the endpoint out if that was once too often. Says whether it did.
+    /// Notes how a try ended, leaves the endpoint out if that was once too often, and at the end of an interval those that did
+    /// much worse than the others. Says how many were left out by it. `random` gives fresh random numbers.
     pub fn note(
         &self,
         endpoint: &Endpoint,
         all: &[Arc<Endpoint>],
         outcome: Outcome,
         now: UnixMillis,
+        mut random: impl FnMut() -> u64,
+    ) -> u64 {
+        let too_often = self.fails_too_often(endpoint, outcome, &mut random);
+        let mut left_out = u64::from(too_often && self.leave_out(endpoint, all, now));
+        if let Some(policy) = &self.settings.success_rate {
+            let good = matches!(outcome, Outcome::Answered(status) if !status.is_server_error());
+            endpoint.record().answers.note(good);
+            if let Some(over) = self.interval.roll(self.settings.interval_ms, now) {
+                left_out += self.compare(policy, all, over, now, random);
+            }
+        }
+        left_out
+    }
+
+    /// The endpoints that are out; most often none, and then this allocates nothing.
+    pub fn left_out(&self, all: &[Arc<Endpoint>], now: UnixMillis) -> Vec<EndpointId> {
+        all.iter().filter(|it| it.record().is_out(now)).map(|it| it.id).collect()
+    }
+
+    /// Whether this failure of an endpoint is one too many after the others, and is to be acted on.
+    fn fails_too_often(
+        &self,
+        endpoint: &Endpoint,
+        outcome: Outcome,
+        mut random: impl FnMut() -> u64,
     ) -> bool {
         let record = endpoint.record();
         let (server, gateway, local) = match outcome {
@@ -66,38 +100,68 @@ impl Policy {
                 (status.is_server_error(), (502..=504).contains(&status.as_u16()), false)
             }
         };
-        let Outliers { server_errors, gateway_errors, local_failures, .. } = self.0;
+        let Outliers { server_errors, gateway_errors, local_failures, enforced, .. } = self.settings;
         let judged = [
-            (&record.server_errors, server, server_errors),
-            (&record.gateway_errors, gateway, gateway_errors),
-            (&record.local_failures, local, local_failures),
+            (&record.server_errors, server, server_errors, enforced.server_errors),
+            (&record.gateway_errors, gateway, gateway_errors, enforced.gateway_errors),
+            (&record.local_failures, local, local_failures, enforced.local_failures),
         ];
         let mut too_often = false;
-        for (count, failed, limit) in judged {
+        for (count, failed, limit, percent) in judged {
             if failed {
-                let count = count.fetch_add(1, Ordering::Relaxed) + 1;
-                too_often |= limit.is_some_and(|limit| count >= limit);
+                let seen = count.fetch_add(1, Ordering::Relaxed) + 1;
+                if limit.is_some_and(|limit| seen >= limit) {
+                    if is_enforced(percent, &mut random) {
+                        too_often = true;
+                    } else {
+                        // Let off, it has to fail as often again.
+                        count.store(0, Ordering::Relaxed);
+                    }
+                }
             } else if count.load(Ordering::Relaxed) > 0 {
                 count.store(0, Ordering::Relaxed);
             }
         }
-        if !too_often || !self.may_leave_out(all, now) {
-            return false;
-        }
-        record.leave_out(&self.0, now)
+        too_often
     }
 
-    /// The endpoints that are out; most often none, and then this allocates nothing.
-    pub fn left_out(&self, all: &[Arc<Endpoint>], now: UnixMillis) -> Vec<EndpointId> {
-        all.iter().filter(|it| it.record().is_out(now)).map(|it| it.id).collect()
+    /// Leaves out those that did much worse than the others. Says how many.
+    fn compare(
+        &self,
+        policy: &SuccessRate,
+        all: &[Arc<Endpoint>],
+        over: Over,
+        now: UnixMillis,
+        mut random: impl FnMut() -> u64,
+    ) -> u64 {
+        // All begin anew, also those that have too few.
+        let rates = all.iter().map(|it| (it, it.record().answers.take(policy.request_volume)));
+        let rates: Vec<_> = rates.filter_map(|(it, rate)| Some((it, rate?))).collect();
+        if over == Over::Stale {
+            return 0;
+        }
+        let found = outliers(rates, policy).filter(|it| {
+            is_enforced(self.settings.enforced.success_rate, &mut random) && self.leave_out(it, all, now)
+        });
+        found.count() as u64
+    }
+
+    /// Says whether it is this call that does it.
+    fn leave_out(&self, endpoint: &Endpoint, all: &[Arc<Endpoint>], now: UnixMillis) -> bool {
+        self.may_leave_out(all, now) && endpoint.record().leave_out(&self.settings, now)
     }
 
     fn may_leave_out(&self, all: &[Arc<Endpoint>], now: UnixMillis) -> bool {
         let out = all.iter().filter(|it| it.record().is_out(now)).count();
-        let percent = usize::try_from(self.0.max_ejection_percent).unwrap_or(100);
+        let percent = usize::try_from(self.settings.max_ejection_percent).unwrap_or(100);
         let most = (all.len() * percent / 100).max(1).min(all.len().saturating_sub(1));
         out < most
     }
+}
+
+/// Whether one finding of so many, in percent, is acted on.
+fn is_enforced(percent: u32, random: impl FnOnce() -> u64) -> bool {
+    percent >= 100 || percent > 0 && random() % 100 < u64::from(percent)
 }
 
 impl Record {
@@ -147,15 +211,19 @@ mod tests {
     }
 
     fn policy(percent: u32) -> Policy {
-        Policy::new(&Outliers {
-            server_errors: Some(3),
+        made(|it| (it.server_errors, it.max_ejection_percent) = (Some(3), percent))
+    }
+
+    fn made(change: impl FnOnce(&mut Outliers)) -> Policy {
+        let times = Outliers {
             interval_ms: 1_000,
             base_ejection_ms: 100,
             max_ejection_ms: 250,
-            max_ejection_percent: percent,
             ..Outliers::default()
-        })
-        .unwrap()
+        };
+        let mut outliers = times;
+        change(&mut outliers);
+        Policy::new(&outliers, Arc::default).unwrap()
     }
 
     const BAD: Outcome = Outcome::Answered(StatusCode::INTERNAL_SERVER_ERROR);
@@ -164,7 +232,7 @@ mod tests {
     /// How long the endpoint is out after it has failed three times at `now`; 0 if it is not.
     fn fail(policy: &Policy, all: &[Arc<Endpoint>], index: usize, now: i64) -> i64 {
         for _ in 0..3 {
-            policy.note(&all[index], all, BAD, UnixMillis(now));
+            policy.note(&all[index], all, BAD, UnixMillis(now), || 0);
         }
         let out = (0..1_000).take_while(|ahead| !policy.left_out(all, UnixMillis(now + ahead)).is_empty());
         i64::try_from(out.count()).unwrap()
@@ -183,9 +251,9 @@ mod tests {
     fn a_success_in_between_begins_anew() {
         let (policy, all) = (policy(100), endpoints(3));
         for outcome in [BAD, BAD, GOOD, BAD, BAD, GOOD, BAD, Outcome::Failed] {
-            assert!(!policy.note(&all[0], &all, outcome, UnixMillis(1)));
+            assert_eq!(policy.note(&all[0], &all, outcome, UnixMillis(1), || 0), 0);
         }
-        assert!(policy.note(&all[0], &all, Outcome::Failed, UnixMillis(1)));
+        assert_eq!(policy.note(&all[0], &all, Outcome::Failed, UnixMillis(1), || 0), 1);
     }
 
     #[test]
@@ -201,7 +269,46 @@ mod tests {
     }
 
     #[test]
+    fn what_is_enforced_in_part_is_acted_on_by_chance() {
+        let (policy, all) =
+            (made(|it| (it.server_errors, it.enforced.server_errors) = (Some(2), 30)), endpoints(3));
+        let fails = |random: u64| policy.note(&all[0], &all, BAD, UnixMillis(1), || random);
+        assert_eq!([fails(130), fails(130)], [0, 0], "30 of 100 is let off");
+        assert_eq!([fails(129), fails(129)], [0, 1], "and has to fail twice again");
+    }
+
+    /// Ends an interval in which endpoint 0 was good 60 times of 100 and the others always.
+    fn interval(policy: &Policy, all: &[Arc<Endpoint>], now: i64) -> u64 {
+        let mut left_out = 0;
+        for (index, endpoint) in all.iter().enumerate() {
+            for number in 0..100 {
+                let outcome = if index == 0 && number % 5 > 2 { BAD } else { GOOD };
+                left_out += policy.note(endpoint, all, outcome, UnixMillis(now), || 0);
+            }
+        }
+        left_out + policy.note(&all[1], all, GOOD, UnixMillis(now + 1_000), || 0)
+    }
+
+    #[test]
+    fn who_does_much_worse_than_the_others_is_left_out_at_the_end_of_an_interval() {
+        let compares = |it: &mut Outliers| it.success_rate = Some(SuccessRate::default());
+        let (policy, all) = (made(compares), endpoints(6));
+        policy.note(&all[1], &all, GOOD, UnixMillis(9_000), || 0);
+        assert_eq!(interval(&policy, &all, 9_500), 1);
+        assert_eq!(policy.left_out(&all, UnixMillis(10_550)), [EndpointId(0)]);
+        let few = endpoints(4);
+        policy.note(&few[1], &few, GOOD, UnixMillis(19_000), || 0);
+        assert_eq!(interval(&policy, &few, 19_500), 0, "too few to compare");
+        let off = made(|it| {
+            compares(it);
+            it.enforced.success_rate = 0;
+        });
+        off.note(&all[1], &all, GOOD, UnixMillis(29_000), || 0);
+        assert_eq!(interval(&off, &all, 29_500), 0);
+    }
+
+    #[test]
     fn without_a_limit_nothing_is_looked_at() {
-        assert!(Policy::new(&Outliers::default()).is_none());
+        assert!(Policy::new(&Outliers::default(), Arc::default).is_none());
     }
 }

@@ -1,6 +1,11 @@
 //! The tries of one request at the endpoints of its arm: which comes next, and what each comes to.
 
-use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use http::{Method, StatusCode};
 use proxy_core::{
@@ -206,9 +211,11 @@ impl<'a> Tries<'a> {
         let Some((outliers, endpoint)) = self.arm.cluster.outliers.as_ref().zip(self.placed()) else {
             return;
         };
-        if outliers.note(endpoint, self.arm.cluster.balancer.endpoints(), outcome, clock::now()) {
-            count(&self.worker.shared.ejections);
-            debug!(address = ?endpoint.address, "an endpoint that fails is left out for a time");
+        let (all, random) = (self.arm.cluster.balancer.endpoints(), || self.worker.random.next());
+        let ejections = outliers.note(endpoint, all, outcome, clock::now(), random);
+        if ejections > 0 {
+            self.worker.shared.ejections.fetch_add(ejections, Ordering::Relaxed);
+            debug!(last = ?endpoint.address, ejections, "endpoints that fail are left out for a time");
         }
     }
 

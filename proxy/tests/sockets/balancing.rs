@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Empty;
-use proxy_config::model::{Address, Balance, BalancePolicy, Change, Cluster, HashCookie, HashKey, Outliers};
+use proxy_config::model::{
+    Address, Balance, BalancePolicy, Change, Cluster, HashCookie, HashKey, Outliers, SuccessRate,
+};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{
@@ -171,4 +173,46 @@ async fn a_version_without_pods_in_the_zone_gets_its_share_all_the_same() {
         }
     }
     assert!((to_canary - 20).abs() < 2, "{to_canary}");
+}
+
+#[tokio::test]
+async fn a_pod_that_does_much_worse_than_the_others_is_left_out() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let proxy = Proxy::start(&operator, &directory);
+    // It fails every other time, never twice in a row.
+    let bad = RawPod::start(|mut stream, _| async move {
+        let responses = ["200 OK", "500 Internal Server Error"];
+        for response in responses.iter().cycle() {
+            if read_head(&mut stream).await.is_none() {
+                return;
+            }
+            let response = format!("HTTP/1.1 {response}\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(response.as_bytes()).await.unwrap();
+        }
+    })
+    .await;
+    let good = [Pod::start("a").await, Pod::start("b").await, Pod::start("c").await, Pod::start("d").await];
+    let addresses: Vec<_> =
+        good.iter().map(|it| it.address).chain([bad.address]).map(|it| (it, "h1")).collect();
+    let Change::Cluster(plain) = cluster("all", &addresses) else { panic!("a cluster") };
+    let outliers = Outliers {
+        success_rate: Some(SuccessRate { request_volume: 4, ..SuccessRate::default() }),
+        interval_ms: 500,
+        base_ejection_ms: 600_000,
+        max_ejection_ms: 600_000,
+        ..Outliers::default()
+    };
+    let changed = Change::Cluster(Arc::new(Cluster { outliers, ..Cluster::clone(&plain) }));
+    operator.configure(vec![changed, route(&[("all", 10_000)])]).await;
+    let mut client = Client::connect(proxy.http).await.unwrap();
+    eventually("it is left out", async || {
+        for _ in 0..50 {
+            client.get("/").await.unwrap();
+        }
+        proxy.metric("sluice_proxy_upstream_ejections_total").await > 0.9
+    })
+    .await;
+    for _ in 0..50 {
+        assert_eq!(client.get("/").await.unwrap().status, 200);
+    }
 }

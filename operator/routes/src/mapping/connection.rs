@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use proxy_config::model::{BalancePolicy, HashCookie, HashKey, HealthCheck, Limits, Outliers};
 use serde_json::Value;
 
-use super::{health, parse::Reader};
+use super::{health, outliers, parse::Reader};
 use crate::{
     duration::milliseconds,
     fields::{Fields, kind},
@@ -106,7 +106,7 @@ pub(super) fn connection(reader: &Reader<'_>, remarks: &mut Vec<String>) -> Resu
         tag: fields.text("cluster_tag")?.unwrap_or_default(),
         balance: balance(reader)?,
         limits: limits(reader.value("circuit_breakers"), priority)?,
-        outliers: outliers(fields)?,
+        outliers: outliers::outliers(fields, remarks)?,
         checks: health::checks(reader, http2, remarks),
     })
 }
@@ -187,44 +187,4 @@ pub(crate) fn limits(breakers: Option<&Value>, priority: &str) -> Result<Limits,
         }
     }
     Ok(limits)
-}
-
-/// `outlier_detection`, which Emissary lost: an object, or its JSON as a text, with Envoy's names.
-fn outliers(fields: &Fields<'_>) -> Result<Outliers, String> {
-    const FIELD: &str = "outlier_detection";
-    let parsed;
-    let value = match fields.value(FIELD) {
-        None => return Ok(Outliers::default()),
-        Some(Value::String(text)) if text.trim().is_empty() => return Ok(Outliers::default()),
-        Some(Value::String(text)) => {
-            parsed = serde_json::from_str::<Value>(text)
-                .map_err(|_| format!("`{FIELD}` is `{text}`, not an object or the JSON of one"))?;
-            &parsed
-        }
-        Some(value) => value,
-    };
-    let object = Fields::of(value, FIELD)?;
-    let within = |error: String| format!("in `{FIELD}`: {error}");
-    let count = |field| object.number(field, 0, u32::MAX).map_err(within);
-    let time = |field, plain| match object.value(field) {
-        Some(Value::String(text)) => milliseconds(text).map(Some).map_err(within),
-        Some(_) => count(field),
-        None => count(plain),
-    };
-    let some = |number: Option<u32>| number.filter(|number| *number > 0);
-    let standard = Outliers::default();
-    Ok(Outliers {
-        server_errors: some(count("consecutive_5xx")?),
-        gateway_errors: some(count("consecutive_gateway_failure")?),
-        local_failures: some(count("consecutive_local_origin_failure")?),
-        interval_ms: some(time("interval", "interval_ms")?).unwrap_or(standard.interval_ms),
-        base_ejection_ms: some(time("base_ejection_time", "base_ejection_time_ms")?)
-            .unwrap_or(standard.base_ejection_ms),
-        max_ejection_ms: some(time("max_ejection_time", "max_ejection_time_ms")?)
-            .unwrap_or(standard.max_ejection_ms),
-        max_ejection_percent: object
-            .number("max_ejection_percent", 0, 100)
-            .map_err(within)?
-            .unwrap_or(standard.max_ejection_percent),
-    })
 }

@@ -4,8 +4,8 @@ use proptest::{collection::vec, option, prelude::*};
 
 use super::{filters::edits, listener::versions, name};
 use crate::model::{
-    Balance, BalancePolicy, CertificateId, GrpcQuestion, HashCookie, HashKey, HealthCheck, HttpQuestion,
-    Limits, Outliers, Question, Trust, UpstreamProtocol, UpstreamTls,
+    Balance, BalancePolicy, CertificateId, Enforced, GrpcQuestion, HashCookie, HashKey, HealthCheck,
+    HttpQuestion, Limits, Outliers, Question, SuccessRate, Trust, UpstreamProtocol, UpstreamTls,
 };
 
 pub(super) fn protocol() -> impl Strategy<Value = UpstreamProtocol> {
@@ -55,13 +55,24 @@ pub(super) fn limits() -> impl Strategy<Value = Limits> {
 }
 
 pub(super) fn outliers() -> impl Strategy<Value = Outliers> {
-    let after = (limit(), limit(), limit());
-    (after, any::<[u32; 4]>()).prop_map(|((server_errors, gateway_errors, local_failures), numbers)| {
+    let success_rate = option::of(any::<[u32; 3]>().prop_map(|numbers| {
+        let [minimum_hosts, request_volume, deviations_per_mille] = numbers;
+        SuccessRate { minimum_hosts, request_volume, deviations_per_mille }
+    }));
+    let enforced = any::<[u32; 4]>().prop_map(|numbers| {
+        let [server_errors, gateway_errors, local_failures, success_rate] = numbers;
+        Enforced { server_errors, gateway_errors, local_failures, success_rate }
+    });
+    let after = (limit(), limit(), limit(), success_rate, enforced);
+    (after, any::<[u32; 4]>()).prop_map(|(after, numbers)| {
+        let (server_errors, gateway_errors, local_failures, success_rate, enforced) = after;
         let [interval_ms, base_ejection_ms, max_ejection_ms, max_ejection_percent] = numbers;
         Outliers {
             server_errors,
             gateway_errors,
             local_failures,
+            success_rate,
+            enforced,
             interval_ms,
             base_ejection_ms,
             max_ejection_ms,

@@ -3,14 +3,17 @@
 use super::{ConvertError, health, known, out_of_range, positive, present, required};
 use crate::{
     model::{
-        Address, Balance, BalancePolicy, CertificateId, Cluster, ClusterId, Draining, Endpoint, HashCookie,
-        HashKey, Limits, Outliers, Trust, UnixMillis, UpstreamProtocol, UpstreamTls, Version,
+        Address, Balance, BalancePolicy, CertificateId, Cluster, ClusterId, Draining, Endpoint, Enforced,
+        HashCookie, HashKey, Limits, Outliers, SuccessRate, Trust, UnixMillis, UpstreamProtocol, UpstreamTls,
+        Version,
     },
     wire::config as wire,
 };
 
 /// Places on a ring where none are given, as Envoy has.
 const RING_SIZE: u32 = 1024;
+/// In percent.
+const WHOLE: u32 = 100;
 
 // === inward ===
 
@@ -142,11 +145,26 @@ impl From<wire::Outliers> for Outliers {
             base_ejection_ms,
             max_ejection_ms,
             max_ejection_percent,
+            success_rate,
+            enforced_server_errors,
+            enforced_gateway_errors,
+            enforced_local_failures,
+            enforced_success_rate,
         } = outliers;
         Self {
             server_errors: positive(consecutive_server_errors),
             gateway_errors: positive(consecutive_gateway_errors),
             local_failures: positive(consecutive_local_failures),
+            success_rate: success_rate.map(|it| {
+                let wire::SuccessRate { minimum_hosts, request_volume, deviations_per_mille } = it;
+                SuccessRate { minimum_hosts, request_volume, deviations_per_mille }
+            }),
+            enforced: Enforced {
+                server_errors: enforced_server_errors.unwrap_or(WHOLE),
+                gateway_errors: enforced_gateway_errors.unwrap_or(WHOLE),
+                local_failures: enforced_local_failures.unwrap_or(WHOLE),
+                success_rate: enforced_success_rate.unwrap_or(WHOLE),
+            },
             interval_ms,
             base_ejection_ms,
             max_ejection_ms,
@@ -284,15 +302,26 @@ impl From<Outliers> for wire::Outliers {
             server_errors,
             gateway_errors,
             local_failures,
+            success_rate,
+            enforced,
             interval_ms,
             base_ejection_ms,
             max_ejection_ms,
             max_ejection_percent,
         } = outliers;
+        let part = |percent: u32| Some(percent).filter(|percent| *percent != WHOLE);
         Self {
             consecutive_server_errors: server_errors.unwrap_or_default(),
             consecutive_gateway_errors: gateway_errors.unwrap_or_default(),
             consecutive_local_failures: local_failures.unwrap_or_default(),
+            success_rate: success_rate.map(|it| {
+                let SuccessRate { minimum_hosts, request_volume, deviations_per_mille } = it;
+                wire::SuccessRate { minimum_hosts, request_volume, deviations_per_mille }
+            }),
+            enforced_server_errors: part(enforced.server_errors),
+            enforced_gateway_errors: part(enforced.gateway_errors),
+            enforced_local_failures: part(enforced.local_failures),
+            enforced_success_rate: part(enforced.success_rate),
             interval_ms,
             base_ejection_ms,
             max_ejection_ms,

@@ -143,7 +143,7 @@ pub struct Limits {
     pub retries: Option<u32>,
 }
 
-/// When an endpoint that fails is left out for a time. With all of the first three `None`, never.
+/// When an endpoint that fails is left out for a time. With all of the first four `None`, never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outliers {
     /// After so many 5xx, resets and connect failures one after the other.
@@ -152,6 +152,10 @@ pub struct Outliers {
     pub gateway_errors: Option<u32>,
     /// The same for resets and connect failures.
     pub local_failures: Option<u32>,
+    /// With a share of good answers that is far below that of the others.
+    pub success_rate: Option<SuccessRate>,
+    /// How many of so many findings are acted on.
+    pub enforced: Enforced,
     /// How often ejections are looked through, in milliseconds.
     pub interval_ms: u32,
     /// How long the first ejection takes, in milliseconds; the second takes twice that, and so on,
@@ -169,11 +173,51 @@ impl Default for Outliers {
             server_errors: None,
             gateway_errors: None,
             local_failures: None,
+            success_rate: None,
+            enforced: Enforced::default(),
             interval_ms: 10_000,
             base_ejection_ms: 30_000,
             max_ejection_ms: 300_000,
             max_ejection_percent: 10,
         }
+    }
+}
+
+/// When the share of good answers of an endpoint is too far below that of the others, interval by interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SuccessRate {
+    /// How many endpoints there must be with enough requests.
+    pub minimum_hosts: u32,
+    /// How many requests are enough.
+    pub request_volume: u32,
+    /// How far below the mean is too far, in thousandths of the standard deviation.
+    pub deviations_per_mille: u32,
+}
+
+impl Default for SuccessRate {
+    /// Envoy's.
+    fn default() -> Self {
+        Self { minimum_hosts: 5, request_volume: 100, deviations_per_mille: 1900 }
+    }
+}
+
+/// How many of so many findings about endpoints are acted on, each in percent, 0 to 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enforced {
+    /// Of errors of the server, one after the other.
+    pub server_errors: u32,
+    /// Of errors of a gateway, one after the other.
+    pub gateway_errors: u32,
+    /// Of resets and connect failures, one after the other.
+    pub local_failures: u32,
+    /// Of low shares of good answers.
+    pub success_rate: u32,
+}
+
+impl Default for Enforced {
+    /// All.
+    fn default() -> Self {
+        Self { server_errors: 100, gateway_errors: 100, local_failures: 100, success_rate: 100 }
     }
 }
 

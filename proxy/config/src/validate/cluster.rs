@@ -4,7 +4,7 @@ use super::{
     Fault, health,
     text::{is_header_name, is_host, is_token},
 };
-use crate::model::{Address, BalancePolicy, Cluster, HashKey, Outliers, TlsVersions};
+use crate::model::{Address, BalancePolicy, Cluster, Enforced, HashKey, Outliers, TlsVersions};
 
 /// The most places that a ring has, as in Envoy.
 pub(super) const RING_MOST: u32 = 8 * 1024 * 1024;
@@ -36,12 +36,19 @@ pub(super) fn faults(cluster: &Cluster) -> Vec<Fault> {
     }
     balance(cluster, &mut faults);
     cluster.checks.iter().for_each(|it| health::faults(it, &mut faults));
-    let Outliers { interval_ms, base_ejection_ms, max_ejection_ms, max_ejection_percent, .. } =
-        cluster.outliers;
-    if interval_ms == 0 || base_ejection_ms == 0 || max_ejection_ms == 0 || max_ejection_percent > 100 {
+    if !outliers_are_possible(&cluster.outliers) {
         faults.push(Fault::Outliers);
     }
     faults
+}
+
+fn outliers_are_possible(outliers: &Outliers) -> bool {
+    let Outliers { interval_ms, base_ejection_ms, max_ejection_ms, max_ejection_percent, enforced, .. } =
+        outliers;
+    let Enforced { server_errors, gateway_errors, local_failures, success_rate } = enforced;
+    let times = [interval_ms, base_ejection_ms, max_ejection_ms];
+    let percents = [max_ejection_percent, server_errors, gateway_errors, local_failures, success_rate];
+    times.iter().all(|it| **it > 0) && percents.iter().all(|it| **it <= 100)
 }
 
 pub(super) fn versions(versions: TlsVersions, faults: &mut Vec<Fault>) {

@@ -131,7 +131,7 @@ pub enum Fault {
     #[error("slow start and a hash cannot be had together")]
     SlowStart,
     /// Times that never come, or more endpoints than there are.
-    #[error("the outliers' interval or ejection time is zero, or the percentage above 100")]
+    #[error("the outliers' interval or ejection time is zero, or a percentage above 100")]
     Outliers,
     /// A question that is asked without a pause, never waited for, or whose answers never count.
     #[error("a health check's interval, timeout or threshold is zero")]

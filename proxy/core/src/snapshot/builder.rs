@@ -383,7 +383,7 @@ impl Registry {
             balancer: Balancer::new(routable, &cluster.balance.policy, || self.turns(&cluster.id)),
             near,
             breaker: Breaker::new(cluster.limits, self.usage(&cluster.id)),
-            outliers: outlier::Policy::new(&cluster.outliers),
+            outliers: outlier::Policy::new(&cluster.outliers, || self.interval(&cluster.id)),
             checks: cluster.checks.clone().into(),
             slow_start: cluster.balance.slow_start_ms.map(|it| Duration::from_millis(u64::from(it))),
             absent: cluster.absent,

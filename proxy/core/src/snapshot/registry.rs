@@ -19,6 +19,7 @@ use crate::{
     counters::ArmCounters,
     endpoint::{Endpoint, EndpointId},
     latency::Counted,
+    outlier::Interval,
     split::Line,
 };
 
@@ -36,6 +37,7 @@ pub(super) struct Registry {
     usages: HashMap<ClusterId, Arc<Usage>>,
     /// What clients have, by the name that their routes count under.
     tables: HashMap<String, Weak<Table>>,
+    intervals: HashMap<ClusterId, Arc<Interval>>,
     next_endpoint: u64,
     /// Counts how often counters were asked for; orders them by age.
     clock: u64,
@@ -228,9 +230,15 @@ impl Registry {
         Clients::new(limits.clone(), table)
     }
 
+    /// When its endpoints are compared next, whatever they were before.
+    pub(super) fn interval(&mut self, cluster: &ClusterId) -> Arc<Interval> {
+        Arc::clone(self.intervals.entry(cluster.clone()).or_default())
+    }
+
     pub(super) fn forget_cluster(&mut self, cluster: &ClusterId) {
         self.turns.remove(cluster);
         self.usages.remove(cluster);
+        self.intervals.remove(cluster);
     }
 
     pub(super) fn refused(&mut self, reason: &str) -> Arc<Refused> {

@@ -166,7 +166,7 @@ fn balances_and_outliers_have_a_meaning() {
     );
     assert_cluster_problem(
         |it| it.outliers = Outliers { max_ejection_percent: 101, ..Outliers::default() },
-        "the outliers' interval or ejection time is zero, or the percentage above 100",
+        "the outliers' interval or ejection time is zero, or a percentage above 100",
     );
 }
 
