@@ -64,6 +64,14 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = 8_192)]
     pub max_sessions: u64,
 
+    /// Sends `Forwarded` (RFC 7239) to upstreams, beside `X-Forwarded-For`, `-Proto` and `-Host`.
+    #[arg(long)]
+    pub forwarded: bool,
+
+    /// Sends `X-Forwarded-Client-Cert` to upstreams, of clients whose certificate was verified.
+    #[arg(long)]
+    pub forward_client_cert: bool,
+
     /// How long to go on accepting after SIGTERM, until everybody knows that this proxy leaves.
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub drain_delay: u64,
@@ -115,6 +123,8 @@ impl Args {
             workers: self.workers.unwrap_or_else(cores),
             max_connections: self.max_connections,
             max_sessions: self.max_sessions,
+            forwarded: self.forwarded,
+            forward_client_cert: self.forward_client_cert,
             access_log: self
                 .access_log
                 .map(|format| AccessLogSettings { format, one_of: self.access_log_one_of }),

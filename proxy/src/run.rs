@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::{
     access::{AccessLog, AccessLogSettings},
     control::{State, admin, stream},
-    shared::{Phase, Shared},
+    shared::{Phase, Shared, Told},
     worker::Handle,
 };
 
@@ -45,6 +45,10 @@ pub struct Settings {
     pub max_connections: u64,
     /// Of clients' addresses that send datagrams at a time, all listeners together; what others send is thrown away.
     pub max_sessions: u64,
+    /// Whether upstreams get `Forwarded`.
+    pub forwarded: bool,
+    /// Whether upstreams get `X-Forwarded-Client-Cert` of clients whose certificate was verified.
+    pub forward_client_cert: bool,
     /// Which requests are logged; `None`: none.
     pub access_log: Option<AccessLogSettings>,
     /// From the signal to the end of accepting.
@@ -76,7 +80,9 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     let admin = TcpListener::bind(address).await.map_err(|error| StartError::Admin(address, error))?;
     let access = settings.access_log.map(AccessLog::start).transpose().map_err(StartError::AccessLog)?;
     let access = access.map(Arc::new);
-    let shared = Arc::new(Shared::new(settings.max_connections, settings.max_sessions, access));
+    let told = Told { forwarded: settings.forwarded, certificates: settings.forward_client_cert };
+    let shared = Shared::new(settings.max_connections, settings.max_sessions, told, access);
+    let shared = Arc::new(shared);
     let (phase, phases) = watch::channel(Phase::Serving);
     let workers = (0..settings.workers.get())
         .map(|index| Handle::start(index, Arc::clone(&shared), phases.clone()))

@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) sessions_ended: AtomicU64,
     /// Datagrams that were thrown away.
     pub(crate) datagrams_dropped: AtomicU64,
+    /// What upstreams are told of clients besides.
+    pub(crate) told: Told,
     /// Where requests are logged, if they are.
     pub(crate) access: Option<Arc<AccessLog>>,
     /// Connections of clients, ever.
@@ -60,6 +62,15 @@ pub(crate) struct Shared {
     pub(crate) header_failures: AtomicU64,
     /// Whoever has a permit may compare a password.
     pub(crate) comparisons: Semaphore,
+}
+
+/// What upstreams are told of clients, if the user wants it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told {
+    /// `Forwarded`.
+    pub(crate) forwarded: bool,
+    /// `X-Forwarded-Client-Cert`.
+    pub(crate) certificates: bool,
 }
 
 /// How many passwords are compared at the same time.
@@ -77,13 +88,19 @@ pub(crate) enum Phase {
 }
 
 impl Shared {
-    pub(crate) fn new(max_connections: u64, max_sessions: u64, access: Option<Arc<AccessLog>>) -> Self {
+    pub(crate) fn new(
+        max_connections: u64,
+        max_sessions: u64,
+        told: Told,
+        access: Option<Arc<AccessLog>>,
+    ) -> Self {
         Self {
             max_connections,
             max_sessions,
             sessions: AtomicU64::new(0),
             sessions_ended: AtomicU64::new(0),
             datagrams_dropped: AtomicU64::new(0),
+            told,
             access,
             settled: Notify::new(),
             reasons: Reason::ALL.into_iter().map(|it| (it, AtomicU64::new(0))).collect(),

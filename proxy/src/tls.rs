@@ -8,10 +8,12 @@
 mod certificate;
 mod client;
 mod server;
+mod shown;
 mod table;
 
 pub(crate) use self::{
     client::Connector,
+    shown::shown,
     table::{Builder, Table},
 };
 

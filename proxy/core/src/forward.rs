@@ -1,5 +1,7 @@
 //! What happens to headers on their way through.
 
+mod forwarded;
+
 use std::net::{IpAddr, SocketAddr};
 
 use http::{
@@ -8,6 +10,7 @@ use http::{
 };
 use proxy_config::model::{Scheme, Security};
 
+pub use self::forwarded::{FORWARDED, write_forwarded};
 use crate::router::Headers;
 
 /// The address chain of the clients.
@@ -37,6 +40,15 @@ pub struct Sender {
     pub scheme: Scheme,
     /// How many proxies before us are trusted with what they say of it.
     pub trusted_hops: u32,
+}
+
+/// What the upstream is told of a request beyond what it always is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extra<'a> {
+    /// `Forwarded`, beside the headers that say the same.
+    pub forwarded: bool,
+    /// What the client's certificate says of it, which was verified.
+    pub certificate: Option<&'a HeaderValue>,
 }
 
 /// Why a request head cannot be forwarded: two readers could understand it differently.
@@ -141,11 +153,22 @@ pub fn prepare_response(headers: &mut HeaderMap) {
 ///
 /// `X-Forwarded-Proto` is what the client spoke to us, whatever it says itself, unless it is a trusted proxy. `Expect`
 /// is answered by us when the upstream connection takes the body.
-pub fn prepare_request(headers: &mut HeaderMap, sender: &Sender, request_id: impl FnOnce() -> HeaderValue) {
+pub fn prepare_request(
+    headers: &mut HeaderMap,
+    sender: &Sender,
+    extra: Extra<'_>,
+    request_id: impl FnOnce() -> HeaderValue,
+) {
     remove_hop_by_hop(headers);
     headers.remove(EXPECT);
     // Pods would take it for ours (Envoy's `SANITIZE`).
     headers.remove(X_FORWARDED_CLIENT_CERT);
+    if let Some(certificate) = extra.certificate {
+        headers.insert(X_FORWARDED_CLIENT_CERT, certificate.clone());
+    }
+    if extra.forwarded {
+        forwarded::add(headers, sender);
+    }
     append_client(headers, sender.address);
     if sender.trusted_hops == 0 || !headers.contains_key(X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(sender.scheme.as_str()));
@@ -279,7 +302,9 @@ mod tests {
 
     fn prepared(given: &[&str]) -> Vec<String> {
         let mut headers = headers(given);
-        prepare_request(&mut headers, &sender(Scheme::Http, 0), || HeaderValue::from_static("made"));
+        prepare_request(&mut headers, &sender(Scheme::Http, 0), Extra::default(), || {
+            HeaderValue::from_static("made")
+        });
         lines(&headers)
     }
 
@@ -287,7 +312,7 @@ mod tests {
     fn a_trusted_proxy_is_believed() {
         let mut headers = headers(&["x-forwarded-proto: https", "x-forwarded-host: a", "host: b"]);
         let sender = sender(Scheme::Http, 1);
-        prepare_request(&mut headers, &sender, || HeaderValue::from_static("made"));
+        prepare_request(&mut headers, &sender, Extra::default(), || HeaderValue::from_static("made"));
         keep_host(&mut headers, &sender, true);
         let expected = [
             "host: b",
@@ -297,6 +322,23 @@ mod tests {
             "x-request-id: made",
         ];
         assert_eq!(lines(&headers), expected);
+    }
+
+    #[test]
+    fn what_is_told_besides_is_ours_or_a_trusted_proxys() {
+        let certificate = HeaderValue::from_static("Hash=1");
+        let extra = Extra { forwarded: true, certificate: Some(&certificate) };
+        for (hops, theirs) in [(0, None), (1, Some("for=203.0.113.1"))] {
+            let mut headers =
+                headers(&["host: a:80", "forwarded: for=203.0.113.1", "x-forwarded-client-cert: Hash=2"]);
+            prepare_request(&mut headers, &sender(Scheme::Https, hops), extra, || {
+                HeaderValue::from_static("1")
+            });
+            let told: Vec<_> = headers.get_all(FORWARDED).iter().map(|it| it.to_str().unwrap()).collect();
+            let ours = "for=198.18.0.9;host=\"a:80\";proto=https";
+            assert_eq!(told, theirs.into_iter().chain([ours]).collect::<Vec<_>>());
+            assert_eq!(headers[X_FORWARDED_CLIENT_CERT], "Hash=1");
+        }
     }
 
     #[test]

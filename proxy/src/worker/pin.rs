@@ -62,11 +62,12 @@ impl Drop for Pin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared::Told;
 
     #[test]
     fn the_oldest_generation_is_the_oldest_that_somebody_holds() {
         let oldest = Arc::new(AtomicU64::new(0));
-        let pins = Pins::new(Arc::clone(&oldest), Arc::new(Shared::new(1, 1, None)));
+        let pins = Pins::new(Arc::clone(&oldest), Arc::new(Shared::new(1, 1, Told::default(), None)));
         let read = || oldest.load(Ordering::Acquire);
         let first = pins.pin(Arc::default(), 1);
         let request = Rc::clone(&first);

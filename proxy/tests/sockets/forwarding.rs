@@ -18,7 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::support::{
     Directory, Proxy,
     client::{self, Client, Reply},
-    configs::{cluster, route, route_of_host, route_with},
+    configs::{cluster, listener_with, route, route_of_host, route_with},
     operator::Operator,
     upstream::{Pod, RawPod, read_head},
     within,
@@ -58,6 +58,24 @@ async fn a_client_cannot_say_which_certificate_it_has_shown() {
         body.contains("traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n"),
         "{body}"
     );
+}
+
+#[tokio::test]
+async fn where_a_request_has_been_is_said_in_one_header_if_that_is_wanted() {
+    let (mut operator, directory, pod) = (Operator::start().await, Directory::new(), Pod::start("a").await);
+    let proxy = Proxy::start_with(&operator, &directory, |it| it.forwarded = true);
+    let mut link =
+        operator.configure(vec![cluster("a", &[(pod.address, "h1")]), route(&[("a", 10_000)])]).await;
+    let ours = "forwarded: for=127.0.0.1;host=\"example.org:80\";proto=http\n";
+    let request =
+        "GET / HTTP/1.1\r\nhost: example.org:80\r\nforwarded: for=\"evil\r\nconnection: close\r\n\r\n";
+    let response = client::raw(proxy.http, request).await;
+    assert!(response.contains(ours) && !response.contains("evil"), "{response}");
+    link.commit(vec![listener_with(operator.http_port, |it| it.trusted_hops = 1)]).await;
+    let request =
+        "GET / HTTP/1.1\r\nhost: example.org:80\r\nforwarded: for=198.18.0.7\r\nconnection: close\r\n\r\n";
+    let response = client::raw(proxy.http, request).await;
+    assert!(response.contains(&format!("forwarded: for=198.18.0.7\n{ours}")), "{response}");
 }
 
 #[tokio::test]

@@ -55,6 +55,8 @@ impl Proxy {
             memory_dir: directory.0.clone(),
             scope: String::new(),
             zone: None,
+            forwarded: false,
+            forward_client_cert: false,
             bind_address: Ipv4Addr::LOCALHOST.into(),
             admin_port: free_port(),
             workers: NonZeroUsize::new(2).unwrap(),

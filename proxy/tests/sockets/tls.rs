@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper_util::rt::TokioIo;
+use proxy::Settings;
 use proxy_config::model::{
     Certificate, CertificateId, Change, ClientValidation, Cluster, Host, HostId, Insecure, Listener,
     ListenerId, Protocol, Secret, ServerTls, TlsVersion, TlsVersions, Trust, Unverified, UpstreamTls,
@@ -57,9 +58,14 @@ impl Fixture {
 
     /// One whose listener rejects misdirected requests, or not.
     async fn rejecting(reject: bool, changes: Vec<Change>) -> Self {
+        Self::with(|_| {}, reject, changes).await
+    }
+
+    /// The same, of a proxy with other settings.
+    async fn with(settings: impl FnOnce(&mut Settings), reject: bool, changes: Vec<Change>) -> Self {
         let (mut operator, directory, pod) =
             (Operator::start().await, Directory::new(), Pod::start("a").await);
-        let proxy = Proxy::start(&operator, &directory);
+        let proxy = Proxy::start_with(&operator, &directory, settings);
         let port = free_port();
         let https = Listener {
             protocol: Protocol::Https,
@@ -232,6 +238,50 @@ async fn clients_show_certificates_where_they_have_to() {
     }
     let around = get(fixture.https, "b.example", "a.example", &signer.client(None, &[])).await.unwrap();
     assert_eq!(around.reply.reason(), (421, "misdirected"), "without a certificate through another host");
+}
+
+#[tokio::test]
+async fn pods_are_told_which_certificate_was_verified_if_that_is_wanted() {
+    let signer = Signer::new();
+    let identity = signer.sign(&["a.example", "b.example", "c.example"]);
+    let asks = |unverified| {
+        let ca = signer.pem();
+        move |tls: &mut ServerTls| tls.client = Some(ClientValidation { ca, unverified, crls: Vec::new() })
+    };
+    let changes = vec![
+        identity.resource("c"),
+        host("a", &["a.example"], "c", asks(Unverified::Refused)),
+        host("b", &["b.example"], "c", asks(Unverified::MayBeAbsent)),
+        host("c", &["c.example"], "c", asks(Unverified::Accepted)),
+    ];
+    let fixture = Fixture::with(|it| it.forward_client_cert = true, false, changes).await;
+    let own = signer.sign(&["client.example", "spiffe://shop/till"]);
+    for (name, own, told) in [
+        ("a.example", Some(&own), true),
+        ("b.example", Some(&own), true),
+        ("b.example", None, false),
+        ("c.example", Some(&own), false),
+    ] {
+        // The second request resumes the session of the first, and shows no certificate again.
+        let config = signer.client(own, &["http/1.1"]);
+        for _ in 0..2 {
+            let body = get(fixture.https, name, name, &config).await.unwrap().reply.body;
+            let line = body.lines().find(|it| it.starts_with("x-forwarded-client-cert: Hash="));
+            assert_eq!(line.is_some(), told, "{name}: {body}");
+            let names = ";URI=spiffe://shop/till";
+            assert!(line.is_none_or(|it| it.contains(";DNS=client.example") && it.contains(names)), "{body}");
+        }
+    }
+    let config = signer.client(Some(&own), &["h2"]);
+    let stream = connect(fixture.https, "a.example", &config).await.unwrap();
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(executor, TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    let request = Request::get("https://a.example/").body(Empty::<Bytes>::new()).unwrap();
+    let body =
+        within(sender.send_request(request)).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&body).contains("x-forwarded-client-cert: Hash="), "{body:?}");
 }
 
 #[tokio::test]

@@ -1,12 +1,15 @@
 //! From a connection to one with TLS.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, rc::Rc, sync::Arc, time::Duration};
 
-use proxy_config::model::Scheme;
+use proxy_config::model::{Scheme, Unverified};
 use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
-use crate::worker::{Worker, entry::Entry, tcp::Way};
+use crate::{
+    tls,
+    worker::{Worker, entry::Entry, tcp::Way},
+};
 
 /// How long a client may take to agree on TLS (Envoy's `transport_socket_connect_timeout` has no default; nginx has 60 s,
 /// which lets idle sockets pile up).
@@ -50,7 +53,15 @@ async fn handshake(worker: &Worker, stream: TcpStream, entry: &mut Entry) -> io:
     entry.sender.scheme = Scheme::Https;
     entry.host = Some(Arc::clone(&served.host));
     let way = Way::named(worker, entry, &name);
-    let stream = Box::new(start.into_stream(Arc::clone(config)).await?);
+    let (config, client) = (Arc::clone(config), served.host.tls.as_ref().and_then(|it| it.client.as_ref()));
+    // What was accepted without being verified says nothing.
+    let tells =
+        worker.shared.told.certificates && client.is_some_and(|it| it.unverified != Unverified::Accepted);
+    let stream = Box::new(start.into_stream(config).await?);
+    if tells {
+        let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        entry.certificate = certificate.and_then(tls::shown).map(Rc::new);
+    }
     Ok(match way {
         Some(way) => Accepted::Bytes(stream, way),
         None => Accepted::Requests(stream),

@@ -310,6 +310,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             path: rewritten.as_deref().unwrap_or(&path),
             host: &arm.transform.host,
             sender: &entry.sender,
+            extra: entry.extra(worker),
             client: &self.address,
             upgrade,
             id: filtering.as_ref().and_then(|it| it.facts()?.request_id.as_ref()),

@@ -8,7 +8,7 @@ use http::{
     request::Parts,
 };
 use proxy_core::{
-    forward::{self, Sender},
+    forward::{self, Extra, Sender},
     router::{Headers, joined},
     snapshot::HostRewrite,
 };
@@ -34,6 +34,8 @@ pub(super) struct Upward<'a> {
     pub(super) path: &'a str,
     pub(super) host: &'a HostRewrite,
     pub(super) sender: &'a Sender,
+    /// What it is told besides.
+    pub(super) extra: Extra<'a>,
     /// The address of the client, as text.
     pub(super) client: &'a str,
     /// The protocol that is offered to the upstream as well.
@@ -59,7 +61,7 @@ impl Upward<'_> {
     /// `X-Forwarded-Host`, which is there if the upstream sees another host. `Expect` is answered by us when an
     /// upstream takes the body.
     pub(super) fn write(&self, out: &mut Vec<u8>, random: &Random) -> bool {
-        let Self { request, path, host, sender, client, upgrade, id } = self;
+        let Self { request, path, host, sender, extra, client, upgrade, id } = self;
         let (_, query) = request.target.path_and_query();
         let trusted = sender.trusted_hops > 0;
         write::request_line(out, request.method, path, query);
@@ -75,6 +77,8 @@ impl Upward<'_> {
             match field.name.len() {
                 4 if field.is("host") => {}
                 6 if field.is("expect") => {}
+                // Of whom nobody trusts it could swallow ours.
+                9 if extra.forwarded && !trusted && field.is("forwarded") => {}
                 12 if field.is("x-request-id") => {
                     said.id = true;
                     write::field(out, field.name, field.value);
@@ -114,6 +118,14 @@ impl Upward<'_> {
             && let Some(asked) = request.authority
         {
             write::field(out, "x-forwarded-host", asked.as_bytes());
+        }
+        if extra.forwarded {
+            out.extend_from_slice(b"forwarded: ");
+            forward::write_forwarded(out, client, request.authority.map(str::as_bytes), sender.scheme);
+            out.extend_from_slice(b"\r\n");
+        }
+        if let Some(certificate) = extra.certificate {
+            write::field(out, "x-forwarded-client-cert", certificate.as_bytes());
         }
         match (said.id, id) {
             (true, _) => {}

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::serve;
 use crate::{
-    shared::{Phase, Shared},
+    shared::{Phase, Shared, Told},
     worker::{Worker, connection::Open, entry::Entry},
 };
 
@@ -32,7 +32,8 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let (phase, phases) = watch::channel(Phase::Serving);
-        let worker = Worker::new(Arc::new(Shared::new(10, 10, None)), Arc::default(), phases);
+        let worker =
+            Worker::new(Arc::new(Shared::new(10, 10, Told::default(), None)), Arc::default(), phases);
         Self { worker, local: LocalSet::new(), _phase: phase }
     }
 

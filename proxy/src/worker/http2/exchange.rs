@@ -278,7 +278,8 @@ fn rewrite_target(parts: &mut Parts, target: &Target<'_>) -> Result<(), http::Er
 fn prepare(headers: &mut HeaderMap, worker: &Worker, entry: &Entry, arm: &Arm, filtering: &Filtering<'_>) {
     // Texts that refer to it have made it already.
     let made = filtering.facts().and_then(|it| it.request_id.clone());
-    forward::prepare_request(headers, &entry.sender, || made.unwrap_or_else(|| worker.request_id()));
+    let extra = entry.extra(worker);
+    forward::prepare_request(headers, &entry.sender, extra, || made.unwrap_or_else(|| worker.request_id()));
     match &arm.transform.host {
         HostRewrite::Keep => forward::keep_host(headers, &entry.sender, false),
         HostRewrite::Literal(host) => {
