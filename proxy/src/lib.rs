@@ -7,6 +7,7 @@ pub mod access;
 pub mod args;
 mod clock;
 mod control;
+mod keepalive;
 mod random;
 mod run;
 mod shared;

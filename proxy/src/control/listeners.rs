@@ -11,7 +11,7 @@ use socket2::{Domain, Socket, Type};
 use tracing::{info, warn};
 
 use super::publish::Publisher;
-use crate::worker;
+use crate::{keepalive::keepalive, worker};
 
 /// How many connections may wait to be accepted, per worker.
 const BACKLOG: i32 = 4096;
@@ -95,6 +95,8 @@ fn bind(
         match transport {
             Transport::Tcp => {
                 socket.set_reuse_address(true)?;
+                // What is accepted has it as well.
+                socket.set_tcp_keepalive(&keepalive())?;
                 socket.bind(&address.into())?;
                 socket.listen(BACKLOG)?;
                 Ok(worker::Socket::Connections(socket.into()))
@@ -106,4 +108,24 @@ fn bind(
         }
     };
     (0..count).map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream};
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[test]
+    fn clients_that_are_gone_without_a_word_are_found() {
+        let sockets = bind(Ipv4Addr::LOCALHOST.into(), (Transport::Tcp, 0), 1).unwrap();
+        let worker::Socket::Connections(listener) = &sockets[0] else { panic!("it accepts connections") };
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_keepalive_time().unwrap().as_secs(), 120);
+    }
 }

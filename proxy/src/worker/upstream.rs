@@ -21,6 +21,7 @@ use proxy_core::{
     retry::{self, Failure},
     snapshot::Cluster,
 };
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::{
@@ -31,6 +32,7 @@ use super::{
     stream::Stream,
 };
 use crate::{
+    keepalive::keepalive,
     shared::count,
     tls::{self, Table},
 };
@@ -194,10 +196,13 @@ pub(crate) async fn open(tls: &Table, cluster: &Cluster, address: &Address) -> i
 }
 
 async fn dial(address: &Address) -> io::Result<TcpStream> {
-    match address {
-        Address::Socket(address) => TcpStream::connect::<SocketAddr>(*address).await,
-        Address::Name { host, port } => TcpStream::connect((host.as_str(), *port)).await,
-    }
+    let stream = match address {
+        Address::Socket(address) => TcpStream::connect::<SocketAddr>(*address).await?,
+        Address::Name { host, port } => TcpStream::connect((host.as_str(), *port)).await?,
+    };
+    // Without it all goes on as well, until the endpoint's node is gone.
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive());
+    Ok(stream)
 }
 
 async fn handshake(stream: Stream) -> io::Result<Sender> {
