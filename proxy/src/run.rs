@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     path::PathBuf,
+    pin::pin,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -19,6 +20,9 @@ use crate::{
     shared::{Phase, Shared, Told},
     worker::Handle,
 };
+
+/// How long what has not ended at the drain timeout may take to be told: tunnels and streams of gRPC.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Everything that can be set about a proxy.
 #[derive(Clone, Debug)]
@@ -122,7 +126,11 @@ async fn drain(
     tokio::time::sleep(settings.drain_delay).await;
     info!(timeout = ?settings.drain_timeout, "draining: not accepting, waiting for requests under way");
     phase.send_replace(Phase::Draining);
-    if tokio::time::timeout(settings.drain_timeout, state.ended()).await.is_err() {
+    let mut ended = pin!(state.ended());
+    if tokio::time::timeout(settings.drain_timeout, ended.as_mut()).await.is_err() {
         warn!("requests were still under way at the drain timeout");
+        phase.send_replace(Phase::Ending);
+        // Whoever does not listen is cut off.
+        let _ = tokio::time::timeout(FAREWELL, ended).await;
     }
 }

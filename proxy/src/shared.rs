@@ -85,6 +85,8 @@ pub(crate) enum Phase {
     Leaving,
     /// End what is under way and accept nothing new.
     Draining,
+    /// Tell what does not end by itself that it has to.
+    Ending,
 }
 
 impl Shared {

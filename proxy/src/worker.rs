@@ -233,8 +233,15 @@ impl Worker {
             close.cancel();
         }
         self.tasks.close();
+        let end_all = async {
+            if phases.wait_for(|it| *it == Phase::Ending).await.is_ok() {
+                self.deadlines.borrow().end_all();
+            }
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             () = self.tasks.wait() => {}
+            () = end_all => {}
             // Snapshots still count while the last requests end; the handle is dropped at the drain's deadline.
             () = async { while let Some(command) = inbox.recv().await { self.obey(command, &mut HashMap::new()) } } => {}
         }

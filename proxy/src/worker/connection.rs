@@ -19,6 +19,9 @@ pub(super) const IDLE: Duration = Duration::from_hours(1);
 pub(super) const MAX_HEAD: usize = 64 * 1024;
 /// How long a client may read nothing of an answer that waits for it (Envoy's `stream_idle_timeout`).
 pub(super) const STALL: Duration = Duration::from_mins(5);
+/// How long a client that has just connected may take to ask for something although the process ends: its connection was
+/// accepted, so its request is lost if nobody waits for it.
+pub(super) const FIRST: Duration = Duration::from_secs(3);
 /// How long a client that still sends may take to read the last answer (nginx' `lingering_timeout`).
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 

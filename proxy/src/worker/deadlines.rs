@@ -30,6 +30,11 @@ impl Deadlines {
         Rc::clone(bell)
     }
 
+    /// Rings for all: the process ends.
+    pub(super) fn end_all(&self) {
+        self.bells.values().for_each(|(_, bell)| bell.notify_waiters());
+    }
+
     /// Rings for the endpoints whose time is over.
     pub(super) fn end_overdue(&mut self, now: UnixMillis) {
         self.bells.retain(|_, (endpoint, bell)| {

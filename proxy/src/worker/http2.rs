@@ -18,7 +18,7 @@ use tracing::debug;
 use self::downstream::Downstream;
 use super::{
     Worker,
-    connection::{IDLE, MAX_HEAD, Open},
+    connection::{FIRST, IDLE, MAX_HEAD, Open},
     entry::Entry,
     local::Local,
 };
@@ -48,7 +48,8 @@ pub(super) async fn serve<S>(worker: Rc<Worker>, stream: S, entry: Entry, _open:
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let last_request = Rc::new(Cell::new(Instant::now()));
+    let begun = Instant::now();
+    let last_request = Rc::new(Cell::new(begun));
     // Requests are tasks of their own, and may outlive this future.
     let (of_requests, entry) = (Rc::clone(&last_request), Rc::new(entry));
     let (served_by, requested) = (Rc::clone(&worker), Rc::clone(&entry));
@@ -77,7 +78,12 @@ where
     let io = TokioIo::new(Downstream::new(stream));
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut phases = worker.phases.clone();
-    let mut leave = pin!(async { phases.wait_for(|it| *it >= Phase::Leaving).await.is_ok() });
+    let mut leave = pin!(async {
+        let leaves = phases.wait_for(|it| *it >= Phase::Leaving).await.is_ok();
+        // Who has just come would be told to go before it could ask for anything.
+        tokio::time::sleep_until(begun + FIRST).await;
+        leaves
+    });
     let mut ending = false;
     loop {
         let idle_at = last_request.get() + IDLE;

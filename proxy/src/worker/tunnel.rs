@@ -21,8 +21,8 @@ const FRAMES: Duration = Duration::from_secs(2);
 /// How long both sides may take to be told.
 const FAREWELL: Duration = Duration::from_secs(6);
 
-/// Copies in both directions until both are closed, nothing has moved for the idle timeout, or the endpoint drains
-/// and its time is over. The request is in flight for as long.
+/// Copies in both directions until both are closed, nothing has moved for the idle timeout, or the endpoint or the process
+/// drains and its time is over. The request is in flight for as long.
 pub(super) async fn run<C, U>(
     worker: Rc<Worker>,
     protocol: Protocol,
@@ -56,7 +56,10 @@ pub(super) async fn run<C, U>(
             () = bell.notified() => true,
         };
         if overdue {
-            debug!(pod = &*in_flight.endpoint.pod, "the time of a draining pod is over, its tunnel ends");
+            debug!(
+                pod = &*in_flight.endpoint.pod,
+                "a tunnel has to end: the time of its pod or of the process is over"
+            );
             ending.set(true);
             let between = poll_fn(|context| {
                 let ended = copy.as_mut().poll(context).is_ready();

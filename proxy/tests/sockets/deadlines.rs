@@ -151,3 +151,19 @@ async fn an_answer_after_the_deadline_ends_its_connection() {
     let reply = held.await.unwrap();
     assert_eq!((reply.status, reply.header("connection"), reply.header("x-pod")), (200, "close", "a"));
 }
+
+#[tokio::test]
+async fn a_process_that_ends_tells_its_websockets() {
+    let (mut operator, directory) = (Operator::start().await, Directory::new());
+    let (pod, make, mut told) = socket("WebSocket").await;
+    let mut proxy =
+        Proxy::start_with(&operator, &directory, |it| it.drain_timeout = Duration::from_millis(100));
+    operator.configure(vec![cluster("a", &[(pod.address, "h1")]), route(&[("a", 10_000)])]).await;
+    let mut client = switched(proxy.http, "WebSocket").await;
+    make.send(Do::Hear).unwrap();
+    proxy.stop();
+    assert_eq!(rest(&mut client).await, b"\x88\x02\x03\xe9", "1001");
+    drop(client);
+    assert_eq!(within(told.recv()).await.unwrap(), b"\x88\x82\0\0\0\0\x03\xe9", "the pod is told as well");
+    proxy.ended().await;
+}

@@ -24,7 +24,7 @@ use crate::{
     shared::{Phase, count},
     worker::{
         Worker,
-        connection::{IDLE, LINGER, MAX_HEAD, Open, STALL},
+        connection::{FIRST, IDLE, LINGER, MAX_HEAD, Open, STALL},
         entry::Entry,
         http2::{self, PREFACE},
         tunnel::Prefixed,
@@ -51,6 +51,8 @@ pub(super) struct Connection<S> {
     pub(super) stall: Stall,
     /// Whether it is told when the process drains.
     watches: bool,
+    /// Whether nothing was asked for on it yet.
+    fresh: bool,
     /// The line of the request that is under way, if it is logged.
     pub(super) record: Option<Box<Record>>,
 }
@@ -103,6 +105,7 @@ where
         alarm: Alarm::default(),
         stall: Stall::default(),
         watches: false,
+        fresh: true,
         record: None,
     };
     // An `async fn` would have room for its arguments twice.
@@ -140,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn next(&mut self, mut drains: Pin<&mut impl Future<Output = ()>>) -> Next {
         let mut end = HeadEnd::new(Kind::Request);
         let now = Instant::now();
-        let idle_at = now + IDLE;
+        let mut idle_at = now + IDLE;
         let mut head_at = (!self.peer.input.is_empty()).then_some(now + HEAD);
         self.peer.rest();
         self.sent.end();
@@ -148,7 +151,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             loop {
                 if !self.peer.input.is_empty() {
                     match end.find(self.peer.input.rest(), MAX_HEAD) {
-                        Ok(Some((begin, end))) => return Poll::Ready(Next::Head(begin, end)),
+                        Ok(Some((begin, end))) => {
+                            self.fresh = false;
+                            return Poll::Ready(Next::Head(begin, end));
+                        }
                         Ok(None) => {}
                         Err(malformed) => return Poll::Ready(Next::Malformed(malformed)),
                     }
@@ -163,7 +169,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let drained = self.worker.phase.get() == Phase::Draining
                 || !std::mem::replace(&mut self.watches, true) && drains.as_mut().poll(context).is_ready();
             if drained && self.peer.input.is_empty() {
-                return Poll::Ready(Next::Over);
+                if !self.fresh {
+                    return Poll::Ready(Next::Over);
+                }
+                idle_at = idle_at.min(Instant::now() + FIRST);
             }
             ready!(self.alarm.poll(Some(head_at.unwrap_or(idle_at)), context));
             if head_at.is_some() {
