@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use crate::{
+    http2::frame,
     process::Process,
     support::{
         client,
@@ -202,4 +203,97 @@ async fn streams_of_http2_that_nobody_reads_are_bounded() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     is_bounded(&proxy, before).await;
     drop(held);
+}
+
+/// A pod that reads all and answers with little.
+async fn reader() -> RawPod {
+    RawPod::start(|mut stream, _| async move {
+        while let Some(head) = read_head(&mut stream).await {
+            if head.starts_with("POST") {
+                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                return;
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn trailers_and_extensions_that_never_end_are_not_kept() {
+    let pod = reader().await;
+    let proxy = Process::start(pod.address, "2000").await;
+    let before = warm(&proxy).await;
+    let trailer = format!("x-more: {}\r\n", "x".repeat(1000));
+    for (begin, more) in [("0\r\n", trailer.as_str()), ("3;x=", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")] {
+        let attacks = (0..PEERS).map(|_| async {
+            let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+            let head = format!("POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n{begin}");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            push(&mut stream, more.repeat(1 + 4_000 / more.len()).as_bytes(), MUCH).await;
+            let mut status = [0; 10];
+            within(stream.read_exact(&mut status)).await.unwrap();
+            assert_eq!(&status, b"HTTP/1.1 4", "it is refused, whatever else comes");
+            stream
+        });
+        let held = futures::future::join_all(attacks).await;
+        is_bounded(&proxy, before).await;
+        drop(held);
+    }
+}
+
+#[tokio::test]
+async fn interim_answers_that_never_end_are_not_read_for_ever() {
+    let pod = RawPod::start(|mut stream, _| async move {
+        while let Some(head) = read_head(&mut stream).await {
+            if head.starts_with("GET /endless") {
+                let interim = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(50);
+                push(&mut stream, interim.as_bytes(), MUCH).await;
+                return;
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        }
+    })
+    .await;
+    let proxy = Process::start(pod.address, "2000").await;
+    let before = warm(&proxy).await;
+    let attacks = (0..PEERS).map(|_| async {
+        let reply = client::get(proxy.address, "/endless").await;
+        assert_eq!(reply.reason(), (502, "upstream_protocol"));
+    });
+    futures::future::join_all(attacks).await;
+    is_bounded(&proxy, before).await;
+}
+
+#[tokio::test]
+async fn frames_of_http2_that_cost_their_sender_nothing_are_bounded() {
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const PING: u8 = 6;
+    const CONTINUATION: u8 = 9;
+    let pod = Pod::start("a").await;
+    let proxy = Process::start(pod.address, "2000").await;
+    let before = warm(&proxy).await;
+    // A head without an end (CVE-2024-27316) of names that are kept nowhere, and questions whose answers nobody reads.
+    let name = [[0, 4].as_slice(), b"x-ab", &[100], &[b'y'; 100]].concat();
+    let floods = [
+        (frame(HEADERS, 0, 1, &name), frame(CONTINUATION, 0, 1, &name.repeat(100))),
+        (Vec::new(), frame(SETTINGS, 0, 0, &[]).repeat(500)),
+        (Vec::new(), frame(PING, 0, 0, &[1; 8]).repeat(500)),
+    ];
+    for (first, flood) in floods {
+        // Without optimisation each frame takes long.
+        let attacks = (0..PEERS / 20).map(|_| async {
+            let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+            let begin = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &*frame(SETTINGS, 0, 0, &[]), &first].concat();
+            stream.write_all(&begin).await.unwrap();
+            push(&mut stream, &flood, MUCH / 4).await;
+            stream
+        });
+        let held = futures::future::join_all(attacks).await;
+        let all = proxy.resident().saturating_sub(before);
+        assert!(all <= EACH * PEERS / 20, "{all} bytes");
+        assert_eq!(client::get(proxy.address, "/").await.status, 200);
+        drop(held);
+    }
 }

@@ -193,15 +193,22 @@ async fn an_answer_before_the_end_of_the_request_ends_it() {
 
 #[tokio::test]
 async fn what_is_no_answer_is_none_and_a_body_that_breaks_off_is_seen() {
+    let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(17) + "HTTP/1.1 200 OK\r\n\r\n";
     for (answer, status) in [
         ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", 502),
         ("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n", 502),
         ("ICY 200 OK\r\n\r\n", 502),
         ("", 502),
+        (&interim, 502),
     ] {
-        let pod = RawPod::start(move |mut stream, _| async move {
-            read_head(&mut stream).await;
-            let _ = stream.write_all(answer.as_bytes()).await;
+        let answer = answer.to_owned();
+        let said = answer.clone();
+        let pod = RawPod::start(move |mut stream, _| {
+            let said = said.clone();
+            async move {
+                read_head(&mut stream).await;
+                let _ = stream.write_all(said.as_bytes()).await;
+            }
         })
         .await;
         let mut fixture = Fixture::new(pod.address).await;
