@@ -135,8 +135,8 @@ async fn zero_in_flight_is_said_only_when_nothing_can_come_any_more() {
     assert_ne!(report.oldest_pinned, Some(removal), "and may be sent again by the old snapshot");
     assert_eq!(client::get(proxy.http, "/").await.header("x-pod"), "new");
     old.release();
-    let report = link.report(|it| it.oldest_pinned == Some(removal)).await;
-    assert_eq!(report.in_flight, [], "{report:?}");
+    // It leaves its snapshot with the head of its response, and the pod with the last byte.
+    link.report(|it| it.oldest_pinned == Some(removal) && it.in_flight.is_empty()).await;
     assert_eq!(held.await.unwrap().header("x-pod"), "old", "it was served to its end");
 }
 
