@@ -311,11 +311,12 @@ impl Story {
         reason = "the story is a shell: it compares its looks with the load's clock"
     )]
     async fn look(&mut self) -> anyhow::Result<Scene> {
+        let begun_ms = Utc::now().timestamp_millis();
         let rollout = self.cluster.rollout(ROLLOUT).await?;
         let canary_open = self.settings.canary.is_open(&self.cluster).await?;
         let tallies = self.load.tallies();
         self.stages.see(
-            Utc::now().timestamp_millis(),
+            (begun_ms, Utc::now().timestamp_millis()),
             rollout.verified_weight().filter(|_| canary_open),
             &tallies,
         );

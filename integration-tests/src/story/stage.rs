@@ -45,12 +45,22 @@ impl Stage {
     }
 }
 
+/// The weight that was seen last.
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    weight: u32,
+    /// The end of the first look that saw it.
+    since_ms: i64,
+    /// The beginning of the last look that saw it: what came later is not known to be its own.
+    until_ms: i64,
+}
+
 /// The weights of a story as they come and go.
 #[derive(Debug)]
 pub(super) struct Stages {
     version: String,
     proxies: usize,
-    current: Option<(u32, i64)>,
+    current: Option<Current>,
     ended: Vec<Stage>,
 }
 
@@ -59,26 +69,30 @@ impl Stages {
         Self { version, proxies, current: None, ended: Vec::new() }
     }
 
-    /// Takes one look: at `now_ms` all proxies served `weight`, or something else was going on.
-    pub(super) fn see(&mut self, now_ms: i64, weight: Option<u32>, tallies: &[Tally]) {
-        if self.current.map(|(weight, _)| weight) == weight {
-            return;
+    /// Takes one look, from its beginning to its end: all proxies served `weight`, or something else was going on.
+    pub(super) fn see(&mut self, look_ms: (i64, i64), weight: Option<u32>, tallies: &[Tally]) {
+        let (begun_ms, ended_ms) = look_ms;
+        match &mut self.current {
+            Some(current) if Some(current.weight) == weight => current.until_ms = begun_ms,
+            current => {
+                let ended = current.take();
+                self.ended.extend(ended.and_then(|it| self.measure(it, tallies)));
+                self.current =
+                    weight.map(|weight| Current { weight, since_ms: ended_ms, until_ms: begun_ms });
+            }
         }
-        if let Some((weight, since)) = self.current {
-            self.ended.extend(self.measure(weight, since, now_ms, tallies));
-        }
-        self.current = weight.map(|weight| (weight, now_ms));
     }
 
     pub(super) fn end(&mut self, tallies: &[Tally]) -> Vec<Stage> {
         let now_ms = tallies.last().map_or(0, |tally| tally.at_ms);
-        self.see(now_ms, None, tallies);
+        self.see((now_ms, now_ms), None, tallies);
         std::mem::take(&mut self.ended)
     }
 
-    fn measure(&self, weight: u32, since: i64, until: i64, tallies: &[Tally]) -> Option<Stage> {
-        let first = tallies.iter().find(|tally| tally.at_ms >= since + MARGIN_MS)?;
-        let last = tallies.iter().rev().find(|tally| tally.at_ms <= until - MARGIN_MS)?;
+    fn measure(&self, of: Current, tallies: &[Tally]) -> Option<Stage> {
+        let Current { weight, since_ms, until_ms } = of;
+        let first = tallies.iter().find(|tally| tally.at_ms >= since_ms + MARGIN_MS)?;
+        let last = tallies.iter().rev().find(|tally| tally.at_ms <= until_ms - MARGIN_MS)?;
         let requests = last.answered().checked_sub(first.answered())?;
         let canary = last.answered_by(&self.version) - first.answered_by(&self.version);
         // Nothing and everything are exact.
@@ -114,8 +128,22 @@ mod tests {
         let tallies = [line(0, 10, 0), line(1_000, 80, 30), line(2_000, 150, 60), line(3_000, 160, 150)];
         let mut stages = Stages::new("v2".into(), 1);
 
-        stages.see(300, Some(30), &tallies[..1]);
-        stages.see(2_700, Some(60), &tallies);
+        stages.see((250, 300), Some(30), &tallies[..1]);
+        stages.see((2_650, 2_700), Some(30), &tallies[..3]);
+        stages.see((3_650, 3_700), Some(60), &tallies);
+
+        assert_eq!(stages.ended, [Stage { weight: 30, requests: 100, canary: 30, allowed: 6 }]);
+    }
+
+    #[test]
+    fn what_comes_between_two_looks_belongs_to_nobody() {
+        let tallies = [line(0, 10, 0), line(1_000, 80, 30), line(2_000, 150, 60), line(3_000, 150, 160)];
+        let mut stages = Stages::new("v2".into(), 1);
+
+        // The look that sees the next weight comes late: the weight may have been another one for long.
+        stages.see((250, 300), Some(30), &tallies[..1]);
+        stages.see((2_650, 2_700), Some(30), &tallies[..3]);
+        stages.see((5_650, 5_700), Some(100), &tallies);
 
         assert_eq!(stages.ended, [Stage { weight: 30, requests: 100, canary: 30, allowed: 6 }]);
     }
