@@ -1,8 +1,8 @@
 //! One namespace of a real cluster, as a user works in it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use futures::{AsyncBufReadExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
 use kube::{
@@ -173,6 +173,14 @@ impl Cluster {
             .await
             .context("failed to list pods")?
             .items)
+    }
+
+    /// The addresses of the pods with this label; none is an error.
+    pub async fn pod_addresses(&self, labels: &str) -> anyhow::Result<Vec<IpAddr>> {
+        let address = |pod: &Pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok();
+        let addresses: Vec<_> = self.pods(labels).await?.iter().filter_map(address).collect();
+        ensure!(!addresses.is_empty(), "no pod with {labels} has an address: is Sluice installed?");
+        Ok(addresses)
     }
 
     /// The pods behind a Service, ready or not.

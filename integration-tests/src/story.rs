@@ -101,6 +101,17 @@ impl Settings {
         }
     }
 
+    /// The same with another route in the place of the Mapping: `routing` is what `trafficRouting` says of it.
+    #[must_use]
+    pub fn routed_by(self, routing: &str, route: &str, canary: CanaryRoute) -> Self {
+        let mapping = "        ambassador:\n          mappings:\n            - stable-mapping\n";
+        let settings = self.with(mapping, routing);
+        let documents =
+            settings.manifests.split("---\n").filter(|document| !document.contains("getambassador.io"));
+        let manifests = documents.chain([route]).collect::<Vec<_>>().join("---\n");
+        Self { manifests, canary, ..settings }
+    }
+
     /// The same on another path, so that it does not meet other stories.
     #[must_use]
     pub fn at(self, path: &str) -> Self {

@@ -189,20 +189,9 @@ async fn what_is_made_for_a_gateway_is_kept_scaled_by_others_and_gone_with_it() 
 fn with_http_route(namespace: &str) -> anyhow::Result<Settings> {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../examples/gateway-canary"].iter().collect();
     let route = fs::read_to_string(folder.join("route.yaml")).context("failed to read the route")?;
-    let mut settings = Settings::quickstart(6).with(
-        "        ambassador:
-          mappings:
-            - stable-mapping
-",
-        "        gatewayAPI:
-          httpRoute: someapp
-",
-    );
-    let documents =
-        settings.manifests.split("---\n").filter(|document| !document.contains("getambassador.io"));
-    settings.manifests = documents.chain([route.as_str()]).collect::<Vec<_>>().join("---\n");
-    let canary = CanaryRoute::Inside(ROUTE);
-    Ok(Settings { canary, proxy: format!("{namespace}/edge-sluice"), ..settings })
+    let routing = "        gatewayAPI:\n          httpRoute: someapp\n";
+    let settings = Settings::quickstart(6).routed_by(routing, &route, CanaryRoute::Inside(ROUTE));
+    Ok(Settings { proxy: format!("{namespace}/edge-sluice"), ..settings })
 }
 
 /// What a GitOps tool that ignores weights sees of the route.

@@ -16,17 +16,6 @@ const CANARY: &str = "someapp-someapp-canary";
 
 /// The quickstart with an Ingress in the place of its Mapping.
 fn with_ingress(path: &str) -> Settings {
-    let mut settings = Settings::quickstart(6).with(
-        "        ambassador:
-          mappings:
-            - stable-mapping
-",
-        "        nginx:
-          stableIngress: someapp
-",
-    );
-    let documents =
-        settings.manifests.split("---\n").filter(|document| !document.contains("getambassador.io"));
     let ingress = format!(
         "apiVersion: networking.k8s.io/v1
 kind: Ingress
@@ -41,8 +30,9 @@ spec:
           - {{path: {path}, pathType: Prefix, backend: {{service: {{name: someapp-stable, port: {{number: 80}}}}}}}}
 "
     );
-    settings.manifests = documents.chain([ingress.as_str()]).collect::<Vec<_>>().join("---\n");
-    Settings { canary: CanaryRoute::Beside(Kind::Ingress, CANARY), path: path.to_owned(), ..settings }
+    let routing = "        nginx:\n          stableIngress: someapp\n";
+    let canary = CanaryRoute::Beside(Kind::Ingress, CANARY);
+    Settings { path: path.to_owned(), ..Settings::quickstart(6).routed_by(routing, &ingress, canary) }
 }
 
 #[tokio::test]

@@ -9,7 +9,6 @@ use integration_tests::{
     figures::{Figures, percentile, progress, rounded},
     probe::{Probe, resident_bytes},
 };
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::Instant};
 
@@ -40,7 +39,7 @@ async fn main() -> anyhow::Result<()> {
     let cluster = Cluster::namespace(&arguments.namespace).await?;
     let system = cluster.elsewhere(&arguments.system);
     cluster.apply(MANIFESTS).await?;
-    let proxies = addresses(&system.pods("app.kubernetes.io/component=proxy").await?)?;
+    let proxies = system.pod_addresses("app.kubernetes.io/component=proxy").await?;
     let mut figures = Figures::default();
 
     let mut probes = Vec::new();
@@ -81,7 +80,7 @@ async fn main() -> anyhow::Result<()> {
     figures.add("split_requests", json!(draws));
 
     for (component, port) in [("operator", 8090), ("proxy", 8877)] {
-        let pods = addresses(&system.pods(&format!("app.kubernetes.io/component={component}")).await?)?;
+        let pods = system.pod_addresses(&format!("app.kubernetes.io/component={component}")).await?;
         let mut largest = 0;
         for address in pods {
             largest = largest.max(resident_bytes((address, port).into()).await?);
@@ -90,13 +89,6 @@ async fn main() -> anyhow::Result<()> {
     }
     figures.report(arguments.json.as_deref())?;
     cluster.remove().await
-}
-
-fn addresses(pods: &[Pod]) -> anyhow::Result<Vec<std::net::IpAddr>> {
-    let address = |pod: &Pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok();
-    let addresses: Vec<_> = pods.iter().filter_map(address).collect();
-    ensure!(!addresses.is_empty(), "no pod has an address: is Sluice installed?");
-    Ok(addresses)
 }
 
 async fn write_weight(cluster: &Cluster, weight: u32) -> anyhow::Result<()> {

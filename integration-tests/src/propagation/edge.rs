@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::DynamicObject;
 use tokio::time::Instant;
 
@@ -60,9 +59,9 @@ impl Edge {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let labels = format!("gateway.networking.k8s.io/gateway-name={name}");
-        let proxies = addresses(&cluster.pods(&labels).await?)?;
+        let proxies = cluster.pod_addresses(&labels).await?;
         let system = cluster.elsewhere(system);
-        let operators = addresses(&system.pods("app.kubernetes.io/component=operator").await?)?;
+        let operators = system.pod_addresses("app.kubernetes.io/component=operator").await?;
         Ok(Self { cluster, name: name.to_owned(), proxies, operators })
     }
 
@@ -118,11 +117,4 @@ async fn cpu_seconds(address: SocketAddr) -> anyhow::Result<f64> {
 fn programmed(gateway: &DynamicObject) -> bool {
     let conditions = gateway.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
     conditions.iter().any(|it| it["type"] == "Programmed" && it["status"] == "True")
-}
-
-fn addresses(pods: &[Pod]) -> anyhow::Result<Vec<IpAddr>> {
-    let address = |pod: &Pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok();
-    let addresses: Vec<_> = pods.iter().filter_map(address).collect();
-    ensure!(!addresses.is_empty(), "no pod has an address: is Sluice installed?");
-    Ok(addresses)
 }
