@@ -3,12 +3,13 @@
 
 use super::{Carried, Counts};
 use crate::spec::Canary;
-use crate::weight::{CanarySize, Position, Weight, canary_size};
+use crate::weight::{CanarySize, Position, Weight, canary_size, managed_routes};
 
 /// The wanted counts, given `spec.replicas` and what may be sent to each version now.
 ///
 /// A number of pods of `setCanaryScale` holds as it is; a share is at least `minPodsPerReplicaSet` once it is more
-/// than nothing, and never more than `spec.replicas`.
+/// than nothing, and never more than `spec.replicas`. While a managed route sends requests to the canary, it has a pod
+/// whatever its share is; Argo leaves those requests without one.
 ///
 /// With `dynamicStableScale` the stable version has the pods for the larger of what the step leaves to it and what it
 /// may still be sent. After an abort the canary is treated so, too: pods go after the traffic has gone.
@@ -18,6 +19,10 @@ pub fn counts(replicas: i32, canary: &Canary, position: &Position, carried: Carr
     let pods = match size {
         CanarySize::Pods(pods) => pods,
         CanarySize::Weight(weight) => floored(replicas, canary, weight.of_pods(replicas)),
+    };
+    let pods = match managed_routes(canary, position).is_empty() {
+        true => pods,
+        false => pods.max(floored(replicas, canary, replicas.min(1))),
     };
     if !canary.dynamic_stable_scale {
         return Counts { canary: pods, stable: replicas };
