@@ -19,7 +19,7 @@ pub struct Size {
     pub replicas: i32,
     /// `status.replicas`: pods that exist.
     pub created: i32,
-    /// `status.availableReplicas`: pods that are ready for `minReadySeconds`.
+    /// Pods that are ready for `minReadySeconds` and stay ([`ReplicaSet::lasting`]).
     pub available: i32,
 }
 
@@ -28,7 +28,7 @@ impl From<&ReplicaSet> for Size {
         Self {
             replicas: replica_set.replicas,
             created: replica_set.status.replicas,
-            available: replica_set.status.available,
+            available: replica_set.lasting(),
         }
     }
 }

@@ -145,6 +145,21 @@ pub struct ReplicaSet {
     pub status: ReplicaSetStatus,
 }
 
+impl ReplicaSet {
+    /// Available pods that stay. The status counts those beyond `spec.replicas` until the ReplicaSet controller has told
+    /// them to go.
+    #[must_use]
+    pub fn lasting(&self) -> i32 {
+        self.status.available.min(self.replicas)
+    }
+
+    /// Pods that it was told to lose are still there, and nobody knows which of them will go.
+    #[must_use]
+    pub fn is_shrinking(&self) -> bool {
+        self.status.replicas > self.replicas
+    }
+}
+
 /// The counts of a ReplicaSet's status. A count that is not set is 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplicaSetStatus {

@@ -44,12 +44,12 @@ pub(super) fn others(scene: &Scene<'_>, ways: &Ways<'_>, delay: Delay, draft: &m
     let promoted = draft.status.stable_rs.as_deref() == Some(scene.hash.as_str());
     let limit = delay.limit.unwrap_or(usize::MAX);
     for (index, set) in scene.others.iter().filter(|set| set.replicas > 0).enumerate() {
-        if draft.status.stable_rs.is_none() && set.status.available > 0 {
+        if draft.status.stable_rs.is_none() && set.lasting() > 0 {
             // Nothing was promoted yet: whatever works is what the Services send to.
             continue;
         }
         let waits = promoted || set.annotations.scale_down_deadline.is_some();
-        let works = set.status.available > 0;
+        let works = set.lasting() > 0;
         let kept = waits && works && index < limit;
         let time = if kept { delay.time.max(delay.least) } else { delay.least };
         release(scene, ways, set, time, draft);

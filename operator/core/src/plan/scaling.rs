@@ -14,6 +14,9 @@ pub(super) fn size_changed(scene: &Scene<'_>) -> bool {
 }
 
 /// Scales, and keeps the annotations that belong to the size. A ReplicaSet in use has no scale-down deadline.
+///
+/// One that has pods to lose grows when they have begun to go: until then its status and the proxies count pods that a
+/// larger size does not keep.
 pub(super) fn resize(scene: &Scene<'_>, set: &ReplicaSet, to: i32, draft: &mut Draft) {
     resize_within_delay(scene, set, to, draft);
     if set.annotations.scale_down_deadline.is_some() && to > 0 {
@@ -23,6 +26,10 @@ pub(super) fn resize(scene: &Scene<'_>, set: &ReplicaSet, to: i32, draft: &mut D
 
 /// The same for a ReplicaSet that keeps its scale-down deadline, if it has one.
 pub(super) fn resize_within_delay(scene: &Scene<'_>, set: &ReplicaSet, to: i32, draft: &mut Draft) {
+    if to > set.replicas && set.is_shrinking() {
+        draft.because(Why::Scaling { replica_set: set.name.clone(), to: set.replicas });
+        return;
+    }
     if set.replicas != to {
         draft.scale(set, to);
         draft.because(Why::Scaling { replica_set: set.name.clone(), to });

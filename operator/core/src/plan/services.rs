@@ -36,5 +36,5 @@ pub(super) fn point(scene: &Scene<'_>, name: &str, set: &ReplicaSet, draft: &mut
 /// A Service that no Rollout has switched yet selects all pods; it is taken over only by a version that has all of
 /// its pods available (reference §2.12).
 pub(super) fn may_adopt(service: Option<&Service>, set: &ReplicaSet, wanted: i32) -> bool {
-    service.is_some_and(|service| service.hash().is_some() || set.status.available >= wanted)
+    service.is_some_and(|service| service.hash().is_some() || set.lasting() >= wanted)
 }

@@ -30,6 +30,8 @@ pub(crate) struct Cluster {
     pub(crate) workload: Option<Value>,
     /// A PodDisruptionBudget refuses every eviction.
     pub(crate) evictions_refused: bool,
+    /// The ReplicaSet controller does nothing.
+    pub(crate) replica_sets_stall: bool,
     pub(crate) rivals: Vec<Rival>,
     pub(crate) data_plane: DataPlane,
     /// What the operator remembers of the canary.
@@ -59,6 +61,7 @@ impl Cluster {
             global_templates: BTreeMap::new(),
             workload: None,
             evictions_refused: false,
+            replica_sets_stall: false,
             rivals: Vec::new(),
             data_plane: DataPlane::new(),
             guard: None,

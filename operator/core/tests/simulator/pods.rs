@@ -87,6 +87,9 @@ impl ReplicaSet {
 impl Cluster {
     /// Makes pods match `spec.replicas`.
     pub(crate) fn run_replica_sets(&mut self) {
+        if self.replica_sets_stall {
+            return;
+        }
         let (now, interval) = (self.now, self.pod_interval);
         let leaving: BTreeSet<String> = self
             .replica_sets

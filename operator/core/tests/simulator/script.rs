@@ -22,6 +22,7 @@
 //! | `operator restarts`, `counts begin anew` | the operator has what the status has; the config server has no counts |
 //! | `restart`, `restart in 30s` | asks for younger pods |
 //! | `evictions refused|allowed` | what a disruption budget says |
+//! | `replicasets stall|go on` | whether the ReplicaSet controller does anything |
 //! | `fail pods IMAGE`, `heal pods IMAGE` | pods become unready, or ready again |
 //! | `rival NAME service|mapping NAME [younger]` | another Rollout, older or younger, claims an object |
 //! | `tick 30s` | lets time pass; everything else happens at one moment |
@@ -152,6 +153,8 @@ impl Simulator {
             ["counts", "begin", "anew"] => self.cluster.data_plane.cohorts.clear(),
             ["restart"] => self.restart(TimeDelta::zero()),
             ["restart", "in", time] => self.restart(duration(time)),
+            ["replicasets", "stall"] => self.cluster.replica_sets_stall = true,
+            ["replicasets", "go", "on"] => self.cluster.replica_sets_stall = false,
             ["evictions", verdict @ ("refused" | "allowed")] => {
                 self.cluster.evictions_refused = verdict == "refused";
             }

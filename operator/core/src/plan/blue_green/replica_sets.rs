@@ -74,11 +74,7 @@ pub(super) fn still_runs(scene: &Scene<'_>, new: &ReplicaSet) -> bool {
 
 /// What a plan waits for while a version has too few pods.
 pub(super) fn wait_for_pods(set: &ReplicaSet, wanted: i32, draft: &mut Draft) {
-    draft.because(Why::WaitingForPods {
-        replica_set: set.name.clone(),
-        available: set.status.available,
-        wanted,
-    });
+    draft.because(Why::WaitingForPods { replica_set: set.name.clone(), available: set.lasting(), wanted });
 }
 
 /// After an abort the new version runs on for `abortScaleDownDelaySeconds` from the moment at which the stable version
@@ -92,7 +88,7 @@ fn give_up(scene: &Scene<'_>, ways: &Ways<'_>, new: &ReplicaSet, stable: &Replic
     if scene.services.preview_hash() == Some(stable.hash.as_str()) {
         return release::release(scene, ways, new, least(scene), draft);
     }
-    if !scene.is_active(stable) || stable.status.available < scene.spec.replicas {
+    if !scene.is_active(stable) || stable.lasting() < scene.spec.replicas {
         return draft.because(Why::StillRouted { replica_set: new.name.clone() });
     }
     match new.annotations.scale_down_deadline {

@@ -58,7 +58,7 @@ pub(super) fn preview(scene: &Scene<'_>, set: &ReplicaSet, draft: &mut Draft) {
 
 /// All pods of a version are there and available.
 pub(super) fn is_full(scene: &Scene<'_>, set: &ReplicaSet) -> bool {
-    set.replicas >= scene.spec.replicas && set.status.available >= scene.spec.replicas
+    set.replicas >= scene.spec.replicas && set.lasting() >= scene.spec.replicas
 }
 
 /// Whether the stable version can take the requests back. A pod or two that are not ready do not hold up the way back
@@ -67,7 +67,7 @@ pub(super) fn is_full(scene: &Scene<'_>, set: &ReplicaSet) -> bool {
 pub(super) fn can_take_back(scene: &Scene<'_>, stable: &ReplicaSet) -> bool {
     let wanted = scene.spec.replicas;
     let missing = scene.blue_green.max_unavailable.rounded_down(wanted).max(1);
-    let serving = scene.active().map_or(0, |active| active.status.available);
-    let available = stable.status.available;
+    let serving = scene.active().map_or(0, |active| active.lasting());
+    let available = stable.lasting();
     wanted == 0 || (available > 0 && available >= serving.min(wanted.saturating_sub(missing)))
 }

@@ -49,7 +49,7 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, size: i32, revision: 
     if keep_active(scene, draft) {
         return;
     }
-    if new.replicas < size || new.status.available < size {
+    if new.replicas < size || new.lasting() < size {
         wait_for_pods(new, size, draft);
         return;
     }
@@ -112,8 +112,8 @@ fn is_good(scene: &Scene<'_>, revision: i64, role: Role, analysis: &Analysis, dr
 /// Somebody has taken the hash out of the active Service, or put one in that has no pods: it selects the stable
 /// version again, and not, as with Argo, the new one without a pause. True if it has to be switched.
 fn keep_active(scene: &Scene<'_>, draft: &mut Draft) -> bool {
-    let serves = scene.active().is_some_and(|active| active.status.available > 0);
-    let works = |stable: &&ReplicaSet| stable.status.available > 0 && !scene.is_active(stable);
+    let serves = scene.active().is_some_and(|active| active.lasting() > 0);
+    let works = |stable: &&ReplicaSet| stable.lasting() > 0 && !scene.is_active(stable);
     let Some(stable) = scene.stable.filter(works).filter(|_| !serves) else { return false };
     services::activate(scene, stable, draft);
     draft.because(Why::RouteWritten);

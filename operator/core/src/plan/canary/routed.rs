@@ -83,7 +83,7 @@ impl<'w> Routed<'w> {
         let canary_service = world.service(&routing.canary_service);
         // Without a pod behind the canary Service these requests would fail.
         let works = |new: &&ReplicaSet| {
-            new.status.available > 0 && canary_service.and_then(Service::hash) == Some(&new.hash)
+            new.lasting() > 0 && canary_service.and_then(Service::hash) == Some(&new.hash)
         };
         let routes = match scene.new.filter(works) {
             Some(_) => managed::wanted(world, canary, routing),

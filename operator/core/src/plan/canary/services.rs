@@ -10,7 +10,7 @@ use crate::world::ReplicaSet;
 /// Points the stable Service at this ReplicaSet, as soon as it has a pod.
 pub(super) fn point_stable(scene: &Scene<'_>, routed: &Routed<'_>, set: &ReplicaSet, draft: &mut Draft) {
     let wanted = scene.spec.replicas;
-    if set.status.available >= wanted.min(1) && may_adopt(routed.stable_service, set, wanted) {
+    if set.lasting() >= wanted.min(1) && may_adopt(routed.stable_service, set, wanted) {
         point(scene, &routed.routing.stable_service, set, draft);
     }
 }
@@ -26,7 +26,7 @@ pub(super) fn follow(scene: &Scene<'_>, draft: &mut Draft) {
     let newest = if draft.status.abort { scene.stable } else { scene.new };
     for (name, set) in [(stable_service, scene.stable), (canary_service, newest)] {
         let (Some(name), Some(set)) = (name, set) else { continue };
-        if set.status.available >= 1 && may_adopt(scene.world.service(name), set, set.replicas) {
+        if set.lasting() >= 1 && may_adopt(scene.world.service(name), set, set.replicas) {
             point(scene, name, set, draft);
         }
     }

@@ -47,10 +47,10 @@ fn first_deploy(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut 
         draft.because(Why::Aborted);
         return;
     }
-    if new.replicas < scene.spec.replicas || new.status.available < scene.spec.replicas {
+    if new.replicas < scene.spec.replicas || new.lasting() < scene.spec.replicas {
         draft.because(Why::WaitingForPods {
             replica_set: new.name.clone(),
-            available: new.status.available,
+            available: new.lasting(),
             wanted: scene.spec.replicas,
         });
         return;

@@ -140,8 +140,7 @@ fn sized(scene: &Scene<'_>, draft: &mut Draft) -> bool {
 fn full(scene: &Scene<'_>, new: &ReplicaSet, draft: &mut Draft) -> bool {
     let wanted = scene.spec.replicas;
     let there = new.replicas >= wanted
-        && (new.status.available >= wanted
-            || replicas::enough(scene.canary.threshold, new.status.available, wanted));
+        && (new.lasting() >= wanted || replicas::enough(scene.canary.threshold, new.lasting(), wanted));
     if !there {
         wait_for_pods(scene, wanted, draft);
     }
@@ -185,10 +184,10 @@ fn managed_routes_served(scene: &Scene<'_>, draft: &mut Draft) -> bool {
 }
 
 fn wait_for_pods(scene: &Scene<'_>, wanted: i32, draft: &mut Draft) {
-    if let Some(new) = scene.new.filter(|new| new.status.available < wanted) {
+    if let Some(new) = scene.new.filter(|new| new.lasting() < wanted) {
         draft.because(Why::WaitingForPods {
             replica_set: new.name.clone(),
-            available: new.status.available,
+            available: new.lasting(),
             wanted,
         });
     }

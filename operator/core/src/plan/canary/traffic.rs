@@ -43,7 +43,7 @@ pub(super) fn to_stable(
         }
         if lowest > 0 {
             draft.because(Why::StableShort {
-                available: stable.status.available,
+                available: stable.lasting(),
                 wanted: scene.spec.replicas,
                 weight: lowest,
             });
@@ -119,7 +119,7 @@ fn take_canary_service(
     // A Service that selects no pod answers nobody: it stays where it is until there is one.
     let least = scene.spec.replicas.min(1);
     let wanted = wanted_canary(scene, draft);
-    if new.status.available < least || !may_adopt(routed.canary_service, new, wanted) {
+    if new.lasting() < least || !may_adopt(routed.canary_service, new, wanted) {
         if target.max(wanted) > 0 {
             draft.because(waiting_for_pods(new, wanted.max(least)));
         }
@@ -141,11 +141,11 @@ fn raise(
     draft: &mut Draft,
 ) -> Option<i32> {
     let need = wanted_canary(scene, draft);
-    if !replicas::enough(scene.canary.threshold, new.status.available, need) {
+    if !replicas::enough(scene.canary.threshold, new.lasting(), need) {
         draft.because(waiting_for_pods(new, need));
         return None;
     }
-    let ready = need.min(new.status.available);
+    let ready = need.min(new.lasting());
     if let Confirmation::Pending(why) = routed.canary_arm_confirmed(scene, &new.hash, ready) {
         draft.because(why);
         return None;
@@ -173,7 +173,7 @@ fn lower(scene: &Scene<'_>, routed: &Routed<'_>, target: i32, draft: &mut Draft)
         }
         Ok(_) => {
             draft.because(Why::StableShort {
-                available: stable.status.available,
+                available: stable.lasting(),
                 wanted: scene.spec.replicas,
                 weight: routed.written(),
             });
@@ -198,8 +198,8 @@ fn lowest_weight(
         if routed.stable_hash() != Some(stable.hash.as_str()) || draft.writes_route() {
             return Err(Why::RouteWritten);
         }
-        let need = replicas.min(stable.status.available);
-        if !replicas::enough(scene.canary.threshold, stable.status.available, replicas) {
+        let need = replicas.min(stable.lasting());
+        if !replicas::enough(scene.canary.threshold, stable.lasting(), replicas) {
             return Err(waiting_for_pods(stable, replicas));
         }
         return match routed.stable_arm_confirmed(scene, &stable.hash, need) {
@@ -208,10 +208,10 @@ fn lowest_weight(
         };
     }
     let canary = routed.canary_hash().and_then(|hash| scene.by_hash().get(hash).copied());
-    if canary.is_none_or(|canary| canary.status.available <= 0) || stable.status.available >= replicas {
+    if canary.is_none_or(|canary| canary.lasting() <= 0) || stable.lasting() >= replicas {
         return Ok(0);
     }
-    let carried = 100 * i64::from(stable.status.available.max(0)) / i64::from(replicas.max(1));
+    let carried = 100 * i64::from(stable.lasting().max(0)) / i64::from(replicas.max(1));
     let rest = i32::try_from(100 - carried.min(100)).unwrap_or(0);
     Ok(rest.min(routed.written()))
 }
@@ -234,5 +234,5 @@ fn wanted_canary(scene: &Scene<'_>, draft: &Draft) -> i32 {
 }
 
 fn waiting_for_pods(set: &ReplicaSet, wanted: i32) -> Why {
-    Why::WaitingForPods { replica_set: set.name.clone(), available: set.status.available, wanted }
+    Why::WaitingForPods { replica_set: set.name.clone(), available: set.lasting(), wanted }
 }
