@@ -90,9 +90,9 @@ impl Example {
         self.documents.iter().filter(move |document| document["kind"] == kind)
     }
 
-    /// Names of the base Mappings.
-    fn mappings(&self) -> BTreeSet<String> {
-        self.of_kind("Mapping").filter_map(|it| it["metadata"]["name"].as_str()).map(str::to_owned).collect()
+    /// Names of the routes of a kind that the user wrote.
+    fn routes(&self, kind: &str) -> BTreeSet<String> {
+        self.of_kind(kind).filter_map(|it| it["metadata"]["name"].as_str()).map(str::to_owned).collect()
     }
 
     /// The same on paths of this test's own, with short pauses.
@@ -225,14 +225,26 @@ impl<'a> Played<'a> {
         Ok(view.message == "CanaryPauseStep" && pause.is_some_and(|pause| pause["duration"].is_null()))
     }
 
-    /// What the update has to leave behind: the Mappings that were there, and pods of one version.
-    async fn tidy(&self) -> anyhow::Result<Option<()>> {
+    /// Names of the routes of a kind that there are.
+    async fn routes(&self, kind: Kind) -> anyhow::Result<BTreeSet<String>> {
         let name = |object: DynamicObject| object.metadata.name.unwrap_or_default();
-        let mappings = self.cluster.dynamic(Kind::Mapping).list(&ListParams::default()).await?;
-        let mappings: BTreeSet<_> = mappings.into_iter().map(name).collect();
+        let routes = self.cluster.dynamic(kind).list(&ListParams::default()).await?;
+        Ok(routes.into_iter().map(name).collect())
+    }
+
+    /// What the update has to leave behind: the routes that were there, and pods of one version.
+    async fn tidy(&self) -> anyhow::Result<Option<()>> {
+        for (kind, name) in
+            [(Kind::Mapping, "Mapping"), (Kind::Ingress, "Ingress"), (Kind::HttpRoute, "HTTPRoute")]
+        {
+            if self.routes(kind).await? != self.example.routes(name) {
+                return Ok(None);
+            }
+        }
         let sets = self.cluster.dynamic(Kind::ReplicaSet).list(&ListParams::default()).await?;
         let sizes: BTreeMap<_, _> = sets
             .into_iter()
+            .filter(|set| !of_proxies(set))
             .map(|set| {
                 (
                     set.metadata.name.clone().unwrap_or_default(),
@@ -247,8 +259,13 @@ impl<'a> Played<'a> {
             None => self.spec().await?["replicas"].as_i64().unwrap_or(1),
         };
         let only = BTreeMap::from([(format!("{}-{stable}", self.rollout), wanted)]);
-        Ok((mappings == self.example.mappings() && sizes == only).then_some(()))
+        Ok((sizes == only).then_some(()))
     }
+}
+
+/// The proxies of a Gateway have a ReplicaSet in the same namespace.
+fn of_proxies(set: &DynamicObject) -> bool {
+    set.metadata.labels.iter().flatten().any(|(key, _)| key == "gateway.networking.k8s.io/gateway-name")
 }
 
 async fn play(example: &Example) -> anyhow::Result<()> {
