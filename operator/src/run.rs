@@ -6,7 +6,7 @@ mod leases;
 mod servers;
 mod settings;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use kube::Client;
 use tokio::{sync::watch, task::JoinHandle};
@@ -21,6 +21,7 @@ use crate::{
     lease::Tenure,
     rollouts,
     telemetry::{self, Metrics, Readiness, RolloutCounts},
+    traffic::TrafficStore,
 };
 
 /// How long work under way may go on after SIGTERM. Short of the 30 s that Kubernetes gives.
@@ -165,10 +166,16 @@ impl Parts {
             events::recorder(self.client.clone(), &self.metrics.registry, counts.clone())
                 .map_err(Error::Metrics)?;
         let tenure = self.leases.of_rollouts(&self.arguments, self.watched())?;
+        let traffic = self.traffic(route_lease);
+        let store = Arc::new(match &traffic {
+            Some(_) => TrafficStore::waiting(),
+            None => TrafficStore::not_configured(),
+        });
         let analysis = analysis::Context {
             client: self.client.clone(),
             settings: self.analysis_settings(),
             tenure: tenure.clone(),
+            traffic: store.clone(),
             recorder: recorder.clone(),
             metrics: self.metrics.clone(),
             ready: self.readiness.gate("analysis"),
@@ -178,7 +185,8 @@ impl Parts {
             client: self.client.clone(),
             settings: self.rollout_settings(),
             tenure,
-            traffic: self.traffic(route_lease),
+            traffic,
+            store,
             recorder,
             metrics: self.metrics.clone(),
             counts,

@@ -5,7 +5,9 @@ mod client;
 mod connect;
 mod convert;
 mod store;
+mod tries;
 
+pub(crate) use self::store::Uncounted;
 pub use self::{
     client::follow,
     connect::{Authority, Connector, Credential, Target},

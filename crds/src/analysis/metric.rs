@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::SluiceMetric;
 use crate::go_json;
 
 /// One metric.
@@ -51,6 +52,10 @@ pub struct Metric {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MetricProvider {
+    /// What Sluice's proxies have counted. Where Argo's definitions are installed, which have no such field,
+    /// `plugin.sluice` says the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sluice: Option<SluiceMetric>,
     /// `{address, query, timeout, insecure, headers[{key, value}], authentication, rangeQuery{start, end, step}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
@@ -95,16 +100,33 @@ pub struct MetricProvider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub kayenta: Option<Value>,
-    /// Metric plugins of Argo by name, each with its own configuration.
+    /// Metric plugins of Argo by name, each with its own configuration. The one that is named `sluice` is no plugin, but
+    /// another way to write `sluice`.
     #[serde(default, deserialize_with = "go_json::null_is_zero", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub plugin: BTreeMap<String, Value>,
 }
 
 impl MetricProvider {
+    /// The name of the plugin that stands for the field `sluice`.
+    pub const SLUICE_PLUGIN: &'static str = "sluice";
+
+    /// What is asked of Sluice's proxies, however it is written; `None`: nothing.
+    ///
+    /// # Errors
+    /// If what is written as a plugin is not what the field takes.
+    pub fn asked_of_proxies(&self) -> Result<Option<SluiceMetric>, serde_json::Error> {
+        match (&self.sluice, self.plugin.get(Self::SLUICE_PLUGIN)) {
+            (Some(metric), _) => Ok(Some(metric.clone())),
+            (None, Some(written)) => SluiceMetric::deserialize(written).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// Argo's names of the providers that are set, in Argo's order; a plugin counts as one of its own.
     pub fn named(&self) -> impl Iterator<Item = &'static str> {
         let Self {
+            sluice,
             prometheus,
             web,
             job,
@@ -130,6 +152,7 @@ impl MetricProvider {
             (graphite.is_some(), "Graphite"),
             (influxdb.is_some(), "Influxdb"),
             (skywalking.is_some(), "skywalking"),
+            (sluice.is_some(), "Sluice"),
         ];
         let known = known.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name);
         known.chain(std::iter::repeat_n("RPCPlugin", plugin.len()))

@@ -11,6 +11,7 @@
 //! | [`expression`] | the language of conditions |
 //! | [`arguments`] | `{{args.name}}`, and secrets that stay secret |
 //! | [`validate`] | what a metric may ask for |
+//! | [`traffic`] | what the provider `sluice` is asked, and what it answers |
 //!
 //! Architecture invariant: this crate knows no client, no clock and no random source, and nothing of Rollouts.
 
@@ -20,6 +21,7 @@ pub mod condition;
 pub mod expression;
 pub mod plan;
 pub mod rules;
+pub mod traffic;
 pub mod validate;
 
 pub use self::plan::plan;

@@ -2,8 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crds::{analysis::Metric, duration};
+use crds::{
+    analysis::{Metric, MetricProvider},
+    duration,
+};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::traffic::Question;
 
 /// A number that may be written as text. What is no number is zero, as in Go.
 #[must_use]
@@ -76,7 +81,38 @@ fn metric(metric: &Metric) -> Result<(), String> {
     }
     match metric.provider.named().count() {
         0 => wrong("no provider specified"),
-        1 => Ok(()),
+        1 => asked_of_proxies(&metric.provider),
         _ => wrong("multiple providers specified"),
+    }
+}
+
+/// What Argo does not have is refused before a run begins.
+fn asked_of_proxies(provider: &MetricProvider) -> Result<(), String> {
+    let asked = provider.asked_of_proxies().map_err(|why| why.to_string());
+    let question = asked.and_then(|asked| asked.as_ref().map(Question::parse).transpose());
+    question.map(drop).map_err(|why| format!("provider.sluice: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn says(provider: &Value) -> Result<(), String> {
+        metrics(&[serde_json::from_value(json!({"name": "m", "provider": provider})).unwrap()])
+    }
+
+    #[test]
+    fn what_is_asked_of_proxies_is_read_before_a_run_begins() {
+        let (good, bad) = (json!({"errorRate": {}}), json!({"errorRate": {}, "of": "old"}));
+        let why = "metrics[0]: provider.sluice: of \"old\" must be canary or stable";
+        for written in [|it: &Value| json!({"sluice": it}), |it: &Value| json!({"plugin": {"sluice": it}})] {
+            assert_eq!(says(&written(&good)), Ok(()));
+            assert_eq!(says(&written(&bad)), Err(why.to_owned()));
+        }
+        let both = json!({"sluice": good, "plugin": {"sluice": good}});
+        assert_eq!(says(&both), Err("metrics[0]: multiple providers specified".to_owned()));
+        assert_eq!(says(&json!({"plugin": {"acme/metrics": bad}})), Ok(()));
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 
-use super::objects::{Job, StoredRun};
+use super::objects::{Job, RolloutVersions, StoredRun};
 use crate::lease::Tenure;
 
 /// Who writes, in managed fields.
@@ -133,6 +133,12 @@ impl Executor {
     pub(super) async fn read_secret(&self, name: &ObjectName) -> Result<Secret, Error> {
         let url = k8s_openapi::api::core::v1::Secret::url_path(&(), Some(&name.namespace));
         self.send("read a Secret", Request::new(url).get(&name.name, &GetParams::default())).await
+    }
+
+    /// Reads which versions a Rollout has.
+    pub(super) async fn read_versions(&self, name: &ObjectName) -> Result<RolloutVersions, Error> {
+        let request = of::<crds::Rollout>(name).get(&name.name, &GetParams::default());
+        self.send("read the Rollout", request).await
     }
 
     async fn send<T: DeserializeOwned>(

@@ -15,6 +15,7 @@ use operator_analysis::{
     arguments::{self, Secrets},
     condition,
     plan::{Step, Taken, Task},
+    traffic::Question,
 };
 use operator_core::traffic::ObjectName;
 use tracing::info;
@@ -22,16 +23,18 @@ use tracing::info;
 use super::{
     Stores,
     execute::{self, Executor},
+    objects::RolloutVersions,
     providers::{
         Asked, Asking, Keys, Profile, Provider, Sample,
         job::{self, Progress},
-        unsupported,
+        sluice, unsupported,
     },
 };
 use crate::{
     clock,
     errors::chain,
     rollouts::{Index, key},
+    traffic::TrafficStore,
 };
 
 /// The longest value or message that is recorded, in bytes: an object has room for about a megabyte in all.
@@ -53,6 +56,8 @@ pub(super) struct Measurer {
     pub stores: Arc<Stores>,
     pub executor: Executor,
     pub asking: Asking,
+    /// What the proxies count.
+    pub traffic: Arc<TrafficStore>,
 }
 
 impl Measurer {
@@ -119,6 +124,13 @@ impl Measurer {
                 Step::Resume(_) => self.resume(run, begun).await,
                 Step::Terminate(_) => self.terminate(run, begun).await,
             },
+            Provider::Sluice(question) => match &task.step {
+                Step::Terminate(_) => ended(begun, AnalysisPhase::Successful, None),
+                Step::Take | Step::Resume(_) => {
+                    let asked = async { self.ask_proxies(run, question?, now).await };
+                    measured(asked.await, begun, metric, now)
+                }
+            },
             Provider::Unsupported(name) => ended(begun, AnalysisPhase::Error, Some(unsupported(name))),
         };
         Taken { metric: metric.name.clone(), step: task.step.clone(), measurement, metadata }
@@ -140,10 +152,24 @@ impl Measurer {
             let sample = asked.measure(&self.asking, &keys, now).await;
             sample.map_err(|why| without(&why, &keys))
         };
-        match async { asked(keys?).await }.await {
-            Ok(sample) => judged(begun, sample, metric, now),
-            Err(why) => ended(begun, AnalysisPhase::Error, Some(why)),
-        }
+        measured(async { asked(keys?).await }.await, begun, metric, now)
+    }
+
+    /// Asks what the proxies have counted.
+    async fn ask_proxies(
+        &self,
+        run: &AnalysisRun,
+        question: Question,
+        now: DateTime<Utc>,
+    ) -> Result<Sample, String> {
+        let rollout = sluice::rollout(&question, run)?;
+        let versions = match &rollout {
+            None => RolloutVersions::default(),
+            Some(name) => self.executor.read_versions(name).await.map_err(|error| said(&error))?,
+        };
+        let rollout = rollout.as_ref().map(|name| (name, &versions));
+        let subject = sluice::subject(&question, run, rollout)?;
+        sluice::measure(&question, &subject, &self.traffic, now.timestamp())
     }
 
     /// The values of the Secret of a provider.
@@ -268,6 +294,18 @@ fn job_name(run: &AnalysisRun, running: &Measurement) -> Result<ObjectName, Stri
 
 fn ended(begun: Measurement, phase: AnalysisPhase, message: Option<String>) -> Measurement {
     Measurement { phase: Some(phase), message, finished_at: Some(clock::now()), resume_at: None, ..begun }
+}
+
+fn measured(
+    sample: Result<Sample, String>,
+    begun: Measurement,
+    metric: &Metric,
+    now: DateTime<Utc>,
+) -> Measurement {
+    match sample {
+        Ok(sample) => judged(begun, sample, metric, now),
+        Err(why) => ended(begun, AnalysisPhase::Error, Some(why)),
+    }
 }
 
 /// What a sample means. One that cannot be judged shows no value, as in Argo.

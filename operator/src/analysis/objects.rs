@@ -49,6 +49,25 @@ impl<'de> Deserialize<'de> for StoredRun {
     }
 }
 
+/// The versions of a Rollout, for what is asked about one of them.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct RolloutVersions {
+    /// What it is.
+    #[serde(default)]
+    pub status: RolloutHashes,
+}
+
+/// The part of a Rollout's status that is read.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RolloutHashes {
+    /// The hash of its new version.
+    pub current_pod_hash: Option<String>,
+    /// The hash of its stable one.
+    #[serde(rename = "stableRS")]
+    pub stable_rs: Option<String>,
+}
+
 /// A Job without its template.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Job {

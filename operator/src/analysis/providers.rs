@@ -15,13 +15,14 @@ mod json_path;
 mod new_relic;
 mod oauth2;
 mod prometheus;
+pub(super) mod sluice;
 mod web;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use crds::analysis::MetricProvider;
-use operator_analysis::expression::Value as Measured;
+use operator_analysis::{expression::Value as Measured, traffic::Question};
 use serde_json::Value;
 
 use self::{amazon::Amazon, client::Http};
@@ -76,12 +77,14 @@ pub(super) enum Asked<'a> {
 }
 
 /// Who measures a metric.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Provider<'a> {
     /// One that answers.
     Asked(Asked<'a>),
     /// A Job.
     Job(&'a Value),
+    /// Sluice's proxies.
+    Sluice(Result<Question, String>),
     /// One that Sluice does not have, with its name in the spec.
     Unsupported(&'a str),
 }
@@ -89,7 +92,13 @@ pub(super) enum Provider<'a> {
 impl<'a> Provider<'a> {
     /// The one that is set. Of several the first: a valid metric has one.
     pub(super) fn of(provider: &'a MetricProvider) -> Self {
+        match provider.asked_of_proxies() {
+            Ok(None) => {}
+            Ok(Some(asked)) => return Self::Sluice(Question::parse(&asked)),
+            Err(why) => return Self::Sluice(Err(why.to_string())),
+        }
         let MetricProvider {
+            sluice: _,
             prometheus,
             web,
             job,

@@ -14,6 +14,7 @@ use crate::{
     lease::Tenure,
     rollouts::{Workers, Worklist, follow, instance, trim, trimmed},
     telemetry::{self, Gate, Metrics},
+    traffic::TrafficStore,
 };
 
 /// Passes at the same time. A pass waits for its measurements and costs nothing meanwhile; requests have a bound of
@@ -44,6 +45,8 @@ pub struct Context {
     pub settings: Settings,
     /// Who may act.
     pub tenure: watch::Receiver<Tenure>,
+    /// What the proxies count.
+    pub traffic: Arc<TrafficStore>,
     /// Where events go.
     pub recorder: Recorder,
     /// Where metrics go.
@@ -56,13 +59,13 @@ pub struct Context {
 
 /// Runs until `stop` is cancelled.
 pub async fn run(context: Context) {
-    let Context { client, settings, tenure, recorder, metrics, ready, stop } = context;
+    let Context { client, settings, tenure, traffic, recorder, metrics, ready, stop } = context;
     let stores = Arc::new(Stores::default());
     let list = Arc::new(Worklist::default());
     let metrics = telemetry::show_runs(&metrics, tenure.clone(), stores.clone());
     let executor = Executor::new(client.clone(), tenure.clone());
     let asking = Asking::new(settings.prometheus_address.clone(), settings.own_namespace.clone());
-    let measurer = Measurer { stores: stores.clone(), executor: executor.clone(), asking };
+    let measurer = Measurer { stores: stores.clone(), executor: executor.clone(), asking, traffic };
     let controller = Arc::new(Controller { stores: stores.clone(), executor, measurer, recorder, metrics });
     let workers =
         Workers { controller, list: list.clone(), tenure, most: MOST_PASSES, resync: settings.resync };

@@ -15,6 +15,7 @@ use crate::{
     lease::{Epoch, Tenure},
     telemetry::{self, Metrics, RolloutCounts},
     test_api::TestApi,
+    traffic::TrafficStore,
 };
 
 fn controller(client: kube::Client) -> Controller {
@@ -27,7 +28,8 @@ fn controller(client: kube::Client) -> Controller {
     let metrics = telemetry::show_runs(&metrics, tenure.clone(), stores.clone());
     let executor = Executor::new(client, tenure);
     let asking = Asking::new(None, "sluice".to_owned());
-    let measurer = Measurer { stores: stores.clone(), executor: executor.clone(), asking };
+    let traffic = Arc::new(TrafficStore::not_configured());
+    let measurer = Measurer { stores: stores.clone(), executor: executor.clone(), asking, traffic };
     Controller { stores, executor, measurer, recorder, metrics }
 }
 
@@ -90,6 +92,27 @@ async fn a_measurement_is_taken_judged_and_recorded_in_one_pass() {
     assert!(message.contains("failed to reach *****.0.0.1"), "{message}");
     assert_eq!(status["metricResults"][0]["measurements"][0]["phase"], "Error");
     assert!(!patch.to_string().contains("127"), "{patch}");
+}
+
+#[tokio::test]
+async fn proxies_are_asked_about_the_version_that_a_run_is_made_for() {
+    let spec = json!({"metrics": [{"name": "errors", "consecutiveErrorLimit": 0, "provider": {"sluice": {"errorRate": {}}}}]});
+    let rollout = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"namespace": "web", "name": "shop"},
+        "spec": {}, "status": {"currentPodHash": "new", "stableRS": "old"},
+    });
+    let owner = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "shop", "uid": "r-1", "controller": true});
+    let api =
+        TestApi::default().answer(200, rollout).answer(200, object("8", &spec, &json!({"phase": "Error"})));
+    let controller = controller(api.client());
+    let mut run = object("7", &spec, &json!({}));
+    run["metadata"]["ownerReferences"] = json!([owner]);
+    watched(&controller, run);
+    pass(&controller).await;
+    assert_eq!(api.lines()[0], "GET /apis/argoproj.io/v1alpha1/namespaces/web/rollouts/shop");
+    let measurement = &api.seen()[1].1["status"]["metricResults"][0]["measurements"][0];
+    let message = measurement["message"].as_str().unwrap();
+    assert!(message.starts_with("the operator was given no traffic server"), "{message}");
 }
 
 #[tokio::test]

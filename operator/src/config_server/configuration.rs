@@ -21,7 +21,7 @@ use super::{
     authentication::{Authenticate, Caller, authenticate},
     fleet::{ProxyId, Report},
     shared::{Account, NotServing, Session, Shared, Unserved},
-    state::{Cohort, CohortKey, Hello, Outgoing},
+    state::{Cohort, CohortKey, Hello, Outgoing, Tally, Tries, TriesKey},
 };
 use crate::clock;
 
@@ -234,8 +234,9 @@ fn take(
             let pod_load = |it: PodLoad| (ObjectName::new(it.namespace, it.pod), it.requests);
             let draining = session.counts_pods.then(|| report.draining.into_iter().map(pod_load).collect());
             let cohorts = report.cohorts.into_iter().flat_map(cohorts).collect();
+            let tally = Tally { cohorts, tries: report.tries.into_iter().map(tries).collect() };
             let report = Report { in_flight: in_flight.collect(), draining, served, oldest_pinned };
-            shared.report(session, report, cohorts, clock::now().timestamp());
+            shared.report(session, report, tally, clock::now().timestamp());
             Ok(())
         }
     }
@@ -250,6 +251,12 @@ fn cohorts(of: proxy_config::wire::config::ArmCohorts) -> impl Iterator<Item = (
         let (split, arm, version) = (split.clone(), arm.clone(), version.clone());
         (CohortKey { second, split, arm, version }, Cohort { requests, bad, shares, ended })
     })
+}
+
+fn tries(told: proxy_config::wire::config::ArmTries) -> (TriesKey, Tries) {
+    let proxy_config::wire::config::ArmTries { split, arm, namespace, hash, bad, ended } = told;
+    let version = Version { namespace: namespace.into(), hash: hash.into() };
+    (TriesKey { split: SplitId::new(split), arm: ArmId::new(arm), version }, Tries { bad, ended })
 }
 
 /// A position that is absent is that of a proxy which has nothing yet.

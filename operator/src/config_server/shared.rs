@@ -17,7 +17,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     fleet::{Counted, ProxyId, Report},
     metrics::Metrics,
-    state::{Cohort, CohortKey, Endpoints, Hello, Outgoing, Seat, State, WatcherId},
+    state::{Endpoints, Hello, Outgoing, Seat, State, Tally, WatcherId},
 };
 
 /// What the tasks of this process share. The lock is held for computations only, never while waiting.
@@ -200,14 +200,8 @@ impl Shared {
         self.change_in(session.term, |state| state.refuse(&session.seat, position, reason));
     }
 
-    pub(super) fn report(
-        &self,
-        session: &Session,
-        report: Report,
-        cohorts: Vec<(CohortKey, Cohort)>,
-        now: i64,
-    ) {
-        let news = self.look_in(session.term, |state| state.report(&session.seat, report, cohorts, now));
+    pub(super) fn report(&self, session: &Session, report: Report, tally: Tally, now: i64) {
+        let news = self.look_in(session.term, |state| state.report(&session.seat, report, tally, now));
         if news == Ok(true) {
             self.ring();
         }

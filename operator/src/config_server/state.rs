@@ -8,6 +8,7 @@ mod cohorts;
 mod loads;
 mod pods;
 mod scoped;
+mod tries;
 mod updates;
 
 use std::{
@@ -25,8 +26,11 @@ use proxy_config::{
 };
 use tokio::time::Instant;
 
-pub(crate) use self::cohorts::{Cohort, CohortKey};
-use self::{cohorts::Cohorts, loads::Load, pods::PodLoad, scoped::Scoped};
+use self::{cohorts::Cohorts, loads::Load, pods::PodLoad, scoped::Scoped, tries::Untold};
+pub(crate) use self::{
+    cohorts::{Cohort, CohortKey},
+    tries::{Tries, TriesKey},
+};
 use super::fleet::{Connection, Counted, ProxyId, Report};
 
 /// The pods behind the Service of each scope, by uid.
@@ -106,6 +110,16 @@ struct News {
     fleet: bool,
     loads: bool,
     cohorts: BTreeSet<CohortKey>,
+    tries: Untold,
+}
+
+/// What a proxy has counted, beside its [`Report`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// By the second in which requests began.
+    pub(crate) cohorts: Vec<(CohortKey, Cohort)>,
+    /// That have ended since it told the last time.
+    pub(crate) tries: Vec<(TriesKey, Tries)>,
 }
 
 impl State {
@@ -248,21 +262,17 @@ impl State {
 
     /// A proxy tells of its requests under way, and at the second `now` of those that it has counted. Says whether that
     /// is news.
-    pub(crate) fn report(
-        &mut self,
-        seat: &Seat,
-        report: Report,
-        cohorts: Vec<(CohortKey, Cohort)>,
-        now: i64,
-    ) -> bool {
-        let news =
-            if self.is_current(seat) { self.cohorts.take(&seat.id, cohorts, now) } else { BTreeSet::new() };
+    pub(crate) fn report(&mut self, seat: &Seat, report: Report, tally: Tally, now: i64) -> bool {
+        let Tally { cohorts, tries } = if self.is_current(seat) { tally } else { Tally::default() };
+        let cohorts = self.cohorts.take(&seat.id, cohorts, now);
+        let tries = self.of_versions(&seat.scope, &tries);
         for watcher in self.watchers.values_mut() {
-            watcher.news.cohorts.extend(news.iter().cloned());
+            watcher.news.cohorts.extend(cohorts.iter().cloned());
+            watcher.news.tries.add(&tries);
         }
         let loads =
             self.on(seat, |scoped, Seat { id, connection, .. }| scoped.report(id, *connection, report));
-        !news.is_empty() || loads == Some(true)
+        !cohorts.is_empty() || !tries.is_empty() || loads == Some(true)
     }
 
     /// The next commit for a proxy, if there is one that it may be sent now.
@@ -277,7 +287,7 @@ impl State {
         let id = WatcherId(self.next_watcher);
         let splits = self.scopes.values().flat_map(|scoped| scoped.splits().keys().cloned()).collect();
         let cohorts = self.cohorts.keys().cloned().collect();
-        let news = News { splits, fleet: true, loads: true, cohorts };
+        let news = News { splits, fleet: true, loads: true, cohorts, tries: Untold::default() };
         self.watchers.insert(id, Watcher { news, ..Watcher::default() });
         id
     }
@@ -304,6 +314,17 @@ impl State {
     /// The proxies of each scope that may carry traffic.
     pub(crate) fn counted(&self) -> BTreeMap<Scope, Vec<Counted>> {
         self.scopes.iter().map(|(scope, scoped)| (scope.clone(), scoped.counted().to_vec())).collect()
+    }
+
+    /// The tries by version, each as often as it counts.
+    fn of_versions(&self, scope: &Scope, tries: &[(TriesKey, Tries)]) -> Vec<(Version, Tries)> {
+        let scoped = self.scopes.get(scope);
+        let of = |(key, tries): &(TriesKey, Tries)| {
+            let split = scoped.and_then(|scoped| scoped.newest(&key.split)).map(AsRef::as_ref);
+            let versions = tries::versions(key, split).into_iter();
+            versions.map(|version| (version, tries.clone())).collect::<Vec<_>>()
+        };
+        tries.iter().flat_map(of).collect()
     }
 
     /// There is a Gateway of this class: its proxies may come.

@@ -61,6 +61,8 @@ pub struct Context {
     pub tenure: watch::Receiver<Tenure>,
     /// How to reach the traffic server; `None`: there is none.
     pub traffic: Option<Connector>,
+    /// What it tells.
+    pub store: Arc<TrafficStore>,
     /// Where events go.
     pub recorder: Recorder,
     /// Where metrics go.
@@ -78,13 +80,9 @@ pub struct Context {
 /// # Errors
 /// If the metrics' names are taken.
 pub async fn run(context: Context) -> prometheus::Result<()> {
-    let Context { client, settings, tenure, traffic, recorder, metrics, counts, ready, stop } = context;
+    let Context { client, settings, tenure, traffic, store, recorder, metrics, counts, ready, stop } =
+        context;
     let stores = Arc::new(Stores::default());
-    let store = match &traffic {
-        Some(_) => TrafficStore::waiting(),
-        None => TrafficStore::not_configured(),
-    };
-    let store = Arc::new(store);
     let lists = Worklists::default();
     let list = lists.rollouts.clone();
     let registered = metrics;

@@ -11,7 +11,7 @@ use super::{
     connect::Connector,
     store::{Touched, TrafficStore},
 };
-use crate::errors::chain;
+use crate::{clock, errors::chain};
 
 /// The metadata in which a standby tells where the holder of the lease is.
 const HOLDER: &str = "sluice-holder";
@@ -95,11 +95,11 @@ async fn watch(
         Err(status) => return Ended::by(&status, false),
     };
     info!(address = connection.address, "watching the traffic server");
-    store.begin();
+    store.begin(clock::now().timestamp());
     let mut told = false;
     loop {
         match updates.message().await {
-            Ok(Some(update)) => match store.take(update) {
+            Ok(Some(update)) => match store.take(update, clock::now().timestamp()) {
                 Ok(news) => {
                     told = true;
                     if news != Touched::default() {

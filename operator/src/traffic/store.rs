@@ -5,10 +5,14 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
+use operator_analysis::traffic::Counted;
 use operator_core::traffic::{Cohort, Facts, Load, ObjectName, Proxy, Served, Split, Traffic};
 use proxy_config::wire::traffic as wire;
 
-use super::convert::{self, Malformed, PodLoad, VersionName};
+use super::{
+    convert::{self, Malformed, PodLoad, VersionName},
+    tries::Tries,
+};
 use crate::rollouts::Reach;
 
 /// What is known of the data plane.
@@ -51,6 +55,21 @@ pub(super) struct Known {
     loads: BTreeMap<VersionName, Load>,
     pods: BTreeMap<ObjectName, PodLoad>,
     cohorts: BTreeMap<CohortKey, Cohort>,
+    tries: Tries,
+}
+
+/// Why there is no telling what was counted of a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Uncounted {
+    /// The operator knows of no proxies.
+    NotConfigured,
+    /// It does not know now.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+    /// Nothing sends requests to the version.
+    NotRouted,
 }
 
 /// The split, the second, the arm and the version.
@@ -76,22 +95,37 @@ impl TrafficStore {
     /// What matters to one Rollout.
     #[must_use]
     pub fn of(&self, reach: &Reach) -> Traffic {
-        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
-            State::NotConfigured => Traffic::NotConfigured,
-            State::Unknown { reason } => Traffic::Unknown { reason: reason.clone() },
-            State::Known(known) if !known.complete => {
-                Traffic::Unknown { reason: "the traffic server has not told everything yet".to_owned() }
-            }
-            State::Known(known) if !known.ready => {
-                Traffic::Unknown { reason: "the config server has not compiled all routes yet".to_owned() }
-            }
-            State::Known(known) => Traffic::Ready(known.of(reach)),
+        match self.state.read().unwrap_or_else(PoisonError::into_inner).known() {
+            Ok(known) => Traffic::Ready(known.of(reach)),
+            Err(unknown) => unknown,
         }
     }
 
+    /// What was counted of one of the `versions` of a namespace, given by their hashes, in the `window` seconds before
+    /// `now`. It is counted where there is a route to any of them: a canary that is sent nothing yet has its share still
+    /// to come.
+    pub(crate) fn counted(
+        &self,
+        version: &VersionName,
+        versions: &[&str],
+        window: u32,
+        now: i64,
+    ) -> Result<Counted, Uncounted> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let known = state.known().map_err(|unknown| match unknown {
+            Traffic::Unknown { reason } => Uncounted::Unknown { reason },
+            Traffic::NotConfigured | Traffic::Ready(_) => Uncounted::NotConfigured,
+        })?;
+        let counted = known.tries.counted(version, window, now);
+        if counted.requests() == 0 && !known.routes_to(&version.namespace, versions) {
+            return Err(Uncounted::NotRouted);
+        }
+        Ok(counted)
+    }
+
     /// A new stream begins: what the last one told counts no more.
-    pub(super) fn begin(&self) {
-        self.set(State::Known(Known::default()));
+    pub(super) fn begin(&self, now: i64) {
+        self.set(State::Known(Known { tries: Tries::since(now), ..Known::default() }));
     }
 
     /// The traffic server cannot be reached.
@@ -102,11 +136,11 @@ impl TrafficStore {
         Touched { everything: news, ..Touched::default() }
     }
 
-    /// Takes news.
-    pub(super) fn take(&self, update: wire::Update) -> Result<Touched, Malformed> {
+    /// Takes news that come at the second `now`.
+    pub(super) fn take(&self, update: wire::Update, now: i64) -> Result<Touched, Malformed> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         match &mut *state {
-            State::Known(known) => known.take(update),
+            State::Known(known) => known.take(update, now),
             State::NotConfigured | State::Unknown { .. } => Ok(Touched::default()),
         }
     }
@@ -116,7 +150,37 @@ impl TrafficStore {
     }
 }
 
+impl State {
+    fn known(&self) -> Result<&Known, Traffic> {
+        let unknown = |reason: &str| Err(Traffic::Unknown { reason: reason.to_owned() });
+        match self {
+            Self::NotConfigured => Err(Traffic::NotConfigured),
+            Self::Unknown { reason } => unknown(reason),
+            Self::Known(known) if !known.complete => {
+                unknown("the traffic server has not told everything yet")
+            }
+            Self::Known(known) if !known.ready => {
+                unknown("the config server has not compiled all routes yet")
+            }
+            Self::Known(known) => Ok(known),
+        }
+    }
+}
+
 impl Known {
+    /// Whether some arm holds one of these versions.
+    fn routes_to(&self, namespace: &str, versions: &[&str]) -> bool {
+        let first = ObjectName::new(namespace, "");
+        let services =
+            self.by_service.range(first..).take_while(|(service, _)| service.namespace == namespace);
+        let splits = services.flat_map(|(_, ids)| ids).filter_map(|id| self.splits.get(id));
+        let mut arms = splits.flat_map(contents).flat_map(|served| &served.arms);
+        arms.any(|arm| {
+            arm.service.namespace == namespace
+                && versions.iter().any(|hash| arm.endpoints.contains_key(*hash))
+        })
+    }
+
     fn of(&self, reach: &Reach) -> Facts {
         let services = reach.services.iter().filter_map(|it| self.by_service.get(it));
         let mappings = reach.mappings.iter().filter_map(|it| self.by_mapping.get(it));
@@ -137,9 +201,18 @@ impl Known {
         }
     }
 
-    fn take(&mut self, update: wire::Update) -> Result<Touched, Malformed> {
-        let wire::Update { splits, removed_splits, fleet, loads, pods, removed_pods, cohorts, complete } =
-            update;
+    fn take(&mut self, update: wire::Update, now: i64) -> Result<Touched, Malformed> {
+        let wire::Update {
+            splits,
+            removed_splits,
+            fleet,
+            loads,
+            pods,
+            removed_pods,
+            cohorts,
+            tries,
+            complete,
+        } = update;
         let mut touched = Touched::default();
         for split in splits {
             let split = convert::split(split)?;
@@ -176,6 +249,7 @@ impl Known {
         }
         // They change all the time: whoever judges by them looks by itself.
         self.count(cohorts.into_iter().map(convert::cohort));
+        self.tries.take(tries, now);
         if complete && !self.complete {
             self.complete = true;
             touched.everything = true;
@@ -222,8 +296,12 @@ fn decisive(load: Load) -> Option<(bool, bool)> {
 
 /// Mapping and Service of every arm that anyone may serve.
 fn arms(split: &Split) -> impl Iterator<Item = (&ObjectName, &ObjectName)> {
-    let contents = split.views.iter().filter_map(|it| it.served.as_ref()).chain(&split.compiled);
-    contents.flat_map(|it: &Served| &it.arms).map(|arm| (&arm.mapping, &arm.service))
+    contents(split).flat_map(|it| &it.arms).map(|arm| (&arm.mapping, &arm.service))
+}
+
+/// All that anyone may serve.
+fn contents(split: &Split) -> impl Iterator<Item = &Served> {
+    split.views.iter().filter_map(|it| it.served.as_ref()).chain(&split.compiled)
 }
 
 fn remove(index: &mut BTreeMap<ObjectName, BTreeSet<String>>, name: &ObjectName, id: &str) {
@@ -276,15 +354,15 @@ mod tests {
     fn nothing_is_known_before_all_has_been_told() {
         let store = TrafficStore::waiting();
         assert!(matches!(store.of(&reach("app")), Traffic::Unknown { .. }));
-        store.begin();
+        store.begin(0);
         let first = wire::Update { splits: vec![split("s", "app", 20)], ..wire::Update::default() };
-        assert_eq!(store.take(first).unwrap(), Touched::default());
+        assert_eq!(store.take(first, 0).unwrap(), Touched::default());
         assert!(matches!(store.of(&reach("app")), Traffic::Unknown { .. }));
         let complete =
             |ready| wire::Update { fleet: Some(fleet(ready)), complete: true, ..wire::Update::default() };
-        assert!(store.take(complete(false)).unwrap().everything);
+        assert!(store.take(complete(false), 0).unwrap().everything);
         assert!(matches!(store.of(&reach("app")), Traffic::Unknown { .. }));
-        store.take(complete(true)).unwrap();
+        store.take(complete(true), 0).unwrap();
         let Traffic::Ready(facts) = store.of(&reach("app")) else { panic!("all has been told") };
         assert_eq!(facts.splits[0].views[0].served.as_ref().unwrap().arms[0].written, Some(20));
         assert_eq!(facts.proxies.len(), 1);
@@ -293,7 +371,7 @@ mod tests {
     #[test]
     fn a_rollout_sees_its_own_splits_and_loads() {
         let store = TrafficStore::waiting();
-        store.begin();
+        store.begin(0);
         let load = |namespace: &str| wire::VersionLoad {
             namespace: namespace.to_owned(),
             hash: "abc".to_owned(),
@@ -308,7 +386,7 @@ mod tests {
             complete: true,
             ..wire::Update::default()
         };
-        store.take(all).unwrap();
+        store.take(all, 0).unwrap();
         let Traffic::Ready(facts) = store.of(&reach("app")) else { panic!("all has been told") };
         assert_eq!(facts.splits.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["a"]);
         assert_eq!(facts.splits[0].views[0].served.as_ref().unwrap().arms[0].written, None);
@@ -319,25 +397,25 @@ mod tests {
     #[test]
     fn a_split_that_moves_touches_the_service_it_left() {
         let store = TrafficStore::waiting();
-        store.begin();
+        store.begin(0);
         let update = |split| wire::Update { splits: vec![split], complete: true, ..wire::Update::default() };
-        store.take(update(split("s", "old", 101))).unwrap();
-        let touched = store.take(update(split("s", "new", 101))).unwrap();
+        store.take(update(split("s", "old", 101)), 0).unwrap();
+        let touched = store.take(update(split("s", "new", 101)), 0).unwrap();
         let services = ["new", "old"].map(|it| ObjectName::new("web", it));
         assert_eq!(touched.services, BTreeSet::from(services));
         let gone = wire::Update { removed_splits: vec!["s".to_owned()], ..wire::Update::default() };
-        assert_eq!(store.take(gone).unwrap().services, BTreeSet::from([ObjectName::new("web", "new")]));
+        assert_eq!(store.take(gone, 0).unwrap().services, BTreeSet::from([ObjectName::new("web", "new")]));
     }
 
     #[test]
     fn requests_under_way_matter_once_nothing_sends_new_ones() {
         let store = TrafficStore::waiting();
-        store.begin();
+        store.begin(0);
         let told = |in_flight, routable, settled| {
             let (namespace, hash) = ("web".to_owned(), "abc".to_owned());
             let load = wire::VersionLoad { namespace, hash, in_flight, routable, settled };
             let update = wire::Update { loads: vec![load], complete: true, ..wire::Update::default() };
-            !store.take(update).unwrap().versions.is_empty()
+            !store.take(update, 0).unwrap().versions.is_empty()
         };
         assert!(told(3, true, false));
         for (in_flight, routable, settled, touches) in [
@@ -357,7 +435,7 @@ mod tests {
     #[test]
     fn a_pod_that_was_chosen_to_go_is_seen_in_its_namespace_until_it_is_wanted_again() {
         let store = TrafficStore::waiting();
-        store.begin();
+        store.begin(0);
         let pod = |pod: &str, in_flight| wire::PodLoad {
             pod: pod.to_owned(),
             hash: "abc".to_owned(),
@@ -367,7 +445,7 @@ mod tests {
         };
         let take = |pods, removed_pods| {
             let all = wire::Update { fleet: Some(fleet(true)), complete: true, ..wire::Update::default() };
-            store.take(wire::Update { pods, removed_pods, ..all }).unwrap().versions
+            store.take(wire::Update { pods, removed_pods, ..all }, 0).unwrap().versions
         };
         let version = VersionName { namespace: "web".to_owned(), hash: "abc".to_owned() };
         assert!(take(vec![pod("web/a", 2), pod("weber/a", 9)], vec![]).contains(&version));
@@ -387,7 +465,7 @@ mod tests {
     #[test]
     fn requests_are_seen_by_who_reaches_their_split_for_a_while() {
         let store = TrafficStore::waiting();
-        store.begin();
+        store.begin(0);
         let cohort = |split: &str, second, requests| wire::Cohort {
             second,
             split: split.to_owned(),
@@ -396,7 +474,7 @@ mod tests {
         };
         let take = |cohorts| {
             let (splits, fleet) = (vec![split("s", "app", 20), split("t", "other", 20)], Some(fleet(true)));
-            store.take(wire::Update { cohorts, splits, fleet, complete: true, ..wire::Update::default() })
+            store.take(wire::Update { cohorts, splits, fleet, complete: true, ..wire::Update::default() }, 0)
         };
         let seen = || match store.of(&reach("app")) {
             Traffic::Ready(facts) => {
@@ -412,16 +490,44 @@ mod tests {
     }
 
     #[test]
+    fn what_is_counted_of_a_version_is_told_where_there_is_a_route_to_one_of_its_rollout() {
+        let store = TrafficStore::waiting();
+        let version = |hash: &str| VersionName { namespace: "web".to_owned(), hash: hash.to_owned() };
+        let counted = |hash: &str, versions: &[&str]| store.counted(&version(hash), versions, 60, 30);
+        let unknown = |reason: &str| Err(Uncounted::Unknown { reason: reason.to_owned() });
+        assert_eq!(counted("abc", &["abc"]), unknown("the traffic server has not been reached yet"));
+        store.begin(0);
+        assert_eq!(counted("abc", &["abc"]), unknown("the traffic server has not told everything yet"));
+        let tries = wire::VersionTries {
+            namespace: "web".to_owned(),
+            hash: "gone".to_owned(),
+            bad: 1,
+            ended: vec![2],
+        };
+        let (splits, fleet) = (vec![split("s", "app", 20)], Some(fleet(true)));
+        let all =
+            wire::Update { splits, fleet, tries: vec![tries], complete: true, ..wire::Update::default() };
+        store.take(all, 10).unwrap();
+        let nothing = Counted { seconds: 30, ..Counted::default() };
+        assert_eq!(counted("abc", &["abc"]), Ok(nothing.clone()));
+        assert_eq!(counted("new", &["new", "abc"]), Ok(nothing), "its share is still to come");
+        assert_eq!(counted("new", &["new"]), Err(Uncounted::NotRouted));
+        assert_eq!(counted("gone", &["gone"]), Ok(Counted { seconds: 30, bad: 1, ended: vec![2] }));
+        let never = TrafficStore::not_configured().counted(&version("abc"), &["abc"], 60, 30);
+        assert_eq!(never, Err(Uncounted::NotConfigured));
+    }
+
+    #[test]
     fn an_equal_split_touches_nothing() {
         let store = TrafficStore::waiting();
-        store.begin();
+        store.begin(0);
         let update = || wire::Update {
             splits: vec![split("s", "app", 20)],
             complete: true,
             ..wire::Update::default()
         };
-        store.take(update()).unwrap();
-        assert_eq!(store.take(update()).unwrap(), Touched::default());
+        store.take(update(), 0).unwrap();
+        assert_eq!(store.take(update(), 0).unwrap(), Touched::default());
     }
 
     #[test]
@@ -435,11 +541,11 @@ mod tests {
     #[test]
     fn a_malformed_message_is_refused() {
         let store = TrafficStore::waiting();
-        store.begin();
+        store.begin(0);
         let update = |split| wire::Update { splits: vec![split], ..wire::Update::default() };
-        assert_eq!(store.take(update(split("s", "app", 102))), Err(Malformed::Weight(102)));
+        assert_eq!(store.take(update(split("s", "app", 102)), 0), Err(Malformed::Weight(102)));
         let mut bad = split("s", "app", 20);
         bad.views[0].served.as_mut().unwrap().arms[0].mapping = "app".to_owned();
-        assert_eq!(store.take(update(bad)), Err(Malformed::Name("app".to_owned())));
+        assert_eq!(store.take(update(bad), 0), Err(Malformed::Name("app".to_owned())));
     }
 }

@@ -8,6 +8,8 @@ use proxy_config::{
 };
 use proxy_core::{
     cohorts::{Cohort, Cohorts},
+    counters::ArmCounters,
+    latency::BUCKETS,
     snapshot::{self, PodLoad, VersionLoad},
 };
 
@@ -17,6 +19,8 @@ use super::State;
 #[derive(Debug, Default)]
 pub(super) struct Reporter {
     told: HashMap<CounterKey, Counted>,
+    /// `None` before the first report: what ended earlier is nobody's news.
+    told_tries: Option<HashMap<CounterKey, Tries>>,
     /// By what is compared and second: how much had changed.
     told_cohorts: HashMap<CohortKey, u32>,
 }
@@ -28,6 +32,14 @@ type CohortKey = (SplitId, ArmId, Version, i64);
 struct Counted {
     requests: u64,
     bad: u64,
+}
+
+/// First tries that have ended since the proxy began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Tries {
+    bad: u64,
+    /// By bucket of latency; nothing where none has ended.
+    ended: Option<Box<[u64; BUCKETS]>>,
 }
 
 impl Reporter {
@@ -45,7 +57,25 @@ impl Reporter {
         }
         self.told = told;
         let cohorts = self.cohorts(state);
-        wire::Report { arms, cohorts, ..settled(state) }
+        let tries = self.tries(state);
+        wire::Report { arms, cohorts, tries, ..settled(state) }
+    }
+
+    fn tries(&mut self, state: &State) -> Vec<wire::ArmTries> {
+        let first = self.told_tries.is_none();
+        let before = self.told_tries.take().unwrap_or_default();
+        let (mut told, mut news) = (HashMap::with_capacity(before.len()), Vec::new());
+        for counters in state.builder().counters() {
+            let key = (counters.split.clone(), counters.arm.clone(), Arc::clone(&counters.hash));
+            let now = Tries::of(counters);
+            let since = now.since(before.get(&key));
+            if !first && since != Tries::default() {
+                news.push(arm_tries(&key, &counters.namespace, since));
+            }
+            told.insert(key, now);
+        }
+        self.told_tries = Some(told);
+        news
     }
 
     fn cohorts(&mut self, state: &State) -> Vec<wire::ArmCohorts> {
@@ -70,6 +100,28 @@ impl Reporter {
         let cohorts = state.builder().cohorts().filter_map(&mut news).collect();
         self.told_cohorts = told;
         cohorts
+    }
+}
+
+impl Tries {
+    fn of(counters: &ArmCounters) -> Self {
+        // Each is counted by its latency first: a bad one whose latency is not seen yet must not be told without it.
+        let bad = counters.bad();
+        Self { bad, ended: counters.latencies().counted().map(|it| Box::new(it.buckets)) }
+    }
+
+    /// What has come since; an arm that was made anew counts from nothing.
+    fn since(&self, before: Option<&Self>) -> Self {
+        let (Some(now), Some(Self { bad, ended: Some(before) })) = (&self.ended, before) else {
+            return self.clone();
+        };
+        if now.iter().zip(before.iter()).any(|(now, before)| now < before) {
+            return self.clone();
+        }
+        let mut since = now.clone();
+        since.iter_mut().zip(before.iter()).for_each(|(now, before)| *now -= before);
+        let any = since.iter().any(|count| *count > 0);
+        Self { bad: self.bad.saturating_sub(*bad), ended: any.then_some(since) }
     }
 }
 
@@ -105,9 +157,26 @@ fn arm_count((split, arm, hash): &CounterKey, namespace: &str, counted: Counted)
     }
 }
 
+fn arm_tries((split, arm, hash): &CounterKey, namespace: &str, tries: Tries) -> wire::ArmTries {
+    let Tries { bad, ended } = tries;
+    wire::ArmTries {
+        split: split.to_string(),
+        arm: arm.to_string(),
+        namespace: namespace.to_owned(),
+        hash: hash.to_string(),
+        bad,
+        ended: ended.map(|it| without_zeros(&it[..])).unwrap_or_default(),
+    }
+}
+
+/// Without those at the end.
+fn without_zeros<T: Copy + Default + PartialEq + Into<u64>>(counts: &[T]) -> Vec<u64> {
+    let used = counts.iter().rposition(|count| *count != T::default()).map_or(0, |last| last + 1);
+    counts[..used].iter().map(|count| (*count).into()).collect()
+}
+
 fn second(cohort: &Cohort) -> wire::Cohort {
     let Cohort { second, requests, bad, shares, ended, changes: _ } = *cohort;
-    let used = ended.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
-    let ended = ended[..used].iter().copied().map(u64::from).collect();
+    let ended = without_zeros(&ended);
     wire::Cohort { second, requests: requests.into(), bad: bad.into(), shares, ended }
 }

@@ -146,3 +146,35 @@ async fn nothing_is_counted_where_there_is_nothing_to_compare() {
     let mut told = Told::default();
     told.until(&mut link, |told| told.sum("a", "h1").ended > 0 && told.sum("a", "h2").ended > 0).await;
 }
+
+#[tokio::test]
+async fn tries_are_told_when_they_have_ended_whatever_there_is_to_compare() {
+    let (mut operator, directory, pod) = (Operator::start().await, Directory::new(), Pod::start("a").await);
+    let proxy = Proxy::start(&operator, &directory);
+    let changes = vec![cluster("a", &[(pod.address, "h1")]), cluster("b", &[]), route(&[("a", 10_000)])];
+    let mut link = operator.configure(changes).await;
+    let first = link.report(|_| true).await;
+    assert_eq!(first.tries, []);
+    for path in ["/", "/status/500", "/status/404"] {
+        client::get(proxy.http, path).await;
+    }
+    let mut told: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut until = async |link: &mut Link, hash: &str, expected: (u64, u64)| {
+        link.report(|report| {
+            for of in &report.tries {
+                let (ended, bad) = told.entry(of.hash.clone()).or_default();
+                *ended += of.ended.iter().sum::<u64>();
+                *bad += of.bad;
+            }
+            told.get(hash) == Some(&expected)
+        })
+        .await
+    };
+    until(&mut link, "h1", (3, 1)).await;
+    // Each once.
+    client::get(proxy.http, "/").await;
+    until(&mut link, "h1", (4, 1)).await;
+    link.commit(vec![cluster("a", &[])]).await;
+    client::get(proxy.http, "/").await;
+    until(&mut link, "", (1, 1)).await;
+}

@@ -7,7 +7,7 @@ use operator_routes::{
     },
 };
 use proxy_config::{
-    model::{Action, ClusterId, Draining, Key},
+    model::{Action, ArmId, ClusterId, Draining, Key},
     wire::traffic as wire,
 };
 use serde_json::json;
@@ -148,7 +148,24 @@ impl World {
             in_flight: in_flight.iter().map(|(hash, requests)| (version(hash), *requests)).collect(),
             draining: Some(BTreeMap::new()),
         };
-        self.state.report(&peer.seat, report, Vec::new(), 0);
+        self.state.report(&peer.seat, report, Tally::default(), 0);
+    }
+
+    /// A report of tries that have ended: the arm, the hash, those that were bad, and those of the first bucket.
+    fn report_tries(&mut self, peer: &Peer, tries: &[(&str, &str, u64, u64)]) -> bool {
+        let key = |arm: &str, hash: &str| TriesKey {
+            split: SplitId::new("mapping */"),
+            arm: ArmId::new(arm),
+            version: match hash {
+                "" => Version::default(),
+                hash => Version { namespace: "shop".into(), hash: hash.into() },
+            },
+        };
+        let told = tries.iter();
+        let tries =
+            told.map(|(arm, hash, bad, ended)| (key(arm, hash), Tries { bad: *bad, ended: vec![*ended] }));
+        let tally = Tally { tries: tries.collect(), ..Tally::default() };
+        self.state.report(&peer.seat, Report::default(), tally, 0)
     }
 
     /// A report of nothing but pods that drain; `None`: of a proxy that does not count them.
@@ -160,7 +177,7 @@ impl World {
             in_flight: BTreeMap::new(),
             draining: pods.map(|pods| pods.iter().map(count).collect()),
         };
-        self.state.report(&peer.seat, report, Vec::new(), 0);
+        self.state.report(&peer.seat, report, Tally::default(), 0);
     }
 
     /// Chooses a pod to go, or wants it again.
@@ -636,4 +653,37 @@ fn pods_are_settled_once_no_scope_can_send_to_them() {
     known.update(world.state.next_updates(watcher));
     assert_eq!(known.loads["new"], (3, false, true), "requests of all scopes are counted");
     assert_eq!(known.loads["old"], (0, true, false), "the fleet sends to it");
+}
+
+#[test]
+fn tries_are_told_by_version_each_watcher_what_is_new_to_it() {
+    let mut world = World::new();
+    world.mapping("canary", Some(20));
+    let peer = world.served("a");
+    let told = |world: &mut World, watcher| {
+        let tries = world.state.next_updates(watcher).into_iter().flat_map(|it| it.tries);
+        tries.map(|it| (it.hash, it.bad, it.ended)).collect::<Vec<_>>()
+    };
+    let first = world.state.watch();
+    assert!(world.report_tries(&peer, &[("shop/stable", "old", 0, 8), ("shop/canary", "new", 1, 2)]));
+    let second = world.state.watch();
+    world.report_tries(&peer, &[("shop/canary", "new", 1, 1)]);
+    let expected = [("new".to_owned(), 2, vec![3]), ("old".to_owned(), 0, vec![8])];
+    assert_eq!(told(&mut world, first), expected);
+    assert_eq!(told(&mut world, second), [("new".to_owned(), 1, vec![1])]);
+    assert_eq!(told(&mut world, first), []);
+    assert!(!world.report_tries(&peer, &[]));
+}
+
+#[test]
+fn tries_that_found_no_endpoint_are_of_the_version_that_their_arm_holds() {
+    let mut world = World::new();
+    world.mapping("canary", Some(20));
+    let peer = world.served("a");
+    let watcher = world.state.watch();
+    world.report_tries(&peer, &[("shop/canary", "", 5, 5), ("shop/unknown", "", 3, 3)]);
+    let tries: Vec<_> = world.state.next_updates(watcher).into_iter().flat_map(|it| it.tries).collect();
+    let expected =
+        wire::VersionTries { namespace: "shop".to_owned(), hash: "new".to_owned(), bad: 5, ended: vec![5] };
+    assert_eq!(tries, [expected]);
 }

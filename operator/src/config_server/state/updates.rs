@@ -11,7 +11,7 @@ use proxy_config::{
     wire::traffic as wire,
 };
 
-use super::{Cohort, CohortKey, Load, PodLoad, State, Watcher, scoped::Scoped};
+use super::{Cohort, CohortKey, Load, PodLoad, State, Tries, Watcher, scoped::Scoped};
 use crate::config_server::fleet::Counted;
 
 /// How many splits one message holds: far below the limit of a message, however many arms they have.
@@ -53,6 +53,7 @@ impl State {
         let cohorts = std::mem::take(&mut watcher.news.cohorts);
         let news = cohorts.iter().filter_map(|key| Some((key, self.cohorts.sum(key)?)));
         update.cohorts.extend(news.map(cohort_message));
+        update.tries.extend(std::mem::take(&mut watcher.news.tries).0.into_iter().map(tries_message));
         if !watcher.complete {
             watcher.complete = true;
             update.complete = true;
@@ -220,11 +221,7 @@ fn cohort_message((key, cohort): (&CohortKey, Cohort)) -> wire::Cohort {
         split: split.to_string(),
         arm: arm.to_string(),
         namespace: version.namespace.to_string(),
-        hash: if *version == Version::default() || !version.hash.is_empty() {
-            version.hash.to_string()
-        } else {
-            NO_HASH.to_owned()
-        },
+        hash: if *version == Version::default() { String::new() } else { hash_of(version) },
         requests,
         bad,
         shares,
@@ -232,10 +229,19 @@ fn cohort_message((key, cohort): (&CohortKey, Cohort)) -> wire::Cohort {
     }
 }
 
+fn tries_message((version, tries): (Version, Tries)) -> wire::VersionTries {
+    let Tries { bad, ended } = tries;
+    wire::VersionTries { namespace: version.namespace.to_string(), hash: hash_of(&version), bad, ended }
+}
+
+fn hash_of(version: &Version) -> String {
+    if version.hash.is_empty() { NO_HASH.to_owned() } else { version.hash.to_string() }
+}
+
 fn load_message((version, load): (&Version, &Load)) -> wire::VersionLoad {
     wire::VersionLoad {
         namespace: version.namespace.to_string(),
-        hash: if version.hash.is_empty() { NO_HASH.to_owned() } else { version.hash.to_string() },
+        hash: hash_of(version),
         in_flight: load.in_flight,
         routable: load.routable,
         settled: load.settled,
