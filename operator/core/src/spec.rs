@@ -32,6 +32,7 @@ pub use self::canary::{Canary, Confirm, IngressRouting, MappingRouting, Routing,
 pub use self::experiment::{Experiment, ExperimentAnalysis, ExperimentTemplate};
 pub use self::gateway::{GatewayRouting, PLUGIN as GATEWAY_API_PLUGIN};
 pub use self::guard::Guard;
+pub(crate) use self::guard::is_dropped;
 pub use self::invalid::{Invalid, Problem};
 pub use self::managed_route::{Action, Condition, ManagedRoute, Text};
 pub use self::pods::{AntiAffinity, Roles, ScaleDown};
