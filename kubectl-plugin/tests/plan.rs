@@ -9,7 +9,7 @@ use kubectl_sluice::failure::Failure;
 use kubectl_sluice::view::text::Paint;
 
 /// A name and its command line. Paths are relative to the workspace.
-const PLANS: [(&str, &str); 14] = [
+const PLANS: [(&str, &str); 16] = [
     (
         "quickstart",
         "-f examples/quickstart/rollout.yaml -f examples/quickstart/services.yaml -f examples/quickstart/mapping.yaml",
@@ -28,6 +28,12 @@ const PLANS: [(&str, &str); 14] = [
     ("ingress_canary", "-f examples/ingress-canary/rollout.yaml -f examples/ingress-canary/ingress.yaml"),
     ("ingress_canary_alone", "-f examples/ingress-canary/rollout.yaml"),
     ("blue_green", "-f examples/blue-green/rollout.yaml --rps 10"),
+    (
+        "experiment",
+        "-f examples/experiment/rollout.yaml -f examples/experiment/templates.yaml -f examples/experiment/services.yaml \
+         -f examples/experiment/mapping.yaml",
+    ),
+    ("analysis", "-f examples/analysis/rollout.yaml -f examples/analysis/templates.yaml"),
     ("workload_ref", "-f examples/workload-ref/rollout.yaml"),
     ("quickstart_yaml", "-f examples/quickstart/rollout.yaml --rps 50 -o yaml"),
 ];

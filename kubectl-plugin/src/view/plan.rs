@@ -8,6 +8,9 @@ use operator_forecast::power::{Findings, Power};
 use super::columns;
 use super::text::{Paint, Text};
 
+/// The column of an Experiment's pods.
+const EXPERIMENT: &str = "EXP";
+
 /// The whole output of `plan`, every line ended.
 #[must_use]
 pub fn render(forecast: &Forecast, power: Option<&Power>, paint: Paint) -> String {
@@ -15,15 +18,22 @@ pub fn render(forecast: &Forecast, power: Option<&Power>, paint: Paint) -> Strin
     let steps = forecast.stages.iter().filter(|stage| stage.step.is_some()).count();
     let mut text = head(forecast, traffic);
     text.push('\n');
+    // Most updates have no Experiment, and no column for its pods.
+    let experiments = forecast.moments.iter().any(|moment| moment.experiment.there > 0);
+    let columns = |all: &[&'static str]| -> Vec<&'static str> {
+        all.iter().copied().filter(|column| experiments || *column != EXPERIMENT).collect()
+    };
     text += &table(
-        &["STEP", "ACTION", "START", "TAKES", "WEIGHT", "NEW", "OLD", "EXPOSED", "ABORT"],
-        forecast.stages.iter().map(|stage| row_of_stage(stage, steps, traffic)),
+        &columns(&[
+            "STEP", "ACTION", "START", "TAKES", "WEIGHT", "NEW", "OLD", EXPERIMENT, "EXPOSED", "ABORT",
+        ]),
+        forecast.stages.iter().map(|stage| row_of_stage(stage, steps, experiments, traffic)),
         paint,
     );
     text.push('\n');
     text += &table(
-        &["TIME", "WEIGHT", "NEW", "OLD", "PODS", "STATE"],
-        forecast.moments.iter().map(row_of_moment),
+        &columns(&["TIME", "WEIGHT", "NEW", "OLD", EXPERIMENT, "PODS", "STATE"]),
+        forecast.moments.iter().map(|moment| row_of_moment(moment, experiments)),
         paint,
     );
     if let Some(power) = power {
@@ -58,9 +68,9 @@ fn head(forecast: &Forecast, traffic: Traffic) -> String {
     head
 }
 
-fn row_of_stage(stage: &Stage, steps: usize, traffic: Traffic) -> Vec<String> {
+fn row_of_stage(stage: &Stage, steps: usize, experiments: bool, traffic: Traffic) -> Vec<String> {
     let takes = if stage.by_hand { String::from("by hand") } else { span(stage.takes) };
-    vec![
+    let mut row = vec![
         number(stage.step, steps),
         stage.action.clone(),
         span(stage.starts),
@@ -68,21 +78,19 @@ fn row_of_stage(stage: &Stage, steps: usize, traffic: Traffic) -> Vec<String> {
         percent(stage.weight / 100.0),
         stage.new_pods.to_string(),
         stage.old_pods.to_string(),
-        traffic.short(stage.exposed_seconds),
-        stage.abort.as_ref().map_or_else(|| String::from("-"), |abort| cost(abort, traffic)),
-    ]
+    ];
+    row.extend(experiments.then(|| stage.experiment_pods.to_string()));
+    row.push(traffic.short(stage.exposed_seconds));
+    row.push(stage.abort.as_ref().map_or_else(|| String::from("-"), |abort| cost(abort, traffic)));
+    row
 }
 
-fn row_of_moment(moment: &Moment) -> Vec<String> {
+fn row_of_moment(moment: &Moment, experiments: bool) -> Vec<String> {
     let pods = |Pods { ready, there }: Pods| format!("{ready}/{there}");
-    vec![
-        span(moment.at),
-        percent(moment.weight / 100.0),
-        pods(moment.new),
-        pods(moment.old),
-        (moment.new.there + moment.old.there).to_string(),
-        moment.why.to_owned(),
-    ]
+    let mut row = vec![span(moment.at), percent(moment.weight / 100.0), pods(moment.new), pods(moment.old)];
+    row.extend(experiments.then(|| pods(moment.experiment)));
+    row.extend([moment.pods().to_string(), moment.why.to_owned()]);
+    row
 }
 
 fn cost(abort: &Abort, traffic: Traffic) -> String {

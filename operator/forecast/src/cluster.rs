@@ -2,6 +2,7 @@
 
 mod execute;
 mod experiments;
+mod measuring;
 mod observe;
 
 use std::cmp::Reverse;
@@ -10,10 +11,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use crds::Rollout;
 use crds::contract;
-use operator_core::world::{AnalysisRun, Mapping, Pod, ReplicaSetStatus, Service, Templates};
+use operator_core::world::{Mapping, Pod, ReplicaSetStatus, Service, Templates};
 use serde_json::json;
 
 use self::experiments::VirtualExperiment;
+use self::measuring::VirtualRun;
 use crate::manifests::Manifests;
 
 /// Everything that exists, at one moment.
@@ -26,7 +28,7 @@ pub(crate) struct Cluster {
     pub(crate) sets: BTreeMap<String, VirtualSet>,
     pub(crate) services: BTreeMap<String, Service>,
     pub(crate) mappings: BTreeMap<String, Mapping>,
-    pub(crate) runs: BTreeMap<String, AnalysisRun>,
+    runs: BTreeMap<String, VirtualRun>,
     experiments: BTreeMap<String, VirtualExperiment>,
     templates: Templates,
     version: u64,
@@ -123,7 +125,7 @@ impl Cluster {
         }
     }
 
-    /// The next moment at which a pod becomes ready or available, or an Experiment is over.
+    /// The next moment at which a pod becomes ready or available, or something about a run or an Experiment changes.
     pub(crate) fn next_change(&self) -> Option<DateTime<Utc>> {
         let pods = self.sets.values().flat_map(|set| {
             let available = TimeDelta::seconds(set.min_ready.into());
@@ -132,8 +134,9 @@ impl Cluster {
                 [ready, ready + available]
             })
         });
-        let experiments = self.experiments.values().filter_map(|it| it.over);
-        pods.chain(experiments).filter(|moment| *moment > self.now).min()
+        let runs = self.runs.values().filter_map(|it| it.over);
+        let experiments = self.experiments.values().flat_map(VirtualExperiment::moments);
+        pods.chain(runs).chain(experiments).filter(|moment| *moment > self.now).min()
     }
 
     /// Pods of a version that are ready and were not chosen to go; if there are none of these, all that are ready.

@@ -38,7 +38,7 @@ pub struct Forecast {
     pub earliest_end: i64,
     /// When the last pod of the old version has gone; `None` if they stay.
     pub old_pods_gone: Option<i64>,
-    /// The most pods there are at one moment, of both versions.
+    /// The most pods there are at one moment, of both versions and of Experiments.
     pub most_pods: usize,
     /// What the new version gets before it is promoted, in seconds of all traffic: times the requests a second it is a
     /// number of requests.
@@ -71,6 +71,8 @@ pub struct Stage {
     pub new_pods: usize,
     /// Pods of the old version, at its end.
     pub old_pods: usize,
+    /// Pods of Experiments, at its end.
+    pub experiment_pods: usize,
     /// What the new version has got by its end, in seconds of all traffic.
     pub exposed_seconds: f64,
     /// It ends when somebody promotes.
@@ -91,6 +93,8 @@ pub struct Moment {
     pub new: Pods,
     /// Pods of the old version.
     pub old: Pods,
+    /// Pods of Experiments.
+    pub experiment: Pods,
     /// What the engine waits for: a label of few values, as in its metrics.
     pub why: &'static str,
 }
@@ -231,6 +235,7 @@ impl Record {
             weight: self.weight(cluster),
             new_pods: new.there,
             old_pods: old.there,
+            experiment_pods: cluster.experiment_pods().1,
             exposed_seconds: self.exposed,
             by_hand: std::mem::take(&mut self.stage_by_hand),
             abort: abort::cost(at_end, &self.old),
@@ -246,6 +251,7 @@ impl Record {
             weight: self.weight(cluster),
             new,
             old,
+            experiment: experiment_pods(cluster),
             why: rehearsal.why.label(),
         };
         self.moments.retain(|earlier| earlier.at < moment.at);
@@ -288,7 +294,7 @@ impl Record {
         let mut sentences = vec![
             format!("a pod is ready {} s after it was created", assumptions.pod_start.num_seconds()),
             "every proxy serves a change at once, and no request takes time".to_owned(),
-            "analyses are successful as soon as they start".to_owned(),
+            "measurements take no time and find nothing wrong".to_owned(),
             "who is to promote does it at once".to_owned(),
         ];
         sentences.extend(manifests.assumed.iter().cloned());
@@ -298,7 +304,7 @@ impl Record {
             replicas: self.replicas,
             earliest_end: self.ended.unwrap_or_default(),
             old_pods_gone: gone.map(|it| it.at),
-            most_pods: self.moments.iter().map(|it| it.new.there + it.old.there).max().unwrap_or_default(),
+            most_pods: self.moments.iter().map(Moment::pods).max().unwrap_or_default(),
             exposed_seconds: self.exposed,
             promotions_by_hand: self.by_hand,
             stages: self.stages,
@@ -306,6 +312,19 @@ impl Record {
             assumptions: sentences,
         }
     }
+}
+
+impl Moment {
+    /// All pods.
+    #[must_use]
+    pub const fn pods(&self) -> usize {
+        self.new.there + self.old.there + self.experiment.there
+    }
+}
+
+fn experiment_pods(cluster: &Cluster) -> Pods {
+    let (ready, there) = cluster.experiment_pods();
+    Pods { ready, there }
 }
 
 /// A time as a number.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crds::analysis::AnalysisPhase;
+use crds::analysis::AnalysisRunSpec;
 use crds::contract;
 use operator_core::analysis::Role;
 use operator_core::effect::{Changes, Effect, Target};
 use operator_core::world::{AnalysisRun, Mapping, Pod};
 use serde_json::{Value, json};
 
+use super::measuring::{self, VirtualRun};
 use super::{Cluster, VirtualSet};
 
 impl Cluster {
@@ -57,6 +58,10 @@ impl Cluster {
             }
             Effect::DeleteMapping { target } => drop(self.mappings.remove(&target.name)),
             Effect::CreateAnalysisRun { name, manifest } => self.create_run(name, manifest),
+            Effect::TerminateAnalysisRun { target } => {
+                let now = self.now;
+                self.runs.get_mut(&target.name).into_iter().for_each(|run| run.terminate(now));
+            }
             Effect::DeleteAnalysisRun { target } => drop(self.runs.remove(&target.name)),
             Effect::CreateExperiment { name, blueprint } => self.create_experiment(name, blueprint),
             Effect::TerminateExperiment { target } => self.terminate_experiment(target),
@@ -70,13 +75,11 @@ impl Cluster {
                 self.rollout.spec.replicas = Some(1);
                 self.touch_rollout();
             }
-            // There are no ReplicaSets to adopt, no workloads and no routes; a run has its verdict when it is created; Services come
-            // from plans of Experiments.
+            // There are no ReplicaSets to adopt, no workloads and no routes; Services come from plans of Experiments.
             Effect::AdoptReplicaSet { .. }
             | Effect::ScaleWorkload { .. }
             | Effect::SetRouteWeights { .. }
             | Effect::SetWorkloadGeneration { .. }
-            | Effect::TerminateAnalysisRun { .. }
             | Effect::CreateService { .. }
             | Effect::DeleteService { .. }
             | Effect::Event(_) => {}
@@ -126,7 +129,7 @@ impl Cluster {
         self.mappings.insert(name.to_owned(), mapping);
     }
 
-    /// A run that is successful at once: what it would measure is not known.
+    /// A run that finds nothing wrong.
     fn create_run(&mut self, name: &str, manifest: &Value) {
         let version = self.next_version();
         let metadata = &manifest["metadata"];
@@ -142,10 +145,12 @@ impl Cluster {
             role: kind.and_then(|kind| Role::of_labels(kind, labels[contract::STEP_INDEX_LABEL].as_str())),
             fingerprint: text(&metadata["annotations"][contract::RUN_FINGERPRINT_ANNOTATION]),
             terminate: false,
-            phase: Some(AnalysisPhase::Successful),
+            phase: None,
             message: None,
         };
-        self.runs.insert(name.to_owned(), run);
+        let spec: AnalysisRunSpec = serde_json::from_value(manifest["spec"].clone()).unwrap_or_default();
+        let over = measuring::takes(&spec).map(|takes| self.now + takes);
+        self.runs.insert(name.to_owned(), VirtualRun { object: run, over });
     }
 
     fn change_set(&mut self, target: &Target, change: impl FnOnce(&mut VirtualSet)) {

@@ -1,41 +1,74 @@
-//! Experiments: their pods start, their time passes, and what they measure is successful. Their pods are not counted.
+//! Experiments: their pods start, their time passes, what they measure is good, and their pods go.
+
+use std::cmp::max;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use crds::analysis::AnalysisPhase;
+use crds::experiment::{ExperimentAnalysis, ExperimentSpec};
+use crds::rollout::AnalysisTemplateRef;
 use crds::{contract, duration};
+use operator_core::analysis::{merge, templates};
 use operator_core::effect::Target;
 use operator_core::experiment::Blueprint;
 use operator_core::world::Experiment;
 
-use super::Cluster;
+use super::{Cluster, measuring};
 
-/// An Experiment and when it is over; `None`: not before somebody ends it.
+/// `scaleDownDelaySeconds` where it is not set.
+const SCALE_DOWN_DELAY_SECONDS: i32 = 30;
+
+/// An Experiment, its pods and its moments.
 #[derive(Clone, Debug)]
 pub(crate) struct VirtualExperiment {
     object: Experiment,
-    pub(super) over: Option<DateTime<Utc>>,
+    pods: usize,
+    /// When its pods are ready, and when all are available.
+    ready: DateTime<Utc>,
+    available: DateTime<Utc>,
+    /// When it is over; `None`: not before somebody ends it.
+    over: Option<DateTime<Utc>>,
+    /// How long its pods run then.
+    delay: TimeDelta,
 }
 
 impl VirtualExperiment {
     /// What is known of it at this moment.
     pub(super) fn observed(&self, now: DateTime<Utc>) -> Experiment {
-        let over = self.over.is_some_and(|over| over <= now);
-        let phase = if over { AnalysisPhase::Successful } else { AnalysisPhase::Running };
+        let phase = match self.over {
+            Some(over) if over <= now => AnalysisPhase::Successful,
+            _ if self.available <= now => AnalysisPhase::Running,
+            _ => AnalysisPhase::Pending,
+        };
         Experiment { phase: Some(phase), ..self.object.clone() }
+    }
+
+    /// Its pods at this moment: those that are ready, and all.
+    pub(crate) fn pods(&self, now: DateTime<Utc>) -> (usize, usize) {
+        let there = if self.gone().is_some_and(|gone| gone <= now) { 0 } else { self.pods };
+        (if self.ready <= now { there } else { 0 }, there)
+    }
+
+    /// When something about it changes.
+    pub(super) fn moments(&self) -> impl Iterator<Item = DateTime<Utc>> {
+        [self.ready, self.available].into_iter().chain(self.over).chain(self.gone())
+    }
+
+    fn gone(&self) -> Option<DateTime<Utc>> {
+        Some(self.over? + self.delay)
     }
 }
 
 impl Cluster {
-    /// It is over when its time is; without one, when its pods are up and its analyses, which take no time, are done.
     pub(super) fn create_experiment(&mut self, name: &str, blueprint: &Blueprint) {
         let version = self.next_version();
         let manifest = blueprint.manifest(&[]);
-        let (metadata, spec) = (&manifest["metadata"], &manifest["spec"]);
-        let text = |map: &str, key: &str| metadata[map][key].as_str().map(str::to_owned);
-        let up = self.now + self.pod_start;
-        let takes = spec["duration"].as_str().and_then(|it| duration::parse(it).ok());
-        let measures = spec["analyses"].as_array().is_some_and(|it| !it.is_empty());
-        let over = takes.or_else(|| measures.then(TimeDelta::zero)).map(|takes| up + takes);
+        let text = |map: &str, key: &str| manifest["metadata"][map][key].as_str().map(str::to_owned);
+        let spec: ExperimentSpec = serde_json::from_value(manifest["spec"].clone()).unwrap_or_default();
+        let seconds = |seconds: i32| TimeDelta::seconds(seconds.max(0).into());
+        let ready = self.now + self.pod_start;
+        let slowest = spec.templates.iter().map(|it| it.min_ready_seconds).max().unwrap_or(0);
+        let available = ready + seconds(slowest);
+        let pods = spec.templates.iter().map(|it| it.replicas.unwrap_or(1).max(0));
         let object = Experiment {
             uid: format!("experiment-{name}"),
             resource_version: version,
@@ -49,14 +82,52 @@ impl Cluster {
             phase: None,
             message: None,
         };
-        self.experiments.insert(name.to_owned(), VirtualExperiment { object, over });
+        let experiment = VirtualExperiment {
+            object,
+            pods: pods.map(|it| usize::try_from(it).unwrap_or_default()).sum(),
+            ready,
+            available,
+            over: self.takes(&spec).map(|takes| available + takes),
+            delay: seconds(spec.scale_down_delay_seconds.unwrap_or(SCALE_DOWN_DELAY_SECONDS)),
+        };
+        self.experiments.insert(name.to_owned(), experiment);
     }
 
     pub(super) fn terminate_experiment(&mut self, target: &Target) {
         let now = self.now;
         if let Some(experiment) = self.experiments.get_mut(&target.name) {
             experiment.object.terminate = true;
-            experiment.over = Some(now);
+            experiment.over = Some(experiment.over.map_or(now, |over| over.min(now)));
         }
+    }
+
+    /// Pods of all Experiments: those that are ready, and all.
+    pub(crate) fn experiment_pods(&self) -> (usize, usize) {
+        let each = self.experiments.values().map(|it| it.pods(self.now));
+        each.fold((0, 0), |(ready, there), (more_ready, more)| (ready + more_ready, there + more))
+    }
+
+    /// How long an Experiment goes on once its pods are available: until the analyses that it needs are done; without
+    /// these as long as it says; and where it says nothing until somebody ends it.
+    fn takes(&self, spec: &ExperimentSpec) -> Option<TimeDelta> {
+        let needed: Vec<_> = spec.analyses.iter().filter(|it| it.required_for_completion).collect();
+        if needed.is_empty() {
+            return duration::parse(spec.duration.as_deref()?).ok();
+        }
+        let each = needed.into_iter().map(|it| self.measures(it, spec));
+        each.collect::<Option<Vec<_>>>()?.into_iter().reduce(max)
+    }
+
+    fn measures(&self, analysis: &ExperimentAnalysis, spec: &ExperimentSpec) -> Option<TimeDelta> {
+        let named = [AnalysisTemplateRef {
+            template_name: analysis.template_name.clone(),
+            cluster_scope: Some(analysis.cluster_scope),
+        }];
+        let run = templates::find(&named, &self.templates).map_err(|missing| missing.why);
+        let run = run.and_then(|found| {
+            merge::of_experiment(&found, &analysis.args, &spec.dry_run, &spec.measurement_retention)
+        });
+        // What could not be made is an error, which comes at once.
+        run.map_or_else(|_| Some(TimeDelta::zero()), |run| measuring::takes(&run))
     }
 }

@@ -28,7 +28,10 @@ impl Cluster {
             services: services.collect(),
             mappings: bases.iter().map(|name| (name.clone(), found(self.mappings.get(name)))).collect(),
             canary_mappings: self.canary_mappings(&bases),
-            analysis: Analyses { runs: self.runs.clone(), templates: self.templates.clone() },
+            analysis: Analyses {
+                runs: self.runs.iter().map(|(name, it)| (name.clone(), it.observed(self.now))).collect(),
+                templates: self.templates.clone(),
+            },
             experiments: self
                 .experiments
                 .iter()
