@@ -282,6 +282,9 @@ pub struct Routes {
     /// How long requests are counted for the column MEASURED; 0 = not at all
     #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = go_duration)]
     pub measure: Duration,
+    /// Only routes of this Gateway: NAME in the namespace, or NAMESPACE/NAME
+    #[arg(long, value_name = "NAME")]
+    pub gateway: Option<String>,
     /// As the operator reads them.
     #[command(flatten)]
     pub compiling: Compiling,
@@ -317,9 +320,12 @@ pub struct ExplainRoute {
     /// Its method
     #[arg(short = 'X', long, default_value = "GET")]
     pub method: String,
-    /// The port of the proxies on which it comes in [default: the first for its scheme]
+    /// The port of the proxies, or of the Gateway, on which it comes in [default: the first for its scheme]
     #[arg(long)]
     pub port: Option<u16>,
+    /// Only at this Gateway: NAME in the namespace, or NAMESPACE/NAME
+    #[arg(long, value_name = "NAME")]
+    pub gateway: Option<String>,
     /// As the operator reads the objects.
     #[command(flatten)]
     pub compiling: Compiling,
@@ -334,6 +340,9 @@ pub struct Compiling {
     /// The operator's --ingress-controllers
     #[arg(long, value_delimiter = ',')]
     pub ingress_controllers: Vec<String>,
+    /// The operator's --gateway-controllers
+    #[arg(long, value_delimiter = ',')]
+    pub gateway_controllers: Vec<String>,
     /// The operator has --ambassador-compat=strict
     #[arg(long)]
     pub strict: bool,

@@ -7,7 +7,7 @@
 //! | [`list`], [`list_experiments`] | `list rollouts`, `list experiments`: one row each |
 //! | [`plan`] | `plan`: tables of steps, moments and findings; Argo has no such command |
 //! | [`guard`] | `explain ROLLOUT`; Argo has no such command |
-//! | [`routes`] | `routes`, `explain route` |
+//! | [`routes`], [`gateways`] | `routes`, `explain route`: of Mappings and Ingresses, and of Gateways |
 //! | [`tree`] | a tree drawn into columns |
 //! | [`replica_set`], [`pod_status`], [`analysis_run`] | the nodes of the tree |
 //! | [`images`] | running images and what runs them |
@@ -18,6 +18,7 @@ pub mod age;
 pub mod analysis_run;
 pub mod columns;
 pub mod experiment;
+pub mod gateways;
 pub mod guard;
 pub mod head;
 pub mod icon;

@@ -19,15 +19,17 @@ const NOBODY: &str = "nobody";
 /// How the key of an Ingress begins.
 const INGRESS: &str = "ingress/";
 
-/// The table of `routes`, in the order in which the proxies ask them.
+/// What a table of routes has.
+pub(super) const HEAD: [&str; 7] = ["HOST", "PATH", "OBJECT", "SHARE", "MEASURED", "SERVICE", "READY"];
+
+/// The table of `routes`, in the order in which the proxies ask them; empty without any.
 ///
 /// `namespace`: only routes of objects in it. `counts`: requests of a while.
 #[must_use]
 pub fn table(compiled: &Compiled, counts: Option<&Counts>, namespace: Option<&str>, paint: Paint) -> String {
     let mut routes: Vec<&Route> = compiled.config.routes.values().map(AsRef::as_ref).collect();
     routes.sort_by(|a, b| (&a.rank, &a.id).cmp(&(&b.rank, &b.id)));
-    let head = ["HOST", "PATH", "OBJECT", "SHARE", "MEASURED", "SERVICE", "READY"];
-    let mut rows = vec![head.map(Text::plain).to_vec()];
+    let mut rows = vec![HEAD.map(Text::plain).to_vec()];
     for route in routes {
         let arms = compiled.splits.get(&SplitId::new(route.id.as_str())).map(|it| it.served.arms.as_slice());
         let arms = arms.unwrap_or_default();
@@ -41,32 +43,38 @@ pub fn table(compiled: &Compiled, counts: Option<&Counts>, namespace: Option<&st
             Action::Split(_) if !arms.is_empty() => {
                 for (index, arm) in arms.iter().enumerate() {
                     let first = |text: &Text| if index == 0 { text.clone() } else { Text::default() };
-                    let measured = counts.and_then(|counts| measured(counts, route, arm));
-                    rows.push([vec![first(&host), first(&path)], of_arm(arm, measured)].concat());
+                    let arm_id = arm_id(&arm.mapping);
+                    let measured =
+                        counts.and_then(|counts| measured(counts, route.id.as_str(), arm_id.as_str()));
+                    let place = vec![first(&host), first(&path), Text::plain(owner(&arm.mapping))];
+                    rows.push([place, of_arm(arm, measured)].concat());
                 }
             }
             action => {
-                let fate = match action {
-                    Action::Redirect(to) => Text::plain(format!("redirects with {}", to.status)),
-                    Action::Refuse(refusal) => {
-                        Text::coloured(format!("refused: {} {}", refusal.status, refusal.reason), Colour::Red)
-                    }
-                    Action::Split(_) => Text::plain("-"),
-                };
                 let owner = arms.first().map_or_else(|| route.id.to_string(), |arm| owner(&arm.mapping));
-                rows.push(vec![host, path, Text::plain(owner), fate]);
+                rows.push(vec![host, path, Text::plain(owner), fate(action)]);
             }
         }
     }
     if rows.len() == 1 {
-        return "No routes found.\n".to_owned();
+        return String::new();
     }
     columns::render(&rows, paint)
 }
 
-/// The part that an arm had of the requests of its route, by versions if there are several; `None` without requests.
-fn measured(counts: &Counts, route: &Route, arm: &ServedArm) -> Option<String> {
-    let split = route.id.as_str();
+/// What a route does that sends nothing on.
+pub(super) fn fate(action: &Action) -> Text {
+    match action {
+        Action::Redirect(to) => Text::plain(format!("redirects with {}", to.status)),
+        Action::Refuse(refusal) => {
+            Text::coloured(format!("refused: {} {}", refusal.status, refusal.reason), Colour::Red)
+        }
+        Action::Split(_) => Text::plain("-"),
+    }
+}
+
+/// The part that an arm had of the requests of its split, by versions if there are several; `None` without requests.
+pub(super) fn measured(counts: &Counts, split: &str, arm: &str) -> Option<String> {
     let all = counts.of_split(split);
     if all == 0 {
         return None;
@@ -75,8 +83,7 @@ fn measured(counts: &Counts, route: &Route, arm: &ServedArm) -> Option<String> {
         let parts = (u128::from(requests) * 10_000 + u128::from(all) / 2) / u128::from(all);
         percent(u32::try_from(parts).unwrap_or(u32::MAX))
     };
-    let arm = arm_id(&arm.mapping);
-    let versions: Vec<(&str, u64)> = counts.of_arm(split, arm.as_str()).collect();
+    let versions: Vec<(&str, u64)> = counts.of_arm(split, arm).collect();
     Some(match versions[..] {
         [] => share(0),
         [(_, requests)] => share(requests),
@@ -87,7 +94,8 @@ fn measured(counts: &Counts, route: &Route, arm: &ServedArm) -> Option<String> {
     })
 }
 
-fn of_arm(arm: &ServedArm, measured: Option<String>) -> Vec<Text> {
+/// The columns from SHARE on.
+pub(super) fn of_arm(arm: &ServedArm, measured: Option<String>) -> Vec<Text> {
     let service = arm.service.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     let ready = arm.endpoints.iter().map(|(hash, ready)| match &**hash {
         "" => ready.to_string(),
@@ -96,7 +104,6 @@ fn of_arm(arm: &ServedArm, measured: Option<String>) -> Vec<Text> {
     let ready = ready.collect::<Vec<_>>().join(", ");
     let ready = if ready.is_empty() { "-".to_owned() } else { ready };
     vec![
-        Text::plain(owner(&arm.mapping)),
         Text::plain(percent(arm.share.parts().into())),
         Text::plain(measured.unwrap_or_else(|| "-".to_owned())),
         Text::plain(service),
@@ -104,14 +111,22 @@ fn of_arm(arm: &ServedArm, measured: Option<String>) -> Vec<Text> {
     ]
 }
 
-/// What becomes of a request, and why other routes do not answer it.
+/// The request itself, as a heading.
+pub(super) fn head(request: &Request<'_>) -> String {
+    let scheme = if request.tls { "https" } else { "http" };
+    let Request { method, authority, target, port, .. } = request;
+    format!("{method} {scheme}://{authority}{target} on port {port}")
+}
+
+/// Whether a Mapping or an Ingress has to do with a request.
+pub(super) fn concerns(compiled: &Compiled, request: &Request<'_>) -> bool {
+    !candidates(compiled, request).is_empty()
+}
+
+/// What becomes of a request at the proxies that Mappings and Ingresses share, and why other routes do not answer it.
 #[must_use]
 pub fn explanation(compiled: &Compiled, request: &Request<'_>) -> String {
-    let scheme = if request.tls { "https" } else { "http" };
-    let mut text = format!(
-        "{} {scheme}://{}{} on port {}\n\n",
-        request.method, request.authority, request.target, request.port
-    );
+    let mut text = head(request) + "\n\n";
     match explain(compiled, request) {
         Answer::NoPort => text.push_str("Nobody listens on this port.\n"),
         Answer::NoChain => {
@@ -243,7 +258,7 @@ fn arm_id(name: &ObjectName) -> ArmId {
     ArmId::new(format!("{}/{own}", name.namespace))
 }
 
-fn percent(parts: u32) -> String {
+pub(super) fn percent(parts: u32) -> String {
     match (parts / 100, parts % 100) {
         (whole, 0) => format!("{whole} %"),
         (whole, rest) => format!("{whole}.{rest:02} %"),
@@ -251,7 +266,7 @@ fn percent(parts: u32) -> String {
 }
 
 /// The path and what else is asked for.
-fn path(route: &Route) -> String {
+pub(super) fn path(route: &Route) -> String {
     let mut text = match &route.path {
         PathMatch::Prefix(text) => format!("{text}*"),
         PathMatch::Elements(text) => text.clone(),
@@ -309,7 +324,7 @@ mod tests {
     #[test]
     fn the_table_has_a_line_for_each_arm_of_each_route() {
         insta::assert_snapshot!(table(&compiled(), None, None, Paint::Plain));
-        assert_eq!(table(&compiled(), None, Some("elsewhere"), Paint::Plain), "No routes found.\n");
+        assert_eq!(table(&compiled(), None, Some("elsewhere"), Paint::Plain), "");
     }
 
     #[test]

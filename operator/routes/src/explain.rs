@@ -1,16 +1,21 @@
 //! Which route answers a request: what the proxies do, as a value, for `explain` and for tests.
 
 mod candidates;
+mod gateway;
 
 use proxy_config::{
     model::{
         Action, Arm, ArmId, Case, ClusterId, HostId, HostMatch, HostRewrite, ListenerId, NamedMatch,
-        PathMatch, RedirectTo, Rewrite, Route, RouteId, Scheme, Security, TextMatch,
+        PathMatch, RedirectTo, Rewrite, Route, RouteId, Scheme, Security, Share, TextMatch,
     },
     pattern::{Substitution, compile, compile_search},
 };
 
-pub use self::candidates::{Candidate, Standing};
+pub(crate) use self::candidates::unmet;
+pub use self::{
+    candidates::{Candidate, Standing},
+    gateway::{Aside, AtGateway, Bystander, GatewayRoute, NoListener, RuleMatch},
+};
 use crate::{
     compiled::{Compiled, Rule},
     edge::{InsecureAction, Port, VirtualHost},
@@ -232,6 +237,26 @@ fn at_host(
     outcomes
 }
 
+/// What becomes of a request that a route takes by itself.
+pub(crate) fn at_route(route: &Route, request: &Request<'_>) -> Vec<Outcome> {
+    match &route.action {
+        Action::Redirect(to) => {
+            let what = redirected(route, to, &request.authority.to_ascii_lowercase(), request);
+            vec![Outcome { parts: 10_000, what }]
+        }
+        Action::Refuse(refusal) => {
+            let (status, reason) = (refusal.status, refusal.reason.clone());
+            vec![Outcome { parts: 10_000, what: What::Refused { route: route.id.clone(), status, reason } }]
+        }
+        Action::Split(split) => {
+            let taking = split.arms.iter().filter(|arm| arm.share > Share::ZERO);
+            let of =
+                |arm: &Arm| Outcome { parts: arm.share.parts().into(), what: forwarded(route, arm, request) };
+            taking.map(of).collect()
+        }
+    }
+}
+
 /// Where the host, or else the route, sends what comes in the clear.
 fn to_https(host: &VirtualHost, route: &Route) -> Option<RedirectTo> {
     let status = match host.insecure {
@@ -284,7 +309,7 @@ fn parameter_holds(wanted: &NamedMatch, query: &str) -> bool {
     pairs.find(|(name, _)| *name == wanted.name).is_some_and(|(_, value)| text_matches(&wanted.value, value))
 }
 
-fn without_query(target: &str) -> &str {
+pub(crate) fn without_query(target: &str) -> &str {
     target.split(['?', '#']).next().unwrap_or_default()
 }
 
@@ -296,7 +321,7 @@ fn text_matches(text: &TextMatch, value: &str) -> bool {
     }
 }
 
-fn path_matches(wanted: &PathMatch, case: Case, path: &str) -> bool {
+pub(crate) fn path_matches(wanted: &PathMatch, case: Case, path: &str) -> bool {
     let fold = |text: &str| match case {
         Case::Counts => text.to_owned(),
         Case::Ignored => text.to_ascii_lowercase(),

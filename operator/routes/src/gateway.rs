@@ -32,6 +32,7 @@ use serde_json::Value;
 pub use self::{
     demand::{Address, AddressKind, Demand, DemandedPort, Supply, Transport},
     features::FEATURES,
+    matching::Precedence,
     status::{Condition, GatewayStatus},
 };
 use crate::object::ObjectName;

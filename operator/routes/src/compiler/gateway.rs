@@ -10,10 +10,12 @@
 //! | what TLSRoutes, TCPRoutes and UDPRoutes become | `streams.rs` |
 //! | which BackendTLSPolicy counts | `policies.rs` |
 //! | what statuses say | `verdicts.rs` |
+//! | which rule answers a request, and why others do not | `explain.rs`, `rules/asked.rs` |
 
 mod attach;
 mod backends;
 mod entrances;
+mod explain;
 mod objects;
 pub(super) mod policies;
 mod references;

@@ -85,10 +85,6 @@ fn refusal(
     authority: &str,
     request: &Request<'_>,
 ) -> Option<Standing> {
-    let query = request.target.split_once('?').map_or("", |(_, query)| query);
-    let missing = |matches: &[NamedMatch], holds: &dyn Fn(&NamedMatch) -> bool| {
-        matches.iter().find(|it| !holds(it)).map(|it| it.name.clone())
-    };
     if !hostname::holds(&route.host, authority) {
         return Some(Standing::OtherHost);
     }
@@ -101,6 +97,15 @@ fn refusal(
     if !host.is_some_and(|host| host.takes(rule)) {
         return Some(Standing::NotSelected);
     }
+    unmet(route, request)
+}
+
+/// What a route asks for beside host and path that the request does not have.
+pub(crate) fn unmet(route: &Route, request: &Request<'_>) -> Option<Standing> {
+    let query = request.target.split_once('?').map_or("", |(_, query)| query);
+    let missing = |matches: &[NamedMatch], holds: &dyn Fn(&NamedMatch) -> bool| {
+        matches.iter().find(|it| !holds(it)).map(|it| it.name.clone())
+    };
     if route.method.as_ref().is_some_and(|method| !text_matches(method, request.method)) {
         return Some(Standing::OtherMethod);
     }

@@ -1,6 +1,6 @@
 //! Which requests a match of a rule is for, and its place among all others.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Display, Formatter, Write as _};
 
 use crds::gateway::{
     grpc_route::{GrpcMatch, GrpcMethodMatch},
@@ -58,6 +58,72 @@ pub(crate) struct Standing<'a> {
     pub(crate) name: &'a ObjectName,
     pub(crate) rule: usize,
     pub(crate) index: usize,
+}
+
+/// What a match has that is asked before another for the same request: the first of these in which they differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precedence {
+    /// A hostname that says more.
+    Host,
+    /// A kind of path that says more.
+    Path,
+    /// A longer path.
+    PathLength,
+    /// A method.
+    Method,
+    /// More headers.
+    Headers,
+    /// More query parameters.
+    Parameters,
+    /// An older route.
+    Age,
+    /// A route whose name comes first.
+    Name,
+    /// An earlier place in the same route.
+    Position,
+}
+
+/// What decides between a match and one that is asked after it.
+pub(crate) fn precedence(
+    (host, first, standing): (&HostName, &Matching, Standing<'_>),
+    (other_host, other, other_standing): (&HostName, &Matching, Standing<'_>),
+) -> Precedence {
+    let (one, two) = (first.specificity, other.specificity);
+    if host != other_host {
+        Precedence::Host
+    } else if one.kind != two.kind {
+        Precedence::Path
+    } else if one.length != two.length {
+        Precedence::PathLength
+    } else if one.method != two.method {
+        Precedence::Method
+    } else if one.headers != two.headers {
+        Precedence::Headers
+    } else if one.query != two.query {
+        Precedence::Parameters
+    } else if standing.created != other_standing.created {
+        Precedence::Age
+    } else if standing.name != other_standing.name {
+        Precedence::Name
+    } else {
+        Precedence::Position
+    }
+}
+
+impl Display for Precedence {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Host => "the more specific hostname",
+            Self::Path => "the more specific kind of path",
+            Self::PathLength => "the longer path",
+            Self::Method => "a method",
+            Self::Headers => "more headers",
+            Self::Parameters => "more query parameters",
+            Self::Age => "the older route",
+            Self::Name => "the name that comes first",
+            Self::Position => "the earlier place in the route",
+        })
+    }
 }
 
 impl Matching {

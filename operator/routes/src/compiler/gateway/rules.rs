@@ -1,5 +1,7 @@
 //! The rules of HTTPRoutes and GRPCRoutes, as one Gateway serves them.
 
+mod asked;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -14,6 +16,7 @@ use proxy_config::{
     validate::validate_change,
 };
 
+pub(super) use self::asked::Asked;
 use super::{
     super::{Backends, backend::BackendKey, stores::Stores},
     attach::Taken,
@@ -176,15 +179,9 @@ impl<'a> Draft<'a> {
                         }
                     };
                     let filters = filters.as_ref().map(|(_, filters, _)| filters.clone()).unwrap_or_default();
-                    let standing = Standing {
-                        created: self.read.created,
-                        name: &self.route.name,
-                        rule: index,
-                        index: number,
-                    };
                     let route = ProxyRoute {
                         id: RouteId::new(id),
-                        rank: matching.rank(host, standing),
+                        rank: matching.rank(host, self.standing(index, number)),
                         host: host.host_match(),
                         path: matching.path.clone(),
                         case: matching.case,
@@ -260,6 +257,11 @@ impl<'a> Draft<'a> {
             Divided::Split(split, report) => (Action::Split(split), Some(*report)),
             Divided::Nobody => (refuse("no_backend"), None),
         }
+    }
+
+    /// What decides where the conditions of two matches are equally specific.
+    fn standing(&self, rule: usize, index: usize) -> Standing<'_> {
+        Standing { created: self.read.created, name: &self.route.name, rule, index }
     }
 
     /// Readable, and the same for the same rule: draws and counters live as long as it does.
