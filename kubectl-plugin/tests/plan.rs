@@ -9,7 +9,7 @@ use kubectl_sluice::failure::Failure;
 use kubectl_sluice::view::text::Paint;
 
 /// A name and its command line. Paths are relative to the workspace.
-const PLANS: [(&str, &str); 16] = [
+const PLANS: [(&str, &str); 18] = [
     (
         "quickstart",
         "-f examples/quickstart/rollout.yaml -f examples/quickstart/services.yaml -f examples/quickstart/mapping.yaml",
@@ -27,6 +27,11 @@ const PLANS: [(&str, &str); 16] = [
     ("ping_pong", "-f examples/ping-pong/rollout.yaml"),
     ("ingress_canary", "-f examples/ingress-canary/rollout.yaml -f examples/ingress-canary/ingress.yaml"),
     ("ingress_canary_alone", "-f examples/ingress-canary/rollout.yaml"),
+    (
+        "gateway_canary",
+        "-f examples/gateway-canary/rollout.yaml -f examples/gateway-canary/route.yaml -f examples/gateway-canary/services.yaml",
+    ),
+    ("gateway_canary_alone", "-f examples/gateway-canary/rollout.yaml"),
     ("blue_green", "-f examples/blue-green/rollout.yaml --rps 10"),
     (
         "experiment",

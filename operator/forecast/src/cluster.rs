@@ -2,6 +2,7 @@
 
 mod execute;
 mod experiments;
+mod gateway;
 mod measuring;
 mod observe;
 

@@ -7,7 +7,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`manifests`] | what is in the file, and what is assumed to exist beside it |
-//! | `cluster` | ReplicaSets, pods, Services, Mappings, analyses; effects and observation |
+//! | `cluster` | ReplicaSets, pods, Services, Mappings, Ingresses, routes, analyses; effects and observation |
 //! | `proxy` | what the proxy serves |
 //! | `rehearsal` | observe, plan, execute, record, and the passing of time |
 //! | [`forecast`] | an update from its first moment to its last, and an abort at each of its steps |

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use crds::Rollout;
 use crds::analysis::AnalysisTemplateSpec;
 use crds::contract::GUARD_ANNOTATION;
+use operator_core::key::{self, Kind};
 use operator_core::references::services::named;
-use operator_core::spec::{Guard, Routing, Spec, Strategy};
+use operator_core::spec::{Guard, MappingRouting, Routing, Spec, Strategy};
 use operator_core::world::{Lookup, Mapping, Service, Templates};
-use operator_core::{ingress, key};
 use serde_json::{Value, json};
+
+/// The kinds of objects that are split.
+const SPLIT: [Kind; 4] = [Kind::Mapping, Kind::Ingress, Kind::HttpRoute, Kind::GrpcRoute];
 
 /// Why there is no forecast.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,11 +42,6 @@ pub enum Refused {
     /// The engine would not act on it: the message of the condition `InvalidSpec`.
     #[error("{0}")]
     Invalid(String),
-    /// It splits routes of the Gateway API, which the rehearsal has none of.
-    #[error(
-        "updates with trafficRouting.gatewayAPI cannot be planned, only those with trafficRouting.ambassador, nginx or by replicas"
-    )]
-    Routes,
     /// The update does not come to an end.
     #[error("after {seconds} s the update goes no further: {why}")]
     Stuck {
@@ -59,7 +57,7 @@ pub enum Refused {
 pub struct Manifests {
     pub(crate) rollout: Rollout,
     pub(crate) services: BTreeMap<String, Service>,
-    /// Mappings by name, and Ingresses by their [keys](ingress::key).
+    /// Mappings, Ingresses and routes of the Gateway API by their [keys](key).
     pub(crate) mappings: BTreeMap<String, Mapping>,
     pub(crate) templates: Templates,
     /// What was assumed to exist, one sentence each.
@@ -77,7 +75,10 @@ impl Manifests {
         let rollout = rollout(object, objects, &mut assumed)?;
         let mut manifests = Self {
             services: of_kind("Service").map(service).collect(),
-            mappings: of_kind("Mapping").chain(of_kind("Ingress")).map(mapping).collect(),
+            mappings: SPLIT
+                .into_iter()
+                .flat_map(|kind| of_kind(kind.text()).map(move |it| mapping(kind, it)))
+                .collect(),
             templates: Templates {
                 of_namespace: of_kind("AnalysisTemplate").map(template).collect(),
                 of_cluster: of_kind("ClusterAnalysisTemplate").map(template).collect(),
@@ -123,13 +124,10 @@ impl Manifests {
         if let Strategy::Canary(canary) = &spec.strategy
             && let Routing::Mappings(routing) = &canary.routing
         {
-            if routing.gateway.is_some() {
-                return Err(Refused::Routes);
-            }
             for name in &routing.names {
                 if !self.mappings.contains_key(name) {
                     missing.push(key::show(name));
-                    let (name, made) = mapping(&assumed(name, routing.base_service()));
+                    let (name, made) = mapping(key::parse(name).0, &assumed(name, routing));
                     self.mappings.insert(name, made);
                 }
             }
@@ -215,25 +213,32 @@ fn service_with(name: &str, selector: BTreeMap<String, String>) -> Service {
     Service { uid: format!("service-{name}"), resource_version: "1".to_owned(), selector, managed_by: None }
 }
 
-/// What stands for a Mapping, or for an Ingress by its key, that the file does not hold.
-fn assumed(name: &str, service: &str) -> Value {
-    if let Some(name) = ingress::name_of(name) {
-        let backend = json!({"service": {"name": service, "port": {"number": 80}}});
-        let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
-        return json!({
-            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name},
-            "spec": {"rules": [{"http": {"paths": [path]}}]},
-        });
-    }
-    let spec = json!({"hostname": "*", "prefix": format!("/{name}/"), "service": service});
-    json!({
-        "apiVersion": "getambassador.io/v3alpha1", "kind": "Mapping", "metadata": {"name": name}, "spec": spec,
-    })
+/// What stands for an object that is split and that the file does not hold.
+fn assumed(key: &str, routing: &MappingRouting) -> Value {
+    let (kind, name) = key::parse(key);
+    let service = routing.base_service();
+    let (version, spec) = match kind {
+        Kind::Mapping => (
+            "getambassador.io/v3alpha1",
+            json!({"hostname": "*", "prefix": format!("/{name}/"), "service": service}),
+        ),
+        Kind::Ingress => {
+            let backend = json!({"service": {"name": service, "port": {"number": 80}}});
+            let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
+            ("networking.k8s.io/v1", json!({"rules": [{"http": {"paths": [path]}}]}))
+        }
+        Kind::HttpRoute | Kind::GrpcRoute => {
+            let backend = |name: &str, weight: i32| json!({"name": name, "port": 80, "weight": weight});
+            let backends = [backend(&routing.stable_service, 100), backend(&routing.canary_service, 0)];
+            ("gateway.networking.k8s.io/v1", json!({"rules": [{"backendRefs": backends}]}))
+        }
+    };
+    json!({"apiVersion": version, "kind": kind.text(), "metadata": {"name": name}, "spec": spec})
 }
 
-/// A Mapping or an Ingress.
-fn mapping(object: &Value) -> (String, Mapping) {
-    let name = if object["kind"] == "Ingress" { ingress::key(&name(object)) } else { name(object) };
+/// An object of a kind that is split, by its key.
+fn mapping(kind: Kind, object: &Value) -> (String, Mapping) {
+    let name = key::of(kind, &name(object));
     let mut object = object.clone();
     let uid = format!("mapping-{name}");
     object["metadata"]["uid"] = json!(uid);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crds::contract::POD_TEMPLATE_HASH_LABEL;
-use operator_core::ingress;
+use operator_core::key::{self, Kind};
 use operator_core::mapping::service::ServiceAddress;
 use operator_core::traffic::{Arm, Facts, Load, ObjectName, Proxy, Served, Split, Traffic, Version, View};
 use operator_core::world::Mapping;
@@ -54,9 +54,7 @@ impl Cluster {
     pub(crate) fn share_of(&self, hash: &str) -> f64 {
         let base = self.base_mappings().into_iter().next();
         let splits = self.splits();
-        let routed = base.and_then(|base| {
-            splits.values().find(|served| served.arms.iter().any(|arm| arm.mapping.name == base)).cloned()
-        });
+        let routed = base.and_then(|base| splits.values().find(|it| self.is_divided(it, &base)).cloned());
         if let Some(served) = routed {
             return served.arms.iter().map(|arm| share_of_arm(arm, hash)).sum();
         }
@@ -70,17 +68,26 @@ impl Cluster {
         if all == 0 { 0.0 } else { f64::from(self.endpoints(hash)) / f64::from(all) }
     }
 
+    /// Whether a split is one of a base that has both versions. A route of the Gateway API may have rules for others.
+    fn is_divided(&self, served: &Served, base: &str) -> bool {
+        let canary = self.rollout.spec.strategy.canary.as_ref();
+        let canary = canary.and_then(|it| it.canary_service.as_ref());
+        served.arms.iter().any(|arm| arm.mapping.name == base)
+            && (!key::parse(base).0.is_split_in_place()
+                || served.arms.iter().any(|arm| Some(&arm.service.name) == canary))
+    }
+
     /// The content of every route: Mappings that match the same requests share them.
     fn splits(&self) -> BTreeMap<String, Served> {
         let mut groups: BTreeMap<String, Vec<(&String, &Mapping)>> = BTreeMap::new();
         let mut copies: BTreeMap<String, Vec<(&String, &Mapping)>> = BTreeMap::new();
         let bases = self.base_mappings();
-        for base in bases.iter().filter(|base| ingress::name_of(base).is_some()) {
+        for base in bases.iter().filter(|base| key::parse(base).0 == Kind::Ingress) {
             let pair = [base.clone(), self.canary_of(base)];
             let there = pair.iter().filter_map(|name| self.mappings.get_key_value(name));
             groups.insert(base.clone(), there.collect());
         }
-        let mappings = self.mappings.iter().filter(|(name, _)| ingress::name_of(name).is_none());
+        let mappings = self.mappings.iter().filter(|(name, _)| key::parse(name).0 == Kind::Mapping);
         for (name, mapping) in mappings {
             let spec = &mapping.object["spec"];
             if spec["shadow"] == true {
@@ -100,7 +107,9 @@ impl Cluster {
                 .extend(copies.map(|(name, it)| self.version("Mapping", name, &it.resource_version)));
             (id, served)
         };
-        groups.into_iter().map(split).collect()
+        let routes = self.mappings.iter().filter(|(key, _)| key::parse(key).0.is_split_in_place());
+        let rules = routes.flat_map(|(key, route)| self.rules(key, route));
+        groups.into_iter().map(split).chain(rules).collect()
     }
 
     fn split(&self, group: &[(&String, &Mapping)]) -> Served {
@@ -111,11 +120,8 @@ impl Cluster {
         let mut versions = Vec::new();
         let arms = group.iter().zip(weights).map(|((name, mapping), weight)| {
             let service = self.service_of(mapping);
-            let (kind, object) = match ingress::name_of(name) {
-                Some(ingress) => ("Ingress", ingress),
-                None => ("Mapping", name.as_str()),
-            };
-            versions.push(self.version(kind, object, &mapping.resource_version));
+            let (kind, object) = key::parse(name);
+            versions.push(self.version(kind.text(), object, &mapping.resource_version));
             if let Some(found) = self.services.get(&service) {
                 versions.push(self.version("Service", &service, &found.resource_version));
             }
@@ -132,7 +138,7 @@ impl Cluster {
         Served { arms, versions }
     }
 
-    fn endpoints_of(&self, service: &str) -> BTreeMap<String, u32> {
+    pub(crate) fn endpoints_of(&self, service: &str) -> BTreeMap<String, u32> {
         let Some(service) = self.services.get(service) else { return BTreeMap::new() };
         let wanted = service.selector.get(POD_TEMPLATE_HASH_LABEL);
         let selected = self.sets.values().filter(|set| wanted.is_none_or(|hash| *hash == set.hash));
@@ -145,7 +151,8 @@ impl Cluster {
         if mapping.object["kind"] == "Ingress" {
             let canary = self.rollout.spec.strategy.canary.as_ref();
             let services = canary.into_iter().flat_map(|it| [&it.stable_service, &it.canary_service]);
-            let mut services = services.flatten().filter(|name| ingress::sends_to(&mapping.object, name));
+            let mut services =
+                services.flatten().filter(|name| operator_core::ingress::sends_to(&mapping.object, name));
             return services.next().cloned().unwrap_or_default();
         }
         let written = mapping.object["spec"]["service"].as_str().unwrap_or_default();
@@ -158,11 +165,11 @@ impl Cluster {
         self.rollout.metadata.namespace.as_deref().unwrap_or_default()
     }
 
-    fn object(&self, name: &str) -> ObjectName {
+    pub(crate) fn object(&self, name: &str) -> ObjectName {
         ObjectName::new(self.namespace(), name)
     }
 
-    fn version(&self, kind: &str, name: &str, resource_version: &str) -> Version {
+    pub(crate) fn version(&self, kind: &str, name: &str, resource_version: &str) -> Version {
         Version {
             kind: kind.to_owned(),
             object: self.object(name),

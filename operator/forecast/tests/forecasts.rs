@@ -38,19 +38,9 @@ fn changed(change: impl FnOnce(&mut Value)) -> Vec<Value> {
     objects
 }
 
-/// An example that is refused, and how the sentence begins.
-const REFUSED: (&str, &str) = ("gateway-canary", "updates with trafficRouting.gatewayAPI cannot be planned");
-
-#[test]
-fn an_example_that_cannot_be_planned_says_so() {
-    let (name, sentence) = REFUSED;
-    let refused = of(&example(name), 7).expect_err("it is refused").to_string();
-    assert!(refused.starts_with(sentence), "{refused}");
-}
-
 #[test]
 fn every_example_has_a_forecast_that_adds_up() {
-    for name in examples().into_iter().filter(|name| name != REFUSED.0) {
+    for name in examples() {
         let found = of(&example(&name), 7).unwrap_or_else(|refused| panic!("{name}: {refused}"));
         let mut at = 0;
         for stage in &found.stages {
@@ -155,4 +145,32 @@ fn an_update_that_is_aborted_by_its_deadline_has_no_end() {
         rollout["spec"]["progressDeadlineAbort"] = json!(true);
     });
     let Err(Refused::Stuck { .. }) = of(&objects, 60) else { panic!("{:?}", of(&objects, 60)) };
+}
+
+#[test]
+fn a_route_is_split_in_the_rules_that_have_both_services_and_the_others_do_not_count() {
+    let routing = json!({"gatewayAPI": {"httpRoutes": [{"name": "shop"}]}});
+    let mut objects = changed(|rollout| rollout["spec"]["strategy"]["canary"]["trafficRouting"] = routing);
+    let alone = of(&objects, 10).unwrap();
+    let backend = |name: &str, weight: Option<i32>| json!({"name": name, "port": 80, "weight": weight});
+    let [stable, canary] = ["stableService", "canaryService"].map(|field| {
+        let rollout = objects.iter().find(|it| it["kind"] == "Rollout").unwrap();
+        rollout["spec"]["strategy"]["canary"][field].as_str().unwrap().to_owned()
+    });
+    objects.push(json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "shop"},
+        "spec": {"rules": [
+            {"backendRefs": [backend("elsewhere", None)]},
+            {"backendRefs": [backend(&stable, None), backend(&canary, Some(0))]},
+        ]},
+    }));
+    let given = of(&objects, 10).unwrap();
+    assert_eq!(given.moments, alone.moments, "one that is assumed is split like one that is there");
+    let weights: Vec<f64> = given.stages.iter().map(|stage| stage.weight).collect();
+    assert_eq!(
+        weights,
+        of(&example("quickstart"), 10).unwrap().stages.iter().map(|it| it.weight).collect::<Vec<_>>()
+    );
+    assert!(alone.assumptions.iter().any(|it| it.contains("HTTPRoute shop")), "{:?}", alone.assumptions);
+    assert!(!given.assumptions.iter().any(|it| it.contains("HTTPRoute")), "{:?}", given.assumptions);
 }

@@ -57,6 +57,9 @@ impl Cluster {
                 self.write_mapping(name, manifest);
             }
             Effect::DeleteMapping { target } => drop(self.mappings.remove(&target.name)),
+            Effect::SetRouteWeights { target, weights, label, .. } => {
+                self.set_route_weights(target, weights, label.as_ref());
+            }
             Effect::CreateAnalysisRun { name, manifest } => self.create_run(name, manifest),
             Effect::TerminateAnalysisRun { target } => {
                 let now = self.now;
@@ -75,10 +78,9 @@ impl Cluster {
                 self.rollout.spec.replicas = Some(1);
                 self.touch_rollout();
             }
-            // There are no ReplicaSets to adopt, no workloads and no routes; Services come from plans of Experiments.
+            // There are no ReplicaSets to adopt and no workloads; Services come from plans of Experiments.
             Effect::AdoptReplicaSet { .. }
             | Effect::ScaleWorkload { .. }
-            | Effect::SetRouteWeights { .. }
             | Effect::SetWorkloadGeneration { .. }
             | Effect::CreateService { .. }
             | Effect::DeleteService { .. }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use crds::contract;
 use operator_core::references::services::named;
-use operator_core::spec::split_objects;
+use operator_core::spec::{MappingRouting, split_objects};
 use operator_core::world::{Analyses, Lookup, Mapping, Owner, Pod, ReplicaSet, ReplicaSetAnnotations, World};
-use operator_core::{ingress, mapping};
 
 use super::{Cluster, VirtualSet};
 
@@ -50,18 +49,14 @@ impl Cluster {
         routing.map(split_objects).unwrap_or_default().into_iter().collect()
     }
 
-    /// The name that the canary of a base has, or its key.
+    /// The key of what has the canary's weight: of a copy beside a base, or of the base itself.
     pub(crate) fn canary_of(&self, base: &str) -> String {
-        match ingress::name_of(base) {
-            Some(stable) => {
-                ingress::canary_key(self.rollout.metadata.name.as_deref().unwrap_or_default(), stable)
-            }
-            None => mapping::canary_name(base),
-        }
+        MappingRouting::copy_name(self.rollout.metadata.name.as_deref().unwrap_or_default(), base)
     }
 
     fn canary_mappings(&self, bases: &BTreeSet<String>) -> BTreeMap<String, Mapping> {
-        let named: BTreeSet<String> = bases.iter().map(|base| self.canary_of(base)).collect();
+        let copies = bases.iter().map(|base| self.canary_of(base)).filter(|copy| !bases.contains(copy));
+        let named: BTreeSet<String> = copies.collect();
         let all = self.mappings.iter().filter(|(name, mapping)| mapping.owned || named.contains(*name));
         all.map(|(name, mapping)| (name.clone(), mapping.clone())).collect()
     }
