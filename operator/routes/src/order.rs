@@ -5,7 +5,7 @@
 //! themselves. [`rank`] writes that tuple as bytes that compare the other way round, so that the proxy needs to
 //! know nothing of it.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::fmt::Write as _;
 
 use proxy_config::model::{HostMatch, NamedMatch, Rank, TextMatch};
 
@@ -93,11 +93,7 @@ fn show_text(text: &TextMatch) -> String {
 }
 
 /// Spaces separate the parts of an id and brackets their names, so neither may occur inside.
-pub(crate) fn escape(text: &str) -> Cow<'_, str> {
-    let plain = |it: u8| it.is_ascii_graphic() && !matches!(it, b'%' | b'[' | b']');
-    if text.bytes().all(plain) {
-        return text.into();
-    }
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for it in text.chars() {
         match it {
@@ -106,7 +102,7 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
             it => escaped.push(it),
         }
     }
-    escaped.into()
+    escaped
 }
 
 fn constraint(named: &NamedMatch) -> (String, String, bool) {
