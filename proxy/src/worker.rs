@@ -28,6 +28,7 @@ mod tries;
 mod tunnel;
 mod udp;
 mod upstream;
+mod websocket;
 
 use std::{
     cell::{Cell, RefCell},

@@ -15,6 +15,7 @@ use proxy_core::{
     retry::{self, Connection, Failure},
     snapshot::Cluster,
 };
+use tokio_util::either::Either;
 use tracing::debug;
 
 use super::{
@@ -25,6 +26,7 @@ use super::{
     stream::Stream,
     tunnel::Prefixed,
     upstream::{Sender, connect, failure},
+    websocket::{self, Opened},
 };
 
 /// The body of a response on its way from an endpoint.
@@ -34,6 +36,8 @@ pub(super) enum Reply {
     Http1(Box<Rest>),
     /// In a stream of one that hyper has.
     Http2(Incoming, Sender),
+    /// Such a stream that is a `WebSocket` now.
+    Opened(Box<Opened>),
 }
 
 /// Marks a request that offers the endpoint to speak `WebSocket` from then on. No other may be answered with 101.
@@ -94,10 +98,15 @@ async fn ask_http2(
     // In case the pooled connection turns out to be closed, where `retry::next` would send it again.
     let useful = connection == Connection::Pooled && retry::is_idempotent(request.method());
     let spare = if useful { copy(&request, &request.body().progress()) } else { None };
+    if request.extensions().get::<Offer>().is_some() {
+        sender.settled().await;
+    }
     match sender.send(request).await {
-        // Nothing else is offered.
-        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            Err(Failed { failure: Failure::Protocol, request: None })
+        Ok(mut response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            let opened = websocket::open(&mut response).await;
+            let opened = opened.ok_or(Failed { failure: Failure::Protocol, request: None })?;
+            forward::prepare_response(response.headers_mut());
+            Ok(response.map(|_| Reply::Opened(Box::new(opened))))
         }
         Ok(mut response) => {
             forward::prepare_response(response.headers_mut());
@@ -139,6 +148,7 @@ impl Reply {
             Self::Http2(incoming, _) => {
                 Pin::new(incoming).poll_frame(context).map(|it| it.map(|it| it.map_err(BodyError::Read)))
             }
+            Self::Opened(_) => Poll::Ready(None),
         }
     }
 
@@ -147,6 +157,7 @@ impl Reply {
         match self {
             Self::Http1(rest) => rest.is_end_stream(),
             Self::Http2(incoming, _) => incoming.is_end_stream(),
+            Self::Opened(_) => true,
         }
     }
 
@@ -155,15 +166,16 @@ impl Reply {
         match self {
             Self::Http1(rest) => rest.size_hint(),
             Self::Http2(incoming, _) => incoming.size_hint(),
+            Self::Opened(_) => SizeHint::with_exact(0),
         }
     }
 
     /// The bytes behind an answer that switches to another protocol.
-    pub(super) fn into_stream(self) -> Option<Prefixed<Stream>> {
+    pub(super) fn into_stream(self) -> Option<Either<Prefixed<Stream>, Opened>> {
         match self {
-            Self::Http1(rest) => Some(rest.into_stream()),
-            // There it would be a stream of its own.
+            Self::Http1(rest) => Some(Either::Left(rest.into_stream())),
             Self::Http2(..) => None,
+            Self::Opened(opened) => Some(Either::Right(*opened)),
         }
     }
 
@@ -172,6 +184,7 @@ impl Reply {
         match self {
             Self::Http1(rest) => rest.keep(in_flight),
             Self::Http2(_, sender) => in_flight.give_back(sender),
+            Self::Opened(_) => {}
         }
     }
 }

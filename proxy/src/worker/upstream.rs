@@ -1,7 +1,16 @@
 //! Connections to endpoints: made in the clear or with TLS; and those that hyper speaks HTTP/2 on, for many requests at a
 //! time.
 
-use std::{io, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{
     HeaderValue, Request, Response, Uri,
@@ -30,6 +39,7 @@ use super::{
     local::Local,
     permits::{self, Permit, Way},
     stream::Stream,
+    websocket,
 };
 use crate::{
     keepalive::keepalive,
@@ -42,15 +52,31 @@ const STREAMS: usize = 100;
 /// How much of answers may be under way in one stream, and in all of one connection.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// How long a new connection may take to say whether it offers `WebSocket`, and how often it is asked: hyper does not tell
+/// when the endpoint's first SETTINGS have come.
+const SETTINGS: Duration = Duration::from_millis(250);
+const SETTINGS_ASKED: Duration = Duration::from_millis(1);
 
 /// The sending half of a connection to an endpoint that speaks HTTP/2, for one of those that share it.
 #[derive(Debug)]
 pub(super) struct Sender {
     requests: http2::SendRequest<Upload>,
     scheme: Scheme,
-    /// Counts the sharers.
-    sharers: Rc<()>,
+    /// The connection, which counts its sharers.
+    shared: Rc<Shared>,
 }
+
+/// What the senders on one connection have in common.
+#[derive(Debug)]
+struct Shared {
+    /// It knows what the endpoint offers. Its own task has it as well.
+    connection: Rc<RefCell<Connection>>,
+    /// The endpoint has answered something, so its SETTINGS have come (RFC 9113 §3.4).
+    heard: Cell<bool>,
+}
+
+/// A connection of hyper's, which does nothing unless it is polled.
+type Connection = http2::Connection<TokioIo<Stream>, Upload, Local>;
 
 impl Sender {
     /// Whether the other side has closed.
@@ -60,30 +86,50 @@ impl Sender {
 
     /// Another sender on the same connection, if it has room for one more request.
     pub(super) fn share(&self) -> Option<Self> {
-        let Self { requests, scheme, sharers } = self;
-        if !requests.is_ready() || Rc::strong_count(sharers) > STREAMS {
+        let Self { requests, scheme, shared } = self;
+        if !requests.is_ready() || Rc::strong_count(shared) > STREAMS {
             return None;
         }
-        Some(Self { requests: requests.clone(), scheme: scheme.clone(), sharers: Rc::clone(sharers) })
+        Some(Self { requests: requests.clone(), scheme: scheme.clone(), shared: Rc::clone(shared) })
     }
 
     /// Whether both send on one connection.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.sharers, &other.sharers)
+        Rc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// Whether it is the only sender of its connection.
     pub(super) fn is_alone(&self) -> bool {
-        Rc::strong_count(&self.sharers) == 1
+        Rc::strong_count(&self.shared) == 1
     }
 
-    /// Sends a request of HTTP/1 form. What was not begun comes back.
+    /// Resolves when it is known whether the endpoint takes a `WebSocket` (RFC 8441 §3), or has not said so for too long.
+    pub(super) async fn settled(&self) {
+        let known = async {
+            while !(self.takes_websockets() || self.shared.heard.get() || self.is_closed()) {
+                tokio::time::sleep(SETTINGS_ASKED).await;
+            }
+        };
+        let _ = tokio::time::timeout(SETTINGS, known).await;
+    }
+
+    fn takes_websockets(&self) -> bool {
+        self.shared.connection.borrow().is_extended_connect_protocol_enabled()
+    }
+
+    /// Sends a request of HTTP/1 form, and returns an answer of that form. What was not begun comes back.
     pub(super) async fn send(
         &mut self,
         mut request: Request<Upload>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Upload>>> {
         to_http2(&mut request, &self.scheme);
-        self.requests.try_send_request(request).await
+        let key = self.takes_websockets().then(|| websocket::ask(&mut request)).flatten();
+        let mut response = self.requests.try_send_request(request).await?;
+        self.shared.heard.set(true);
+        if let Some(key) = key {
+            websocket::answered(&mut response, &key);
+        }
+        Ok(response)
     }
 }
 
@@ -210,9 +256,13 @@ async fn handshake(stream: Stream) -> io::Result<Sender> {
     let mut builder = http2::Builder::new(Local);
     builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
     let (requests, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let connection = Rc::new(RefCell::new(connection));
+    let polled = Rc::clone(&connection);
     // Whoever has the sender sees the errors of the connection too.
-    tokio::task::spawn_local(async move { drop(connection.await) });
-    Ok(Sender { requests, scheme, sharers: Rc::new(()) })
+    tokio::task::spawn_local(async move {
+        drop(poll_fn(|context| Pin::new(&mut *polled.borrow_mut()).poll(context)).await);
+    });
+    Ok(Sender { requests, scheme, shared: Rc::new(Shared { connection, heard: Cell::new(false) }) })
 }
 
 /// A request may be without a host; the upstream wants one.

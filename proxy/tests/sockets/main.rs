@@ -33,3 +33,4 @@ mod support;
 mod tcp;
 mod tls;
 mod udp;
+mod websockets;

@@ -92,11 +92,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let mut answer = self.answer(plan, in_flight, status, to);
             if status == StatusCode::SWITCHING_PROTOCOLS {
                 // Only to what was asked for, and when all of the request has been sent.
-                if !plan.offers || trying.sending != Sending::Done {
+                if plan.offers.is_none() || trying.sending != Sending::Done {
                     return Err(Failed::Because(Failure::Protocol));
                 }
-                let websocket = response.upgrade.is_some_and(|it| it.eq_ignore_ascii_case(b"websocket"));
-                answer.switch = Some(if websocket { Protocol::WebSocket } else { Protocol::Other });
+                answer.switch = Some(Protocol::named(response.upgrade.unwrap_or_default()));
                 write_switch(&mut self.peer.output.bytes, &response);
             } else if plan.filtering.is_some() {
                 let headers = headers(response.fields.end_to_end()).unwrap_or_default();

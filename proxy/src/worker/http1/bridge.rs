@@ -26,6 +26,7 @@ use tracing::debug;
 
 use super::{
     attempt::{Answered, Failed, Trying, Unanswered, Waits},
+    client::write_opened,
     connection::Connection,
     exchange::Plan,
     origin::Origin,
@@ -37,8 +38,11 @@ use crate::worker::{
     body::{Progress, Upload},
     copy::{self, Tee},
     pool::InFlight,
+    reply::Offer,
     tries::Tries,
+    tunnel::Protocol,
     upstream::{Sender, connect, failure},
+    websocket,
 };
 
 /// A response that comes in a stream of HTTP/2, and the way on which the rest of its request goes there.
@@ -191,6 +195,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let connecting = connect(&worker, &plan.arm.cluster, endpoint, tries.may_reuse());
             self.connected(connecting, &trying, waits, &in_flight).await?
         };
+        // What comes after a body is another matter.
+        let offers = plan.offers == Some(Protocol::WebSocket) && upload.is_over();
+        if offers {
+            sender.settled().await;
+        }
         let progress = Rc::new(Progress::default());
         let (body, mut feed) = if upload.is_over() {
             (Upload::nothing(&progress), None)
@@ -202,6 +211,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let host = plan.host_at(&endpoint.address).and_then(|it| HeaderValue::from_str(&it).ok());
         if let Some(host) = host {
             request.headers_mut().insert(HOST, host);
+        }
+        if offers {
+            request.extensions_mut().insert(Offer);
         }
         self.invite(plan);
         let outcome = {
@@ -219,7 +231,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             })
             .await?
         };
-        let response = outcome.map_err(|mut error| {
+        let mut response = outcome.map_err(|mut error| {
             debug!(address = ?endpoint.address, error = %error.error(), "exchange failed");
             let failed = error.take_message().map(|_| Failure::Unsent);
             Failed::Because(failed.unwrap_or_else(|| failure(error.error(), connection)))
@@ -227,7 +239,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         waits.moved();
         let status = response.status();
         if status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failed::Because(Failure::Protocol));
+            let opened = websocket::open(&mut response).await;
+            let opened = opened.ok_or(Failed::Because(Failure::Protocol))?;
+            let mut answer = self.answer(plan, &in_flight, status, Framing::None);
+            answer.switch = Some(Protocol::WebSocket);
+            forward::prepare_response(response.headers_mut());
+            write_opened(&mut self.peer.output.bytes, response.headers());
+            let origin = Origin::Opened(Box::new(opened));
+            *answered = Some(Answered { answer, origin, in_flight, sending: trying.sending });
+            return Ok(status);
         }
         if upload.is_untouched() && tries.discards(status) {
             return Err(Failed::Discarded(status));

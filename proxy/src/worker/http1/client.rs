@@ -5,7 +5,10 @@ use http::{HeaderMap, HeaderValue, header::DATE};
 use proxy_http1::{Asked, Framing, Persistence, Response, Version, write};
 
 use super::head::{offer_upgrade, write_headers};
-use crate::{clock, worker::own::Draft};
+use crate::{
+    clock,
+    worker::{own::Draft, websocket::WEBSOCKET},
+};
 
 /// What the answer to a request depends on.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +117,14 @@ pub(super) fn write_switch(out: &mut Vec<u8>, response: &Response<'_, '_>) {
         write::field(out, field.name, field.value);
     }
     offer_upgrade(out, response.upgrade);
+    write::end_of_head(out);
+}
+
+/// The same for a `WebSocket` that a stream of HTTP/2 has become.
+pub(super) fn write_opened(out: &mut Vec<u8>, headers: &HeaderMap) {
+    write::status_line(out, Version::Http11, 101, "Switching Protocols");
+    write_headers(out, headers);
+    offer_upgrade(out, Some(WEBSOCKET.as_bytes()));
     write::end_of_head(out);
 }
 

@@ -25,6 +25,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::Instant,
 };
+use tokio_util::either::Either;
 use tracing::debug;
 
 use super::{
@@ -48,7 +49,7 @@ use crate::{
         pin::Pin,
         place::{Placed, draw, lower_case, place},
         tries::Tries,
-        tunnel::{self, Prefixed},
+        tunnel::{self, Prefixed, Protocol},
         upstream::authority,
     },
 };
@@ -67,8 +68,8 @@ pub(super) struct Plan<'p> {
     framing: Framing,
     /// Whether the client waits with the body until it is asked for it.
     pub(super) expects_continue: Cell<bool>,
-    /// Whether the upstream is offered another protocol.
-    pub(super) offers: bool,
+    /// The protocol that the upstream is offered instead.
+    pub(super) offers: Option<Protocol>,
     /// Whether the head for the upstream has a host.
     has_host: bool,
 }
@@ -159,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Err(malformed) => return self.refuse_malformed(malformed).await,
         };
         // What an upgrade leads to cannot be copied, and its head alone would mean another request.
-        if !plan.mirrors.is_empty() && !plan.offers {
+        if !plan.mirrors.is_empty() && plan.offers.is_none() {
             match self.head(&plan) {
                 Some(head) => {
                     let (size, timeout) = (plan.size(), plan.arm.timeout);
@@ -333,7 +334,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             affinity = balancer.affinity(&parts.headers, entry.sender.address.ip(), || worker.random.next());
         }
-        let (expects_continue, offers) = (Cell::new(request.expects_continue), upgrade.is_some());
+        let (expects_continue, offers) = (Cell::new(request.expects_continue), upgrade.map(Protocol::named));
         Ok(Plan {
             client,
             method,
@@ -414,12 +415,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Leaves HTTP, for as long as both sides want.
     async fn switch(&mut self, answered: Answered, idle: Option<Duration>) -> After {
         let Answered { answer, origin, in_flight, .. } = answered;
-        let (Some(protocol), Origin::Http1 { upstream, .. }) = (answer.switch, origin) else {
-            return After::Drop;
+        let upstream = match origin {
+            Origin::Http1 { upstream, .. } => {
+                Either::Left(Prefixed::new(upstream.stream, upstream.input.rest()))
+            }
+            Origin::Opened(opened) => Either::Right(*opened),
+            Origin::Http2(_) => return After::Drop,
         };
+        let Some(protocol) = answer.switch else { return After::Drop };
         if self.flush().await {
             let client = Prefixed::new(&mut self.peer.stream, self.peer.input.rest());
-            let upstream = Prefixed::new(upstream.stream, upstream.input.rest());
             let worker = Rc::clone(&self.worker);
             tunnel::run(worker, protocol, client, upstream, in_flight, idle).await;
         }

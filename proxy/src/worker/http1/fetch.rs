@@ -32,10 +32,8 @@ use crate::worker::{
     body::Upload,
     connection::MAX_HEAD,
     reply::{Failed, Offer},
+    websocket::WEBSOCKET,
 };
-
-/// The only protocol that is offered.
-const WEBSOCKET: &[u8] = b"websocket";
 
 /// Sends a request on a connection, which nobody else uses meanwhile, and reads the head of its response. The body comes
 /// as it is asked for, and with it goes what is left of the request's.
@@ -49,7 +47,7 @@ pub(in crate::worker) async fn fetch(
     upstream.output.begin();
     let parts = (request.method(), request.uri(), request.headers());
     let offers = request.extensions().get::<Offer>().is_some();
-    write_request(&mut upstream.output.bytes, parts, offers.then_some(WEBSOCKET), framing);
+    write_request(&mut upstream.output.bytes, parts, offers.then_some(WEBSOCKET.as_bytes()), framing);
     let head = upstream.output.len();
     let mut sending = Sending::new(framing);
     let mut reading = Reading::new(request.method(), offers);
@@ -149,8 +147,8 @@ impl Reading {
                 upstream.input.use_up(end);
                 continue;
             }
-            let offered =
-                self.may_switch && read.upgrade.is_some_and(|it| it.eq_ignore_ascii_case(WEBSOCKET));
+            let offered = self.may_switch
+                && read.upgrade.is_some_and(|it| it.eq_ignore_ascii_case(WEBSOCKET.as_bytes()));
             // The codec lets no other status through.
             let status = StatusCode::from_u16(read.status).ok();
             let status = status.filter(|it| *it != StatusCode::SWITCHING_PROTOCOLS || offered);

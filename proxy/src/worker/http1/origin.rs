@@ -11,7 +11,7 @@ use super::{
     pool::Upstream,
     transfer::{Broken, Transfer},
 };
-use crate::worker::{Worker, pool::InFlight};
+use crate::worker::{Worker, pool::InFlight, websocket::Opened};
 
 /// The upstream's side of an exchange, once its head has come.
 #[expect(
@@ -28,6 +28,8 @@ pub(super) enum Origin {
     },
     /// A stream of one that hyper has.
     Http2(Box<Bridge>),
+    /// Such a stream that is a `WebSocket` now: nothing of it is HTTP any more.
+    Opened(Box<Opened>),
 }
 
 impl Origin {
@@ -42,6 +44,7 @@ impl Origin {
         match self {
             Self::Http1 { upstream, .. } => upload.poll(client, upstream, scratch, context),
             Self::Http2(bridge) => bridge.poll_upload(upload, client, scratch, context),
+            Self::Opened(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -55,6 +58,7 @@ impl Origin {
         match self {
             Self::Http1 { upstream, download, .. } => download.poll(upstream, client, scratch, context),
             Self::Http2(bridge) => bridge.poll_download(client, context),
+            Self::Opened(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -63,6 +67,7 @@ impl Origin {
         match self {
             Self::Http1 { download, .. } => download.has_moved(),
             Self::Http2(bridge) => bridge.has_moved(),
+            Self::Opened(_) => false,
         }
     }
 
@@ -72,7 +77,7 @@ impl Origin {
             Self::Http1 { upstream, persistence: Persistence::KeepAlive, .. } => {
                 worker.http1.borrow_mut().give(&in_flight.endpoint, upstream);
             }
-            Self::Http1 { persistence: Persistence::Close, .. } => {}
+            Self::Http1 { persistence: Persistence::Close, .. } | Self::Opened(_) => {}
             Self::Http2(bridge) => in_flight.give_back(bridge.into_sender()),
         }
     }

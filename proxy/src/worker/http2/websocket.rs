@@ -1,4 +1,5 @@
-//! `WebSocket` over HTTP/2 (RFC 8441): a stream that is opened by `CONNECT` with a protocol.
+//! `WebSocket` of clients over HTTP/2 (RFC 8441): a stream that is opened by `CONNECT` with a protocol. Towards endpoints it
+//! is `worker/websocket.rs`.
 //!
 //! Rules, filters and endpoints know `WebSocket` as RFC 6455 has it, so the request becomes one of that form at once.
 
@@ -21,6 +22,7 @@ use crate::{
         pool::InFlight,
         reply::{Offer, Reply},
         tunnel::{self, Protocol as Spoken},
+        websocket::WEBSOCKET,
     },
 };
 
@@ -31,7 +33,7 @@ pub(super) struct Opening(OnUpgrade);
 /// Gives a request for a `WebSocket` the form of RFC 6455 §4.1; others stay as they are.
 pub(super) fn translate<B>(request: &mut Request<B>, random: &Random) {
     let protocol = request.extensions_mut().remove::<Protocol>();
-    let is_ours = protocol.is_some_and(|it| it.as_str().eq_ignore_ascii_case("websocket"));
+    let is_ours = protocol.is_some_and(|it| it.as_str().eq_ignore_ascii_case(WEBSOCKET));
     if request.method() != Method::CONNECT || !is_ours {
         return;
     }
@@ -41,7 +43,7 @@ pub(super) fn translate<B>(request: &mut Request<B>, random: &Random) {
     *request.method_mut() = Method::GET;
     let headers = request.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
     if let Ok(key) = HeaderValue::from_str(&key(random)) {
         headers.insert(SEC_WEBSOCKET_KEY, key);
     }

@@ -14,11 +14,20 @@ use tokio::{
     time::Instant,
 };
 
+use crate::worker::websocket::WEBSOCKET;
+
 /// What is spoken in the tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker) enum Protocol {
     WebSocket,
     Other,
+}
+
+impl Protocol {
+    /// The one with the name that `Upgrade` has.
+    pub(in crate::worker) fn named(name: &[u8]) -> Self {
+        if name.eq_ignore_ascii_case(WEBSOCKET.as_bytes()) { Self::WebSocket } else { Self::Other }
+    }
 }
 
 /// One side. It notes when something arrives on it and where the frames are that are written to it.
