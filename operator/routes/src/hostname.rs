@@ -1,6 +1,6 @@
 //! Host names with a star: of Mappings, Hosts and TLS contexts (emissary.md §2.4).
 
-use proxy_config::{model::HostMatch, pattern::compile};
+use proxy_config::{model::HostMatch, pattern::compile, validate::is_server_name};
 
 /// Reads a host glob: `*`, one leading or one trailing star, or a name; with a port only the authority to the letter.
 pub(crate) fn parse_glob(text: &str) -> Result<HostMatch, String> {
@@ -27,6 +27,28 @@ pub(crate) fn parse_glob(text: &str) -> Result<HostMatch, String> {
         (false, false, true) => HostMatch::Authority(text),
         (false, false, false) => HostMatch::Exact(text),
     })
+}
+
+/// The name that TLS connections ask for, for hosts that fall under `name`; `None`: no such name says it.
+pub(crate) fn server_name(name: &HostMatch) -> Option<String> {
+    match name {
+        HostMatch::Any => Some("*".to_owned()),
+        HostMatch::Exact(name) => Some(name.clone()),
+        HostMatch::Authority(name) => Some(without_port(name).to_owned()),
+        HostMatch::Suffix(tail) | HostMatch::Label(tail) => Some(format!("*{tail}")),
+        HostMatch::Prefix(head) => Some(format!("{head}*")),
+        HostMatch::Regex(_) => None,
+    }
+}
+
+/// Refuses what no TLS connection can ask for: proxies would not take a configuration that has it.
+pub(crate) fn check_server_name(name: &str) -> Result<(), String> {
+    if is_server_name(name) {
+        return Ok(());
+    }
+    Err(format!(
+        "`{name}` is no host name: it may have 253 characters, and between its dots 1 to 63 letters, digits and hyphens"
+    ))
 }
 
 /// Whether Emissary thinks that some host could fall under both globs, and so lets a Mapping belong to a Host. It

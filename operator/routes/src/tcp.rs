@@ -3,7 +3,7 @@
 use crate::{
     dialect::{ApiVersion, Document},
     fields::Fields,
-    hostname::parse_glob,
+    hostname::{check_server_name, parse_glob},
     mapping::{Connection, ServiceReference, limits, parse_service},
     weights::Written,
 };
@@ -43,7 +43,9 @@ pub(crate) fn parse(document: &Document) -> Result<TcpMapping, String> {
         None => None,
         Some(host) => match parse_glob(&host)? {
             HostMatch::Any | HostMatch::Exact(_) | HostMatch::Suffix(_) | HostMatch::Label(_) => {
-                Some(host.to_ascii_lowercase())
+                let host = host.to_ascii_lowercase();
+                check_server_name(&host)?;
+                Some(host)
             }
             HostMatch::Authority(_) | HostMatch::Prefix(_) | HostMatch::Regex(_) => {
                 return Err(format!("`host` is `{host}`, which is no server name"));

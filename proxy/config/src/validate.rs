@@ -17,7 +17,7 @@ use std::{
     fmt::{self, Display, Formatter},
 };
 
-pub use self::fault::Fault;
+pub use self::{fault::Fault, text::is_server_name};
 use crate::model::{Action, Change, Config, Key, Split};
 
 /// One reason why a configuration is not acceptable, and where.

@@ -28,7 +28,7 @@ use crate::{
         listener::{Binding, Speaks},
         tls_context::{TlsContext, TlsSettings},
     },
-    hostname::{self, parse_glob},
+    hostname::{self, parse_glob, server_name},
     object::ObjectName,
     scope::Scope,
     tcp::TcpKey,
@@ -374,8 +374,8 @@ impl Draft {
                         let id = HostId::new(format!("context {name}"));
                         let known: BTreeSet<&String> =
                             self.server_names.values().flat_map(|it| &it.names).collect();
-                        let names = context.hosts.iter().map(|host| host.to_ascii_lowercase());
-                        let names: Vec<String> = names.filter(|host| !known.contains(host)).collect();
+                        let names = context.hosts.iter().filter(|host| !known.contains(host));
+                        let names: Vec<String> = names.cloned().collect();
                         if !names.is_empty() {
                             self.certificates.insert(id.clone(), certificate);
                             let action = if settings.redirects {
@@ -531,18 +531,6 @@ fn terminate(
         client,
     };
     Ok((tls, Arc::new(certificate)))
-}
-
-/// The name as TLS clients say it, without port; `None` if it is none.
-fn server_name(name: &HostMatch) -> Option<String> {
-    match name {
-        HostMatch::Any => Some("*".to_owned()),
-        HostMatch::Exact(name) => Some(name.clone()),
-        HostMatch::Authority(name) => Some(hostname::without_port(name).to_owned()),
-        HostMatch::Suffix(tail) | HostMatch::Label(tail) => Some(format!("*{tail}")),
-        HostMatch::Prefix(head) => Some(format!("{head}*")),
-        HostMatch::Regex(_) => None,
-    }
 }
 
 /// Everything that is now, and `None` for what was and is no more.

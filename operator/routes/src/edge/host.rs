@@ -10,7 +10,13 @@ use super::{
     selector::Selector,
     tls_context::{self, TlsSettings},
 };
-use crate::{compat::Compat, dialect::Document, fields::Fields, hostname::parse_glob, object::ObjectName};
+use crate::{
+    compat::Compat,
+    dialect::Document,
+    fields::Fields,
+    hostname::{check_server_name, parse_glob, server_name},
+    object::ObjectName,
+};
 
 /// A Host that can be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +93,10 @@ pub(crate) fn parse(document: &Document, compat: Compat) -> Result<Host, String>
             _ => return Err(format!("`requestPolicy.insecure.additionalPort` is {port}, not 1 to 65535")),
         },
     };
+    let name = hostname.map_or(Ok(HostMatch::Any), |name| parse_glob(&name))?;
+    server_name(&name).map_or(Ok(()), |name| check_server_name(&name))?;
     Ok(Host {
-        name: hostname.map_or(Ok(HostMatch::Any), |name| parse_glob(&name))?,
+        name,
         selector,
         labels: document.labels.clone(),
         secret,

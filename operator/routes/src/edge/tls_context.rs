@@ -3,7 +3,7 @@
 use proxy_config::model::{TlsVersion, TlsVersions};
 use serde_json::Value;
 
-use crate::{dialect::Document, fields::Fields, object::ObjectName};
+use crate::{dialect::Document, fields::Fields, hostname::check_server_name, object::ObjectName};
 
 /// A `TLSContext` that can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +42,16 @@ pub(crate) fn parse(document: &Document) -> Result<TlsContext, String> {
     let mut remarks = Vec::new();
     let settings = settings(&fields, &document.name, &mut remarks)?;
     let secret = fields.text("secret")?.filter(|name| !name.is_empty());
+    let mut hosts = Vec::new();
+    for host in fields.texts("hosts")?.unwrap_or_default() {
+        let host = host.to_ascii_lowercase();
+        match check_server_name(&host) {
+            Ok(()) => hosts.push(host),
+            Err(remark) => remarks.push(remark),
+        }
+    }
     Ok(TlsContext {
-        hosts: fields.texts("hosts")?.unwrap_or_default(),
+        hosts,
         secret: secret.map(|name| secret_name(&fields, &name, &document.name)).transpose()?,
         settings,
         remarks,

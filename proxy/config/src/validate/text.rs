@@ -27,7 +27,8 @@ pub(super) fn is_host(text: &str) -> bool {
 }
 
 /// A DNS name in lower case; a `*` may stand for its beginning, its end, or for all. Addresses in brackets are names too.
-pub(super) fn is_server_name(text: &str) -> bool {
+#[must_use]
+pub fn is_server_name(text: &str) -> bool {
     let label = |it: &str| {
         let allowed = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-_".contains(&it);
         (1..=63).contains(&it.len()) && it.bytes().all(allowed)

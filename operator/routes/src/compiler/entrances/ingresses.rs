@@ -8,7 +8,7 @@ use super::{Draft, insecure, terminate};
 use crate::{
     compiler::stores::Stores,
     edge::{InsecureAction, Selects, VirtualHost, tls_context::TlsSettings},
-    hostname,
+    hostname::{self, check_server_name},
     object::ObjectName,
 };
 
@@ -63,6 +63,9 @@ impl Draft {
 
     /// Serves TLS for one name; returns why not, if so.
     fn name_ingress(&mut self, stores: &Stores, host: &str, secret: &ObjectName) -> Option<String> {
+        if let Err(reason) = check_server_name(host) {
+            return Some(format!("TLS is not served for it: {reason}"));
+        }
         let name = match host.strip_prefix('*') {
             Some("") => HostMatch::Any,
             Some(tail) => HostMatch::Label(tail.to_owned()),
