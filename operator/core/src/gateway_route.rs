@@ -33,17 +33,16 @@ impl Backend {
 }
 
 impl Pair {
-    /// The canary's share of what both get, in percent; rounded up, so that nothing small is taken for nothing.
-    fn percent(&self) -> i64 {
-        let both = self.stable.counts() + self.canary.counts();
-        (100 * self.canary.counts() + both - 1).checked_div(both).unwrap_or(0)
+    /// The canary's share of what both get, rounded up.
+    fn share(&self) -> Weight {
+        Weight::of_counts(self.canary.counts(), self.stable.counts())
     }
 
-    /// The same, if it is a whole number.
-    fn exact(&self) -> Option<i32> {
-        let both = self.stable.counts() + self.canary.counts();
-        let whole = (100 * self.canary.counts()).checked_rem(both)? == 0;
-        i32::try_from(self.percent()).ok().filter(|_| whole)
+    /// The same, if it is a whole number of percent.
+    fn exact(&self) -> Option<Weight> {
+        let both = self.stable.counts().checked_add(self.canary.counts())?;
+        let whole = 100_i64.checked_mul(self.canary.counts())?.checked_rem(both)? == 0;
+        whole.then(|| self.share())
     }
 }
 
@@ -75,19 +74,18 @@ pub fn has_both(object: &Value, services: Services<'_>) -> bool {
     !pairs(object, services).is_empty()
 }
 
-/// The canary's weight in percent, if it is the same whole number in every rule that has both Services.
+/// The canary's weight, if it is the same whole number of percent in every rule that has both Services.
 #[must_use]
-pub fn share(object: &Value, services: Services<'_>) -> Option<i32> {
+pub fn share(object: &Value, services: Services<'_>) -> Option<Weight> {
     let pairs = pairs(object, services);
     let first = pairs.first()?.exact()?;
     pairs.iter().all(|pair| pair.exact() == Some(first)).then_some(first)
 }
 
-/// The canary's largest weight in percent, rounded up.
+/// The canary's largest weight.
 #[must_use]
-pub fn largest_share(object: &Value, services: Services<'_>) -> i32 {
-    let largest = pairs(object, services).iter().map(Pair::percent).max().unwrap_or(0);
-    i32::try_from(largest).unwrap_or(100)
+pub fn largest_share(object: &Value, services: Services<'_>) -> Weight {
+    pairs(object, services).iter().map(Pair::share).max().unwrap_or_default()
 }
 
 /// What is to be written so that the canary has this weight; nothing if it has it.
@@ -95,7 +93,7 @@ pub fn largest_share(object: &Value, services: Services<'_>) -> i32 {
 pub fn changes(object: &Value, services: Services<'_>, weight: Weight) -> Vec<WeightChange> {
     let mut changes = Vec::new();
     for pair in pairs(object, services) {
-        if pair.exact() == Some(weight.percent()) {
+        if pair.exact() == Some(weight) {
             continue;
         }
         let sides = [(pair.stable, services.stable, weight.rest()), (pair.canary, services.canary, weight)];
@@ -248,20 +246,21 @@ mod tests {
     #[test]
     fn the_share_is_that_of_the_pair() {
         #[expect(clippy::type_complexity, reason = "a table")]
-        let table: [(&[(&str, Option<i64>)], Option<i32>, i32); 8] = [
+        let table: [(&[(&str, Option<i64>)], Option<u32>, u32); 9] = [
             (&[("stable", Some(100)), ("canary", Some(0))], Some(0), 0),
             (&[("stable", None), ("canary", Some(0))], Some(0), 0),
-            (&[("stable", Some(8)), ("canary", Some(2))], Some(20), 20),
-            (&[("stable", None), ("canary", None)], Some(50), 50),
-            (&[("stable", Some(2)), ("canary", Some(1))], None, 34),
+            (&[("stable", Some(8)), ("canary", Some(2))], Some(2000), 2000),
+            (&[("stable", None), ("canary", None)], Some(5000), 5000),
+            (&[("stable", Some(2)), ("canary", Some(1))], None, 3334),
+            (&[("stable", Some(999)), ("canary", Some(1))], None, 10),
             (&[("stable", Some(0)), ("canary", Some(0))], None, 0),
-            (&[("stable", Some(70)), ("other", Some(50)), ("canary", Some(30))], Some(30), 30),
+            (&[("stable", Some(70)), ("other", Some(50)), ("canary", Some(30))], Some(3000), 3000),
             (&[("stable", Some(1))], None, 0),
         ];
         for (backends, exact, largest) in table {
             let route = route(&[backends]);
             assert_eq!(
-                (share(&route, SERVICES), largest_share(&route, SERVICES)),
+                (share(&route, SERVICES).map(Weight::share), largest_share(&route, SERVICES).share()),
                 (exact, largest),
                 "{backends:?}"
             );
@@ -275,7 +274,10 @@ mod tests {
             &[("stable", Some(50)), ("canary", Some(50))],
             &[("stable", Some(1))],
         ]);
-        assert_eq!((share(&route, SERVICES), largest_share(&route, SERVICES)), (None, 50));
+        assert_eq!(
+            (share(&route, SERVICES), largest_share(&route, SERVICES)),
+            (None, Weight::of_percent(50))
+        );
     }
 
     #[test]
@@ -292,7 +294,7 @@ mod tests {
             to,
         };
         assert_eq!(
-            changes(&route, SERVICES, Weight::clamped(30)),
+            changes(&route, SERVICES, Weight::of_percent(30)),
             [change("1/backendRefs/0", "stable", None, 70), change("1/backendRefs/1", "canary", Some(0), 30),]
         );
         assert_eq!(

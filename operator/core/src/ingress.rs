@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::key::{self, Kind};
 use crate::mapping::{Canary, Part, own};
 use crate::spec::IngressRouting;
+use crate::weight::{Total, Weight};
 
 /// The most that Kubernetes allows for a name, in bytes.
 const NAME_LENGTH: usize = 253;
@@ -21,6 +22,8 @@ const SUFFIX: &str = "-canary";
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 /// What follows the prefix in the annotation that holds the weight.
 const WEIGHT: &str = "/canary-weight";
+/// The same for what the weight is a part of.
+const TOTAL: &str = "/canary-weight-total";
 
 /// What stands for an Ingress of this name where Mappings are named.
 #[must_use]
@@ -44,15 +47,20 @@ pub fn canary_key(rollout: &str, stable: &str) -> String {
     key(&format!("{}{SUFFIX}", &whole[..whole.floor_char_boundary(NAME_LENGTH - SUFFIX.len())]))
 }
 
-/// The weight of a canary Ingress in percent; `None` if it is not an Ingress with one.
+/// The weight of a canary Ingress, rounded up; `None` if it is not an Ingress with one.
 #[must_use]
-pub fn weight(object: &Value) -> Option<Option<i32>> {
+pub fn weight(object: &Value) -> Option<Option<Weight>> {
     if object["kind"] != "Ingress" {
         return None;
     }
     let annotations = object["metadata"]["annotations"].as_object();
-    let mut texts = annotations.into_iter().flatten().filter(|(name, _)| name.ends_with(WEIGHT));
-    Some(texts.find_map(|(_, text)| text.as_str()?.parse::<i32>().ok()).map(|weight| weight.clamp(0, 100)))
+    let number = |suffix: &str| {
+        let mut named = annotations.into_iter().flatten().filter(|(name, _)| name.ends_with(suffix));
+        named.find_map(|(_, text)| text.as_str()?.parse::<i64>().ok())
+    };
+    // A total below 100 counts as 100, in ingress-nginx as well.
+    let total = number(TOTAL).unwrap_or(0).max(Total::PERCENT.parts().into());
+    Some(number(WEIGHT).map(|weight| Weight::of_counts(weight, total - weight.clamp(0, total))))
 }
 
 /// Whether some rule of an Ingress, or what takes the rest, sends to a Service.
@@ -86,7 +94,7 @@ pub fn wanted(
     let fields = object.as_object_mut()?;
     fields.insert("spec".to_owned(), spec);
     let metadata = fields.entry("metadata").or_insert_with(|| json!({})).as_object_mut()?;
-    annotate(stable, metadata, weight.percent(), routing);
+    annotate(stable, metadata, weight, routing);
     own(metadata, canary);
     Some(object)
 }
@@ -128,8 +136,8 @@ fn spec(stable: &Value, canary: &Canary<'_>) -> Option<Value> {
 }
 
 /// The class of the stable one; what the spec of the Rollout adds; then what makes it a canary.
-fn annotate(stable: &Value, metadata: &mut Map<String, Value>, weight: i32, routing: &IngressRouting) {
-    let IngressRouting { prefix, additional, own } = routing;
+fn annotate(stable: &Value, metadata: &mut Map<String, Value>, weight: Weight, routing: &IngressRouting) {
+    let IngressRouting { prefix, additional, own, total } = routing;
     let mut annotations = match metadata.remove("annotations") {
         Some(Value::Object(annotations)) => annotations,
         _ => Map::new(),
@@ -146,7 +154,12 @@ fn annotate(stable: &Value, metadata: &mut Map<String, Value>, weight: i32, rout
         annotations.insert(name.clone(), json!(value));
     }
     annotations.insert(format!("{prefix}/canary"), json!("true"));
-    annotations.insert(format!("{prefix}{WEIGHT}"), json!(weight.to_string()));
+    let parts = weight.parts(total.unwrap_or(Total::PERCENT));
+    annotations.insert(format!("{prefix}{WEIGHT}"), json!(parts.to_string()));
+    match total {
+        Some(total) => annotations.insert(format!("{prefix}{TOTAL}"), json!(total.parts().to_string())),
+        None => annotations.remove(&format!("{prefix}{TOTAL}")),
+    };
     metadata.insert("annotations".to_owned(), Value::Object(annotations));
 }
 
@@ -168,7 +181,6 @@ fn with_service(backend: &Value, service: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weight::Weight;
 
     const CANARY: Canary<'_> = Canary {
         rollout: "shop",
@@ -208,12 +220,13 @@ mod tests {
             prefix: "nginx.ingress.kubernetes.io".to_owned(),
             additional: [("canary-by-header".to_owned(), "x-beta".to_owned())].into(),
             own: [("example.org/owner".to_owned(), "shop".to_owned())].into(),
+            total: None,
         }
     }
 
     #[test]
     fn the_canary_has_the_rules_of_the_stable_service_and_belongs_to_the_rollout() {
-        let canary = Canary { part: Part::Share(Weight::clamped(30)), ..CANARY };
+        let canary = Canary { part: Part::Share(Weight::of_percent(30)), ..CANARY };
         let wanted = wanted(&stable(), None, &canary, "shop-shop-canary", &routing()).unwrap();
         assert_eq!(
             wanted,
@@ -249,7 +262,45 @@ mod tests {
                 },
             })
         );
-        assert_eq!(weight(&wanted), Some(Some(30)));
+        assert_eq!(weight(&wanted), Some(Some(Weight::of_percent(30))));
+    }
+
+    #[test]
+    fn a_weight_is_written_in_parts_of_its_total() {
+        let thousand = Total::new(1000).unwrap();
+        let weight_of = |parts| Weight::new(parts, thousand).unwrap();
+        let canary = Canary { part: Part::Share(weight_of(5)), ..CANARY };
+        let routing_of = |total| IngressRouting { total, ..routing() };
+        let made = |existing: Option<&Value>, total| {
+            wanted(&stable(), existing, &canary, "shop-shop-canary", &routing_of(total)).unwrap()
+        };
+        let annotation = |object: &Value, name: &str| {
+            object["metadata"]["annotations"][format!("nginx.ingress.kubernetes.io/{name}")].clone()
+        };
+        let thousandths = made(None, Some(thousand));
+        assert_eq!(annotation(&thousandths, "canary-weight"), "5");
+        assert_eq!(annotation(&thousandths, "canary-weight-total"), "1000");
+        assert_eq!(weight(&thousandths), Some(Some(weight_of(5))));
+        let percent = made(Some(&thousandths), None);
+        assert_eq!(annotation(&percent, "canary-weight"), "1", "half a percent is not nothing");
+        assert_eq!(annotation(&percent, "canary-weight-total"), Value::Null);
+    }
+
+    #[test]
+    fn what_others_have_annotated_is_read_as_the_proxies_read_it() {
+        let table = [
+            ("5", "1000", 50),
+            ("150", "100", 10_000),
+            ("-3", "100", 0),
+            ("30", "10", 3000),
+            ("1", "3000", 4),
+        ];
+        for (parts, total, share) in table {
+            let object = json!({"kind": "Ingress", "metadata": {"annotations": {
+                "n/canary-weight": parts, "n/canary-weight-total": total,
+            }}});
+            assert_eq!(weight(&object), Some(Some(Weight::of_share(share))), "{parts} of {total}");
+        }
     }
 
     #[test]

@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn the_copy_has_every_field_of_the_base_and_belongs_to_the_rollout() {
         let wanted =
-            wanted(&base(), None, &Canary { part: Part::Share(Weight::clamped(30)), ..CANARY }).unwrap();
+            wanted(&base(), None, &Canary { part: Part::Share(Weight::of_percent(30)), ..CANARY }).unwrap();
         assert_eq!(
             wanted,
             json!({

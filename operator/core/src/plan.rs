@@ -61,6 +61,7 @@ use self::draft::Draft;
 use self::scene::Scene;
 use crate::effect::Effect;
 use crate::spec::Strategy;
+use crate::weight::Weight;
 use crate::why::Why;
 use crate::world::{ReplicaSet, World};
 
@@ -136,7 +137,7 @@ fn decide(scene: &Scene<'_>, draft: &mut Draft) {
 }
 
 /// The moves of the strategy. Returns the weight that the plan writes, if it writes one.
-fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> Option<i32> {
+fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> Option<Weight> {
     match &scene.spec.strategy {
         Strategy::Canary(canary) => canary::act(&canary::Scene::new(scene, canary), new, revision, draft),
         Strategy::BlueGreen(strategy) => {
@@ -147,7 +148,7 @@ fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) ->
 }
 
 /// The status that goes with the moves.
-fn record(scene: &Scene<'_>, revision: i64, writing: Option<i32>, draft: &mut Draft) {
+fn record(scene: &Scene<'_>, revision: i64, writing: Option<Weight>, draft: &mut Draft) {
     match &scene.spec.strategy {
         Strategy::Canary(canary) => canary::record(&canary::Scene::new(scene, canary), writing, draft),
         Strategy::BlueGreen(strategy) => blue_green::record(&blue_green::Scene::new(scene, strategy), draft),

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::key::{self, Kind};
 use crate::mapping::{canary_name, service::ServiceAddress};
 use crate::spec::{Canary, Invalid, MappingRouting, Routing, Spec, Strategy};
+use crate::weight::Weight;
 use crate::world::{Claim, Mapping, World};
 use crate::{gateway_route, ingress};
 
@@ -45,7 +46,8 @@ fn ping_pong_can_end(world: &World, spec: &Spec) -> Result<(), Invalid> {
     if spec.ping_pong().is_some() || recorded != Some(PingPongRole::Pong) {
         return Ok(());
     }
-    let carries = |mapping: &Mapping| mapping.owned && mapping.weight().is_some_and(|weight| weight > 0);
+    let carries =
+        |mapping: &Mapping| mapping.owned && mapping.weight().is_some_and(|weight| weight > Weight::ZERO);
     if world.canary_mappings.values().any(carries) {
         let why =
             "pongService has the stable version: put pingPong back and roll out once more, then remove it";

@@ -46,8 +46,7 @@ pub struct Sizes {
     pub carried: Carried,
 }
 
-/// The largest share of the requests that some proxy may send to each version now, whatever was written since. Parts
-/// of a percent count as one.
+/// The largest share of the requests that some proxy may send to each version now, whatever was written since.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Carried {
     /// To the newest template.

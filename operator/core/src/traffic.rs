@@ -146,7 +146,8 @@ pub struct Arm {
     pub mapping: ObjectName,
     /// The Service its endpoints come from.
     pub service: ObjectName,
-    /// The Mapping's own weight in percent; `None`: it has none and takes what the others leave.
+    /// The Mapping's own weight in percent, or of a route of the Gateway API that of the backend; `None`: it has none, and
+    /// takes what the others leave. An Ingress has none: it has its share.
     pub written: Option<i32>,
     /// The share of the split's requests, in 1/10 000.
     pub share: u32,

@@ -4,63 +4,103 @@
 //! at or before the current step, everything once the steps are done, nothing after an abort. A `setCanaryScale` in
 //! force decides the number of pods instead, never the traffic.
 
-use std::fmt;
-
 use crds::rollout::RolloutStatus;
 
 use crate::spec::{Analysis, Background, Canary, CanaryScale, ManagedRoute, Step};
 
-/// A share of the traffic or of the pods, in percent. Never more than 100.
+/// What the weights of a Rollout are parts of: 100, or its `maxTrafficWeight`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Total(u16);
+
+impl Total {
+    /// Weights are in percent.
+    pub const PERCENT: Self = Self(100);
+
+    /// `None` unless each part is a whole number of 1/10 000, by which the proxies divide requests.
+    #[must_use]
+    pub fn new(parts: i32) -> Option<Self> {
+        u16::try_from(parts).ok().filter(|parts| WHOLE.checked_rem(*parts) == Some(0)).map(Self)
+    }
+
+    /// How many parts it has, 1 to 10 000.
+    #[must_use]
+    pub fn parts(self) -> i32 {
+        i32::from(self.0)
+    }
+}
+
+/// Everything, in what a [`Weight`] is counted in.
+const WHOLE: u16 = 10_000;
+
+/// A share of the traffic or of the pods, from nothing to everything. Exact: it is counted in 1/10 000, as the shares of
+/// the proxies are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Weight(u8);
+pub struct Weight(u16);
 
 impl Weight {
     /// Nothing.
     pub const ZERO: Self = Self(0);
     /// Everything.
-    pub const FULL: Self = Self(100);
+    pub const FULL: Self = Self(WHOLE);
 
-    /// From percent, 0 to 100.
+    /// So many parts of a total; `None` below 0 and above the total.
     #[must_use]
-    pub fn new(percent: i32) -> Option<Self> {
-        u8::try_from(percent).ok().filter(|percent| *percent <= Self::FULL.0).map(Self)
+    pub fn new(parts: i32, of: Total) -> Option<Self> {
+        let parts = u16::try_from(parts).ok().filter(|parts| *parts <= of.0)?;
+        Some(Self(parts * (WHOLE / of.0)))
     }
 
     /// From percent; below 0 is 0 and above 100 is 100. For values that others wrote.
     #[must_use]
-    pub fn clamped(percent: i32) -> Self {
-        Self::new(percent.clamp(0, 100)).unwrap_or_default()
+    pub fn of_percent(percent: i32) -> Self {
+        Self::new(percent.clamp(0, 100), Total::PERCENT).unwrap_or_default()
     }
 
-    /// From a share in 1/10 000; a part of a percent counts as one.
+    /// From a share in 1/10 000; more than all is all.
     #[must_use]
     pub fn of_share(share: u32) -> Self {
-        Self::clamped(i32::try_from(share.div_ceil(100)).unwrap_or(i32::MAX))
+        u16::try_from(share).map_or(Self::FULL, Self).min(Self::FULL)
     }
 
-    /// Percent, 0 to 100.
+    /// What a count is of the sum of two, rounded up, so that nothing small is taken for nothing. Negative counts are 0,
+    /// and of nothing the share is nothing.
+    #[must_use]
+    pub fn of_counts(counted: i64, others: i64) -> Self {
+        let (counted, others) = (i128::from(counted.max(0)), i128::from(others.max(0)));
+        let both = counted + others;
+        let share = (i128::from(WHOLE) * counted + both - 1).checked_div(both).unwrap_or(0);
+        Self(u16::try_from(share).unwrap_or(WHOLE))
+    }
+
+    /// In parts of a total, rounded up.
+    #[must_use]
+    pub fn parts(self, of: Total) -> i32 {
+        (i32::from(self.0) * of.parts() + i32::from(WHOLE) - 1) / i32::from(WHOLE)
+    }
+
+    /// In percent, 0 to 100, rounded up.
     #[must_use]
     pub fn percent(self) -> i32 {
-        i32::from(self.0)
+        self.parts(Total::PERCENT)
+    }
+
+    /// In 1/10 000.
+    #[must_use]
+    pub fn share(self) -> u32 {
+        self.0.into()
     }
 
     /// What is left of everything.
     #[must_use]
     pub fn rest(self) -> Self {
-        Self(Self::FULL.0 - self.0)
+        Self(WHOLE - self.0)
     }
 
     /// This share of a number of pods, rounded up. Negative numbers count as 0.
     #[must_use]
     pub fn of_pods(self, pods: i32) -> i32 {
-        let hundredths = i64::from(pods.max(0)) * i64::from(self.0);
-        i32::try_from((hundredths + 99) / 100).unwrap_or(i32::MAX)
-    }
-}
-
-impl fmt::Display for Weight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let pods = (i64::from(pods.max(0)) * i64::from(self.0) + i64::from(WHOLE) - 1) / i64::from(WHOLE);
+        i32::try_from(pods).unwrap_or(i32::MAX)
     }
 }
 
@@ -106,7 +146,7 @@ pub fn current_step<'a>(canary: &'a Canary, position: &Position) -> Option<&'a S
 }
 
 /// The traffic weight that the steps ask for: of the last `setWeight` at or before the current step (0 if there is
-/// none), 100 when the steps are done, 0 after an abort.
+/// none), everything when the steps are done, 0 after an abort.
 #[must_use]
 pub fn set_weight(canary: &Canary, position: &Position) -> Weight {
     if position.aborted {
@@ -237,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_last_weight_up_to_the_step_holds() {
-        let weight = |percent| Step::SetWeight(Weight::clamped(percent));
+        let weight = |percent| Step::SetWeight(Weight::of_percent(percent));
         let canary = canary(vec![Step::Pause(None), weight(20), Step::Pause(None), weight(60)]);
         let percents: Vec<i32> = (0..6).map(|step| set_weight(&canary, &at(step)).percent()).collect();
         assert_eq!(percents, [0, 20, 20, 60, 100, 100]);
@@ -247,12 +287,12 @@ mod tests {
     #[test]
     fn a_canary_scale_holds_until_it_is_to_match_the_weight() {
         let scale = |scale| Step::SetCanaryScale(scale);
-        let weight = Weight::clamped(50);
+        let weight = Weight::of_percent(50);
         let canary = canary(vec![
             scale(CanaryScale::Pods(3)),
             Step::SetWeight(weight),
             scale(CanaryScale::MatchTrafficWeight),
-            scale(CanaryScale::Weight(Weight::clamped(10))),
+            scale(CanaryScale::Weight(Weight::of_percent(10))),
         ]);
         let sizes: Vec<CanarySize> = (0..5).map(|step| canary_size(&canary, &at(step))).collect();
         assert_eq!(
@@ -261,7 +301,7 @@ mod tests {
                 CanarySize::Pods(3),
                 CanarySize::Pods(3),
                 CanarySize::Weight(weight),
-                CanarySize::Weight(Weight::clamped(10)),
+                CanarySize::Weight(Weight::of_percent(10)),
                 CanarySize::Weight(Weight::FULL),
             ]
         );
@@ -274,10 +314,29 @@ mod tests {
 
     #[test]
     fn a_share_of_pods_is_rounded_up_and_never_overflows() {
-        assert_eq!(Weight::clamped(1).of_pods(10), 1);
-        assert_eq!(Weight::clamped(50).of_pods(5), 3);
+        assert_eq!(Weight::of_percent(1).of_pods(10), 1);
+        assert_eq!(Weight::of_percent(50).of_pods(5), 3);
         assert_eq!(Weight::FULL.of_pods(i32::MAX), i32::MAX);
         assert_eq!(Weight::FULL.of_pods(-1), 0);
-        assert_eq!([Weight::new(-1), Weight::new(101)], [None, None]);
+    }
+
+    #[test]
+    fn a_weight_is_a_part_of_its_total() {
+        let thousand = Total::new(1000).unwrap();
+        let one = Weight::new(1, thousand).unwrap();
+        assert_eq!((one.share(), one.parts(thousand), one.percent()), (10, 1, 1));
+        assert_eq!((one.of_pods(10), one.of_pods(1001)), (1, 2));
+        assert_eq!(Weight::new(500, thousand), Some(Weight::of_percent(50)));
+        assert_eq!(Weight::new(1000, thousand), Some(Weight::FULL));
+        assert_eq!(Weight::of_percent(30).rest().parts(thousand), 700);
+        assert_eq!([-1, 1001].map(|parts| Weight::new(parts, thousand)), [None, None]);
+        assert_eq!([-100, 0, 300, 20_000, 100_000].map(Total::new), [None; 5]);
+    }
+
+    #[test]
+    fn counts_of_others_are_never_too_large_for_a_weight() {
+        let shares = [(1, 2), (0, 7), (0, 0), (-5, 5), (1, i64::MAX), (i64::MAX, 1)];
+        let shares = shares.map(|(counted, others)| Weight::of_counts(counted, others).share());
+        assert_eq!(shares, [3334, 0, 0, 0, 1, 10_000]);
     }
 }

@@ -84,7 +84,7 @@ pub enum Why {
     },
     /// A weight is being written.
     Weighting {
-        /// In percent.
+        /// In percent, or in parts of `maxTrafficWeight`.
         weight: i32,
     },
     /// A weight is written and not yet served everywhere.
@@ -110,7 +110,7 @@ pub enum Why {
         available: i32,
         /// `spec.replicas`.
         wanted: i32,
-        /// The weight that the canary keeps for now.
+        /// The weight that the canary keeps for now, in the same parts.
         weight: i32,
     },
     /// Pods are older than `spec.restartAt` and are being replaced.

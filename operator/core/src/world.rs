@@ -27,6 +27,7 @@ pub(crate) use self::workload::group_of;
 pub use self::workload::{Workload, WorkloadKind};
 use crate::ingress;
 use crate::traffic::Traffic;
+use crate::weight::Weight;
 
 /// One moment of the cluster, as far as one Rollout is concerned. All objects are in the Rollout's namespace.
 #[derive(Clone, Debug, PartialEq)]
@@ -245,7 +246,7 @@ impl Mapping {
     ///
     /// Fractions are rounded up so that no written weight is taken for 0.
     #[must_use]
-    pub fn weight(&self) -> Option<i32> {
+    pub fn weight(&self) -> Option<Weight> {
         if let Some(weight) = ingress::weight(&self.object) {
             return weight;
         }
@@ -257,7 +258,7 @@ impl Mapping {
             )]
             weight.as_f64().map(|it| it.ceil() as i64)
         })?;
-        i32::try_from(whole.clamp(0, 100)).ok()
+        i32::try_from(whole.clamp(0, 100)).ok().map(Weight::of_percent)
     }
 }
 

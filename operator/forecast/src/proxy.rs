@@ -6,6 +6,7 @@ use crds::contract::POD_TEMPLATE_HASH_LABEL;
 use operator_core::key::{self, Kind};
 use operator_core::mapping::service::ServiceAddress;
 use operator_core::traffic::{Arm, Facts, Load, ObjectName, Proxy, Served, Split, Traffic, Version, View};
+use operator_core::weight::Weight;
 use operator_core::world::Mapping;
 use serde_json::Value;
 
@@ -113,10 +114,10 @@ impl Cluster {
     }
 
     fn split(&self, group: &[(&String, &Mapping)]) -> Served {
-        let weights: Vec<Option<i32>> = group.iter().map(|(_, mapping)| mapping.weight()).collect();
-        let taken: i32 = weights.iter().flatten().sum();
+        let weights: Vec<Option<Weight>> = group.iter().map(|(_, mapping)| mapping.weight()).collect();
+        let taken: u32 = weights.iter().flatten().map(|weight| weight.share()).sum();
         let takers = weights.iter().filter(|weight| weight.is_none()).count();
-        let rest = (100 - taken).max(0) * 100 / i32::try_from(takers.max(1)).unwrap_or(1);
+        let rest = Weight::FULL.share().saturating_sub(taken) / u32::try_from(takers.max(1)).unwrap_or(1);
         let mut versions = Vec::new();
         let arms = group.iter().zip(weights).map(|((name, mapping), weight)| {
             let service = self.service_of(mapping);
@@ -130,8 +131,8 @@ impl Cluster {
                 mapping: self.object(name),
                 endpoints: self.endpoints_of(&service),
                 service: self.object(&service),
-                written: weight,
-                share: u32::try_from(weight.map_or(rest, |weight| weight * 100)).unwrap_or_default(),
+                written: weight.map(Weight::percent),
+                share: weight.map_or(rest, Weight::share),
             }
         });
         let arms = arms.collect();

@@ -39,6 +39,18 @@ fn changed(change: impl FnOnce(&mut Value)) -> Vec<Value> {
 }
 
 #[test]
+fn weights_are_parts_of_their_total() {
+    let mut objects = example("ingress-canary");
+    let rollout = objects.iter_mut().find(|it| it["kind"] == "Rollout").expect("a Rollout");
+    let canary = &mut rollout["spec"]["strategy"]["canary"];
+    canary["trafficRouting"]["maxTrafficWeight"] = json!(1000);
+    canary["steps"] = json!([{"setWeight": 5}, {"pause": {"duration": "1m"}}, {"setWeight": 1000}]);
+    let found = of(&objects, 7).unwrap_or_else(|refused| panic!("{refused}"));
+    let weights: Vec<f64> = found.moments.iter().map(|it| it.weight).collect();
+    assert!(weights.contains(&0.5) && weights.last() == Some(&100.0), "{weights:?}");
+}
+
+#[test]
 fn every_example_has_a_forecast_that_adds_up() {
     for name in examples() {
         let found = of(&example(&name), 7).unwrap_or_else(|refused| panic!("{name}: {refused}"));

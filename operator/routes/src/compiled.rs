@@ -147,7 +147,8 @@ pub struct ServedArm {
     pub mapping: ObjectName,
     /// The Service behind it; `None`: it goes to an address or to a DNS name.
     pub service: Option<ObjectName>,
-    /// The Mapping's own weight in percent, rounded; of a backend of a route its weight, up to 100; `None`: it has none.
+    /// The Mapping's own weight in percent, rounded; of a backend of a route its weight, up to 100; `None`: it
+    /// has none, or it is an Ingress, whose weight is its share.
     pub written: Option<u8>,
     /// Its part of the requests.
     pub share: Share,

@@ -305,11 +305,11 @@ fn a_canary_takes_its_part_as_in_ingress_nginx() {
         &of(&[("canary-by-header", "x-beta"), ("canary-by-header-pattern", "de|at")]),
         &[("a.org/ | x-beta: xx-at-1", "next"), ("a.org/ | x-beta: always", "web"), ("a.org/", "web")],
     );
-    let compiler = of(&[("canary-weight", "30")]);
+    let compiler = of(&[("canary-weight", "1"), ("canary-weight-total", "2000")]);
     let split = &compiler.compiled().splits[&SplitId::new("ingress a.org/ Prefix")];
-    let arms: Vec<_> = split.served.arms.iter().map(|arm| (arm.mapping.clone(), arm.written)).collect();
+    let arms: Vec<_> = split.served.arms.iter().map(|arm| (arm.mapping.clone(), arm.share.parts())).collect();
     let key = |name| ingress_key(&ObjectName::new("shop", name), "");
-    assert_eq!(arms, [(key("main"), None), (key("next"), Some(30))]);
+    assert_eq!(arms, [(key("main"), 9995), (key("next"), 5)]);
 }
 
 #[test]

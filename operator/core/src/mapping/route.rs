@@ -116,7 +116,7 @@ mod tests {
             headers: Vec::new(),
         };
         assert_eq!(
-            restricted(Action::Mirror(Weight::clamped(35)), &condition),
+            restricted(Action::Mirror(Weight::of_percent(35)), &condition),
             json!({
                 "prefix": "/shop/[0-9]+", "prefix_exact": false, "prefix_regex": true, "service": "shop",
                 "method": "GET", "method_regex": false, "shadow": true, "weight": 35,

@@ -33,6 +33,7 @@ use super::blue_green;
 use super::draft::Draft;
 use super::scene;
 use crate::spec::{Canary, Routing};
+use crate::weight::Weight;
 use crate::world::ReplicaSet;
 
 /// What a decision about a canary reads.
@@ -63,7 +64,7 @@ impl<'w> Deref for Scene<'w> {
 }
 
 /// Moves weights, Services, Mappings and pods. Returns the weight that the plan writes, if it writes one.
-pub(super) fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> Option<i32> {
+pub(super) fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> Option<Weight> {
     mappings::delete_leftovers(scene, draft);
     if !analysis::counts(scene, draft) {
         analysis::forget_canary(&mut draft.status);
@@ -81,7 +82,7 @@ pub(super) fn forget(draft: &mut Draft) {
 }
 
 /// Records the weights, whether they are served, and whether the canary lives. `writing` is what [`act`] returned.
-pub(super) fn record(scene: &Scene<'_>, writing: Option<i32>, draft: &mut Draft) {
+pub(super) fn record(scene: &Scene<'_>, writing: Option<Weight>, draft: &mut Draft) {
     verify::record_weights(scene, writing, draft);
     watchdog::record(scene, draft);
     blue_green::forget(draft);

@@ -8,6 +8,9 @@ use super::{Counts, Size, Sizes};
 use crate::spec::Canary;
 use crate::weight::{Position, Weight, set_weight};
 
+/// A weight of everything, in 1/10 000.
+const WHOLE: i64 = 10_000;
+
 /// How far the total may go, in pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -60,8 +63,8 @@ fn approximate(replicas: i32, weight: Weight, surge: i32) -> Counts {
         return Counts { canary: 0, stable: 0 };
     }
     let total = i64::from(replicas);
-    let share = total * i64::from(weight.percent());
-    let (floor, ceil) = (share / 100, (share + 99) / 100);
+    let share = total * i64::from(weight.share());
+    let (floor, ceil) = (share / WHOLE, (share + WHOLE - 1) / WHOLE);
     let one_sided = weight == Weight::ZERO || weight == Weight::FULL || (replicas == 1 && surge == 0);
 
     let mut candidates = Vec::new();
@@ -77,10 +80,10 @@ fn approximate(replicas: i32, weight: Weight, surge: i32) -> Counts {
             candidates.push((floor, total + 1));
         }
     }
-    // |canary/of - weight/100|, compared as fractions of the same denominator; the first of equals wins.
+    // |canary/of - weight|, compared as fractions of the same denominator; the first of equals wins.
     let distance = |(canary, of): (i64, i64)| {
         let other = if of == total { total + 1 } else { total };
-        (canary * 100 - of * i64::from(weight.percent())).abs() * other
+        (canary * WHOLE - of * i64::from(weight.share())).abs() * other
     };
     let (canary, of) = candidates.into_iter().min_by_key(|it| distance(*it)).unwrap_or((0, total));
     let pods = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
@@ -175,7 +178,7 @@ mod tests {
             (i32::MAX, 100, 1, i32::MAX, 0),
         ];
         for (replicas, weight, surge, canary, stable) in table {
-            let got = approximate(replicas, Weight::clamped(weight), surge);
+            let got = approximate(replicas, Weight::of_percent(weight), surge);
             assert_eq!(got, Counts { canary, stable }, "{replicas} pods, weight {weight}, surge {surge}");
         }
     }

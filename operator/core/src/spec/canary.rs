@@ -16,6 +16,7 @@ use super::{
 use crate::analysis::Role;
 use crate::gateway_route::Services;
 use crate::key::{self, Kind};
+use crate::weight::Total;
 use crate::{ingress, mapping};
 
 /// `spec.strategy.canary`.
@@ -74,7 +75,7 @@ impl Canary {
                 .steps
                 .iter()
                 .enumerate()
-                .map(|(index, step)| Step::read(index, step))
+                .map(|(index, step)| Step::read(index, step, routing.total()))
                 .collect::<Result<_, _>>()?,
             analysis: canary
                 .analysis
@@ -164,15 +165,18 @@ pub struct IngressRouting {
     pub additional: BTreeMap<String, String>,
     /// `canaryIngressAnnotations`, as they are.
     pub own: BTreeMap<String, String>,
+    /// `maxTrafficWeight`, where it is written.
+    pub total: Option<Total>,
 }
 
 impl IngressRouting {
-    fn read(nginx: &NginxTrafficRouting) -> Self {
+    fn read(nginx: &NginxTrafficRouting, most: Option<i32>) -> Self {
         let prefix = nginx.annotation_prefix.clone();
         Self {
             prefix: prefix.unwrap_or_else(|| "nginx.ingress.kubernetes.io".to_owned()),
             additional: nginx.additional_ingress_annotations.clone(),
             own: nginx.canary_ingress_annotations.clone(),
+            total: most.and_then(Total::new),
         }
     }
 }
@@ -194,6 +198,12 @@ impl MappingRouting {
     #[must_use]
     pub fn base_is_canary(&self) -> bool {
         self.ping_pong == Some(PingPongRole::Pong) && self.gateway.is_none()
+    }
+
+    /// What weights are parts of.
+    #[must_use]
+    pub fn total(&self) -> Total {
+        self.ingress.as_ref().and_then(|ingress| ingress.total).unwrap_or(Total::PERCENT)
     }
 
     /// The two Services as a route of the Gateway API has them.
@@ -244,9 +254,21 @@ impl Routing {
             canary_service: canary_service.ok_or_else(|| validate::service_missing("canaryService"))?,
             ping_pong,
             confirm: Confirm::read(routing.confirm),
-            ingress: routing.nginx.as_ref().map(IngressRouting::read),
+            ingress: routing
+                .nginx
+                .as_ref()
+                .map(|nginx| IngressRouting::read(nginx, routing.max_traffic_weight)),
             gateway: GatewayRouting::read(routing)?.map(|(gateway, _)| gateway),
         }))
+    }
+
+    /// What weights are parts of.
+    #[must_use]
+    pub fn total(&self) -> Total {
+        match self {
+            Self::Replicas { .. } => Total::PERCENT,
+            Self::Mappings(routing) => routing.total(),
+        }
     }
 
     /// Somebody splits the traffic.

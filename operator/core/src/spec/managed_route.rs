@@ -73,7 +73,7 @@ impl ManagedRoute {
         };
         Self {
             name: route.name.clone(),
-            action: Action::Mirror(route.percentage.map_or(Weight::FULL, Weight::clamped)),
+            action: Action::Mirror(route.percentage.map_or(Weight::FULL, Weight::of_percent)),
             conditions: route.matches.iter().map(condition).collect(),
         }
     }

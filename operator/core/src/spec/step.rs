@@ -6,7 +6,7 @@ use crds::rollout::{CanaryStep, SetCanaryScale};
 use super::{Analysis, Experiment, Invalid, ManagedRoute, unsupported, validate};
 use crate::analysis::Role;
 use crate::duration;
-use crate::weight::Weight;
+use crate::weight::{Total, Weight};
 
 /// One step.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,11 +37,12 @@ pub enum CanaryScale {
 }
 
 impl Step {
-    pub(super) fn read(index: usize, step: &CanaryStep) -> Result<Self, Invalid> {
+    /// `total`: what weights are parts of.
+    pub(super) fn read(index: usize, step: &CanaryStep, total: Total) -> Result<Self, Invalid> {
         if let Some(weight) = step.set_weight {
-            return Weight::new(weight)
+            return Weight::new(weight, total)
                 .map(Self::SetWeight)
-                .ok_or_else(|| validate::weight_out_of_range(index, weight, Weight::FULL.percent()));
+                .ok_or_else(|| validate::weight_out_of_range(index, weight, total.parts()));
         }
         if let Some(pause) = &step.pause {
             let Some(written) = &pause.duration else { return Ok(Self::Pause(None)) };
@@ -50,7 +51,7 @@ impl Step {
                 .map_err(|seconds| validate::pause_unreadable(index, seconds));
         }
         if let Some(scale) = &step.set_canary_scale {
-            return CanaryScale::read(index, scale).map(Self::SetCanaryScale);
+            return CanaryScale::read(index, scale, total).map(Self::SetCanaryScale);
         }
         if let Some(route) = &step.set_header_route {
             return Ok(Self::SetRoute(ManagedRoute::headers(route)));
@@ -72,7 +73,7 @@ impl Step {
 
 impl CanaryScale {
     /// `replicas` goes before `weight`, as in Argo; `{}` leaves the traffic weight in force.
-    fn read(index: usize, scale: &SetCanaryScale) -> Result<Self, Invalid> {
+    fn read(index: usize, scale: &SetCanaryScale, total: Total) -> Result<Self, Invalid> {
         let field = |name: &str| format!("spec.strategy.steps[{index}].setCanaryScale.{name}");
         match (scale.match_traffic_weight, scale.replicas, scale.weight) {
             (true, _, _) | (false, None, None) => Ok(Self::MatchTrafficWeight),
@@ -80,12 +81,9 @@ impl CanaryScale {
                 Err(Invalid::value(field("replicas"), &pods, "must be greater than or equal to 0"))
             }
             (false, Some(pods), _) => Ok(Self::Pods(pods)),
-            (false, None, Some(weight)) => Weight::new(weight).map(Self::Weight).ok_or_else(|| {
-                Invalid::value(
-                    field("weight"),
-                    &weight,
-                    "SetCanaryScale weight needs to be between 0 and 100",
-                )
+            (false, None, Some(weight)) => Weight::new(weight, total).map(Self::Weight).ok_or_else(|| {
+                let why = format!("SetCanaryScale weight needs to be between 0 and {}", total.parts());
+                Invalid::value(field("weight"), &weight, why)
             }),
         }
     }

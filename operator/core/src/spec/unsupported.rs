@@ -3,9 +3,10 @@
 //! Every such field makes the Rollout `InvalidSpec` with a sentence that names it: a field that is accepted and
 //! ignored would be worse. Whoever brings a feature deletes its line here.
 
-use crds::rollout::{CanaryStep, CanaryStrategy, Rollout, TrafficRouting};
+use crds::rollout::{CanaryStep, CanaryStrategy, NginxTrafficRouting, Rollout, TrafficRouting};
 
 use super::Invalid;
+use crate::weight::Total;
 
 /// The first field that this version does not act on.
 pub fn check(rollout: &Rollout) -> Result<(), Invalid> {
@@ -78,9 +79,14 @@ fn routers(routing: &TrafficRouting) -> Result<(), Invalid> {
         (routing.smi.is_some(), "smi", instead),
         (routing.traefik.is_some(), "traefik", instead),
         (
-            routing.max_traffic_weight.is_some_and(|most| most != 100),
+            routing.max_traffic_weight.is_some_and(|most| !is_served(routing, most)),
             "maxTrafficWeight",
-            "write weights in percent",
+            "with Ingresses it may be a number from 100 that divides 10000, such as 1000; else write weights in percent",
+        ),
+        (
+            routing.nginx.as_ref().is_some_and(names_total),
+            "nginx.additionalIngressAnnotations",
+            "write maxTrafficWeight instead of the annotation canary-weight-total",
         ),
     ]);
     match found {
@@ -92,6 +98,18 @@ fn routers(routing: &TrafficRouting) -> Result<(), Invalid> {
         )),
         None => Ok(()),
     }
+}
+
+/// The weights of canary Ingresses can be parts of this, of others of 100. ingress-nginx takes what is less for 100.
+fn is_served(routing: &TrafficRouting, most: i32) -> bool {
+    most == 100 || (most > 100 && routing.nginx.is_some() && Total::new(most).is_some())
+}
+
+/// The annotation that `maxTrafficWeight` writes is written beside it.
+fn names_total(nginx: &NginxTrafficRouting) -> bool {
+    let mut names =
+        nginx.additional_ingress_annotations.keys().chain(nginx.canary_ingress_annotations.keys());
+    names.any(|name| name.rsplit('/').next() == Some("canary-weight-total"))
 }
 
 /// Routes of the Gateway API are named.
@@ -157,6 +175,23 @@ mod tests {
     }
 
     #[test]
+    fn a_total_of_weights_is_one_that_proxies_divide_by() {
+        let mut rollout = rollout();
+        let canary = &mut rollout["spec"]["strategy"]["canary"];
+        canary["trafficRouting"] = json!({"nginx": {"stableIngress": "shop"}});
+        let mut refused = |most: i32| {
+            rollout["spec"]["strategy"]["canary"]["trafficRouting"]["maxTrafficWeight"] = json!(most);
+            refusal(rollout.clone()).is_some_and(|it| it.contains("maxTrafficWeight: Forbidden"))
+        };
+        for most in [100, 200, 1000, 10_000] {
+            assert!(!refused(most), "{most}");
+        }
+        for most in [-1, 0, 10, 300, 20_000] {
+            assert!(refused(most), "{most}");
+        }
+    }
+
+    #[test]
     fn no_field_is_silently_ignored() {
         let canary = "/spec/strategy/canary";
         let table = [
@@ -182,6 +217,13 @@ mod tests {
             (canary, "steps", json!([{"pause": {}, "setMirrorRoute": {"name": "m"}}])),
             (canary, "trafficRouting", json!({"istio": {"virtualService": {"name": "v"}}})),
             (canary, "trafficRouting", json!({"plugins": {"argoproj-labs/other": {}}})),
+            (
+                canary,
+                "trafficRouting",
+                json!({"nginx": {
+                    "stableIngress": "shop", "additionalIngressAnnotations": {"canary-weight-total": "1000"},
+                }}),
+            ),
             (canary, "trafficRouting", json!({})),
         ];
         assert_eq!(refusal(rollout()), None);

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Arm, Facts, Load, ObjectName, Proxy, Served, Split};
-use crate::key;
+use crate::key::{self, Kind};
+use crate::weight::Weight;
 
 /// What the fold has to know of a Rollout's routes. Names are in the Rollout's namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,7 +87,7 @@ impl<'a> Fold<'a> {
 
     /// Whether the canary arm of every listed split has exactly the wanted weight.
     #[must_use]
-    pub fn weight_served(&self, weight: i32) -> Poll {
+    pub fn weight_served(&self, weight: Weight) -> Poll {
         let mut poll = self.poll(&self.listed, |served| {
             let Some(served) = served else { return false };
             self.fresh(served) && self.has_base(served) && self.canary_arms_are(served, weight)
@@ -100,7 +101,7 @@ impl<'a> Fold<'a> {
     pub fn weight_zero(&self) -> Poll {
         self.poll(&self.reaching, |served| {
             let Some(served) = served else { return true };
-            self.fresh(served) && self.canary_arms_are(served, 0)
+            self.fresh(served) && self.canary_arms_are(served, Weight::ZERO)
         })
     }
 
@@ -262,8 +263,8 @@ impl<'a> Fold<'a> {
     }
 
     /// The canary has this weight by each base Mapping; without a canary Mapping all requests are the base's.
-    fn canary_arms_are(&self, served: &Served, weight: i32) -> bool {
-        let written = if self.route.base_is_canary { 100 - weight } else { weight };
+    fn canary_arms_are(&self, served: &Served, weight: Weight) -> bool {
+        let written = if self.route.base_is_canary { weight.rest() } else { weight };
         self.route.mappings.iter().filter(|(base, _)| served.gives(&self.route.name(base))).all(
             |(base, canary)| {
                 if base == canary {
@@ -271,15 +272,15 @@ impl<'a> Fold<'a> {
                 }
                 let arm = served.arms.iter().find(|arm| arm.mapping == self.route.name(canary));
                 match arm {
-                    Some(arm) => arm.written == Some(written),
-                    None => written == 0 && !self.route.existing.contains(canary),
+                    Some(arm) => arm.weight() == Some(written),
+                    None => written == Weight::ZERO && !self.route.existing.contains(canary),
                 }
             },
         )
     }
 
     /// Of a route that is split in place: the canary's share of what both Services get. A rule without both has none.
-    fn canary_backend_is(&self, served: &Served, base: &str, weight: i32) -> bool {
+    fn canary_backend_is(&self, served: &Served, base: &str, weight: Weight) -> bool {
         let mapping = self.route.name(base);
         let arms = || served.arms.iter().filter(|arm| arm.mapping == mapping && self.route.reaches(arm));
         let written = |canary: bool| {
@@ -287,7 +288,10 @@ impl<'a> Fold<'a> {
             Some(i64::from(of.written.unwrap_or(1)))
         };
         let (Some(canary), Some(stable)) = (written(true), written(false)) else { return true };
-        if canary == 0 { weight == 0 } else { 100 * canary == i64::from(weight) * (canary + stable) }
+        if canary == 0 {
+            return weight == Weight::ZERO;
+        }
+        i64::from(Weight::FULL.share()) * canary == i64::from(weight.share()) * (canary + stable)
     }
 
     fn has_base(&self, served: &Served) -> bool {
@@ -372,6 +376,17 @@ impl Served {
 
     fn gives(&self, mapping: &ObjectName) -> bool {
         self.arms.iter().any(|arm| arm.mapping == *mapping)
+    }
+}
+
+impl Arm {
+    /// The weight of the object that gives it. An Ingress shares a rule with nobody but its canary, so that what it has of
+    /// the requests is its weight; of Mappings others may have taken a part.
+    fn weight(&self) -> Option<Weight> {
+        match key::parse(&self.mapping.name).0 {
+            Kind::Ingress => Some(Weight::of_share(self.share)),
+            Kind::Mapping | Kind::HttpRoute | Kind::GrpcRoute => self.written.map(Weight::of_percent),
+        }
     }
 }
 

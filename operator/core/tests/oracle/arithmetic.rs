@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use crds::rollout::{CanaryStep, RolloutStatus};
 use operator_core::replicas::{self, Carried, Counts, Size, Sizes, basic::Limits};
-use operator_core::spec::{Amount, Analysis, Background, Canary, CanaryScale, MappingRouting, Routing, Step};
-use operator_core::weight::{self, CanarySize, Position, Weight};
+use operator_core::spec::{
+    Amount, Analysis, Background, Canary, CanaryScale, IngressRouting, MappingRouting, Routing, Step,
+};
+use operator_core::weight::{self, CanarySize, Position, Total, Weight};
 use serde_json::{Value, json};
 
 use crate::Verdict;
@@ -60,14 +62,15 @@ pub(crate) fn weight_in_force(row: &Value) -> Verdict {
         Ok(row) => row,
         Err(reason) => return Verdict::Skipped(reason),
     };
-    let set_weight = weight::set_weight(&canary, &position).percent();
+    let total = canary.routing.total();
+    let set_weight = weight::set_weight(&canary, &position).parts(total);
     let (pods, canary_weight) = match weight::canary_size(&canary, &position) {
         CanarySize::Pods(pods) => (json!(pods), 0),
-        CanarySize::Weight(weight) => (Value::Null, weight.percent()),
+        CanarySize::Weight(weight) => (Value::Null, weight.parts(total)),
     };
     let scale = match weight::canary_scale(&canary, &position) {
         Some(CanaryScale::Pods(pods)) => json!({"replicas": pods}),
-        Some(CanaryScale::Weight(weight)) => json!({"weight": weight.percent()}),
+        Some(CanaryScale::Weight(weight)) => json!({"weight": weight.parts(total)}),
         Some(CanaryScale::MatchTrafficWeight) | None => Value::Null,
     };
     let has_step = weight::current_step(&canary, &position).is_some();
@@ -130,16 +133,16 @@ impl Row {
         let spec = &row["rollout"]["spec"];
         let written = &spec["strategy"]["canary"];
         let routing = &written["trafficRouting"];
-        if routing.get("maxTrafficWeight").is_some_and(|most| *most != json!(100)) {
-            return Err("maxTrafficWeight comes with the nginx router");
-        }
+        let total = routing
+            .get("maxTrafficWeight")
+            .map(|most| number(most).and_then(Total::new).expect("the rows have totals that divide 10000"));
         let canary = Canary {
             guard: None,
-            steps: steps(&written["steps"])?,
+            steps: steps(&written["steps"], total.unwrap_or(Total::PERCENT))?,
             analysis: background(&written["analysis"]),
             max_surge: amount(&written["maxSurge"], routing)?,
             max_unavailable: amount(&written["maxUnavailable"], routing)?,
-            routing: routing_of(routing),
+            routing: routing_of(routing, total),
             min_pods: number(&written["minPodsPerReplicaSet"]).unwrap_or(0),
             dynamic_stable_scale: written["dynamicStableScale"] == json!(true),
             threshold: serde_json::from_value(written["replicaProgressThreshold"].clone()).unwrap_or(None),
@@ -164,7 +167,7 @@ impl Row {
             sizes: Sizes {
                 canary: size(&row["new_rs"]),
                 stable: if same { None } else { size(&row["stable_rs"]) },
-                carried: carried(&status),
+                carried: carried(&status, total.unwrap_or(Total::PERCENT)),
                 older: row["older_rss"].as_array().into_iter().flatten().filter_map(size).collect(),
             },
         })
@@ -172,9 +175,13 @@ impl Row {
 }
 
 /// Argo takes what it wrote last for what is served.
-fn carried(status: &RolloutStatus) -> Carried {
+fn carried(status: &RolloutStatus, total: Total) -> Carried {
     let Some(weights) = &status.canary.weights else { return Carried::default() };
-    Carried { canary: Weight::clamped(weights.canary.weight), stable: Weight::clamped(weights.stable.weight) }
+    let carried = |weight: i32| {
+        let parts = weight.clamp(0, total.parts());
+        Weight::new(parts, total).expect("it is within the total")
+    };
+    Carried { canary: carried(weights.canary.weight), stable: carried(weights.stable.weight) }
 }
 
 /// When it begins; what it runs does not matter here.
@@ -192,9 +199,9 @@ fn background(written: &Value) -> Option<Background> {
 }
 
 /// Steps that neither set a weight nor a scale are read as pauses: for this arithmetic they are the same.
-fn steps(written: &Value) -> Result<Vec<Step>, &'static str> {
+fn steps(written: &Value, total: Total) -> Result<Vec<Step>, &'static str> {
     let steps: Vec<CanaryStep> = serde_json::from_value(written.clone()).unwrap_or_default();
-    let weight = |weight| Weight::new(weight).ok_or("a weight above 100 comes with maxTrafficWeight");
+    let weight = |weight| Weight::new(weight, total).ok_or("a weight above its total is refused");
     steps
         .iter()
         .map(|step| match (step.set_weight, step.set_canary_scale) {
@@ -212,7 +219,7 @@ fn steps(written: &Value) -> Result<Vec<Step>, &'static str> {
         .collect()
 }
 
-fn routing_of(written: &Value) -> Routing {
+fn routing_of(written: &Value, total: Option<Total>) -> Routing {
     if written.is_null() {
         return Routing::Replicas { stable_service: None, canary_service: None };
     }
@@ -227,7 +234,12 @@ fn routing_of(written: &Value) -> Routing {
         canary_service: "can".to_owned(),
         ping_pong: None,
         confirm,
-        ingress: None,
+        ingress: Some(IngressRouting {
+            prefix: String::new(),
+            additional: BTreeMap::new(),
+            own: BTreeMap::new(),
+            total,
+        }),
         gateway: None,
     })
 }

@@ -12,7 +12,7 @@ use operator_core::references;
 use operator_core::references::services::Role;
 use operator_core::spec::{Invalid, Spec};
 use operator_core::traffic::Traffic;
-use operator_core::weight::Weight;
+use operator_core::weight::{Total, Weight};
 use operator_core::world::{Analyses, Claim, Lookup, Mapping, Rival, Service, World};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -29,7 +29,9 @@ pub(crate) fn mapping(row: &Value) -> Verdict {
         .map(|object| (object["metadata"]["name"].as_str().unwrap_or_default().to_owned(), object.clone()))
         .collect();
     for call in list(&row["calls"]) {
-        let Some(weight) = call["weight"].as_i64().and_then(|it| Weight::new(i32::try_from(it).ok()?)) else {
+        let weight =
+            call["weight"].as_i64().and_then(|it| Weight::new(i32::try_from(it).ok()?, Total::PERCENT));
+        let Some(weight) = weight else {
             return Verdict::Skipped("a weight outside 0 to 100 cannot come about");
         };
         if weight == Weight::ZERO {

@@ -269,10 +269,10 @@ impl Cluster {
     }
 
     fn split(&self, key: &str, group: &[(&String, &Value)]) -> Served {
-        let weight = canary_weight;
-        let taken: i64 = group.iter().filter_map(|(_, mapping)| weight(mapping)).sum();
-        let takers = group.iter().filter(|(_, mapping)| weight(mapping).is_none()).count();
-        let rest = (100 - taken).max(0) * 100 / i64::try_from(takers.max(1)).expect("few Mappings");
+        let share = canary_share;
+        let taken: i64 = group.iter().filter_map(|(_, mapping)| share(mapping)).sum();
+        let takers = group.iter().filter(|(_, mapping)| share(mapping).is_none()).count();
+        let rest = (10_000 - taken).max(0) / i64::try_from(takers.max(1)).expect("few Mappings");
         let mut versions = Vec::new();
         let arms = group
             .iter()
@@ -291,8 +291,8 @@ impl Cluster {
                     mapping: ObjectName::new("default", *name),
                     endpoints: self.endpoints(&service),
                     service: ObjectName::new("default", service),
-                    written: weight(mapping).map(|it| i32::try_from(it).expect("a percentage")),
-                    share: u32::try_from(weight(mapping).map_or(rest, |it| it * 100)).expect("a share"),
+                    written: share(mapping).map(|it| i32::try_from(it / 100).expect("a percentage")),
+                    share: u32::try_from(share(mapping).unwrap_or(rest)).expect("a share"),
                 }
             })
             .collect();
@@ -300,12 +300,16 @@ impl Cluster {
     }
 }
 
-/// The weight of a canary Mapping, or of a canary Ingress.
-pub(crate) fn canary_weight(object: &Value) -> Option<i64> {
-    let annotations = object["metadata"]["annotations"].as_object().into_iter().flatten();
-    let mut weights = annotations.filter(|(name, _)| name.ends_with("/canary-weight"));
-    let annotated = weights.find_map(|(_, weight)| weight.as_str()?.parse().ok());
-    annotated.or_else(|| object.pointer("/spec/weight").and_then(Value::as_i64))
+/// The weight of a canary Mapping, or of a canary Ingress, in 1/10 000.
+pub(crate) fn canary_share(object: &Value) -> Option<i64> {
+    let annotation = |suffix: &str| -> Option<i64> {
+        let annotations = object["metadata"]["annotations"].as_object()?;
+        let (_, text) = annotations.iter().find(|(name, _)| name.ends_with(suffix))?;
+        text.as_str()?.parse().ok()
+    };
+    let total = annotation("/canary-weight-total").unwrap_or(100);
+    let annotated = annotation("/canary-weight").map(|weight| 10_000 * weight / total);
+    annotated.or_else(|| Some(100 * object.pointer("/spec/weight")?.as_i64()?))
 }
 
 /// Host and path of each rule of an Ingress, with its Service.

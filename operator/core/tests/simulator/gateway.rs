@@ -20,13 +20,13 @@ pub(crate) fn key_of(object: &Value) -> Option<String> {
     }
 }
 
-/// The canary's weight in the first rule that has both Services, in percent.
-pub(crate) fn weight(route: &Value, stable: &str, canary: &str) -> Option<i64> {
+/// The canary's weight in the first rule that has both Services, in 1/10 000.
+pub(crate) fn share(route: &Value, stable: &str, canary: &str) -> Option<i64> {
     let find =
         |rule: &Value, name: &str| backends(rule).find_map(|(it, weight)| (it == name).then_some(weight));
     let mut rules = route["spec"]["rules"].as_array()?.iter();
     let (stable, canary) = rules.find_map(|rule| Some((find(rule, stable)?, find(rule, canary)?)))?;
-    Some(100 * canary / (stable + canary).max(1))
+    Some(10_000 * canary / (stable + canary).max(1))
 }
 
 /// The backends of each rule with their weights.

@@ -67,8 +67,8 @@ impl Invariants {
                 }
             }
             Effect::UpdateMapping { target, manifest } => {
-                let held = canary_weight(cluster, &cluster.mappings[&target.name]);
-                let wanted = canary_weight(cluster, manifest);
+                let held = canary_share(cluster, &cluster.mappings[&target.name]);
+                let wanted = canary_share(cluster, manifest);
                 assert_ne!(cluster.mappings[&target.name], *manifest, "no write when nothing differs");
                 if wanted > held {
                     canary_carries(cluster, wanted);
@@ -78,19 +78,19 @@ impl Invariants {
             }
             Effect::CreateMapping { manifest, .. } => {
                 let splits =
-                    data_plane::canary_weight(manifest).is_some() && manifest["spec"]["shadow"] != true;
-                let weight = canary_weight(cluster, manifest);
-                if splits && weight > 0 {
-                    canary_carries(cluster, weight);
+                    data_plane::canary_share(manifest).is_some() && manifest["spec"]["shadow"] != true;
+                let share = canary_share(cluster, manifest);
+                if splits && share > 0 {
+                    canary_carries(cluster, share);
                 }
             }
             Effect::SetRouteWeights { target, .. } => {
                 let (stable, canary) = (service(cluster, true), service(cluster, false));
-                let weight = |route: &Value| gateway::weight(route, &stable, &canary).unwrap_or(0);
-                let held = weight(&cluster.mappings[&target.name]);
+                let share = |route: &Value| gateway::share(route, &stable, &canary).unwrap_or(0);
+                let held = share(&cluster.mappings[&target.name]);
                 let mut after = cluster.clone();
                 after.set_route_weights(effect).expect("a plan from the newest world");
-                let wanted = weight(&after.mappings[&target.name]);
+                let wanted = share(&after.mappings[&target.name]);
                 if wanted > held {
                     canary_carries(cluster, wanted);
                 } else if wanted < held {
@@ -256,21 +256,21 @@ fn nothing_is_sent_to_the_canary(cluster: &Cluster, to: &str) {
 
 /// I1: a weight is raised only when the pods of the canary Service carry it, and the canary arm of every proxy holds
 /// them and no others.
-fn canary_carries(cluster: &Cluster, weight: i64) {
+fn canary_carries(cluster: &Cluster, share: i64) {
     let canary = cluster.rollout().spec.strategy.canary.clone().unwrap_or_default();
     let set = selected(cluster, &service(cluster, false)).expect("the canary Service selects a version");
     let replicas = i64::from(cluster.rollout().spec.replicas.unwrap_or(1));
-    let need = (replicas * weight + 99) / 100;
+    let need = (replicas * share + 9_999) / 10_000;
     let available = i64::from(set.status(cluster).available);
     let sized_apart = canary.steps.iter().any(|step| step.set_canary_scale.is_some());
     assert!(
         sized_apart || available >= need,
-        "weight {weight} needs {need} pods and {available} are available"
+        "share {share} needs {need} pods and {available} are available"
     );
     if cluster.data_plane.mode == Mode::NotConfigured {
         return;
     }
-    assert_eq!(cluster.data_plane.mode, Mode::Ready, "weight {weight} is written blindly");
+    assert_eq!(cluster.data_plane.mode, Mode::Ready, "share {share} is written blindly");
     let service = service(cluster, false);
     let routing = canary.traffic_routing.unwrap_or_default();
     let listed = split_objects(&routing);
@@ -284,32 +284,29 @@ fn canary_carries(cluster: &Cluster, weight: i64) {
             continue;
         }
         let mut arms = arms_on(served, &service).peekable();
-        assert!(arms.peek().is_some(), "weight {weight} is written while {proxy} has no canary arm");
-        assert!(
-            arms.all(|arm| holds_only(arm, &set.hash)),
-            "weight {weight}: {proxy} would send it elsewhere"
-        );
+        assert!(arms.peek().is_some(), "share {share} is written while {proxy} has no canary arm");
+        assert!(arms.all(|arm| holds_only(arm, &set.hash)), "share {share}: {proxy} would send it elsewhere");
     }
 }
 
 /// A weight is lowered only as far as the stable version carries the rest, or when the canary cannot carry it either.
 /// At the end of a promotion the stable arm of every proxy holds the new version and no other.
-fn stable_carries(cluster: &Cluster, weight: i64) {
+fn stable_carries(cluster: &Cluster, share: i64) {
     let (stable, canary) =
         (selected(cluster, &service(cluster, true)), selected(cluster, &service(cluster, false)));
     let Some(stable) = stable else { return };
     let replicas = i64::from(cluster.rollout().spec.replicas.unwrap_or(1));
     let available = i64::from(stable.status(cluster).available);
     let canary_works = canary.is_some_and(|canary| canary.status(cluster).available > 0);
-    let carried = (100 - weight) * replicas / 100;
-    assert!(!canary_works || available >= carried, "weight {weight} leaves {available} pods with the rest");
+    let carried = (10_000 - share) * replicas / 10_000;
+    assert!(!canary_works || available >= carried, "share {share} leaves {available} pods with the rest");
     let promotion = canary.is_some_and(|canary| canary.hash == stable.hash);
     if cluster.data_plane.mode != Mode::Ready || !promotion {
         return;
     }
     for (proxy, served) in contents(cluster) {
         let holds = arms_on(served, &service(cluster, true)).all(|arm| holds_only(arm, &stable.hash));
-        assert!(holds, "weight {weight} is written while {proxy}'s stable arm holds another version");
+        assert!(holds, "share {share} is written while {proxy}'s stable arm holds another version");
     }
 }
 
@@ -346,8 +343,8 @@ fn holds_only(arm: &Arm, hash: &str) -> bool {
     arm.endpoints.iter().all(|(held, ready)| held == hash || *ready == 0)
 }
 
-/// The canary's weight by a canary Mapping, which sends to pong: to the canary, or to the stable version.
-fn canary_weight(cluster: &Cluster, mapping: &Value) -> i64 {
-    let own = data_plane::canary_weight(mapping).unwrap_or(0);
-    if pong_is_stable(cluster) { 100 - own } else { own }
+/// The canary's weight by a canary Mapping, in 1/10 000. It sends to pong: to the canary, or to the stable version.
+fn canary_share(cluster: &Cluster, mapping: &Value) -> i64 {
+    let own = data_plane::canary_share(mapping).unwrap_or(0);
+    if pong_is_stable(cluster) { 10_000 - own } else { own }
 }

@@ -426,12 +426,11 @@ fn members<'a>(
     canary: Option<&'a Claimant<'a>>,
     backends: Backends<'a>,
 ) -> Vec<(&'a Claimant<'a>, Share, &'a Backend)> {
-    let parts = canary.and_then(|it| it.ingress.canary.as_ref()).map_or(0, |it| it.parts);
-    let parts = Share::of_10000(parts.into()).unwrap_or(Share::WHOLE);
-    let rest = Share::of_10000(u32::from(Share::WHOLE.parts() - parts.parts())).unwrap_or_default();
+    let share = canary.and_then(|it| it.ingress.canary.as_ref()).map_or(Share::ZERO, |it| it.share);
+    let rest = Share::of_10000(u32::from(Share::WHOLE.parts() - share.parts())).unwrap_or_default();
     let members = match (level, canary) {
         (Level::ByHeader | Level::ByCookie, Some(canary)) => vec![(canary, Share::WHOLE)],
-        (Level::Split, Some(canary)) => vec![(main, rest), (canary, parts)],
+        (Level::Split, Some(canary)) => vec![(main, rest), (canary, share)],
         (Level::NotByHeader | Level::NotByCookie, _) | (_, None) => vec![(main, Share::WHOLE)],
     };
     let with_backend = |(member, share): (&'a Claimant<'a>, Share)| {
@@ -479,13 +478,11 @@ fn report(
     for (member, share, backend) in members(level, main, canary, backends) {
         versions.extend(backend.versions.iter().cloned());
         problems.extend(backend.problem.iter().map(|problem| problem.text.clone()));
-        let weight =
-            member.ingress.canary.as_ref().map(|it| u8::try_from((it.parts + 50) / 100).unwrap_or(100));
         arms.push(ServedArm {
             id: ArmId::new(member.name.to_string()),
             mapping: ingress_key(member.name, level.as_str()),
             service: backend.service.clone(),
-            written: weight,
+            written: None,
             share,
             endpoints: backend.ready.clone(),
         });

@@ -5,7 +5,7 @@
 //! pattern, `always` and `never` mean nothing.
 
 use proxy_config::{
-    model::{NamedMatch, TextMatch},
+    model::{NamedMatch, Share, TextMatch},
     pattern::compile,
 };
 
@@ -15,8 +15,8 @@ use crate::hostname;
 /// Which part it takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Canary {
-    /// Of requests that neither header nor cookie decides, in 1/10000.
-    pub(crate) parts: u16,
+    /// Of requests that neither header nor cookie decides.
+    pub(crate) share: Share,
     header: Option<(String, Wanted)>,
     cookie: Option<String>,
 }
@@ -30,8 +30,6 @@ enum Wanted {
     Pattern(String),
 }
 
-/// The share of a weight of 1.
-const WHOLE: u32 = 10_000;
 const HUNDRED: u32 = 100;
 
 impl Canary {
@@ -63,8 +61,9 @@ impl Canary {
             }
             (Some(header), None, None) => Some((header, Wanted::AlwaysOrNever)),
         };
-        let parts = u64::from(weight) * u64::from(WHOLE) / u64::from(total);
-        Ok(Some(Self { parts: u16::try_from(parts).unwrap_or(u16::MAX), header, cookie }))
+        let parts = u64::from(weight) * u64::from(Share::WHOLE.parts()) / u64::from(total);
+        let share = u32::try_from(parts).ok().and_then(Share::of_10000).unwrap_or(Share::WHOLE);
+        Ok(Some(Self { share, header, cookie }))
     }
 
     /// The condition of a level, besides the place; `None`: this canary does not tell such requests apart. The level of
@@ -188,7 +187,7 @@ mod tests {
             let mut all = BTreeMap::from([("n/canary".to_owned(), "true".to_owned())]);
             all.extend(annotations.iter().map(|(name, value)| (format!("n/{name}"), (*value).to_owned())));
             let read = Canary::parse(&mut Annotations::new(&all, "n"));
-            assert_eq!(read.map(|it| it.unwrap().parts).map_err(drop), expected, "{annotations:?}");
+            assert_eq!(read.map(|it| it.unwrap().share.parts()).map_err(drop), expected, "{annotations:?}");
         }
     }
 }

@@ -21,12 +21,14 @@ pub(super) const CHANGED: &str = "CanaryMappingChanged";
 const REST: TimeDelta = TimeDelta::seconds(10);
 
 /// Whether the weight has to stay as somebody else has set it, for now. Warns once a change.
-pub(super) fn rests(scene: &Scene<'_>, routed: &Routed<'_>, target: i32, draft: &mut Draft) -> bool {
+pub(super) fn rests(scene: &Scene<'_>, routed: &Routed<'_>, target: Weight, draft: &mut Draft) -> bool {
     let Some((canary, mapping)) = changed(scene, routed, target) else { return false };
     let name = canary.name.as_str();
     let Some(held) = verify::held(scene) else { return false };
-    let has = canary.own_weight().map_or_else(|| "no weight".to_owned(), |weight| format!("weight {weight}"));
-    let target = routed.copy_weight(Weight::clamped(target)).percent();
+    let has = canary
+        .own_weight()
+        .map_or_else(|| "no weight".to_owned(), |weight| format!("weight {}", routed.parts(weight)));
+    let target = routed.parts(routed.copy_weight(target));
     let by = mapping.changed_by.as_ref().map(|manager| format!(", set by {manager}")).unwrap_or_default();
     let message = format!("canary {} has {has} instead of {target}{by}", key::show(name));
     if held.reason != CHANGED {
@@ -47,9 +49,9 @@ pub(super) fn rests(scene: &Scene<'_>, routed: &Routed<'_>, target: i32, draft: 
 fn changed<'r>(
     scene: &Scene<'_>,
     routed: &'r Routed<'_>,
-    target: i32,
+    target: Weight,
 ) -> Option<(&'r Canary<'r>, &'r Mapping)> {
-    let recorded = scene.before.canary.weights.as_ref().filter(|weights| weights.canary.weight == target)?;
+    let recorded = scene.before.canary.weights.as_ref().filter(|it| verify::canarys(it) == target)?;
     let reason = verify::held(scene)?.reason.as_str();
     let was_served = reason == verify::SERVED && recorded.verified == Some(true);
     if !(was_served || reason == CHANGED) || routed.fold().is_err() {

@@ -40,18 +40,19 @@ pub(super) fn create(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft) 
 }
 
 /// Raises every canary Mapping that has less to this weight.
-pub(super) fn raise(scene: &Scene<'_>, routed: &Routed<'_>, to: i32, draft: &mut Draft) {
+pub(super) fn raise(scene: &Scene<'_>, routed: &Routed<'_>, to: Weight, draft: &mut Draft) {
     write(scene, routed, draft, |held| held.max(to));
     tell(routed, to, draft);
 }
 
 /// Lowers every canary Mapping that has more to this weight.
-pub(super) fn lower(scene: &Scene<'_>, routed: &Routed<'_>, to: i32, draft: &mut Draft) {
+pub(super) fn lower(scene: &Scene<'_>, routed: &Routed<'_>, to: Weight, draft: &mut Draft) {
     write(scene, routed, draft, |held| held.min(to));
     tell(routed, to, draft);
 }
 
-fn tell(routed: &Routed<'_>, to: i32, draft: &mut Draft) {
+fn tell(routed: &Routed<'_>, weight: Weight, draft: &mut Draft) {
+    let to = routed.parts(weight);
     if routed.routing.ingress.is_some() {
         for name in routed.canaries.values().filter_map(|canary| ingress::name_of(&canary.name)) {
             draft.normal(INGRESS_UPDATE, format!("Updating Ingress `{name}` to desiredWeight '{to}'"));
@@ -64,7 +65,7 @@ fn tell(routed: &Routed<'_>, to: i32, draft: &mut Draft) {
         }
         return;
     }
-    let weight = routed.copy_weight(Weight::clamped(to)).percent();
+    let weight = routed.copy_weight(weight).percent();
     draft.normal(WEIGHT_UPDATE, format!("Set canary mapping weight to {weight}"));
 }
 
@@ -92,9 +93,9 @@ pub(super) fn delete_leftovers(scene: &Scene<'_>, draft: &mut Draft) {
     }
 }
 
-fn write(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft, weight: impl Fn(i32) -> i32) {
+fn write(scene: &Scene<'_>, routed: &Routed<'_>, draft: &mut Draft, weight: impl Fn(Weight) -> Weight) {
     for (base, canary) in &routed.canaries {
-        let weight = Weight::clamped(weight(canary.weight()));
+        let weight = weight(canary.weight());
         if key::parse(base).0.is_split_in_place() {
             split(scene, routed, base, weight, draft);
         } else if canary.existing.is_some() || routed.routing.base_is_canary() {

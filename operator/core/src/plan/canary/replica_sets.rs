@@ -62,7 +62,7 @@ fn scale_routed(scene: &Scene<'_>, routed: &Routed<'_>, wanted: replicas::Counts
         return;
     };
     // A version that is superseded can only be left for a stable one that carries everything.
-    let superseding = routed.written() > 0 && routed.canary_hash() != Some(new.hash.as_str());
+    let superseding = routed.written() > Weight::ZERO && routed.canary_hash() != Some(new.hash.as_str());
     let stable_pods = if superseding { replicas } else { wanted.stable };
     shrink_to(scene, &routed.fleet, stable, (stable_pods, carried.stable), draft);
     match scene.canary.abort_scale_down_delay {

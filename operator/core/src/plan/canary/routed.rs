@@ -45,31 +45,31 @@ pub(super) struct Canary<'w> {
 
 impl Canary<'_> {
     /// The canary's weight by it; `None` if it has none.
-    pub(super) fn share(&self) -> Option<i32> {
+    pub(super) fn share(&self) -> Option<Weight> {
         let own = self.own_weight()?;
-        Some(if self.has_rest { 100 - own } else { own })
+        Some(if self.has_rest { own.rest() } else { own })
     }
 
     /// The weight that the object has; `None` if it has none, 0 if it does not exist.
-    pub(super) fn own_weight(&self) -> Option<i32> {
+    pub(super) fn own_weight(&self) -> Option<Weight> {
         match (self.existing, self.in_place) {
-            (None, _) => Some(0),
+            (None, _) => Some(Weight::ZERO),
             (Some(existing), None) => existing.weight(),
             (Some(existing), Some(services)) => gateway_route::share(&existing.object, services),
         }
     }
 
     /// The canary's weight by it; 0 if it has none.
-    pub(super) fn weight(&self) -> i32 {
+    pub(super) fn weight(&self) -> Weight {
         match (self.existing, self.in_place) {
             (Some(existing), Some(services)) => gateway_route::largest_share(&existing.object, services),
-            _ => self.share().unwrap_or(0),
+            _ => self.share().unwrap_or_default(),
         }
     }
 
     /// There is something of this Rollout in the route: a copy beside the base, or a weight in the base.
     pub(super) fn exists(&self) -> bool {
-        self.existing.is_some() && (self.in_place.is_none() || self.weight() > 0)
+        self.existing.is_some() && (self.in_place.is_none() || self.weight() > Weight::ZERO)
     }
 }
 
@@ -130,12 +130,17 @@ impl<'w> Routed<'w> {
     }
 
     /// The largest weight that the canary has by a Mapping.
-    pub(super) fn written(&self) -> i32 {
-        self.canaries.values().map(Canary::weight).max().unwrap_or(0)
+    pub(super) fn written(&self) -> Weight {
+        self.canaries.values().map(Canary::weight).max().unwrap_or_default()
+    }
+
+    /// A weight as the user writes it: in percent, or in parts of `maxTrafficWeight`.
+    pub(super) fn parts(&self, weight: Weight) -> i32 {
+        weight.parts(self.routing.total())
     }
 
     /// The canary has this weight by every listed Mapping. Weight 0 needs no canary Mapping.
-    pub(super) fn all_have(&self, weight: i32) -> bool {
+    pub(super) fn all_have(&self, weight: Weight) -> bool {
         self.canaries.values().all(|canary| canary.share() == Some(weight))
     }
 
@@ -171,7 +176,7 @@ impl<'w> Routed<'w> {
 
     /// What a data plane that does not report back is taken to send to a version.
     fn assumed(&self, hash: &str, settled: bool) -> Weight {
-        let written = Weight::clamped(self.written());
+        let written = self.written();
         let by_service = |selects: bool, weight: Weight| if selects { weight } else { Weight::ZERO };
         let canary = by_service(self.canary_hash() == Some(hash), written);
         let rest = if settled { written.rest() } else { Weight::FULL };
@@ -182,7 +187,7 @@ impl<'w> Routed<'w> {
     pub(super) fn subject(&self) -> String {
         let routes = self.routes.iter().filter(|(_, route)| route.existing.is_some());
         let mut parts = vec![
-            format!("weight {}", self.written()),
+            format!("weight {}", self.parts(self.written())),
             format!("canary Service selects {}", self.canary_hash().unwrap_or("all pods")),
             format!("stable Service selects {}", self.stable_hash().unwrap_or("all pods")),
         ];

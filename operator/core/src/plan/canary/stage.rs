@@ -8,7 +8,7 @@ use super::replica_sets;
 use super::services;
 use super::steps;
 use super::traffic;
-use crate::weight::Position;
+use crate::weight::{Position, Weight};
 use crate::why::Why;
 use crate::world::ReplicaSet;
 
@@ -16,7 +16,7 @@ use crate::world::ReplicaSet;
 ///
 /// ReplicaSets are scaled for the step that was current when the plan began: a step that completes now, or a promotion,
 /// is recorded before anything is done about it.
-pub(super) fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> Option<i32> {
+pub(super) fn act(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> Option<Weight> {
     let position = Position::of(&draft.status);
     let writing = match Stage::of(scene, draft) {
         Stage::FirstDeploy => {
@@ -60,7 +60,7 @@ fn first_deploy(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut 
 }
 
 /// The stable arm takes all traffic; then nothing is left to do.
-fn promoted(scene: &Scene<'_>, new: &ReplicaSet, draft: &mut Draft) -> Option<i32> {
+fn promoted(scene: &Scene<'_>, new: &ReplicaSet, draft: &mut Draft) -> Option<Weight> {
     promotion::forget_update(scene, draft);
     let Some(routed) = &scene.routed else {
         services::follow(scene, draft);
@@ -70,7 +70,7 @@ fn promoted(scene: &Scene<'_>, new: &ReplicaSet, draft: &mut Draft) -> Option<i3
 }
 
 /// All traffic goes back to the stable version; then the canary may go.
-fn aborted(scene: &Scene<'_>, stable: &ReplicaSet, draft: &mut Draft) -> Option<i32> {
+fn aborted(scene: &Scene<'_>, stable: &ReplicaSet, draft: &mut Draft) -> Option<Weight> {
     let Some(routed) = &scene.routed else {
         services::follow(scene, draft);
         return None;

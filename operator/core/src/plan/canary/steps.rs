@@ -20,13 +20,18 @@ use crate::analysis::Role;
 use crate::replicas;
 use crate::spec::Step;
 use crate::step_text::step_text;
-use crate::weight::{self, Position};
+use crate::weight::{self, Position, Weight};
 use crate::why::Why;
 use crate::world::ReplicaSet;
 
 /// Moves traffic to what the current step asks for, and the index on when the world shows it. Returns the weight that
 /// the plan writes, if it writes one.
-pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft: &mut Draft) -> Option<i32> {
+pub(super) fn advance(
+    scene: &Scene<'_>,
+    new: &ReplicaSet,
+    revision: i64,
+    draft: &mut Draft,
+) -> Option<Weight> {
     let position = Position::of(&draft.status);
     let target = weight::set_weight(scene.canary, &position);
     let writing =
@@ -57,7 +62,7 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
     }
     match step {
         Some(Step::SetWeight(_)) => {
-            if weighted(scene, target.percent(), draft) && sized(scene, draft) {
+            if weighted(scene, target, draft) && sized(scene, draft) {
                 complete(scene, position.step, draft);
             }
         }
@@ -85,7 +90,7 @@ pub(super) fn advance(scene: &Scene<'_>, new: &ReplicaSet, revision: i64, draft:
         }
         Some(Step::Pause(duration)) => pause(scene, position.step, *duration, draft),
         None => {
-            if full(scene, new, draft) && weighted(scene, target.percent(), draft) {
+            if full(scene, new, draft) && weighted(scene, target, draft) {
                 promotion::commit(scene, revision, &reason(scene, draft), draft);
             }
         }
@@ -148,11 +153,11 @@ fn full(scene: &Scene<'_>, new: &ReplicaSet, draft: &mut Draft) -> bool {
 }
 
 /// The weight is written and served. A basic canary has none, only Services that may have to be switched first.
-fn weighted(scene: &Scene<'_>, weight: i32, draft: &mut Draft) -> bool {
+fn weighted(scene: &Scene<'_>, weight: Weight, draft: &mut Draft) -> bool {
     let Some(routed) = &scene.routed else { return !draft.writes_route() };
-    let pointed = weight == 0 || routed.canary_hash() == Some(scene.hash.as_str());
+    let pointed = weight == Weight::ZERO || routed.canary_hash() == Some(scene.hash.as_str());
     if draft.writes_route() || !pointed || !routed.all_have(weight) {
-        draft.because(Why::Weighting { weight });
+        draft.because(Why::Weighting { weight: routed.parts(weight) });
         return false;
     }
     match routed.weight_confirmed(scene) {

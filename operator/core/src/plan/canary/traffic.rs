@@ -25,10 +25,10 @@ pub(super) fn to_stable(
     routed: &Routed<'_>,
     stable: &ReplicaSet,
     draft: &mut Draft,
-) -> Option<i32> {
+) -> Option<Weight> {
     services::point_stable(scene, routed, stable, draft);
     let mut writing = None;
-    if routed.written() > 0 {
+    if routed.written() > Weight::ZERO {
         let lowest = match lowest_weight(scene, routed, stable, draft) {
             Ok(lowest) => lowest,
             Err(why) => {
@@ -38,14 +38,14 @@ pub(super) fn to_stable(
         };
         if lowest < routed.written() {
             mappings::lower(scene, routed, lowest, draft);
-            draft.because(Why::Weighting { weight: lowest });
+            draft.because(Why::Weighting { weight: routed.parts(lowest) });
             writing = Some(lowest);
         }
-        if lowest > 0 {
+        if lowest > Weight::ZERO {
             draft.because(Why::StableShort {
                 available: stable.lasting(),
                 wanted: scene.spec.replicas,
-                weight: lowest,
+                weight: routed.parts(lowest),
             });
             return writing;
         }
@@ -68,8 +68,7 @@ pub(super) fn to_canary(
     new: &ReplicaSet,
     target: Weight,
     draft: &mut Draft,
-) -> Option<i32> {
-    let target = target.percent();
+) -> Option<Weight> {
     if let Some(stable) = scene.stable {
         services::point_stable(scene, routed, stable, draft);
     }
@@ -81,7 +80,7 @@ pub(super) fn to_canary(
     }
     let writing = if routed.written() > target {
         lower(scene, routed, target, draft)
-    } else if target == 0 || routed.all_have(target) {
+    } else if target == Weight::ZERO || routed.all_have(target) {
         None
     } else if routed.canaries.values().any(|canary| canary.existing.is_none()) {
         mappings::create(scene, routed, draft);
@@ -102,11 +101,11 @@ fn take_canary_service(
     scene: &Scene<'_>,
     routed: &Routed<'_>,
     new: &ReplicaSet,
-    target: i32,
+    target: Weight,
     draft: &mut Draft,
-) -> Option<i32> {
-    if routed.written() > 0 {
-        return lower(scene, routed, 0, draft);
+) -> Option<Weight> {
+    if routed.written() > Weight::ZERO {
+        return lower(scene, routed, Weight::ZERO, draft);
     }
     if let Confirmation::Pending(why) = routed.weight_confirmed(scene) {
         draft.because(why);
@@ -120,14 +119,14 @@ fn take_canary_service(
     let least = scene.spec.replicas.min(1);
     let wanted = wanted_canary(scene, draft);
     if new.lasting() < least || !may_adopt(routed.canary_service, new, wanted) {
-        if target.max(wanted) > 0 {
+        if target > Weight::ZERO || wanted > 0 {
             draft.because(waiting_for_pods(new, wanted.max(least)));
         }
         return None;
     }
     services::point_canary(scene, routed, new, draft);
     draft.because(Why::RouteWritten);
-    if target > 0 {
+    if target > Weight::ZERO {
         mappings::create(scene, routed, draft);
     }
     None
@@ -137,9 +136,9 @@ fn raise(
     scene: &Scene<'_>,
     routed: &Routed<'_>,
     new: &ReplicaSet,
-    target: i32,
+    target: Weight,
     draft: &mut Draft,
-) -> Option<i32> {
+) -> Option<Weight> {
     let need = wanted_canary(scene, draft);
     if !replicas::enough(scene.canary.threshold, new.lasting(), need) {
         draft.because(waiting_for_pods(new, need));
@@ -151,12 +150,12 @@ fn raise(
         return None;
     }
     mappings::raise(scene, routed, target, draft);
-    draft.because(Why::Weighting { weight: target });
+    draft.because(Why::Weighting { weight: routed.parts(target) });
     Some(target)
 }
 
 /// Lowers the weight while an update goes on: as far as the stable version carries the rest.
-fn lower(scene: &Scene<'_>, routed: &Routed<'_>, target: i32, draft: &mut Draft) -> Option<i32> {
+fn lower(scene: &Scene<'_>, routed: &Routed<'_>, target: Weight, draft: &mut Draft) -> Option<Weight> {
     let Some(stable) = scene.stable else {
         draft.because(Why::StableGone { hash: scene.before.stable_rs.clone().unwrap_or_default() });
         return None;
@@ -167,15 +166,16 @@ fn lower(scene: &Scene<'_>, routed: &Routed<'_>, target: i32, draft: &mut Draft)
             None
         }
         Ok(lowest) if lowest.max(target) < routed.written() => {
-            mappings::lower(scene, routed, lowest.max(target), draft);
-            draft.because(Why::Weighting { weight: lowest.max(target) });
-            Some(lowest.max(target))
+            let to = lowest.max(target);
+            mappings::lower(scene, routed, to, draft);
+            draft.because(Why::Weighting { weight: routed.parts(to) });
+            Some(to)
         }
         Ok(_) => {
             draft.because(Why::StableShort {
                 available: stable.lasting(),
                 wanted: scene.spec.replicas,
-                weight: routed.written(),
+                weight: routed.parts(routed.written()),
             });
             None
         }
@@ -192,7 +192,7 @@ fn lowest_weight(
     routed: &Routed<'_>,
     stable: &ReplicaSet,
     draft: &Draft,
-) -> Result<i32, Why> {
+) -> Result<Weight, Why> {
     let replicas = scene.spec.replicas;
     if routed.canary_hash() == Some(stable.hash.as_str()) {
         if routed.stable_hash() != Some(stable.hash.as_str()) || draft.writes_route() {
@@ -203,16 +203,19 @@ fn lowest_weight(
             return Err(waiting_for_pods(stable, replicas));
         }
         return match routed.stable_arm_confirmed(scene, &stable.hash, need) {
-            Confirmation::Confirmed => Ok(0),
+            Confirmation::Confirmed => Ok(Weight::ZERO),
             Confirmation::Pending(why) => Err(why),
         };
     }
     let canary = routed.canary_hash().and_then(|hash| scene.by_hash().get(hash).copied());
     if canary.is_none_or(|canary| canary.lasting() <= 0) || stable.lasting() >= replicas {
-        return Ok(0);
+        return Ok(Weight::ZERO);
     }
-    let carried = 100 * i64::from(stable.lasting().max(0)) / i64::from(replicas.max(1));
-    let rest = i32::try_from(100 - carried.min(100)).unwrap_or(0);
+    let total = routed.routing.total();
+    let available = i64::from(stable.lasting().max(0));
+    let carried = i64::from(total.parts()) * available / i64::from(replicas.max(1));
+    let carried = i32::try_from(carried).ok().and_then(|parts| Weight::new(parts, total));
+    let rest = carried.unwrap_or(Weight::FULL).rest();
     Ok(rest.min(routed.written()))
 }
 

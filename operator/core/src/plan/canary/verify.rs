@@ -18,6 +18,8 @@ use super::Scene;
 use super::drift::CHANGED;
 use super::routed::Routed;
 use crate::conditions::put;
+use crate::traffic::{Fold, Poll};
+use crate::weight::Weight;
 use crate::why::Why;
 
 /// Type of the condition.
@@ -56,17 +58,17 @@ impl Confirmation {
 impl Routed<'_> {
     /// Whether the written weights are served by everybody.
     pub(super) fn weight_confirmed(&self, scene: &Scene<'_>) -> Confirmation {
-        let weight = self.written();
-        if !self.all_have(weight) {
+        let written = self.written();
+        let weight = self.parts(written);
+        if !self.all_have(written) {
             return Confirmation::Pending(Why::Weighting { weight });
         }
         let what = format!("weight {weight}");
         Confirmation::of(self.ask(scene, |fold| {
-            let poll = if weight == 0 { fold.weight_zero() } else { fold.weight_served(weight) };
-            if weight > 0 && fold.counted() == 0 {
+            if written > Weight::ZERO && fold.counted() == 0 {
                 return Err(Why::NoProxy);
             }
-            waiting(&poll, &what, |progress| Why::WaitingForWeight { progress })
+            waiting(&serving(fold, written), &what, |progress| Why::WaitingForWeight { progress })
         }))
     }
 
@@ -96,7 +98,7 @@ impl Routed<'_> {
     pub(super) fn ask(
         &self,
         scene: &Scene<'_>,
-        question: impl FnOnce(&crate::traffic::Fold<'_>) -> Result<(), Why>,
+        question: impl FnOnce(&Fold<'_>) -> Result<(), Why>,
     ) -> Result<(), Why> {
         match self.fold() {
             Ok(fold) => question(&fold),
@@ -120,7 +122,7 @@ impl Routed<'_> {
 
 /// Weights are recorded once there is a stable version. A Rollout at rest is not asked about again: proxies come and
 /// go, and its route has no canary arm.
-pub(super) fn record_weights(scene: &Scene<'_>, writing: Option<i32>, draft: &mut Draft) {
+pub(super) fn record_weights(scene: &Scene<'_>, writing: Option<Weight>, draft: &mut Draft) {
     let Some(routed) = scene.routed.as_ref().filter(|_| draft.status.stable_rs.is_some()) else {
         draft.status.canary.weights = None;
         draft.status.conditions.retain(|condition| condition.kind != CONDITION);
@@ -142,7 +144,7 @@ pub(super) fn record_weights(scene: &Scene<'_>, writing: Option<i32>, draft: &mu
 
 /// Records what is known of the route: `status.canary.weights`, the condition, and one Warning when the proxies take
 /// too long. `writing` is the weight that this plan writes, if it writes one.
-fn record(scene: &Scene<'_>, routed: &Routed<'_>, writing: Option<i32>, draft: &mut Draft) {
+fn record(scene: &Scene<'_>, routed: &Routed<'_>, writing: Option<Weight>, draft: &mut Draft) {
     let overwritten = draft.overwritten.take();
     // What is recorded is what was written here, not by somebody else.
     let ours = written_before(scene).filter(|_| overwritten.is_some());
@@ -151,15 +153,15 @@ fn record(scene: &Scene<'_>, routed: &Routed<'_>, writing: Option<i32>, draft: &
     let (verified, wanted) = match (writing, routed.fold()) {
         (_, Err(Blind::NotConfigured)) => (None, settling(scene, routed, draft)),
         (_, Err(Blind::Unknown(reason))) => (Some(false), condition("False", UNKNOWN, reason)),
-        (Some(weight), Ok(_)) => {
-            (Some(false), condition("False", NOT_SERVED, &format!("weight {weight} is being written")))
-        }
+        (Some(weight), Ok(_)) => (
+            Some(false),
+            condition("False", NOT_SERVED, &format!("weight {} is being written", routed.parts(weight))),
+        ),
         (None, Ok(_)) if let Some(message) = &overwritten => {
             (Some(false), condition("False", CHANGED, message))
         }
         (None, Ok(fold)) => {
-            let poll = if written == 0 { fold.weight_zero() } else { fold.weight_served(written) };
-            let text = progress(&poll, &format!("weight {written}"));
+            let text = progress(&serving(&fold, written), &format!("weight {}", routed.parts(written)));
             match routed.weight_confirmed(scene) {
                 Confirmation::Confirmed => (Some(true), condition("True", SERVED, &text)),
                 Confirmation::Pending(Why::NoProxy) => {
@@ -177,15 +179,25 @@ fn record(scene: &Scene<'_>, routed: &Routed<'_>, writing: Option<i32>, draft: &
 }
 
 /// `status.canary.weights`: what is written, and to whom.
-fn weights(scene: &Scene<'_>, routed: &Routed<'_>, written: i32, verified: Option<bool>) -> TrafficWeights {
+fn weights(
+    scene: &Scene<'_>,
+    routed: &Routed<'_>,
+    written: Weight,
+    verified: Option<bool>,
+) -> TrafficWeights {
+    let parts = routed.parts(written);
     let destination = |weight: i32, service: &str, hash: Option<String>| WeightDestination {
         weight,
         service_name: Some(service.to_owned()),
         pod_template_hash: hash,
     };
     TrafficWeights {
-        canary: destination(written, &routed.routing.canary_service, Some(scene.hash.clone())),
-        stable: destination(100 - written, &routed.routing.stable_service, scene.before.stable_rs.clone()),
+        canary: destination(parts, &routed.routing.canary_service, Some(scene.hash.clone())),
+        stable: destination(
+            routed.routing.total().parts() - parts,
+            &routed.routing.stable_service,
+            scene.before.stable_rs.clone(),
+        ),
         additional: Vec::new(),
         verified,
     }
@@ -248,8 +260,18 @@ pub(super) fn held<'s>(scene: &'s Scene<'_>) -> Option<&'s RolloutCondition> {
     scene.before.conditions.iter().find(|condition| condition.kind == CONDITION)
 }
 
-fn written_before(scene: &Scene<'_>) -> Option<i32> {
-    scene.before.canary.weights.as_ref().map(|weights| weights.canary.weight)
+fn written_before(scene: &Scene<'_>) -> Option<Weight> {
+    scene.before.canary.weights.as_ref().map(canarys)
+}
+
+/// The canary's weight as recorded. What both have together is what it was a part of then.
+pub(super) fn canarys(weights: &TrafficWeights) -> Weight {
+    Weight::of_counts(weights.canary.weight.into(), weights.stable.weight.into())
+}
+
+/// Whether every proxy serves the canary's weight.
+fn serving(fold: &Fold<'_>, weight: Weight) -> Poll {
+    if weight == Weight::ZERO { fold.weight_zero() } else { fold.weight_served(weight) }
 }
 
 fn condition(status: &str, reason: &str, message: &str) -> RolloutCondition {

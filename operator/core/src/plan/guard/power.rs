@@ -70,7 +70,7 @@ fn left(steps: &[Step], from: usize, rate: f64, share: f64) -> (Vec<Stretch>, bo
     let (mut stretches, mut share, mut open_ended) = (Vec::new(), share, false);
     for step in steps.iter().skip(from) {
         match step {
-            Step::SetWeight(weight) => share = f64::from(weight.percent()) / 100.0,
+            Step::SetWeight(weight) => share = f64::from(weight.share()) / 10_000.0,
             Step::Pause(Some(duration)) => {
                 let seconds = u64::try_from(duration.num_seconds()).unwrap_or_default();
                 stretches.push(Stretch::whole(seconds, rate, share));

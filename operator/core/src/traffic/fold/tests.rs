@@ -76,7 +76,7 @@ fn serves(weight: i32) -> Option<Served> {
 
 fn weight_served(weight: i32, contents: &[&[Option<Served>]]) -> bool {
     let (facts, route) = (facts(contents), route());
-    Fold::new(&facts, &route).weight_served(weight).unanimous()
+    Fold::new(&facts, &route).weight_served(Weight::of_percent(weight)).unanimous()
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_weight_is_zero_without_an_arm_only_if_no_canary_mapping_exists() {
 fn a_mapping_without_a_route_is_a_problem_and_not_agreement() {
     let (mut facts, route) = (facts(&[&[serves(30)]]), route());
     facts.splits.clear();
-    let poll = Fold::new(&facts, &route).weight_served(30);
+    let poll = Fold::new(&facts, &route).weight_served(Weight::of_percent(30));
     assert!(!poll.unanimous());
     assert_eq!(poll.problem.as_deref(), Some("the data plane has no route for Mapping \"shop\""));
 }
@@ -170,7 +170,7 @@ fn only_proxies_of_its_scope_are_asked_for_a_split() {
     let mut facts = facts(&[&[serves(30)], &[]]);
     let route = route();
     let poll = |facts: &Facts| {
-        let poll = Fold::new(facts, &route).weight_served(30);
+        let poll = Fold::new(facts, &route).weight_served(Weight::of_percent(30));
         (poll.agreeing, poll.counted)
     };
     assert_eq!(poll(&facts), (1, 2), "a proxy that has not told what it serves");
