@@ -4,7 +4,7 @@
 //! |---|---|
 //! | which Ingresses are ours | `class.rs` |
 //! | which fields are read | `parse.rs` |
-//! | which annotations are acted on | `options.rs`, `canary.rs`, `access.rs`, `limits.rs` |
+//! | which annotations are acted on | `options.rs`, `canary.rs`, `access.rs`, `limits.rs`, `mirror.rs` |
 //! | what the ConfigMap says | `defaults.rs` |
 //! | what one of Emissary's class means to the letter | `emissary.rs` |
 //! | which rule is asked first | `place.rs` |
@@ -17,6 +17,7 @@ pub(crate) mod class;
 pub(crate) mod defaults;
 pub(crate) mod emissary;
 mod limits;
+mod mirror;
 mod options;
 mod parse;
 pub(crate) mod place;
@@ -32,7 +33,10 @@ pub(crate) use self::{
     parse::parse,
     place::{Kind, Level, Place},
 };
-use crate::object::{ObjectName, PortReference};
+use crate::{
+    mapping::ServiceReference,
+    object::{ObjectName, PortReference},
+};
 
 /// An Ingress of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub(crate) struct Ingress {
     pub(crate) options: Options,
     /// Who may use it.
     pub(crate) guard: Guard,
+    /// Who gets a copy of every request.
+    pub(crate) mirror: Option<ServiceReference>,
     /// What of it cannot be served, in whole sentences.
     pub(crate) problems: Vec<String>,
     /// What its owner should know besides.

@@ -13,7 +13,7 @@ use operator_routes::{
     },
 };
 use proxy_config::{
-    model::{Access, Address, HostRewrite, Login, Origin as From, Secret, SplitId, User},
+    model::{Access, Action, Address, HostRewrite, Login, Origin as From, Secret, SplitId, User},
     validate::{validate_change, validate_references},
 };
 use serde_json::{Value, json};
@@ -452,6 +452,65 @@ fn what_cannot_be_acted_on_is_told_and_never_weakens_protection() {
         assert!(got == expected || expected == "404" && got == "NoHost", "{annotations:?}: {got}");
         assert!(told(&compiler, "main").contains(verdict), "{}", told(&compiler, "main"));
     }
+}
+
+#[test]
+fn requests_are_copied_to_a_service_and_never_depend_on_it() {
+    let main = |mirror: &str| {
+        let paths = [path("Prefix", "/", "web")];
+        ingress("main", 1, &[("mirror-target", mirror)], rules(&[rule("a.org", &paths)]))
+    };
+    let copied = |compiler: &Compiler| -> Vec<String> {
+        let config = &compiler.compiled().config;
+        let splits = config.routes.values().filter_map(|route| match &route.action {
+            Action::Split(split) => Some(split),
+            _ => None,
+        });
+        let mirrors = splits.flat_map(|split| &split.mirrors);
+        mirrors
+            .map(|it| format!("{} {}", it.share.parts(), config.clusters[&it.cluster].endpoints.len()))
+            .collect()
+    };
+    let served = compiler(vec![main("http://api.shop.svc.cluster.local/$request_uri")]);
+    assert_eq!((outcome(&served, "a.org/").as_str(), copied(&served)), ("web", vec!["10000 1".to_owned()]));
+    assert_eq!(told(&served, "main"), "* served: a.org/");
+    let mirrors = &served.compiled().splits[&SplitId::new("ingress a.org/ Prefix")].served.mirrors;
+    assert_eq!(mirrors[0].service, Some(ObjectName::new("shop", "api")));
+    let table = [
+        (
+            "http://copies$request_uri",
+            "no request is copied: Service `copies` does not exist in namespace `shop`",
+        ),
+        (
+            "http://api:81$request_uri",
+            "no request is copied: Service `api` has port 80, 9000, 81 is asked for",
+        ),
+        ("https://copies.example.org$request_uri", "which is no Service"),
+        ("http://api/v2", "without the path of the request"),
+    ];
+    for (mirror, remark) in table {
+        let compiler = compiler(vec![main(mirror)]);
+        assert_eq!(
+            (outcome(&compiler, "a.org/").as_str(), copied(&compiler)),
+            ("web", Vec::new()),
+            "{mirror}"
+        );
+        let told = told(&compiler, "main");
+        assert!(told.starts_with("* served") && told.contains(remark), "{mirror}: {told}");
+    }
+    let mut later = compiler(vec![main("http://copies$request_uri")]);
+    for change in service("copies") {
+        later.apply(change);
+    }
+    later.compile();
+    assert_eq!((copied(&later).len(), told(&later, "main").as_str()), (1, "* served: a.org/"));
+    let elsewhere = compiler(vec![ingress(
+        "main",
+        1,
+        &[("mirror-target", "http://api$request_uri"), ("permanent-redirect", "https://b.org")],
+        rules(&[rule("a.org", &[path("Prefix", "/", "web")])]),
+    )]);
+    assert!(copied(&elsewhere).is_empty() && elsewhere.compiled().config.clusters.is_empty());
 }
 
 /// Whom the routes of a compiler let in.

@@ -12,8 +12,8 @@ use std::{
 
 use proxy_config::{
     model::{
-        Access, Action, Arm, ArmId, Change, Filters, HostRewrite, NamedMatch, Refusal, Rewrite, Route,
-        RouteId, Share, Split, SplitId,
+        Access, Action, Arm, ArmId, Case, Change, Filters, HostRewrite, Mirror, MirrorId, NamedMatch,
+        Refusal, Rewrite, Route, RouteId, Share, Split, SplitId,
     },
     validate::validate_change,
 };
@@ -30,6 +30,7 @@ use crate::{
         ObjectKind, ObjectVersion, Rule as RouteRule, Served, ServedArm, SplitReport, Subject, ingress_key,
     },
     ingress::{self, Ingress, Level, Place, Rule, Target},
+    mapping::Connection,
     object::{IngressObject, ObjectName},
     scope::Scope,
 };
@@ -130,7 +131,8 @@ impl Compiler {
         let names = self.places.get(place).into_iter().flatten();
         let claimants: Vec<Claimant<'_>> =
             names.filter_map(|name| Claimant::new(&self.stores, name, place)).collect();
-        let wanted: BTreeSet<BackendKey> = claimants.iter().filter_map(Claimant::backend).collect();
+        let wanted: BTreeSet<BackendKey> =
+            claimants.iter().flat_map(|it| [it.backend(), it.mirror()]).flatten().collect();
         let made = self.make(&wanted);
         let backends = Backends { known: &self.backends, made: &made };
         let Output { routes, splits, words } = compile(place, &claimants, backends, &self.stores);
@@ -223,6 +225,13 @@ impl<'a> Claimant<'a> {
             }
             Target::Redirect(_) => None,
         }
+    }
+
+    /// Who gets copies of what the rule sends somewhere. A canary has those of its main Ingress.
+    fn mirror(&self) -> Option<BackendKey> {
+        let copied = self.ingress.canary.is_none() && matches!(self.rule.target, Target::Service(..));
+        let target = self.ingress.mirror.as_ref().filter(|_| copied)?;
+        Some(BackendKey::of(target, &Connection::default(), &self.name.namespace, true))
     }
 
     fn version(&self) -> ObjectVersion {
@@ -323,7 +332,10 @@ fn word(claimant: &Claimant<'_>, guarded: Option<&Guarded>, backends: Backends<'
         Some(Guarded::By(_, told)) => told.as_ref(),
         Some(Guarded::Closed(_)) | None => None,
     };
-    told.or(backend.remark.as_ref()).cloned().map(Word::Remark)
+    let told = told.or(backend.remark.as_ref()).cloned();
+    let copies = claimant.mirror().and_then(|mirror| backends[&mirror].problem.as_ref());
+    let copies = copies.map(|problem| format!("no request is copied: {}", problem.text));
+    told.into_iter().chain(copies).reduce(|one, other| format!("{one}; {other}")).map(Word::Remark)
 }
 
 /// The routes of a place, or why the proxies would not take one of them.
@@ -416,7 +428,22 @@ fn action(
     let mut arms: Vec<Arm> =
         members.iter().map(|(member, share, backend)| arm(main, member, *share, backend, rewrite)).collect();
     arms.sort_by(|a, b| a.id.cmp(&b.id));
-    Action::Split(Split { id: SplitId::new(place.id(level)), arms, mirrors: Vec::new() })
+    let mirrors = mirror(main, backends).map(|backend| Mirror {
+        id: MirrorId::new(main.name.to_string()),
+        share: Share::WHOLE,
+        cluster: backend.cluster.id.clone(),
+        path: None,
+        case: Case::default(),
+        method: None,
+        headers: Vec::new(),
+        query: Vec::new(),
+    });
+    Action::Split(Split { id: SplitId::new(place.id(level)), arms, mirrors: mirrors.into_iter().collect() })
+}
+
+/// What gets copies of the requests. One that cannot serve is none: nobody would get them.
+fn mirror<'a>(main: &Claimant<'_>, backends: Backends<'a>) -> Option<&'a Backend> {
+    main.mirror().map(|mirror| backends.get(&mirror)).filter(|backend| backend.problem.is_none())
 }
 
 /// Who gets how much of the requests of a level.
@@ -488,10 +515,22 @@ fn report(
         });
     }
     arms.sort_by(|a, b| a.mapping.cmp(&b.mapping));
+    let mirrors = mirror(main, backends).map(|backend| {
+        versions.extend(backend.versions.iter().cloned());
+        ServedArm {
+            id: ArmId::new(main.name.to_string()),
+            mapping: ingress_key(main.name, level.as_str()),
+            service: backend.service.clone(),
+            written: None,
+            share: Share::WHOLE,
+            endpoints: backend.ready.clone(),
+        }
+    });
+    let mirrors = mirrors.into_iter().collect();
     let problem = (!problems.is_empty()).then(|| problems.into_iter().collect::<Vec<_>>().join("; "));
     SplitReport {
         scope: Scope::Fleet,
-        served: Served { arms, mirrors: Vec::new(), versions: versions.into_iter().collect() },
+        served: Served { arms, mirrors, versions: versions.into_iter().collect() },
         problem,
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Guard, Ingress, Kind, Options, Place, Rule, Target, annotations::Annotations, canary::Canary,
-    defaults::Defaults,
+    defaults::Defaults, mirror,
 };
 use crate::{
     fields::Fields,
@@ -26,6 +26,7 @@ pub(crate) fn parse(
     let canary = Canary::parse(&mut annotations)?;
     let options = Options::parse(&mut annotations, defaults, name)?;
     let guard = Guard::parse(&mut annotations, defaults, &name.namespace)?;
+    let mirror = mirror::target(&mut annotations, &name.namespace);
     let mut hosts = list(&fields, "rules")?.iter().filter_map(|rule| rule["host"].as_str());
     let first = hosts.find(|host| !host.is_empty()).map(str::to_ascii_lowercase);
     let (seen, aliases, rules, problems) = (BTreeSet::new(), Vec::new(), Vec::new(), Vec::new());
@@ -42,7 +43,7 @@ pub(crate) fn parse(
     draft.rest(&fields, &named, &hosts)?;
     draft.app_roots(&named, &hosts)?;
     draft.redirect_www(&named, &hosts)?;
-    let mut remarks = Vec::new();
+    let mut remarks: Vec<String> = mirror.as_ref().err().cloned().into_iter().collect();
     let unread = annotations.unread();
     let unread: Vec<String> = unread.iter().map(|name| format!("`{name}`")).collect();
     if !unread.is_empty() {
@@ -57,7 +58,8 @@ pub(crate) fn parse(
         certificates.extend(covered.into_iter().map(|host| (host, secret.clone())));
     }
     let Draft { options, rules, problems, .. } = draft;
-    Ok(Ingress { rules, tls: certificates, canary, options, guard, problems, remarks })
+    let mirror = mirror.unwrap_or_default();
+    Ok(Ingress { rules, tls: certificates, canary, options, guard, mirror, problems, remarks })
 }
 
 /// One of `spec.tls`.
