@@ -35,7 +35,7 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::model::{Certificate, HostId, RouteId, SplitId, Version};
+use proxy_config::model::{Certificate, HostId, RouteId, Share, SplitId, Version};
 
 use self::{
     backend::{Backend, BackendKey},
@@ -470,7 +470,8 @@ impl Compiler {
         let shadows = mirror::of_group(&self.stores, key, &admitted, shadows);
         let mut wanted: BTreeSet<BackendKey> = admitted.iter().map(|member| member.backend.clone()).collect();
         wanted.extend(shadows.iter().map(|shadow| shadow.backend.clone()));
-        if !admitted.is_empty() {
+        let shares = group::shares(&admitted, self.settings.compat);
+        if !admitted.is_empty() && shares.unclaimed > Share::ZERO {
             wanted.insert(BackendKey::nobody());
         }
         let subjects: Vec<SplitId> = rejected
@@ -481,15 +482,16 @@ impl Compiler {
             .collect();
         let made = self.make(&wanted);
         let backends = Backends { known: &self.backends, made: &made };
-        let output = group::compile(key, &admitted, &rejected, &shadows, backends, &self.stores);
+        let output =
+            group::compile((key, &id), &shares, &admitted, &rejected, &shadows, backends, &self.stores);
         let copying: BTreeSet<ObjectName> = shadows.iter().map(|shadow| shadow.name.clone()).collect();
         pending.splits.extend(subjects.into_iter().map(|id| (id, None)));
-        pending.fleet.routes.insert(RouteId::new(id.clone()), None);
-        pending.rules.insert(RouteId::new(id.clone()), None);
-        pending.splits.insert(SplitId::new(id), None);
-        if let Some((route, rule)) = output.route {
-            pending.rules.insert(route.id.clone(), Some(Arc::new(rule)));
-            pending.fleet.routes.insert(route.id.clone(), Some(Arc::new(route)));
+        let (route, rule) = output.route.unzip();
+        let (route_id, split_id) = (RouteId::new(id.as_str()), SplitId::new(id));
+        pending.rules.insert(route_id.clone(), rule.map(Arc::new));
+        pending.fleet.routes.insert(route_id, route.map(Arc::new));
+        if !output.splits.contains_key(&split_id) {
+            pending.splits.insert(split_id, None);
         }
         pending.splits.extend(output.splits.into_iter().map(|(id, report)| (id, Some(report))));
         pending.statuses.extend(output.statuses.into_iter().map(|(name, status)| (name, Some(status))));

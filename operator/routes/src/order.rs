@@ -5,15 +5,15 @@
 //! themselves. [`rank`] writes that tuple as bytes that compare the other way round, so that the proxy needs to
 //! know nothing of it.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use proxy_config::model::{HostMatch, NamedMatch, Rank, TextMatch};
 
 use crate::{hostname, mapping::MatchKey};
 
-/// The place of a group among all others.
+/// The place of a group among all others; `id` is its [`id`].
 #[must_use]
-pub fn rank(key: &MatchKey) -> Rank {
+pub fn rank(key: &MatchKey, id: &str) -> Rank {
     // Every host counts, `*` too.
     let host = match &key.host {
         HostMatch::Regex(pattern) => (pattern.clone(), true),
@@ -48,7 +48,7 @@ pub fn rank(key: &MatchKey) -> Rank {
         rank.push(u8::MAX);
     }
     // What Emissary leaves to chance: the id orders what is equal up to here.
-    rank.extend(id(key).bytes());
+    rank.extend(id.bytes());
     Rank(rank)
 }
 
@@ -93,7 +93,11 @@ fn show_text(text: &TextMatch) -> String {
 }
 
 /// Spaces separate the parts of an id and brackets their names, so neither may occur inside.
-pub(crate) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+    let plain = |it: u8| it.is_ascii_graphic() && !matches!(it, b'%' | b'[' | b']');
+    if text.bytes().all(plain) {
+        return text.into();
+    }
     let mut escaped = String::with_capacity(text.len());
     for it in text.chars() {
         match it {
@@ -102,7 +106,7 @@ pub(crate) fn escape(text: &str) -> String {
             it => escaped.push(it),
         }
     }
-    escaped
+    escaped.into()
 }
 
 fn constraint(named: &NamedMatch) -> (String, String, bool) {
@@ -170,8 +174,8 @@ mod tests {
             MatchKey { precedence: -1, ..key("/long/prefix") },
         ];
         let mut sorted = expected.to_vec();
-        sorted.sort_by_key(|key| std::cmp::Reverse(rank(key)));
-        sorted.sort_by_key(rank);
+        sorted.sort_by_key(|key| std::cmp::Reverse(rank(key, &id(key))));
+        sorted.sort_by_key(|key| rank(key, &id(key)));
         assert_eq!(sorted, expected);
     }
 

@@ -36,9 +36,12 @@ use crate::{
 const DEFAULT_PORT: u16 = 80;
 const DEFAULT_TLS_PORT: u16 = 443;
 
-/// What a backend is asked for by. Mappings with equal ones share a cluster.
+/// What a backend is asked for by. Mappings with equal ones share a cluster. One is held in many places, so it is shared.
 #[derive(Clone, Debug)]
-pub(super) struct BackendKey {
+pub(super) struct BackendKey(Arc<Asked>);
+
+#[derive(Debug)]
+struct Asked {
     target: Target,
     tls: Originates,
     connection: Connection,
@@ -62,7 +65,11 @@ impl PartialOrd for BackendKey {
 
 impl Ord for BackendKey {
     fn cmp(&self, other: &Self) -> Ordering {
-        (&self.target, &self.tls, &self.settings).cmp(&(&other.target, &other.tls, &other.settings))
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        let Self(other) = other;
+        (&self.0.target, &self.0.tls, &self.0.settings).cmp(&(&other.target, &other.tls, &other.settings))
     }
 }
 
@@ -194,16 +201,16 @@ impl BackendKey {
             Originates::Policy(None) => settings.push_str(" policy"),
             Originates::Policy(Some(secret)) => drop(write!(settings, " policy shown={secret}")),
         }
-        Self { target, tls, connection, settings }
+        Self(Arc::new(Asked { target, tls, connection, settings }))
     }
 
     /// Whether it depends on TLS contexts and Secrets.
     pub(super) fn originates_tls(&self) -> bool {
-        matches!(self.tls, Originates::Context(_))
+        matches!(self.0.tls, Originates::Context(_))
     }
 
     fn default_port(&self) -> u16 {
-        match self.tls {
+        match self.0.tls {
             Originates::Context(_) => DEFAULT_TLS_PORT,
             Originates::No | Originates::Policy(_) => DEFAULT_PORT,
         }
@@ -219,7 +226,7 @@ impl BackendKey {
 
     /// The Service whose changes change the backend.
     pub(super) fn service(&self) -> Option<&ObjectName> {
-        match &self.target {
+        match &self.0.target {
             Target::Service { name, .. } => Some(name),
             Target::Dns { .. } | Target::Address { .. } | Target::Nobody | Target::Absent => None,
         }
@@ -227,12 +234,12 @@ impl BackendKey {
 
     /// Whether what is in this Secret is shown to it.
     pub(super) fn is_shown(&self, secret: &ObjectName) -> bool {
-        matches!(&self.tls, Originates::Policy(Some(shown)) if shown == secret)
+        matches!(&self.0.tls, Originates::Policy(Some(shown)) if shown == secret)
     }
 
     pub(super) fn compile(&self, stores: &Stores) -> Backend {
         let mut backend = self.in_the_clear(stores);
-        let tls = match &self.tls {
+        let tls = match &self.0.tls {
             Originates::No => return backend,
             Originates::Context(namespace) => self.upstream_tls(stores, namespace),
             Originates::Policy(shown) => {
@@ -269,8 +276,8 @@ impl BackendKey {
         stores: &Stores,
         namespace: &Arc<str>,
     ) -> Result<(UpstreamTls, Option<Arc<Certificate>>), String> {
-        let Some(text) = &self.connection.tls_context else {
-            let server_name = match &self.target {
+        let Some(text) = &self.0.connection.tls_context else {
+            let server_name = match &self.0.target {
                 Target::Dns { host, .. } if stores.compat == Compat::Ideal => Some(host.clone()),
                 _ => None,
             };
@@ -307,12 +314,12 @@ impl BackendKey {
 
     /// The port of the Service that is meant.
     fn service_port<'s>(&self, stores: &'s Stores) -> Option<&'s ServicePort> {
-        let Target::Service { name, port, .. } = &self.target else { return None };
+        let Target::Service { name, port, .. } = &self.0.target else { return None };
         find_port(stores.service(name)?, port.as_ref(), self.default_port())
     }
 
     fn in_the_clear(&self, stores: &Stores) -> Backend {
-        match &self.target {
+        match &self.0.target {
             Target::Service { name, port, pods, or_dns } => {
                 self.of_service(stores, name, port.as_ref(), *pods, *or_dns)
             }
@@ -459,7 +466,7 @@ impl BackendKey {
         });
         let mut cluster = self.cluster(id, endpoints);
         let of_pods = Arc::make_mut(&mut cluster);
-        of_pods.checks.clone_from(&self.connection.checks);
+        of_pods.checks.clone_from(&self.0.connection.checks);
         let slow_start = slow_start(name, service, &of_pods.balance.policy);
         let (slow_start_ms, slow_start_remark) =
             slow_start.map_or_else(|remark| (None, Some(remark)), |it| (it, None));
@@ -486,7 +493,7 @@ impl BackendKey {
             draining: None,
             zones: Vec::new(),
         };
-        let remark = (!self.connection.checks.is_empty())
+        let remark = (!self.0.connection.checks.is_empty())
             .then(|| "`health_checks` are for pods and not acted on without `resolver: endpoint`".to_owned());
         Backend {
             cluster: self.cluster(id, addresses.into_iter().map(endpoint).collect()),
@@ -506,7 +513,7 @@ impl BackendKey {
     }
 
     fn cluster(&self, mut id: String, endpoints: Vec<Endpoint>) -> Arc<Cluster> {
-        let _ = write!(id, " {}", self.settings);
+        let _ = write!(id, " {}", self.0.settings);
         let Connection {
             connect_timeout_ms,
             http2,
@@ -516,7 +523,7 @@ impl BackendKey {
             limits,
             outliers,
             checks: _,
-        } = &self.connection;
+        } = &self.0.connection;
         Arc::new(Cluster {
             id: ClusterId::new(id),
             connect_timeout_ms: *connect_timeout_ms,

@@ -284,6 +284,9 @@ impl Compiler {
 
     /// The verdict on a Mapping that is in no group; that of others comes from their group.
     pub(super) fn compile_alone(&self, name: &ObjectName, pending: &mut Pending) {
+        if self.stores.valid(name).is_some_and(|(_, mapping)| !mapping.shadow) {
+            return;
+        }
         let stored: Option<&StoredMapping> = self.stores.mappings.get(name);
         let invalid = stored.and_then(|stored| Some((stored, stored.value.as_ref().err()?)));
         let report: Option<SplitReport> =

@@ -6,8 +6,8 @@ use std::{
 };
 
 use proxy_config::model::{
-    Action, Arm, ArmId, Case, Edit, Filters, HeaderEdit, HostMatch, HostRewrite, PathMatch, Refusal, Rewrite,
-    Route, RouteId, Share, Split, SplitId, Upgrades,
+    Action, Arm, ArmId, Case, ClusterId, Edit, Filters, HeaderEdit, HostMatch, HostRewrite, PathMatch,
+    Refusal, Rewrite, Route, RouteId, Share, Split, SplitId, Upgrades,
 };
 
 use super::{
@@ -137,9 +137,25 @@ pub(super) fn asks_for_pods(stores: &Stores, mapping: &Mapping) -> Result<bool, 
     }
 }
 
-/// The route of the group, with `backends` compiled for every member and for [`BackendKey::nobody`].
+/// What each member of a group gets of its requests.
+pub(super) fn shares(members: &[Member<'_>], compat: Compat) -> Shares {
+    divide(&claims(members), compat)
+}
+
+fn claims(members: &[Member<'_>]) -> Vec<Claim> {
+    let claim = |it: &Member<'_>| Claim {
+        written: it.mapping.weight,
+        owned: it.stored.owned(),
+        above_all: it.mapping.above_all,
+    };
+    members.iter().map(claim).collect()
+}
+
+/// The route of the group, which is called `id` ([`order::id`]) and whose members have these `shares`. `backends` are
+/// compiled for every member, and for [`BackendKey::nobody`] where some requests are nobody's.
 pub(super) fn compile(
-    key: &MatchKey,
+    (key, id): (&MatchKey, &str),
+    shares: &Shares,
     members: &[Member<'_>],
     rejected: &[Rejected<'_>],
     shadows: &[Shadow<'_>],
@@ -152,31 +168,24 @@ pub(super) fn compile(
         output.splits.insert(rejected_split(name), rejected_report(name, stored, reason));
     }
     let Some(first) = members.first() else { return output };
-    let claim = |it: &Member<'_>| Claim {
-        written: it.mapping.weight,
-        owned: it.stored.owned(),
-        above_all: it.mapping.above_all,
-    };
-    let claims: Vec<Claim> = members.iter().map(claim).collect();
-    let shares = divide(&claims, stores.compat);
     let problems: Vec<Option<Problem>> =
         members.iter().map(|it| backends[&it.backend].problem.clone()).collect();
 
-    let id = SplitId::new(order::id(key));
+    let split = SplitId::new(id);
     let action = match (&first.mapping.redirect, problems.iter().flatten().next()) {
         (Some(redirect), _) => Action::Redirect(redirect.clone()),
         (None, Some(problem)) if problems.iter().all(Option::is_some) => {
             Action::Refuse(Refusal { status: 503, reason: problem.code.to_owned() })
         }
         (None, _) => Action::Split(Split {
-            id: id.clone(),
-            arms: arms(members, &shares, backends, stores.compat),
+            id: split.clone(),
+            arms: arms(members, shares, backends, stores.compat),
             mirrors: mirror::mirrors(shadows, backends),
         }),
     };
-    let mut route = route(key, members, action, stores);
+    let mut route = route((key, id), members, action, stores);
     let case = route.case;
-    let rule = rule(key, members, &claims, stores.compat);
+    let rule = rule(key, members, stores.compat);
     let hostless = verdict::hostless(&rule, stores);
     if hostless.is_none() {
         narrow(&mut route, &rule, stores);
@@ -190,15 +199,10 @@ pub(super) fn compile(
         sentences.insert(verdict::unclaimed(shares.unclaimed, stores.compat));
     }
     let problem = (!sentences.is_empty()).then(|| sentences.into_iter().collect::<Vec<_>>().join("; "));
-    let served = served(members, &shares, shadows, backends);
-    output.splits.insert(id, SplitReport { scope: Scope::Fleet, served, problem });
-    let group = verdict::Group {
-        members,
-        shares: &shares,
-        case,
-        hostless: hostless.as_deref(),
-        compat: stores.compat,
-    };
+    let served = served(members, shares, shadows, backends);
+    output.splits.insert(split, SplitReport { scope: Scope::Fleet, served, problem });
+    let group =
+        verdict::Group { members, shares, case, hostless: hostless.as_deref(), compat: stores.compat };
     for (member, problem) in members.iter().zip(&problems) {
         let remark = backends[&member.backend].remark.as_deref();
         let status = verdict::of_member(member, problem.as_ref(), remark, &group);
@@ -209,12 +213,13 @@ pub(super) fn compile(
 
 /// The route that a Mapping would make if it were the only one.
 pub(super) fn alone(name: &ObjectName, mapping: &Mapping, stores: &Stores) -> Route {
-    let backend = BackendKey::nobody().compile(stores);
+    let id = order::id(&mapping.key);
+    let cluster = ClusterId::new(NOBODY);
     let action = match &mapping.redirect {
         Some(redirect) => Action::Redirect(redirect.clone()),
         None => Action::Split(Split {
-            id: SplitId::new(order::id(&mapping.key)),
-            arms: vec![arm(name, mapping, Share::WHOLE, &backend)],
+            id: SplitId::new(id.as_str()),
+            arms: vec![arm(name, mapping, Share::WHOLE, cluster)],
             mirrors: Vec::new(),
         }),
     };
@@ -225,13 +230,13 @@ pub(super) fn alone(name: &ObjectName, mapping: &Mapping, stores: &Stores) -> Ro
         upgrades: mapping.upgrades.clone().map_or(Upgrades::Any, Upgrades::Only),
         ..Filters::default()
     };
-    let mut route = bare(&mapping.key, mapping.path, action, stores);
+    let mut route = bare((&mapping.key, &id), mapping.path, action, stores);
     route.case = mapping.case.unwrap_or_default();
     route.filters = filters;
     route
 }
 
-fn route(key: &MatchKey, members: &[Member<'_>], action: Action, stores: &Stores) -> Route {
+fn route(key: (&MatchKey, &str), members: &[Member<'_>], action: Action, stores: &Stores) -> Route {
     let path = members.first().map_or(PathKind::Prefix, |first| first.mapping.path);
     let mut route = bare(key, path, action, stores);
     route.filters.access.clone_from(&stores.module.access);
@@ -292,10 +297,10 @@ fn to_the_letter(host: &HostMatch, stores: &Stores) -> HostMatch {
 }
 
 /// A route with its match and its action alone.
-fn bare(key: &MatchKey, path_kind: PathKind, action: Action, stores: &Stores) -> Route {
+fn bare((key, id): (&MatchKey, &str), path_kind: PathKind, action: Action, stores: &Stores) -> Route {
     Route {
-        id: RouteId::new(order::id(key)),
-        rank: order::rank(key),
+        id: RouteId::new(id),
+        rank: order::rank(key, id),
         host: to_the_letter(&key.host, stores),
         path: path(path_kind, &key.prefix),
         case: Case::default(),
@@ -325,11 +330,12 @@ fn merged(mappings: &[&Mapping], edits: fn(&Mapping) -> &Vec<HeaderEdit>) -> Vec
     merged
 }
 
-fn rule(key: &MatchKey, members: &[Member<'_>], claims: &[Claim], compat: Compat) -> Rule {
+fn rule(key: &MatchKey, members: &[Member<'_>], compat: Compat) -> Rule {
     let named = members.iter().any(|member| member.mapping.named);
     let labels = members.iter().flat_map(|member| &member.stored.document.labels);
     let one_draw = compat == Compat::Strict && members.len() > 1;
-    let drawn = drawing_order(claims).filter(|_| one_draw);
+    let claims = if one_draw { claims(members) } else { Vec::new() };
+    let drawn = drawing_order(&claims);
     Rule {
         everywhere: named && matches!(key.host, HostMatch::Regex(_)),
         named,
@@ -363,11 +369,11 @@ pub(super) fn path(kind: PathKind, prefix: &str) -> PathMatch {
 }
 
 /// The arm of a Mapping.
-fn arm(name: &ObjectName, mapping: &Mapping, share: Share, backend: &Backend) -> Arm {
+fn arm(name: &ObjectName, mapping: &Mapping, share: Share, cluster: ClusterId) -> Arm {
     Arm {
         id: ArmId::new(name.to_string()),
         share,
-        cluster: backend.cluster.id.clone(),
+        cluster,
         rewrite: mapping.rewrite.clone(),
         host_rewrite: mapping.host_rewrite.clone(),
         timeout_ms: mapping.timeout_ms,
@@ -380,7 +386,7 @@ fn arm(name: &ObjectName, mapping: &Mapping, share: Share, backend: &Backend) ->
 
 fn arms(members: &[Member<'_>], shares: &Shares, backends: Backends<'_>, compat: Compat) -> Vec<Arm> {
     let of_member = |(member, share): (&Member<'_>, &Share)| {
-        arm(member.name, member.mapping, *share, &backends[&member.backend])
+        arm(member.name, member.mapping, *share, backends[&member.backend].cluster.id.clone())
     };
     let mut arms: Vec<Arm> = members.iter().zip(&shares.shares).map(of_member).collect();
     if compat == Compat::Strict {

@@ -176,26 +176,24 @@ fn settle<K: Ord + Clone, V: PartialEq + Clone>(
     current: &mut BTreeMap<K, V>,
     new: BTreeMap<K, Option<V>>,
 ) -> BTreeMap<K, Option<V>> {
-    let mut changed = BTreeMap::new();
-    for (key, value) in new {
-        let differs = match (&value, current.get_mut(&key)) {
-            (None, before) => before.is_some(),
-            (Some(value), None) => {
-                current.insert(key.clone(), value.clone());
-                true
-            }
-            (Some(value), Some(before)) if before == value => false,
-            (Some(value), Some(before)) => {
-                drop(mem::replace(before, value.clone()));
-                true
-            }
-        };
-        if value.is_none() {
-            current.remove(&key);
-        }
-        if differs {
-            changed.insert(key, value);
-        }
+    if current.is_empty() {
+        // All at once, which costs no search.
+        let there = new.into_iter().filter(|(_, value)| value.is_some());
+        let changed: BTreeMap<K, Option<V>> = there.collect();
+        *current = changed.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
+        return changed;
     }
-    changed
+    let differs = |(key, value): &(K, Option<V>)| match (value, current.get_mut(key)) {
+        (None, _) => current.remove(key).is_some(),
+        (Some(value), None) => {
+            current.insert(key.clone(), value.clone());
+            true
+        }
+        (Some(value), Some(before)) if before == value => false,
+        (Some(value), Some(before)) => {
+            drop(mem::replace(before, value.clone()));
+            true
+        }
+    };
+    new.into_iter().filter(differs).collect()
 }

@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn mapping(prefix: &str, precedence: i32) -> Rank {
-        order::rank(&MatchKey {
+        let key = MatchKey {
             host: HostMatch::Any,
             prefix: prefix.to_owned(),
             method: None,
@@ -182,7 +182,8 @@ mod tests {
             query: Vec::new(),
             precedence,
             selected_by: None,
-        })
+        };
+        order::rank(&key, &order::id(&key))
     }
 
     #[test]

@@ -168,29 +168,28 @@ pub fn parse(document: &Document, module: &Module, home: &str, compat: Compat) -
         }
         return read(&Reader { fields: Fields(object), module, home }, document, compat, remarks);
     }
+    let meant: Vec<(&String, Value)> =
+        object.iter().filter_map(|(name, value)| Some((name, as_meant(name, value)?))).collect();
+    if meant.is_empty() {
+        return read(&Reader { fields: Fields(object), module, home }, document, compat, remarks);
+    }
+    let names: Vec<String> = meant.iter().map(|(name, _)| format!("`{name}`")).collect();
+    remarks.push(format!("written as a text and read as it is meant: {}", names.join(", ")));
     let mut object = object.clone();
-    remarks.extend(as_meant(&mut object));
+    object.extend(meant.into_iter().map(|(name, value)| (name.clone(), value)));
     read(&Reader { fields: Fields(&object), module, home }, document, compat, remarks)
 }
 
-/// Makes numbers and flags of texts that are some: annotations are full of `weight: "20"`.
-fn as_meant(object: &mut serde_json::Map<String, Value>) -> Option<String> {
-    let mut names = Vec::new();
-    for (name, value) in object.iter_mut() {
-        let Value::String(text) = value else { continue };
-        let meant = if NUMBERS.contains(&name.as_str()) {
-            text.trim().parse::<i64>().ok().map(Value::from)
-        } else if FLAGS.contains(&name.as_str()) {
-            truth(text.trim()).map(Value::Bool)
-        } else {
-            None
-        };
-        if let Some(meant) = meant {
-            names.push(format!("`{name}`"));
-            *value = meant;
-        }
+/// The number or flag that a text is: annotations are full of `weight: "20"`.
+fn as_meant(name: &str, value: &Value) -> Option<Value> {
+    let Value::String(text) = value else { return None };
+    if NUMBERS.contains(&name) {
+        text.trim().parse::<i64>().ok().map(Value::from)
+    } else if FLAGS.contains(&name) {
+        truth(text.trim()).map(Value::Bool)
+    } else {
+        None
     }
-    (!names.is_empty()).then(|| format!("written as a text and read as it is meant: {}", names.join(", ")))
 }
 
 /// The words of YAML 1.1.
