@@ -20,9 +20,10 @@ pub fn counts(replicas: i32, canary: &Canary, position: &Position, carried: Carr
         CanarySize::Pods(pods) => pods,
         CanarySize::Weight(weight) => floored(replicas, canary, weight.of_pods(replicas)),
     };
-    let pods = match managed_routes(canary, position).is_empty() {
-        true => pods,
-        false => pods.max(floored(replicas, canary, replicas.min(1))),
+    let pods = if managed_routes(canary, position).is_empty() {
+        pods
+    } else {
+        pods.max(floored(replicas, canary, replicas.min(1)))
     };
     if !canary.dynamic_stable_scale {
         return Counts { canary: pods, stable: replicas };

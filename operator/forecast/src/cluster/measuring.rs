@@ -54,7 +54,7 @@ mod tests {
 
     use super::*;
 
-    fn seconds(metrics: Value, args: Value) -> Option<i64> {
+    fn seconds(metrics: &Value, args: &Value) -> Option<i64> {
         let run: AnalysisRunSpec = serde_json::from_value(json!({"metrics": metrics, "args": args})).unwrap();
         takes(&run).map(|it| it.num_seconds())
     }
@@ -73,10 +73,10 @@ mod tests {
             ),
             (json!([{"name": "a", "interval": "10s"}, {"name": "b"}]), None),
         ] {
-            assert_eq!(seconds(metrics.clone(), json!([])), expected, "{metrics}");
+            assert_eq!(seconds(&metrics, &json!([])), expected, "{metrics}");
         }
         let written = json!([{"name": "a", "interval": "{{args.every}}", "count": "{{args.times}}"}]);
         let given = json!([{"name": "every", "value": "1m"}, {"name": "times", "value": "3"}]);
-        assert_eq!(seconds(written, given), Some(120));
+        assert_eq!(seconds(&written, &given), Some(120));
     }
 }

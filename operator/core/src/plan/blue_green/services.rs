@@ -67,7 +67,7 @@ pub(super) fn is_full(scene: &Scene<'_>, set: &ReplicaSet) -> bool {
 pub(super) fn can_take_back(scene: &Scene<'_>, stable: &ReplicaSet) -> bool {
     let wanted = scene.spec.replicas;
     let missing = scene.blue_green.max_unavailable.rounded_down(wanted).max(1);
-    let serving = scene.active().map_or(0, |active| active.lasting());
+    let serving = scene.active().map_or(0, ReplicaSet::lasting);
     let available = stable.lasting();
     wanted == 0 || (available > 0 && available >= serving.min(wanted.saturating_sub(missing)))
 }

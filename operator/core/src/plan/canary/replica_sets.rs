@@ -113,7 +113,7 @@ fn scale_basic(scene: &Scene<'_>, wanted: replicas::Counts, draft: &mut Draft) {
 /// oldest version.
 fn older<'w>(scene: &Scene<'w>) -> Vec<(&'w ReplicaSet, i32)> {
     let limits = replicas::basic::Limits::of(scene.canary, scene.spec.replicas);
-    let available: i32 = scene.all().map(|set| set.lasting()).sum();
+    let available: i32 = scene.all().map(ReplicaSet::lasting).sum();
     let mut spare = (available - (scene.spec.replicas - limits.unavailable)).max(0);
     let shrink = |set: &'w ReplicaSet| {
         let kept = (set.lasting() - spare).max(0);
