@@ -185,6 +185,106 @@ async fn what_is_made_for_a_gateway_is_kept_scaled_by_others_and_gone_with_it() 
     cluster.remove().await
 }
 
+/// A class whose Gateways share proxies, and two of them for different hosts on the same port.
+fn sharing(namespace: &str) -> String {
+    let gateway = |name: &str, host: &str| {
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": name},
+            "spec": {"gatewayClassName": "it-shared", "listeners": [
+                {"name": "http", "protocol": "HTTP", "port": 80, "hostname": host},
+            ]},
+        })
+    };
+    let route = |name: &str, backend: &str| {
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": name},
+            "spec": {"parentRefs": [{"name": name}], "rules": [{"backendRefs": [{"name": backend, "port": 3000}]}]},
+        })
+    };
+    let parameters = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {"proxies": "shared"},
+    });
+    let class = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": "it-shared"},
+        "spec": {
+            "controllerName": "sluice.dev/gateway-controller",
+            "parametersRef": {"group": "", "kind": "ConfigMap", "name": "shared", "namespace": namespace},
+        },
+    });
+    let objects = [
+        parameters,
+        class,
+        gateway("one", "one.example.com"),
+        gateway("two", "two.example.com"),
+        route("one", "backend"),
+        route("two", "backend-2"),
+    ];
+    objects.map(|object| object.to_string()).join("\n---\n")
+}
+
+/// Asks the first of the proxies that the Gateways of the class share.
+async fn ask_shared(cluster: &Cluster, host: &str) -> anyhow::Result<Answer> {
+    let labels =
+        "app.kubernetes.io/component=gateway-class,gateway.networking.k8s.io/gateway-class-name=it-shared";
+    let question = Question { authority: None, method: "GET", host, path: "/get", authorization: None };
+    ask_pod(cluster, labels, HTTP, question).await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Sluice and Gateway API: cargo xtask test"]
+async fn gateways_of_a_class_share_one_set_of_proxies_until_the_last_is_gone() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh_namespace("it-gateways-shared").await?;
+    let backends =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/gateway-api/backends.yaml"))?;
+    cluster.apply(&backends).await?;
+    cluster.apply(&sharing("it-gateways-shared")).await?;
+    let address = |gateway: &DynamicObject| gateway.data["status"]["addresses"][0]["value"].clone();
+    let (one, two) = (programmed(&cluster, "one").await?, programmed(&cluster, "two").await?);
+    ensure!(
+        address(&one) == address(&two) && address(&one).is_string(),
+        "{} {}",
+        address(&one),
+        address(&two)
+    );
+    for name in ["one-it-shared", "two-it-shared"] {
+        ensure!(cluster.get(Kind::Deployment, name).await?.is_none(), "{name} is made for nobody");
+    }
+    let served = |host: &'static str, text: &'static str| {
+        let cluster = &cluster;
+        move || async move {
+            let answer = ask_shared(cluster, host).await;
+            Ok(answer.is_ok_and(|it| it.status == 200 && it.body.starts_with(text)).then_some(()))
+        }
+    };
+    cluster.until("the first Gateway is served", LIMIT, served("one.example.com", "backend ")).await?;
+    cluster.until("the second Gateway is served", LIMIT, served("two.example.com", "backend-2 ")).await?;
+
+    // One goes: the other is served by the same pods.
+    let labels = "gateway.networking.k8s.io/gateway-class-name=it-shared";
+    let pods = || async {
+        let pods = cluster.pods(labels).await?;
+        let mut names: Vec<String> = pods.into_iter().filter_map(|pod| pod.metadata.name).collect();
+        names.sort();
+        anyhow::Ok(names)
+    };
+    let before = pods().await?;
+    cluster.delete(Kind::Gateway, "one").await?;
+    let left = || async {
+        let answer = ask_shared(&cluster, "one.example.com").await?;
+        Ok((answer.status == 404).then_some(()))
+    };
+    cluster.until("the Gateway that is gone is served no more", LIMIT, left).await?;
+    let answer = ask_shared(&cluster, "two.example.com").await?;
+    ensure!(answer.status == 200 && answer.body.starts_with("backend-2 "), "{answer:?}");
+    ensure!(pods().await? == before, "a Gateway that goes restarts no proxy");
+
+    cluster.delete(Kind::Gateway, "two").await?;
+    let gone =
+        || async { Ok(cluster.get(Kind::Deployment, "it-shared-proxies").await?.is_none().then_some(())) };
+    cluster.until("the proxies are gone with the last Gateway", LIMIT, gone).await?;
+    cluster.remove().await
+}
+
 /// The quickstart with the HTTPRoute of `examples/gateway-canary` in the place of its Mapping.
 fn with_http_route(namespace: &str) -> anyhow::Result<Settings> {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../examples/gateway-canary"].iter().collect();

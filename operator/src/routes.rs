@@ -41,7 +41,7 @@ use tracing::{debug, info};
 
 use self::{
     contents::{Content, Contents},
-    gateways::Gateways,
+    gateways::{Gateways, SeenDeployment},
     statuses::Statuses,
     watches::{Source, start_watches},
 };
@@ -83,10 +83,10 @@ enum Input {
     ProxySlice(ObjectName, Option<(ObjectName, BTreeMap<String, ObjectName>)>),
     /// A Service that was made for a Gateway.
     GatewayService(ObjectName, Option<SeenService>),
-    /// The generation of a Deployment that was made for a Gateway; `None`: it is gone.
-    GatewayDeployment(ObjectName, Option<i64>),
-    /// What became of making the proxies of a Gateway.
-    Proxies(ObjectName, Outcome),
+    /// A Deployment that was made for Gateways; `None`: it is gone.
+    GatewayDeployment(ObjectName, Option<SeenDeployment>),
+    /// What became of making the proxies of a scope.
+    Proxies(Scope, Outcome),
     /// All that was there when the watch began has been said.
     Complete(Source),
 }
@@ -270,8 +270,8 @@ impl Routes {
                 }
             }
             Input::GatewayService(name, seen) => self.gateways.service(name, seen),
-            Input::GatewayDeployment(name, generation) => self.gateways.deployment(&name, generation),
-            Input::Proxies(gateway, outcome) => self.gateways.outcome(&gateway, outcome),
+            Input::GatewayDeployment(name, seen) => self.gateways.deployment(&name, seen),
+            Input::Proxies(scope, outcome) => self.gateways.outcome(&scope, outcome),
             Input::Complete(source) => {
                 debug!(?source, "a watch is complete");
                 self.missing.remove(&source);
@@ -333,8 +333,8 @@ impl Routes {
         let ready = |scope: &Scope| endpoints.get(scope).map_or(0, BTreeMap::len);
         let news = self.gateways.news(ready);
         let some = !news.is_empty();
-        for (gateway, supply) in news {
-            self.compiler.apply(ObjectChange::Supply(gateway, Some(supply)));
+        for change in news {
+            self.compiler.apply(change);
         }
         some
     }
@@ -342,12 +342,11 @@ impl Routes {
     /// Follows what Gateways ask for. Says whether the Services of proxies are other ones.
     fn follow_demands(&mut self, delta: &Delta) -> bool {
         let mut other = false;
-        for (gateway, demand) in &delta.demands {
-            other |= self.gateways.demand(gateway, demand.clone());
-            if demand.is_none() {
-                self.compiler.apply(ObjectChange::Supply(gateway.clone(), None));
-            }
+        // Classes come last, and first here: who leaves proxies of its own may have moved to those of its class.
+        for (scope, demand) in delta.demands.iter().rev() {
+            other |= self.gateways.demand(scope, demand.clone());
         }
+        self.gateways.clear_away();
         other
     }
 
@@ -362,6 +361,7 @@ impl Routes {
         );
         self.role = Role::Serving { epoch };
         self.gateways.set_acting(true);
+        self.gateways.clear_away();
         let compiled = self.compiler.compiled();
         self.shared.serve(epoch, compiled, self.endpoints());
         self.statuses.want(&compiled.statuses, compiled.statuses.keys());

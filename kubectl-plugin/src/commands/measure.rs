@@ -12,9 +12,11 @@ use crate::counts::Counts;
 
 /// The Service of the proxies that Mappings and Ingresses share, as the chart calls it: its endpoints are the proxies.
 pub(super) const SERVICE: &str = "sluice-proxy";
-/// What the Services of Gateways' proxies are labelled with.
-const OF_GATEWAYS: [(&str, &str); 2] =
-    [("app.kubernetes.io/component", "gateway"), ("app.kubernetes.io/managed-by", "sluice-operator")];
+/// What the Services of Gateways' proxies are labelled with: those of one, or those that a class shares.
+const OF_GATEWAYS: [(&str, &[&str]); 2] = [
+    ("app.kubernetes.io/component", &["gateway", "gateway-class"]),
+    ("app.kubernetes.io/managed-by", &["sluice-operator"]),
+];
 /// Where they answer, as the chart has it.
 const ADMIN_PORT: u16 = 8877;
 /// Where those of Gateways answer, whose other ports are taken.
@@ -22,7 +24,9 @@ const GATEWAY_ADMIN_PORT: u16 = operator_routes::gateway::port::ADMIN;
 
 /// Whether a Service with these labels has the proxies of Gateways behind it.
 pub(super) fn is_of_gateways(labels: Option<&BTreeMap<String, String>>) -> bool {
-    let has = |(key, value): (&str, &str)| labels.and_then(|it| it.get(key)).is_some_and(|it| it == value);
+    let has = |(key, values): (&str, &[&str])| {
+        labels.and_then(|it| it.get(key)).is_some_and(|it| values.contains(&it.as_str()))
+    };
     OF_GATEWAYS.into_iter().all(has)
 }
 

@@ -32,7 +32,7 @@ pub async fn list(
     if let Some(gateways) = gateways {
         return Ok((gateways::tables(&compiler, &gateways, counts, None, paint), warnings));
     }
-    let all: Vec<ObjectName> = compiler.compiled().gateways.keys().cloned().collect();
+    let all: Vec<ObjectName> = compiler.gateways().cloned().collect();
     let tables = [
         routes::table(compiler.compiled(), counts, namespace, paint),
         gateways::tables(&compiler, &all, counts, namespace, paint),
@@ -82,10 +82,10 @@ fn chosen(
         Some((namespace, name)) => ObjectName::new(namespace, name),
         None => ObjectName::new(cluster.namespace(), text),
     };
-    if compiler.compiled().gateways.contains_key(&name) {
+    if compiler.gateways().any(|it| *it == name) {
         return Ok(Some(vec![name]));
     }
-    let known: Vec<String> = compiler.compiled().gateways.keys().map(|it| format!("`{it}`")).collect();
+    let known: Vec<String> = compiler.gateways().map(|it| format!("`{it}`")).collect();
     let known = if known.is_empty() { "there is none".to_owned() } else { known.join(", ") };
     Err(Failure::Refused(format!("no Gateway `{name}` is served by Sluice: {known}")))
 }

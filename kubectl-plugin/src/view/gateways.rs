@@ -60,9 +60,8 @@ fn rows_of(compiled: &Compiled, it: &GatewayRoute, counts: Option<&Counts>) -> V
 /// Gateway that has to do with it. `port`: at the Gateways only on this one.
 #[must_use]
 pub fn everywhere(compiler: &Compiler, request: &Request<'_>, port: Option<u16>) -> String {
-    let gateways: Vec<ObjectName> = compiler.compiled().gateways.keys().cloned().collect();
-    let concerned: Vec<AtGateway> = gateways
-        .iter()
+    let concerned: Vec<AtGateway> = compiler
+        .gateways()
         .filter_map(|it| at(compiler, it, request, port))
         .filter(AtGateway::concerns)
         .collect();

@@ -1,7 +1,7 @@
 //! Gateways -> the Kubernetes objects of their proxies, and what is to be said of them. Pure.
 //!
-//! Each Gateway has proxies of its own in its namespace, which get its configuration and no other. A [`Demand`] says
-//! what a Gateway asks for; [`wanted`] gives every object that this takes, to the last field, and [`supply`] says from
+//! Each Gateway has proxies of its own in its namespace, which get its configuration and no other, or those of its class,
+//! which get that of the Gateways that share them. A [`Demand`] says what is asked of proxies; [`wanted`] gives every object that this takes, to the last field, and [`supply`] says from
 //! what there is whether the Gateway can be reached, and where.
 //!
 //! | to change … | look in |
@@ -23,7 +23,7 @@ pub mod supply;
 pub use self::{
     names::Names,
     objects::{Installation, Kind, Object, wanted},
-    parameters::{Invalid, Parameters, Source},
+    parameters::{Invalid, Parameters, Proxies, Source},
     replicas::{Scaled, replicas},
-    supply::{Outcome, SeenService, supply},
+    supply::{Outcome, SeenService, supply, supply_of_member},
 };

@@ -1,13 +1,13 @@
-//! What the objects of a Gateway are called, and how they are found.
+//! What the objects of a Gateway are called, or those that the Gateways of a class share, and how they are found.
 //!
-//! Names follow GEP-1762: `<Gateway>-<class>`. A Gateway may have a name of 253 characters with dots in it, a Service 63
+//! Names follow GEP-1762: `<Gateway>-<class>`; what is shared is called `<class>-proxies`. A Gateway may have a name of 253 characters with dots in it, a Service 63
 //! without, and begins with a letter (RFC 1035 §2.3.1): what does not fit is cut, and a hash tells it from others.
 
 use std::collections::BTreeMap;
 use std::hash::Hasher as _;
 
 use fnv::FnvHasher;
-use operator_routes::ObjectName;
+use operator_routes::{ObjectName, Scope};
 
 /// The longest name of a Service, and the longest value of a label.
 const LONGEST: usize = 63;
@@ -26,18 +26,29 @@ pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Its value.
 pub const MANAGER: &str = "sluice-operator";
-/// What selects the objects of all Gateways.
-pub const SELECTOR: &str = "app.kubernetes.io/component=gateway,app.kubernetes.io/managed-by=sluice-operator";
-/// The value of [`COMPONENT_LABEL`].
-const COMPONENT: &str = "gateway";
+/// What selects the objects of all Gateways and classes.
+pub const SELECTOR: &str =
+    "app.kubernetes.io/component in (gateway,gateway-class),app.kubernetes.io/managed-by=sluice-operator";
+/// The value of [`COMPONENT_LABEL`] for what one Gateway has.
+const OF_GATEWAY: &str = "gateway";
+/// The same for what the Gateways of a class share.
+const OF_CLASS: &str = "gateway-class";
 
-/// The names of the objects of one Gateway, all in its namespace.
+/// Whether an object with these labels was made for Gateways.
+#[must_use]
+pub fn are_ours(labels: Option<&BTreeMap<String, String>>) -> bool {
+    let label = |key: &str| labels.and_then(|labels| labels.get(key)).map(String::as_str);
+    label(MANAGED_BY_LABEL) == Some(MANAGER)
+        && label(COMPONENT_LABEL).is_some_and(|it| [OF_GATEWAY, OF_CLASS].contains(&it))
+}
+
+/// The names of the objects of one Gateway, all in its namespace, or of what the Gateways of a class share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
     /// Of each object that there is once.
     pub base: ObjectName,
-    /// The Gateway's name as the value of a label.
-    label: String,
+    /// The Gateway's name as the value of a label; `None`: it is not for one.
+    gateway_label: Option<String>,
     class_label: String,
 }
 
@@ -48,12 +59,32 @@ impl Names {
         let full = format!("{}-{class}", gateway.name);
         Self {
             base: gateway.sibling(service_name(&full)),
-            label: label_value(&gateway.name),
+            gateway_label: Some(label_value(&gateway.name)),
             class_label: label_value(class),
         }
     }
 
-    /// The ServiceAccount that names the Gateway's proxies to the operator.
+    /// Those of what the Gateways of a class share, in this namespace.
+    #[must_use]
+    pub fn of_class(class: &ObjectName) -> Self {
+        Self {
+            base: class.sibling(service_name(&format!("{}-proxies", class.name))),
+            gateway_label: None,
+            class_label: label_value(&class.name),
+        }
+    }
+
+    /// Those of the proxies of a scope, for a Gateway of this class; `None`: they are not made for Gateways.
+    #[must_use]
+    pub fn of_scope(scope: &Scope, class: &str) -> Option<Self> {
+        match scope {
+            Scope::Fleet => None,
+            Scope::Gateway(gateway) => Some(Self::of(gateway, class)),
+            Scope::Class(class) => Some(Self::of_class(class)),
+        }
+    }
+
+    /// The ServiceAccount that names the proxies to the operator.
     #[must_use]
     pub fn service_account(&self) -> &ObjectName {
         &self.base
@@ -65,11 +96,11 @@ impl Names {
         if place == 0 { self.base.clone() } else { self.base.sibling(format!("{}-{place}", self.base.name)) }
     }
 
-    /// The labels by which the Gateway's pods are selected. They never change: a Deployment's selector cannot.
+    /// The labels by which the pods are selected. They never change: a Deployment's selector cannot.
     #[must_use]
     pub fn selector(&self) -> BTreeMap<String, String> {
-        let labels =
-            [(NAME_LABEL, "sluice"), (COMPONENT_LABEL, COMPONENT), (GATEWAY_LABEL, self.label.as_str())];
+        let (component, (key, value)) = self.place();
+        let labels = [(NAME_LABEL, "sluice"), (COMPONENT_LABEL, component), (key, value)];
         labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
     }
 
@@ -82,10 +113,19 @@ impl Names {
         labels
     }
 
-    /// What selects the objects of this Gateway.
+    /// What selects the objects.
     #[must_use]
     pub fn label_selector(&self) -> String {
-        format!("{SELECTOR},{GATEWAY_LABEL}={}", self.label)
+        let (component, (key, value)) = self.place();
+        format!("{COMPONENT_LABEL}={component},{MANAGED_BY_LABEL}={MANAGER},{key}={value}")
+    }
+
+    /// The part of Sluice that they are, and the label that tells them from others of it.
+    fn place(&self) -> (&'static str, (&'static str, &str)) {
+        match &self.gateway_label {
+            Some(gateway) => (OF_GATEWAY, (GATEWAY_LABEL, gateway)),
+            None => (OF_CLASS, (CLASS_LABEL, &self.class_label)),
+        }
     }
 }
 
@@ -145,6 +185,21 @@ mod tests {
         assert_ne!(base("web.a", "x"), base("web-a", "x"), "a dot is no dash");
         assert_ne!(base(&long, "a"), base(&long, "b"), "what is cut off counts");
         assert_ne!(base(&long, "a"), base(&"a".repeat(252), "a"));
+    }
+
+    #[test]
+    fn what_is_shared_is_told_from_what_a_gateway_of_the_class_has() {
+        let shared = Names::of_class(&ObjectName::new("shop", "edge"));
+        let own = Names::of(&ObjectName::new("shop", "web"), "edge");
+        assert_eq!(shared.base.to_string(), "shop/edge-proxies");
+        let selects = |names: &Names, of: &Names| {
+            let labels = of.labels();
+            names.selector().iter().all(|(key, value)| labels.get(key) == Some(value))
+        };
+        assert!(selects(&shared, &shared) && selects(&own, &own));
+        assert!(!selects(&shared, &own) && !selects(&own, &shared));
+        assert!(are_ours(Some(&shared.labels())) && are_ours(Some(&own.labels())));
+        assert!(!are_ours(None) && !are_ours(Some(&shared.selector())));
     }
 
     #[test]

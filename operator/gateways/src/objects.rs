@@ -1,4 +1,4 @@
-//! The objects of a Gateway's proxies, as they are applied.
+//! The objects of the proxies of a Gateway, or of those that the Gateways of a class share, as they are applied.
 //!
 //! None of them changes the pods when a listener comes or goes: the ports of the Gateway are in the Service alone, and
 //! the proxies open theirs as their configuration says.
@@ -93,16 +93,17 @@ impl Kind {
     }
 }
 
-/// Every object that a Gateway's proxies take, in the order in which they are made. `spec.replicas` of the Deployment is
-/// what the parameters say: see [`replicas`](crate::replicas()).
+/// Every object that the proxies of a scope take, in the order in which they are made. `spec.replicas` of the Deployment
+/// is what the parameters say: see [`replicas`](crate::replicas()). Nothing for proxies that are not made for Gateways.
 #[must_use]
 pub fn wanted(
-    gateway: &ObjectName,
+    scope: &Scope,
     demand: &Demand,
     parameters: &Parameters,
     installation: &Installation,
 ) -> Vec<Object> {
-    let of = Of { gateway, names: Names::of(gateway, &demand.class), demand, parameters, installation };
+    let Some(names) = Names::of_scope(scope, &demand.class) else { return Vec::new() };
+    let of = Of { scope, names, demand, parameters, installation };
     let mut objects = vec![
         of.object(Kind::ServiceAccount, json!({"automountServiceAccountToken": false})),
         of.object(Kind::ConfigMap, json!({"data": {"ca.crt": installation.authority}})),
@@ -122,7 +123,7 @@ pub fn first_replicas(parameters: &Parameters) -> u16 {
 
 /// Everything that the objects are made of.
 struct Of<'a> {
-    gateway: &'a ObjectName,
+    scope: &'a Scope,
     names: Names,
     demand: &'a Demand,
     parameters: &'a Parameters,
@@ -150,15 +151,24 @@ impl Of<'_> {
             "namespace": &*name.namespace,
             "labels": self.labels(),
             "annotations": all,
-            "ownerReferences": [{
-                "apiVersion": "gateway.networking.k8s.io/v1",
-                "kind": "Gateway",
-                "name": &*self.gateway.name,
-                "uid": &*self.demand.uid,
-                "controller": true,
-            }],
+            "ownerReferences": [self.owner()],
         });
         Object { kind, name, content }
+    }
+
+    /// Who takes them along: the Gateway, or the class.
+    fn owner(&self) -> Value {
+        let (kind, name) = match self.scope {
+            Scope::Gateway(gateway) => ("Gateway", &*gateway.name),
+            Scope::Class(_) | Scope::Fleet => ("GatewayClass", &*self.demand.class),
+        };
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": kind,
+            "name": name,
+            "uid": &*self.demand.uid,
+            "controller": true,
+        })
     }
 
     /// The Gateway's labels, and ours over them: by ours its objects are found.
@@ -291,7 +301,7 @@ impl Of<'_> {
         let log_level = self.parameters.log_level.as_ref().unwrap_or(log_level);
         let mut arguments = vec![
             format!("--config-server={config_server}"),
-            format!("--scope={}", Scope::Gateway(self.gateway.clone())),
+            format!("--scope={}", self.scope),
             format!("--admin-port={ADMIN}"),
             format!("--log-level={log_level}"),
             format!("--drain-delay={drain_delay}"),
@@ -377,7 +387,7 @@ pub(crate) mod tests {
     }
 
     fn made(demand: &Demand, parameters: &Parameters) -> Vec<Object> {
-        wanted(&ObjectName::new("shop", "web"), demand, parameters, &installation())
+        wanted(&Scope::Gateway(ObjectName::new("shop", "web")), demand, parameters, &installation())
     }
 
     fn ip(value: &str) -> Address {
@@ -461,6 +471,7 @@ pub(crate) mod tests {
     #[test]
     fn parameters_are_where_they_belong() {
         let parameters = Parameters {
+            proxies: crate::parameters::Proxies::Own,
             replicas: Some(3),
             service_type: ServiceType::ClusterIp,
             load_balancer_class: Some("internal".to_owned()),
@@ -483,6 +494,23 @@ pub(crate) mod tests {
         assert!(arguments.contains("--log-level=debug") && arguments.contains("--workers=4"), "{arguments}");
         let resources = json!({"requests": {"cpu": "1", "memory": "64Mi"}, "limits": {"memory": "1Gi"}});
         assert_eq!(pod["containers"][0]["resources"], resources);
+    }
+
+    #[test]
+    fn what_is_shared_belongs_to_the_class_and_asks_for_its_scope() {
+        let demand = demand(&[], tcp(&[80]));
+        let scope = Scope::Class(ObjectName::new("infra", "sluice"));
+        let objects = wanted(&scope, &demand, &Parameters::default(), &installation());
+        assert_eq!(objects.len(), Kind::ALL.len());
+        for object in &objects {
+            assert_eq!(object.name.to_string(), "infra/sluice-proxies");
+            let owner = &object.content["metadata"]["ownerReferences"][0];
+            assert_eq!((&owner["kind"], &owner["name"]), (&json!("GatewayClass"), &json!("sluice")));
+        }
+        let deployment = objects.iter().find(|it| it.kind == Kind::Deployment).unwrap();
+        let arguments = deployment.content["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+        assert!(arguments.contains("--scope=class/infra/sluice"), "{arguments}");
+        assert_eq!(wanted(&Scope::Fleet, &demand, &Parameters::default(), &installation()), []);
     }
 
     #[test]

@@ -8,6 +8,8 @@ use operator_routes::ObjectName;
 /// Settings of a Gateway's proxies. What is absent is as the installation has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parameters {
+    /// Whose the proxies are.
+    pub proxies: Proxies,
     /// How many proxies there are until somebody scales them.
     pub replicas: Option<u16>,
     /// How the Service is reached.
@@ -26,6 +28,16 @@ pub struct Parameters {
     pub memory_limit: Option<String>,
     /// `spec.priorityClassName` of the pods.
     pub priority_class: Option<String>,
+}
+
+/// Whose the proxies of a Gateway are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proxies {
+    /// Its own.
+    #[default]
+    Own,
+    /// Those of its class.
+    Shared,
 }
 
 /// How a Service is reached.
@@ -81,6 +93,9 @@ pub enum Invalid {
         /// Which.
         key: String,
     },
+    /// A Gateway says what only its class can.
+    #[error("ConfigMap {0} has the key \"proxies\", which only the parameters of a GatewayClass can have")]
+    OfClass(ObjectName),
     /// A value that cannot be.
     #[error("ConfigMap {name} has {key}: {value:?}, which is not {expected}")]
     Value {
@@ -96,7 +111,8 @@ pub enum Invalid {
 }
 
 /// Every key.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
+    "proxies",
     "replicas",
     "serviceType",
     "loadBalancerClass",
@@ -145,8 +161,13 @@ impl Parameters {
     /// Takes what a ConfigMap sets; a Gateway's own go over those of its class.
     ///
     /// # Errors
-    /// If it has a key or a value that means nothing: none of it is taken then.
-    pub fn take(mut self, name: &ObjectName, data: &BTreeMap<String, String>) -> Result<Self, Invalid> {
+    /// If it has a key or a value that means nothing there: none of it is taken then.
+    pub fn take(
+        mut self,
+        from: Source,
+        name: &ObjectName,
+        data: &BTreeMap<String, String>,
+    ) -> Result<Self, Invalid> {
         for (key, value) in data {
             let wrong = |expected| Invalid::Value {
                 name: name.clone(),
@@ -162,6 +183,10 @@ impl Parameters {
             let quantity =
                 || if is_quantity(value) { text() } else { Err(wrong("a quantity such as 100m or 64Mi")) };
             match key.as_str() {
+                "proxies" if from == Source::Gateway => return Err(Invalid::OfClass(name.clone())),
+                "proxies" => {
+                    self.proxies = Proxies::parse(value).ok_or_else(|| wrong("own or shared"))?;
+                }
                 "replicas" => self.replicas = Some(number()?),
                 "workers" => self.workers = Some(number()?),
                 "serviceType" => {
@@ -178,6 +203,16 @@ impl Parameters {
             }
         }
         Ok(self)
+    }
+}
+
+impl Proxies {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "own" => Some(Self::Own),
+            "shared" => Some(Self::Shared),
+            _ => None,
+        }
     }
 }
 
@@ -218,12 +253,13 @@ mod tests {
 
     fn taken(data: &[(&str, &str)]) -> Result<Parameters, String> {
         let data = data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Parameters::default().take(&name(), &data).map_err(|error| error.to_string())
+        Parameters::default().take(Source::Class, &name(), &data).map_err(|error| error.to_string())
     }
 
     #[test]
     fn each_key_sets_one_thing() {
         let parameters = taken(&[
+            ("proxies", "shared"),
             ("replicas", "3"),
             ("serviceType", "ClusterIP"),
             ("cpuRequest", "250m"),
@@ -231,6 +267,7 @@ mod tests {
         ])
         .unwrap();
         let expected = Parameters {
+            proxies: Proxies::Shared,
             replicas: Some(3),
             service_type: ServiceType::ClusterIp,
             cpu_request: Some("250m".to_owned()),
@@ -243,14 +280,16 @@ mod tests {
     #[test]
     fn a_gateways_own_go_over_those_of_its_class() {
         let class = taken(&[("replicas", "3"), ("logLevel", "debug")]).unwrap();
-        let own = class.take(&name(), &BTreeMap::from([("replicas".to_owned(), "1".to_owned())])).unwrap();
+        let data = BTreeMap::from([("replicas".to_owned(), "1".to_owned())]);
+        let own = class.take(Source::Gateway, &name(), &data).unwrap();
         assert_eq!((own.replicas, own.log_level.as_deref()), (Some(1), Some("debug")));
     }
 
     #[test]
     fn what_means_nothing_is_told_with_what_would() {
         let cases = [
-            (("replica", "3"), "has the key \"replica\"; the parameters are replicas, serviceType"),
+            (("replica", "3"), "has the key \"replica\"; the parameters are proxies, replicas, serviceType"),
+            (("proxies", "both"), "has proxies: \"both\", which is not own or shared"),
             (("replicas", "three"), "has replicas: \"three\", which is not a whole number"),
             (("replicas", "-1"), "which is not a whole number"),
             (("serviceType", "External"), "which is not LoadBalancer, ClusterIP or NodePort"),
@@ -263,6 +302,13 @@ mod tests {
             assert!(error.starts_with("ConfigMap infra/web has "), "{error}");
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn only_a_class_says_whose_proxies_are() {
+        let data = BTreeMap::from([("proxies".to_owned(), "own".to_owned())]);
+        let error = Parameters::default().take(Source::Gateway, &name(), &data).unwrap_err().to_string();
+        assert!(error.contains("only the parameters of a GatewayClass"), "{error}");
     }
 
     #[test]

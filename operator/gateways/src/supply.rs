@@ -41,6 +41,18 @@ pub fn supply(demand: &Demand, services: &[SeenService], ready: usize, outcome: 
     }
 }
 
+/// The same for one of the Gateways that share these proxies, which asks for these addresses.
+#[must_use]
+pub fn supply_of_member(
+    demand: &Demand,
+    asked: &[Address],
+    services: &[SeenService],
+    ready: usize,
+    outcome: &Outcome,
+) -> Supply {
+    supply(&Demand { addresses: asked.to_vec(), ..demand.clone() }, services, ready, outcome)
+}
+
 /// Those of all Services; where some are asked for, only these count.
 fn addresses(demand: &Demand, services: &[SeenService]) -> Vec<Address> {
     let any = demand.addresses.is_empty() || demand.addresses.iter().any(|it| it.value.is_empty());
@@ -158,6 +170,19 @@ mod tests {
         assert_eq!(said(&both, &["198.18.0.9"], 1, &Outcome::Made), ["198.18.0.9", "", "a usable address"]);
         let whichever = demand(&[ip("")]);
         assert_eq!(said(&whichever, &["198.18.0.1"], 1, &Outcome::Made), ["198.18.0.1", "", ""]);
+    }
+
+    #[test]
+    fn who_shares_proxies_has_their_address_and_no_other() {
+        let shared = demand(&[]);
+        let of = |asked: &[Address]| {
+            supply_of_member(&shared, asked, &services(&["198.18.0.1"]), 1, &Outcome::Made)
+        };
+        let whichever = of(&[]);
+        assert_eq!((&whichever.addresses[..], &whichever.lacking), (&[ip("198.18.0.1")][..], &None));
+        let other = of(&[ip("198.18.0.9")]);
+        assert!(other.addresses.is_empty());
+        assert!(matches!(other.lacking, Some(Lacking::UsableAddress(_))), "{other:?}");
     }
 
     #[test]

@@ -21,10 +21,11 @@ use crate::{
 pub struct Compiled {
     /// What the proxies that all Mappings and Ingresses share get.
     pub config: Config,
-    /// What the proxies of each Gateway get. A Gateway that none of our classes has is not there.
-    pub gateways: BTreeMap<ObjectName, Config>,
-    /// What each of these Gateways asks of its proxies.
-    pub demands: BTreeMap<ObjectName, Arc<Demand>>,
+    /// What the proxies of each Gateway get, or those that the Gateways of a class share. A Gateway that none of our
+    /// classes has is not there.
+    pub gateways: BTreeMap<Scope, Config>,
+    /// What is asked of each of these proxies.
+    pub demands: BTreeMap<Scope, Arc<Demand>>,
     /// What each split stands for. A Mapping that is in no route has a split of its own, without share and named by
     /// [`rejected_split`], so that whoever waits for it learns why.
     pub splits: BTreeMap<SplitId, Arc<SplitReport>>,
@@ -53,11 +54,11 @@ pub struct Compiled {
 pub struct Delta {
     /// For the proxies of [`Compiled::config`]; clusters before the routes that name them, removals last.
     pub changes: Vec<Change>,
-    /// The same for the proxies of each Gateway that gets something else now. For one that is gone there are no changes:
-    /// [`Delta::demands`] has it as `None`.
-    pub gateways: BTreeMap<ObjectName, Vec<Change>>,
-    /// What new and changed Gateways ask for; `None`: the Gateway is gone, or is not ours any more.
-    pub demands: BTreeMap<ObjectName, Option<Arc<Demand>>>,
+    /// The same for the proxies of Gateways that get something else now. For those that are gone there are no changes:
+    /// [`Delta::demands`] has them as `None`.
+    pub gateways: BTreeMap<Scope, Vec<Change>>,
+    /// What is asked of these proxies if that is new or another; `None`: nobody asks for them any more.
+    pub demands: BTreeMap<Scope, Option<Arc<Demand>>>,
     /// New and changed splits; `None` is gone.
     pub splits: BTreeMap<SplitId, Option<Arc<SplitReport>>>,
     /// New and changed verdicts; `None`: the object is gone or not for this instance.
@@ -252,12 +253,12 @@ impl State {
 // === impl Compiled ===
 
 impl Compiled {
-    /// What the proxies of a scope get; `None`: there is no such Gateway.
+    /// What the proxies of a scope get; `None`: there is no such Gateway or class.
     #[must_use]
     pub fn config_of(&self, scope: &Scope) -> Option<&Config> {
         match scope {
             Scope::Fleet => Some(&self.config),
-            Scope::Gateway(name) => self.gateways.get(name),
+            Scope::Gateway(_) | Scope::Class(_) => self.gateways.get(scope),
         }
     }
 }
@@ -270,7 +271,7 @@ impl Delta {
     pub fn changes_of(&self, scope: &Scope) -> &[Change] {
         match scope {
             Scope::Fleet => &self.changes,
-            Scope::Gateway(name) => self.gateways.get(name).map_or(&[], Vec::as_slice),
+            Scope::Gateway(_) | Scope::Class(_) => self.gateways.get(scope).map_or(&[], Vec::as_slice),
         }
     }
 

@@ -8,7 +8,8 @@
 //! - a *host* from one Host, the Listeners, and its context and Secrets; hosts and groups know nothing of each other,
 //! - a *place* (the route of rules of Ingresses, with its split) from the Ingresses that have such a rule,
 //! - a *way for connections* from the TCPMappings of one port and server name,
-//! - a *Gateway* from its class, its ListenerSets, Secrets and grants; it has a configuration of its own,
+//! - a *Gateway* from its class, its ListenerSets, Secrets and grants; it has a configuration of its own, or one with
+//!   other Gateways of its class, of which the older go first,
 //! - what a *route* of the Gateway API contributes to a Gateway, from both and the route's backends.
 //!
 //! A change marks what it touches; a Service passes the mark on to its groups only if a backend changed. The Module
@@ -150,8 +151,8 @@ enum User {
     Group(Arc<MatchKey>),
     Place(Arc<Place>),
     Connections(TcpKey),
-    /// A route of the Gateway API, for one Gateway.
-    Route(ObjectName, gateway::RouteName),
+    /// A route of the Gateway API, for one Gateway that these proxies serve.
+    Route(Scope, ObjectName, gateway::RouteName),
 }
 
 impl User {
@@ -159,7 +160,7 @@ impl User {
     fn scope(&self) -> Scope {
         match self {
             Self::Group(_) | Self::Place(_) | Self::Connections(_) => Scope::Fleet,
-            Self::Route(gateway, _) => Scope::Gateway(gateway.clone()),
+            Self::Route(scope, ..) => scope.clone(),
         }
     }
 }
@@ -306,6 +307,9 @@ impl Compiler {
             ObjectChange::Supply(name, supply) => {
                 self.stores.gateway.set_supply(&name, supply, &mut self.touched.gateway);
             }
+            ObjectChange::Proxies(scope, presence) => {
+                self.stores.gateway.set_proxies(&scope, presence, &mut self.touched.gateway);
+            }
             ObjectChange::Namespace(name, labels) => {
                 self.stores.gateway.set_namespace(&name, labels, &mut self.touched.gateway);
             }
@@ -367,7 +371,7 @@ impl Compiler {
                 User::Group(key) => drop(groups.insert(key)),
                 User::Place(place) => drop(places.insert(place)),
                 User::Connections(key) => drop(connections.insert(key)),
-                User::Route(_, route) => drop(self.touched.gateway.routes.insert(route)),
+                User::Route(_, _, route) => drop(self.touched.gateway.routes.insert(route)),
             }
         }
         // A shadow may take the place of another, or give it up.

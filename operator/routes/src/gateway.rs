@@ -3,6 +3,7 @@
 //! | to change … | look in |
 //! |---|---|
 //! | what a Gateway asks of its proxies, and what it is told of them | [`demand`] |
+//! | whether the Gateways of a class share their proxies | `sharing.rs` |
 //! | which port of a proxy stands for a port of a Gateway | [`port`] |
 //! | which features are claimed | `features.rs` |
 //! | which hosts two names have in common | `hostname.rs` |
@@ -21,6 +22,7 @@ pub(crate) mod listener;
 pub(crate) mod matching;
 pub(crate) mod objects;
 pub mod port;
+pub(crate) mod sharing;
 pub mod status;
 pub(crate) mod weights;
 
@@ -30,7 +32,7 @@ use crds::gateway::GatewayKind;
 use serde_json::Value;
 
 pub use self::{
-    demand::{Address, AddressKind, Demand, DemandedPort, Supply, Transport},
+    demand::{Address, AddressKind, Demand, DemandedPort, Presence, Supply, Transport},
     features::FEATURES,
     matching::Precedence,
     status::{Condition, GatewayStatus},

@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use crate::{
     dialect::{ApiVersion, Carrier, Document, Origin, annotation::Annotation, documents::DocumentName},
-    gateway::{GatewayObject, GatewayObjectName, Supply},
+    gateway::{GatewayObject, GatewayObjectName, Presence, Supply},
+    scope::Scope,
 };
 
 /// Names an object of a known kind; its text is `namespace/name`.
@@ -52,6 +53,8 @@ pub enum ObjectChange {
     Gateway(GatewayObjectName, Option<GatewayObject>),
     /// What there is of the proxies of a Gateway; `None`: nothing.
     Supply(ObjectName, Option<Supply>),
+    /// How far the proxies of a scope are; `None`: there are none.
+    Proxies(Scope, Option<Presence>),
     /// `metadata.labels` of a Namespace, by name; `None`: it is gone.
     Namespace(Arc<str>, Option<BTreeMap<String, String>>),
     /// `data` of a ConfigMap, one of those in [`Compiled::config_maps`](crate::Compiled::config_maps).

@@ -375,6 +375,7 @@ fn subject(change: &ObjectChange) -> String {
         ObjectChange::IngressDefaults(_) => "defaults of ingresses".to_owned(),
         ObjectChange::Gateway(name, _) => format!("{} {}", name.kind.as_str(), name.name),
         ObjectChange::Supply(name, _) => format!("supply of {name}"),
+        ObjectChange::Proxies(scope, _) => format!("proxies of {scope}"),
         ObjectChange::Namespace(name, _) => format!("namespace {name}"),
         ObjectChange::ConfigMap(name, _) => format!("config map {name}"),
     }

@@ -1,8 +1,8 @@
 //! Everything that the holder of the lease knows about its proxies, and what it owes to whom. No clock, no socket:
 //! the services of this module feed it and send what it gives.
 //!
-//! Proxies are of one *scope* each, the fleet that all Mappings and Ingresses share or one Gateway: `scoped.rs` has all
-//! that concerns one of them. Here is what they have in common: who belongs to which, and what a watcher is told.
+//! Proxies are of one *scope* each: the fleet that all Mappings and Ingresses share, one Gateway, or a class whose Gateways
+//! share them. `scoped.rs` has all that concerns one of them. Here is what they have in common: who belongs to which, and what a watcher is told.
 
 mod cohorts;
 mod loads;
@@ -18,7 +18,7 @@ use std::{
 };
 
 use operator_gateways::Names;
-use operator_routes::{Compiled, Delta, Leaving, ObjectName, Scope, SplitReport};
+use operator_routes::{Compiled, Delta, Leaving, ObjectName, Scope, SplitReport, gateway::Demand};
 use proxy_config::{
     features::Features,
     model::{Change, Config, Epoch, Position, SplitId, Version},
@@ -40,12 +40,14 @@ pub(crate) type Endpoints = BTreeMap<Scope, BTreeMap<String, ObjectName>>;
 #[derive(Debug)]
 pub(crate) struct State {
     epoch: Epoch,
-    /// That of the fleet, and of every Gateway that there is or of which there still are proxies.
+    /// That of the fleet, and of all proxies that some Gateway asks for, or that are still there.
     scopes: BTreeMap<Scope, Scoped>,
     /// The scope of each `ServiceAccount` of proxies, beside that of the fleet.
     accounts: BTreeMap<ObjectName, Scope>,
-    /// Gateways that are gone and whose proxies are not.
+    /// Those that no Gateway asks for any more, and whose proxies are there.
     gone: BTreeSet<Scope>,
+    /// The Gateways that the proxies of a class serve.
+    members: BTreeMap<Scope, BTreeSet<ObjectName>>,
     endpoints: Endpoints,
     /// Where each split is.
     homes: BTreeMap<SplitId, Scope>,
@@ -130,6 +132,7 @@ impl State {
             scopes: BTreeMap::new(),
             accounts: BTreeMap::new(),
             gone: BTreeSet::new(),
+            members: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             homes: BTreeMap::new(),
             versions: compiled.pods.clone(),
@@ -138,13 +141,12 @@ impl State {
             watchers: BTreeMap::new(),
             next_watcher: 0,
         };
-        let gateways = compiled.gateways.keys().cloned().map(Scope::Gateway);
-        for scope in [Scope::Fleet].into_iter().chain(gateways) {
+        for scope in [Scope::Fleet].into_iter().chain(compiled.gateways.keys().cloned()) {
             let config = compiled.config_of(&scope).cloned().unwrap_or_default();
             state.scopes.insert(scope, Scoped::new(epoch, config, &compiled.leaving));
         }
-        for (gateway, demand) in &compiled.demands {
-            state.open(gateway, &demand.class);
+        for (scope, demand) in &compiled.demands {
+            state.open(scope, demand);
         }
         for (id, report) in &compiled.splits {
             state.homes.insert(id.clone(), report.scope.clone());
@@ -156,10 +158,11 @@ impl State {
 
     /// Takes what the compiler has changed.
     pub(crate) fn publish(&mut self, delta: &Delta) {
-        for (gateway, demand) in &delta.demands {
+        // Classes come last, and first here: who leaves proxies of its own may have moved to those of its class.
+        for (scope, demand) in delta.demands.iter().rev() {
             match demand {
-                Some(demand) => self.open(gateway, &demand.class),
-                None => self.close(gateway),
+                Some(demand) => self.open(scope, demand),
+                None => self.close(scope),
             }
         }
         for (version, there) in &delta.pods {
@@ -181,9 +184,9 @@ impl State {
                 Some(report) => self.homes.insert(id.clone(), report.scope.clone()),
                 None => self.homes.remove(id),
             };
-            // One that moves leaves the other proxies.
-            if let Some(before) = before.filter(|before| report.as_ref().is_none_or(|it| it.scope != *before))
-            {
+            // One that moves leaves the other proxies, unless nobody tells these anything any more.
+            let elsewhere = |before: &Scope| report.as_ref().is_none_or(|it| it.scope != *before);
+            if let Some(before) = before.filter(|it| elsewhere(it) && !self.gone.contains(it)) {
                 splits.entry(before).or_default().insert(id, None);
             }
             if let Some(report) = report {
@@ -327,22 +330,34 @@ impl State {
         tries.iter().flat_map(of).collect()
     }
 
-    /// There is a Gateway of this class: its proxies may come.
-    fn open(&mut self, gateway: &ObjectName, class: &str) {
-        let scope = Scope::Gateway(gateway.clone());
-        self.gone.remove(&scope);
-        let account = Names::of(gateway, class).service_account().clone();
-        self.accounts.retain(|_, other| *other != scope);
-        self.accounts.insert(account, scope.clone());
-        self.scoped(&scope);
+    /// Somebody asks for these proxies: they may come.
+    fn open(&mut self, scope: &Scope, demand: &Demand) {
+        let Some(names) = Names::of_scope(scope, &demand.class) else { return };
+        if self.gone.remove(scope) {
+            // What they were left with is not what the changes begin with.
+            self.scoped(scope).clear();
+        }
+        let account = names.service_account();
+        self.accounts.retain(|_, other| other != scope);
+        // Nobody takes another's, whatever they are called.
+        self.accounts.entry(account.clone()).or_insert_with(|| scope.clone());
+        self.members.insert(scope.clone(), demand.members.keys().cloned().collect());
+        self.scoped(scope);
     }
 
-    /// A Gateway is gone: its proxies lose what they have, and are known until they are gone as well.
-    fn close(&mut self, gateway: &ObjectName) {
-        let scope = Scope::Gateway(gateway.clone());
-        if let Some(scoped) = self.scopes.get_mut(&scope) {
-            scoped.clear();
-            self.gone.insert(scope);
+    /// Nobody asks for these proxies any more. They lose what they have, and are known until they are gone as well. Those
+    /// of a Gateway that has moved to the proxies of its class keep it: connections end there as they began.
+    fn close(&mut self, scope: &Scope) {
+        self.members.remove(scope);
+        let moved = match scope {
+            Scope::Gateway(gateway) => self.members.values().any(|members| members.contains(gateway)),
+            Scope::Class(_) | Scope::Fleet => false,
+        };
+        if let Some(scoped) = self.scopes.get_mut(scope) {
+            if !moved {
+                scoped.clear();
+            }
+            self.gone.insert(scope.clone());
         }
     }
 

@@ -22,7 +22,7 @@ use kube::{
 use operator_gateways::{SeenService, names};
 use operator_objects as objects;
 use operator_routes::{
-    GatewayObjectName, ObjectChange, ObjectName,
+    GatewayObjectName, ObjectChange, ObjectName, Scope,
     dialect::{Carrier, CarrierKind, DocumentKind, documents::DocumentName},
     gateway::{Address, AddressKind},
 };
@@ -31,7 +31,11 @@ use tokio::{sync::mpsc::Sender, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Input, served::Served};
+use super::{
+    Input,
+    gateways::{Owner, SeenDeployment},
+    served::Served,
+};
 use crate::{
     config_server::{IngressSettings, Settings},
     errors::chain,
@@ -512,15 +516,23 @@ fn seen_service(service: &Service) -> SeenService {
 
 fn told_deployment(deployment: &PartialObjectMeta<Deployment>) -> Told {
     let name = objects::name(&deployment.metadata);
-    (name.clone(), vec![Input::GatewayDeployment(name, deployment.metadata.generation)])
+    let owners = deployment.metadata.owner_references.iter().flatten();
+    let owner = owners.filter(|owner| owner.controller == Some(true)).find_map(|owner| {
+        let object = name.sibling(owner.name.as_str());
+        let scope = match owner.kind.as_str() {
+            "Gateway" => Scope::Gateway(object),
+            "GatewayClass" => Scope::Class(object),
+            _ => return None,
+        };
+        Some(Owner { scope, uid: owner.uid.as_str().into() })
+    });
+    let generation = deployment.metadata.generation.unwrap_or_default();
+    (name.clone(), vec![Input::GatewayDeployment(name, Some(SeenDeployment { generation, owner }))])
 }
 
-/// Whether it was made for a Gateway.
+/// Whether it was made for Gateways.
 fn is_of_gateway(metadata: &ObjectMeta) -> bool {
-    let has = |key: &str, value: &str| {
-        metadata.labels.as_ref().and_then(|labels| labels.get(key)).is_some_and(|it| it == value)
-    };
-    has(names::COMPONENT_LABEL, "gateway") && has(names::MANAGED_BY_LABEL, names::MANAGER)
+    names::are_ours(metadata.labels.as_ref())
 }
 
 fn told_slice(slice: &EndpointSlice, proxies: &ObjectName) -> Told {

@@ -115,7 +115,7 @@ fn request<'a>(authority: &'a str, target: &'a str, headers: &'a [(String, Strin
 #[test]
 fn each_gateway_has_a_table_of_its_routes() {
     let World(compiler) = World::new();
-    let all: Vec<ObjectName> = compiler.compiled().gateways.keys().cloned().collect();
+    let all: Vec<ObjectName> = compiler.gateways().cloned().collect();
     insta::assert_snapshot!(tables(&compiler, &all, None, None, Paint::Plain));
     let of = |namespace| tables(&compiler, &all, None, Some(namespace), Paint::Plain);
     assert!(

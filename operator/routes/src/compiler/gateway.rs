@@ -1,4 +1,4 @@
-//! Gateways, each with proxies of its own, and the routes that attach to them.
+//! Gateways, each with proxies of its own or with those that its class shares, and the routes that attach to them.
 //!
 //! | to change … | look in |
 //! |---|---|
@@ -25,6 +25,7 @@ mod streams;
 mod verdicts;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     mem,
     sync::Arc,
@@ -47,7 +48,10 @@ use super::{
 use crate::{
     compiled::SplitReport,
     gateway::{
-        Condition, GatewayObjectName, GatewayStatus, listener::Fault, objects::RouteRules,
+        Condition, Demand, GatewayObjectName, GatewayStatus, Supply,
+        demand::Refused,
+        listener::{self, Fault},
+        objects::RouteRules,
         status::StatusContent,
     },
     object::ObjectName,
@@ -63,20 +67,24 @@ pub(super) struct Derived {
     contributions: BTreeMap<(ObjectName, RouteName), Contribution>,
     /// The TLSRoutes, TCPRoutes and UDPRoutes of each Gateway.
     streams: BTreeMap<ObjectName, BTreeSet<RouteName>>,
-    /// The splits of these.
-    stream_splits: BTreeMap<ObjectName, BTreeSet<SplitId>>,
+    /// The splits of these, by the proxies that have them.
+    stream_splits: BTreeMap<Scope, BTreeSet<SplitId>>,
     /// How many routes each listener has.
     counts: BTreeMap<ObjectName, Counts>,
-    certificates: BTreeMap<ObjectName, Vec<Arc<Certificate>>>,
+    certificates: BTreeMap<Scope, Vec<Arc<Certificate>>>,
 }
 
 /// What a route contributes to a Gateway.
 #[derive(Debug, Default)]
 struct Contribution {
+    /// The proxies that have it.
+    scope: Scope,
     routes: Vec<RouteId>,
     splits: Vec<SplitId>,
     /// The ids of its listeners.
     listeners: BTreeSet<String>,
+    /// Whether it uses backends, though it may have nothing else.
+    uses: bool,
 }
 
 /// What is found out about a route for one Gateway.
@@ -112,11 +120,18 @@ impl Compiler {
 
     /// Decides anew about the listeners of the Gateways that were touched.
     pub(super) fn serve_gateways(&mut self, pending: &mut Pending) {
-        for name in mem::take(&mut self.touched.gateway.gateways) {
-            let now = served::compile(&self.stores, &self.settings.gateway_controllers, &name);
+        let touched = mem::take(&mut self.touched.gateway.gateways);
+        for name in self.with_neighbours(touched) {
+            let mut now = served::compile(&self.stores, &self.settings.gateway_controllers, &name);
+            if let Some(now) = &mut now {
+                self.give_way(&name, now);
+            }
             let wanted = now.as_ref().map(|it| it.wanted.clone()).unwrap_or_default();
             self.wants.set(&Wanter::Gateway(name.clone()), wanted, pending);
             let before = objects::put(&mut self.gateways.served, &name, now);
+            let scopes = before.iter().chain(self.gateways.served.get(&name));
+            let scopes = scopes.flat_map(|it| it.shares.iter().chain([&it.home]));
+            self.touched.gateway.scopes.extend(scopes.cloned());
             if before.as_ref() != self.gateways.served.get(&name) {
                 let touched = &mut self.touched.gateway;
                 touched.routes.extend(self.stores.gateway.routes_of(&name));
@@ -124,8 +139,10 @@ impl Compiler {
                 let after = self.gateways.served.get(&name);
                 if before.as_ref().map(policies) != after.map(policies) {
                     let users = self.users.iter();
-                    let scope = Scope::Gateway(name.clone());
-                    let services = users.filter(|(_, scopes)| scopes.contains_key(&scope));
+                    let homes = [before.as_ref(), after].map(|it| it.map(|it| &it.home));
+                    let services = users.filter(|(_, scopes)| {
+                        homes.into_iter().flatten().any(|scope| scopes.contains_key(scope))
+                    });
                     for service in services.filter_map(|(key, _)| key.service()) {
                         touched.policies.extend(self.stores.gateway.policies.for_service(service).cloned());
                     }
@@ -133,6 +150,37 @@ impl Compiler {
             }
             self.touched.gateway.judged.insert(name);
         }
+    }
+
+    /// Those that were touched, and those that share proxies with them; the older first, for who comes later gives way.
+    fn with_neighbours(&self, mut all: BTreeSet<ObjectName>) -> Vec<ObjectName> {
+        let before = all.iter().filter_map(|name| self.gateways.served.get(name)?.shares.clone());
+        let now = all.iter().filter_map(|name| served::shared(&self.stores, name));
+        for scope in before.chain(now).collect::<BTreeSet<Scope>>() {
+            if let Scope::Class(class) = scope {
+                all.extend(self.stores.gateway.of_class(&class.name).cloned());
+            }
+        }
+        let mut all: Vec<ObjectName> = all.into_iter().collect();
+        all.sort_by_cached_key(|name| (self.stores.gateway.age(name), name.clone()));
+        all
+    }
+
+    /// Takes from a Gateway the listeners that an older one with the same proxies has.
+    fn give_way(&self, name: &ObjectName, served: &mut Served) {
+        let Scope::Class(class) = &served.home else { return };
+        let place = |name: &ObjectName| (self.stores.gateway.age(name), name.clone());
+        let own = place(name);
+        let others = self.stores.gateway.of_class(&class.name).filter(|other| place(other) < own);
+        let mut elders: Vec<(&ObjectName, &Served)> = others
+            .filter_map(|other| self.gateways.served.get_key_value(other))
+            .filter(|(_, other)| other.home == served.home)
+            .collect();
+        elders.sort_by_cached_key(|(name, _)| place(name));
+        let elders = elders.into_iter();
+        let elders: Vec<_> =
+            elders.flat_map(|(name, it)| it.listeners.iter().map(move |it| (name, it))).collect();
+        listener::give_way(&mut served.listeners, &elders);
     }
 
     /// Attaches and compiles the routes that were touched.
@@ -197,8 +245,18 @@ impl Compiler {
         taken: &Taken,
         pending: &mut Pending,
     ) -> Finding {
-        let user = User::Route(gateway.clone(), name.clone());
-        let mut contribution = Contribution::default();
+        let key = (gateway.clone(), name.clone());
+        let before = self.gateways.contributions.get(&key).map(|it| it.scope.clone());
+        let scope = self.gateways.served.get(gateway).map(|it| it.home.clone());
+        let scope = scope.or_else(|| before.clone()).unwrap_or_else(|| Scope::Gateway(gateway.clone()));
+        let user = User::Route(scope.clone(), gateway.clone(), name.clone());
+        if let Some(before) = before.filter(|before| *before != scope) {
+            // It moves to other proxies.
+            self.exchange(name, gateway, Contribution::default(), pending);
+            let user = User::Route(before, gateway.clone(), name.clone());
+            self.set_uses(&user, &BTreeSet::new(), BTreeMap::new(), pending);
+        }
+        let mut contribution = Contribution { scope: scope.clone(), ..Contribution::default() };
         let mut finding = Finding::default();
         let mut splits: Vec<(SplitId, SplitReport)> = Vec::new();
         let mut routes = Vec::new();
@@ -242,8 +300,9 @@ impl Compiler {
         }
         contribution.routes = routes.iter().map(|route| route.id.clone()).collect();
         contribution.splits = splits.iter().map(|(id, _)| id.clone()).collect();
+        contribution.uses = !wanted.is_empty();
         self.exchange(name, gateway, contribution, pending);
-        let of_scope = pending.scope(&Scope::Gateway(gateway.clone()));
+        let of_scope = pending.scope(&scope);
         of_scope.routes.extend(routes.into_iter().map(|route| (route.id.clone(), Some(Arc::new(route)))));
         pending.splits.extend(splits.into_iter().map(|(id, report)| (id, Some(report))));
         self.set_uses(&user, &wanted, made, pending);
@@ -254,7 +313,7 @@ impl Compiler {
     fn exchange(&mut self, name: &RouteName, gateway: &ObjectName, now: Contribution, pending: &mut Pending) {
         let key = (gateway.clone(), name.clone());
         let before = self.gateways.contributions.remove(&key).unwrap_or_default();
-        let of_scope = pending.scope(&Scope::Gateway(gateway.clone()));
+        let of_scope = pending.scope(&before.scope);
         of_scope.routes.extend(before.routes.into_iter().map(|id| (id, None)));
         pending.splits.extend(before.splits.into_iter().map(|id| (id, None)));
         let counts = self.gateways.counts.entry(gateway.clone()).or_default();
@@ -278,7 +337,7 @@ impl Compiler {
         } else {
             objects::take(&mut self.gateways.streams, gateway, name);
         }
-        if !now.listeners.is_empty() || !now.routes.is_empty() {
+        if !now.listeners.is_empty() || !now.routes.is_empty() || now.uses {
             self.gateways.contributions.insert(key, now);
         }
     }
@@ -286,9 +345,15 @@ impl Compiler {
     /// Opens the ports of Gateways and says what there is to say of them.
     pub(super) fn judge_gateways(&mut self, pending: &mut Pending) {
         let judged = mem::take(&mut self.touched.gateway.judged);
+        let mut scopes = mem::take(&mut self.touched.gateway.scopes);
         for name in &judged {
-            self.open_gateway(name, pending);
             self.judge_gateway(name, pending);
+            scopes.insert(Scope::Gateway(name.clone()));
+            scopes.extend(self.gateways.served.get(name).map(|it| it.home.clone()));
+        }
+        for scope in &scopes {
+            self.open(scope, pending);
+            pending.demands.insert(scope.clone(), self.demand(scope).map(Arc::new));
         }
         let sets = mem::take(&mut self.touched.gateway.sets).into_iter();
         let of_judged = judged.iter().filter_map(|name| self.stores.gateway.of_gateway.get(name)).flatten();
@@ -304,12 +369,24 @@ impl Compiler {
         }
     }
 
-    fn open_gateway(&mut self, name: &ObjectName, pending: &mut Pending) {
-        let scope = Scope::Gateway(name.clone());
+    /// The Gateways that proxies serve.
+    fn residents(&self, scope: &Scope) -> Vec<(&ObjectName, &Served)> {
+        let here = |name: &ObjectName| {
+            self.gateways.served.get_key_value(name).filter(|(_, served)| served.home == *scope)
+        };
+        match scope {
+            Scope::Fleet => Vec::new(),
+            Scope::Gateway(name) => here(name).into_iter().collect(),
+            Scope::Class(class) => self.stores.gateway.of_class(&class.name).filter_map(here).collect(),
+        }
+    }
+
+    /// Opens the ports of the Gateways that proxies serve.
+    fn open(&mut self, scope: &Scope, pending: &mut Pending) {
         let (mut listeners, mut hosts, mut tcp_routes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut shown = Vec::new();
-        let mut splits = BTreeSet::new();
-        if let Some(served) = self.gateways.served.get(name) {
+        let mut splits = BTreeMap::new();
+        for (name, served) in self.residents(scope) {
             let routes = self.gateways.streams.get(name).into_iter().flatten();
             let attached: Vec<_> = routes
                 .filter_map(|route| {
@@ -319,40 +396,63 @@ impl Compiler {
                 .collect();
             let nothing = BTreeMap::new();
             let backends = Backends { known: &self.backends, made: &nothing };
-            let output = streams::compile(&self.stores, name, served, &attached, backends);
-            listeners = entrances::listeners(served);
-            hosts = entrances::hosts(served, &output.ended);
-            tcp_routes = output.routes.into_iter().map(|(id, it)| (id, Arc::new(it))).collect();
-            splits = output.splits.keys().cloned().collect();
-            let before = self.gateways.stream_splits.get(name).into_iter().flatten();
-            pending.splits.extend(before.map(|id| (id.clone(), None)));
-            pending.splits.extend(output.splits.into_iter().map(|(id, report)| (id, Some(report))));
-            shown = served.certificates().into_values().cloned().collect();
-        } else {
-            let before = self.gateways.stream_splits.get(name).into_iter().flatten();
-            pending.splits.extend(before.map(|id| (id.clone(), None)));
+            let output = streams::compile(&self.stores, served, &attached, backends);
+            listeners.extend(entrances::listeners(served));
+            hosts.extend(entrances::hosts(served, &output.ended));
+            tcp_routes.extend(output.routes.into_iter().map(|(id, it)| (id, Arc::new(it))));
+            splits.extend(output.splits);
+            shown.extend(served.certificates().into_values().cloned());
         }
-        if splits.is_empty() {
-            self.gateways.stream_splits.remove(name);
+        let ids: BTreeSet<SplitId> = splits.keys().cloned().collect();
+        let before = if ids.is_empty() {
+            self.gateways.stream_splits.remove(scope)
         } else {
-            self.gateways.stream_splits.insert(name.clone(), splits);
-        }
+            self.gateways.stream_splits.insert(scope.clone(), ids)
+        };
+        pending.splits.extend(before.unwrap_or_default().into_iter().map(|id| (id, None)));
+        pending.splits.extend(splits.into_iter().map(|(id, report)| (id, Some(report))));
         let nothing = proxy_config::model::Config::default();
-        let before = self.compiled.gateways.get(name).unwrap_or(&nothing);
-        let of_scope = pending.scope(&scope);
+        let before = self.compiled.gateways.get(scope).unwrap_or(&nothing);
+        let of_scope = pending.scope(scope);
         all(&before.listeners, listeners, &mut of_scope.listeners);
         all(&before.hosts, hosts, &mut of_scope.server_names);
         all(&before.tcp_routes, tcp_routes, &mut of_scope.tcp_routes);
         for certificate in &shown {
-            certificates::replace(&mut self.certificates, &scope, None, Some(certificate), pending);
+            certificates::replace(&mut self.certificates, scope, None, Some(certificate), pending);
         }
         let before = if shown.is_empty() {
-            self.gateways.certificates.remove(name)
+            self.gateways.certificates.remove(scope)
         } else {
-            self.gateways.certificates.insert(name.clone(), shown)
+            self.gateways.certificates.insert(scope.clone(), shown)
         };
         for certificate in before.unwrap_or_default() {
-            certificates::replace(&mut self.certificates, &scope, Some(&certificate), None, pending);
+            certificates::replace(&mut self.certificates, scope, Some(&certificate), None, pending);
+        }
+    }
+
+    /// What is asked of proxies; `None`: nobody asks for them.
+    fn demand(&self, scope: &Scope) -> Option<Demand> {
+        let objects = &self.stores.gateway;
+        let spec = |name: &ObjectName| objects.gateways.get(name)?.spec.as_ref().ok();
+        match scope {
+            Scope::Fleet => None,
+            Scope::Gateway(name) => {
+                let served = self.gateways.served.get(name).filter(|it| it.home == *scope)?;
+                let (read, spec) = (objects.gateways.get(name)?, spec(name)?);
+                let class = objects.classes.get(spec.gateway_class_name.as_str());
+                let class = class.and_then(|class| class.spec.as_ref().ok());
+                let parameters = class.and_then(|class| class.parameters_ref.as_ref());
+                Some(entrances::demand(&read.uid, read.generation, spec, parameters, served))
+            }
+            Scope::Class(class) => {
+                let sharing: Vec<_> = objects
+                    .of_class(&class.name)
+                    .filter_map(|name| Some((name, spec(name)?, self.gateways.served.get(name)?)))
+                    .filter(|(_, _, served)| served.shares.as_ref() == Some(scope))
+                    .collect();
+                let read = objects.classes.get(&class.name).filter(|_| !sharing.is_empty())?;
+                Some(entrances::shared_demand(&class.name, read, &sharing))
+            }
         }
     }
 
@@ -373,18 +473,29 @@ impl Compiler {
         let read = read.and_then(|read| Some((read, read.spec.as_ref().ok()?)));
         let Some((served, (read, spec))) = self.gateways.served.get(name).zip(read) else {
             pending.gateway_statuses.insert(id, None);
-            pending.demands.insert(name.clone(), None);
             return;
         };
-        let class = self.stores.gateway.classes.get(spec.gateway_class_name.as_str());
-        let class = class.and_then(|class| class.spec.as_ref().ok());
-        let parameters = class.and_then(|class| class.parameters_ref.as_ref());
-        let demand = entrances::demand(&read.uid, read.generation, spec, parameters, served);
-        pending.demands.insert(name.clone(), Some(Arc::new(demand)));
-        let supply = self.stores.gateway.supplies.get(name);
-        let content = verdicts::gateway(served, &spec.listeners, supply, &self.counts(name));
+        let supply = self.supply(name);
+        let content = verdicts::gateway(served, &spec.listeners, supply.as_deref(), &self.counts(name));
         let status = GatewayStatus { generation: read.generation, content };
         pending.gateway_statuses.insert(id, Some(Arc::new(status)));
+    }
+
+    /// What there is of a Gateway's proxies. Parameters of its own mean nothing for those that it shares.
+    fn supply(&self, name: &ObjectName) -> Option<Cow<'_, Supply>> {
+        let supply = self.stores.gateway.supplies.get(name)?;
+        let shared = matches!(self.gateways.served.get(name)?.home, Scope::Class(_));
+        let spec = self.stores.gateway.gateways.get(name)?.spec.as_ref().ok()?;
+        let infrastructure = spec.infrastructure.as_ref().filter(|_| shared && supply.refused.is_none());
+        let Some(reference) = infrastructure.and_then(|it| it.parameters_ref.as_ref()) else {
+            return Some(Cow::Borrowed(supply));
+        };
+        let message = format!(
+            "spec.infrastructure.parametersRef names `{}`, but the Gateways of class `{}` share their proxies: parameters \
+             are those of the class",
+            reference.name, spec.gateway_class_name
+        );
+        Some(Cow::Owned(Supply { refused: Some(Refused::Parameters(message)), ..supply.clone() }))
     }
 
     fn judge_listener_set(&self, name: &ObjectName, pending: &mut Pending) {
@@ -393,7 +504,8 @@ impl Compiler {
         let gateway = set.and_then(|set| objects::gateway_of(name, set));
         let served = gateway.as_ref().and_then(|gateway| self.gateways.served.get(gateway));
         let status = set.zip(gateway.as_ref()).zip(served).map(|((set, gateway), served)| {
-            let supply = self.stores.gateway.supplies.get(gateway);
+            let supply = self.supply(gateway);
+            let supply = supply.as_deref();
             let specs: &[ListenerSpec] = set.spec.as_ref().map_or(&[], |spec| &spec.listeners);
             let content = match &set.spec {
                 Err(reason) => verdicts::unreadable_set(reason),
@@ -430,10 +542,10 @@ impl Compiler {
         let mut gateways: BTreeSet<&ObjectName> = BTreeSet::new();
         for service in policies.services(name) {
             let keys = self.service_backends.get(&service).into_iter().flatten();
-            let scopes = keys.filter_map(|key| self.users.get(key)).flat_map(BTreeMap::keys);
-            gateways.extend(scopes.filter_map(|scope| match scope {
-                Scope::Fleet => None,
-                Scope::Gateway(gateway) => Some(gateway),
+            let users = keys.filter_map(|key| self.users.get(key)).flat_map(BTreeMap::values).flatten();
+            gateways.extend(users.filter_map(|user| match user {
+                User::Group(_) | User::Place(_) | User::Connections(_) => None,
+                User::Route(_, gateway, _) => Some(gateway),
             }));
         }
         let read = policies.get(name).filter(|_| !gateways.is_empty());

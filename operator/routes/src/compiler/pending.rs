@@ -35,8 +35,8 @@ pub(super) struct Resources {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     pub(super) fleet: Resources,
-    pub(super) gateways: BTreeMap<ObjectName, Resources>,
-    pub(super) demands: BTreeMap<ObjectName, Option<Arc<Demand>>>,
+    pub(super) gateways: BTreeMap<Scope, Resources>,
+    pub(super) demands: BTreeMap<Scope, Option<Arc<Demand>>>,
     pub(super) gateway_statuses: BTreeMap<GatewayObjectName, Option<Arc<GatewayStatus>>>,
     pub(super) config_maps: BTreeMap<ObjectName, bool>,
     pub(super) ports: BTreeMap<ListenerId, Option<Arc<Port>>>,
@@ -56,7 +56,7 @@ impl Pending {
     pub(super) fn scope(&mut self, scope: &Scope) -> &mut Resources {
         match scope {
             Scope::Fleet => &mut self.fleet,
-            Scope::Gateway(name) => self.gateways.entry(name.clone()).or_default(),
+            Scope::Gateway(_) | Scope::Class(_) => self.gateways.entry(scope.clone()).or_default(),
         }
     }
 
@@ -100,15 +100,15 @@ impl Pending {
         } = self;
         let mut delta = Delta { changes: fleet.settle(&mut compiled.config), ..Delta::default() };
         delta.demands = settle(&mut compiled.demands, demands);
-        compiled.gateways.retain(|name, _| compiled.demands.contains_key(name));
-        for name in compiled.demands.keys() {
-            compiled.gateways.entry(name.clone()).or_default();
+        compiled.gateways.retain(|scope, _| compiled.demands.contains_key(scope));
+        for scope in compiled.demands.keys() {
+            compiled.gateways.entry(scope.clone()).or_default();
         }
-        for (name, resources) in gateways {
-            let Some(config) = compiled.gateways.get_mut(&name) else { continue };
+        for (scope, resources) in gateways {
+            let Some(config) = compiled.gateways.get_mut(&scope) else { continue };
             let changes = resources.settle(config);
             if !changes.is_empty() {
-                delta.gateways.insert(name, changes);
+                delta.gateways.insert(scope, changes);
             }
         }
         delta.ports = settle(&mut compiled.ports, ports);

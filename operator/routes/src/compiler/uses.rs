@@ -65,14 +65,14 @@ impl Compiler {
         let scope = user.scope();
         for key in wanted {
             let scopes = self.users.entry(key.clone()).or_default();
-            if let Some(users) = scopes.get_mut(&scope) {
-                users.insert(user.clone());
+            let known = scopes.contains_key(&scope);
+            if !scopes.entry(scope.clone()).or_default().insert(user.clone()) {
                 continue;
             }
-            scopes.insert(scope.clone(), BTreeSet::from([user.clone()]));
-            let policies =
-                key.service().into_iter().flat_map(|it| self.stores.gateway.policies.for_service(it));
-            self.touched.gateway.policies.extend(policies.cloned());
+            self.touch_policies(key);
+            if known {
+                continue;
+            }
             let Some(backend) = self.backends.get(key) else { continue };
             pending.replace_backend(&scope, None, Some(backend));
             let certificate = backend.certificate.as_ref();
@@ -87,14 +87,15 @@ impl Compiler {
             let Some(scopes) = self.users.get_mut(key) else { continue };
             let Some(users) = scopes.get_mut(&scope) else { continue };
             users.remove(user);
-            if !users.is_empty() {
+            let deserted = users.is_empty();
+            if deserted {
+                scopes.remove(&scope);
+            }
+            let unused = scopes.is_empty();
+            self.touch_policies(key);
+            if !deserted {
                 continue;
             }
-            scopes.remove(&scope);
-            let policies =
-                key.service().into_iter().flat_map(|it| self.stores.gateway.policies.for_service(it));
-            self.touched.gateway.policies.extend(policies.cloned());
-            let unused = scopes.is_empty();
             if let Some(backend) = self.backends.get(key) {
                 pending.replace_backend(&scope, Some(backend), None);
                 let certificate = backend.certificate.as_ref();
@@ -105,6 +106,12 @@ impl Compiler {
                 self.drop_backend(key);
             }
         }
+    }
+
+    /// Other Gateways may have routes to a backend now, which its policies name.
+    fn touch_policies(&mut self, key: &BackendKey) {
+        let policies = key.service().into_iter().flat_map(|it| self.stores.gateway.policies.for_service(it));
+        self.touched.gateway.policies.extend(policies.cloned());
     }
 
     fn drop_backend(&mut self, backend: &BackendKey) {

@@ -68,6 +68,8 @@ pub enum NoListener {
     Streams(String),
     /// The one that would take it is not served, for this reason.
     Unserved(String, String),
+    /// This listener of this Gateway, which has the same proxies, has a hostname that is more specific.
+    Elsewhere(String, ObjectName),
 }
 
 /// A route that does not answer a request that it has something to do with.
@@ -86,7 +88,7 @@ pub enum Aside {
     Standing(Standing),
     /// It matches, and this one is asked before it.
     After(RuleMatch, Precedence),
-    /// It is not attached to the listener that takes the request.
+    /// It is not attached to the listener that takes the request, which is said in full.
     OtherListener(String),
     /// It is attached to no listener of the Gateway, as its status says.
     Unattached(String),
@@ -131,6 +133,10 @@ impl Display for NoListener {
                 write!(f, "Listener `{name}` does not look into connections: TLSRoutes say where they go.")
             }
             Self::Unserved(name, why) => write!(f, "Listener `{name}` is not served: {why}."),
+            Self::Elsewhere(name, gateway) => write!(
+                f,
+                "Listener `{name}` of Gateway {gateway}, which has the same proxies, takes it: its hostname fits the host best."
+            ),
         }
     }
 }
@@ -143,7 +149,7 @@ impl Display for Aside {
                 write!(f, "would answer, if {first} were not asked before it: that has {decides}")
             }
             Self::OtherListener(taker) => {
-                write!(f, "is not attached to listener `{taker}`, whose hostname fits the host best")
+                write!(f, "is not attached to {taker}, whose hostname fits the host best")
             }
             Self::Unattached(why) => write!(f, "is not attached: {why}"),
             Self::NoGateway(why) => write!(f, "is not attached to any Gateway: {why}"),

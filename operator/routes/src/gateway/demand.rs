@@ -7,14 +7,16 @@ use std::{
 
 use crds::gateway::class::ParametersReference;
 
-/// What a Gateway of ours asks for.
+use crate::object::ObjectName;
+
+/// What a Gateway of ours asks for, or the Gateways of a class that share their proxies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
-    /// The uid of the Gateway: what is made for it belongs to it.
+    /// The uid of the Gateway or class: what is made for it belongs to it.
     pub uid: Arc<str>,
     /// Its generation.
     pub generation: i64,
-    /// Its GatewayClass.
+    /// The GatewayClass.
     pub class: Arc<str>,
     /// What the class says of all its Gateways.
     pub class_parameters: Option<ParametersReference>,
@@ -28,6 +30,9 @@ pub struct Demand {
     pub addresses: Vec<Address>,
     /// The ports of its listeners that can be opened.
     pub ports: BTreeSet<DemandedPort>,
+    /// The Gateways that proxies which are shared serve, with the addresses that each asks for. Empty for those of one
+    /// Gateway.
+    pub members: BTreeMap<ObjectName, Vec<Address>>,
 }
 
 /// A port that clients connect to.
@@ -79,6 +84,15 @@ pub struct Supply {
     pub refused: Option<Refused>,
     /// Why it cannot be reached yet: its `Programmed` is false for this. `None`: it can.
     pub lacking: Option<Lacking>,
+}
+
+/// How far the proxies of a scope are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Presence {
+    /// They have been made.
+    Made,
+    /// Clients reach them.
+    Reached,
 }
 
 /// Why a Gateway is not accepted by whoever makes its proxies.

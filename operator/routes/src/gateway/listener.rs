@@ -22,6 +22,8 @@ pub(crate) enum Owner {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listener {
     pub(crate) owner: Owner,
+    /// The Gateway, where its proxies have listeners of others as well.
+    pub(crate) shared_by: Option<ObjectName>,
     /// Its name within the owner.
     pub(crate) name: String,
     pub(crate) port: u16,
@@ -219,6 +221,7 @@ impl Listener {
         }
         Self {
             owner,
+            shared_by: None,
             name: spec.name.clone(),
             port: spec.port,
             speaks,
@@ -232,11 +235,15 @@ impl Listener {
         }
     }
 
-    /// Its name among all listeners of the Gateway: the class of the hosts that it serves.
+    /// Its name among all listeners of the proxies: the class of the hosts that it serves.
     pub(crate) fn id(&self) -> String {
-        match &self.owner {
+        let of_gateway = match &self.owner {
             Owner::Gateway => format!("listener {}", self.name),
             Owner::Set(set) => format!("listener {set} {}", self.name),
+        };
+        match &self.shared_by {
+            None => of_gateway,
+            Some(gateway) => format!("gateway {gateway} {of_gateway}"),
         }
     }
 
@@ -343,6 +350,18 @@ pub(crate) fn compare(listeners: &mut [Listener]) {
                 "listener `{other}` of the same port is for hosts of this one: a client that uses a connection for both \
                  gets 421 and makes another one"
             )
+        });
+    }
+}
+
+/// Finds the listeners that cannot be told from those of older Gateways with the same proxies: these are served.
+pub(crate) fn give_way(listeners: &mut [Listener], elders: &[(&ObjectName, &Listener)]) {
+    for listener in listeners.iter_mut().filter(|it| it.verdict.conflict.is_none()) {
+        let mut served = elders.iter().filter(|(_, it)| it.accepted());
+        listener.verdict.conflict = served.find_map(|(gateway, it)| {
+            let fault = conflict(listener, it)?;
+            let message = format!("{}; Gateway `{gateway}` is older and has the same proxies", fault.message);
+            Some(Fault::new(fault.reason, message))
         });
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crds::gateway::{GatewayKind, RouteKind};
 use operator_routes::{
     Compiled, Compiler, Delta, GATEWAY_CONTROLLER, GatewayObject, GatewayObjectName, ObjectChange,
-    ObjectName, Settings,
-    gateway::Supply,
+    ObjectName, Scope, Settings,
+    gateway::{Presence, Supply},
     object::{SecretObject, Service, ServiceAddress, ServicePort},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
@@ -148,9 +148,11 @@ fn object(
 }
 
 fn class() -> impl Strategy<Value = Value> {
+    let parameters = json!({"group": "", "kind": "ConfigMap", "name": "p", "namespace": "one"});
     select(vec![
         json!({"controllerName": GATEWAY_CONTROLLER}),
-        json!({"controllerName": GATEWAY_CONTROLLER}),
+        json!({"controllerName": GATEWAY_CONTROLLER, "parametersRef": parameters}),
+        json!({"controllerName": GATEWAY_CONTROLLER, "parametersRef": parameters}),
         json!({"controllerName": "example.com/other"}),
     ])
 }
@@ -195,6 +197,26 @@ fn supply() -> impl Strategy<Value = ObjectChange> {
     })
 }
 
+/// The parameters of the class `ours`.
+fn parameters() -> impl Strategy<Value = ObjectChange> {
+    let said = option::weighted(0.8, select(vec!["shared", "shared", "own", "odd"]));
+    said.prop_map(|said| {
+        let data = said.map(|said| BTreeMap::from([("proxies".to_owned(), said.to_owned())]));
+        ObjectChange::ConfigMap(ObjectName::new("one", "p"), data)
+    })
+}
+
+fn proxies() -> impl Strategy<Value = ObjectChange> {
+    let scope = select(vec![
+        Scope::Class(ObjectName::new("one", "ours")),
+        Scope::Class(ObjectName::new("one", "ours")),
+        Scope::Gateway(ObjectName::new("one", "g")),
+        Scope::Gateway(ObjectName::new("two", "h")),
+    ]);
+    let presence = option::of(select(vec![Presence::Made, Presence::Reached]));
+    (scope, presence).prop_map(|(scope, presence)| ObjectChange::Proxies(scope, presence))
+}
+
 fn change() -> impl Strategy<Value = ObjectChange> {
     const NAMES: &[&str] = &["g", "h"];
     let of_route = |kind| object(GatewayKind::Route(kind), NAMES, route());
@@ -212,6 +234,8 @@ fn change() -> impl Strategy<Value = ObjectChange> {
         1 => config_map(),
         1 => labels(),
         1 => supply(),
+        2 => parameters(),
+        2 => proxies(),
     ]
 }
 
@@ -224,6 +248,7 @@ fn subject(change: &ObjectChange) -> String {
         ObjectChange::ConfigMap(name, _) => format!("map {name}"),
         ObjectChange::Namespace(name, _) => format!("namespace {name}"),
         ObjectChange::Supply(name, _) => format!("supply {name}"),
+        ObjectChange::Proxies(scope, _) => format!("proxies {scope}"),
         other => panic!("{other:?} is not made here"),
     }
 }
@@ -232,7 +257,7 @@ fn subject(change: &ObjectChange) -> String {
 #[derive(Default)]
 struct Follower {
     fleet: Config,
-    gateways: BTreeMap<ObjectName, Config>,
+    gateways: BTreeMap<Scope, Config>,
 }
 
 impl Follower {

@@ -2,7 +2,7 @@
 
 use crds::gateway::{GatewayKind, RouteKind};
 use operator_routes::{
-    ObjectChange,
+    ObjectChange, Scope,
     gateway::{
         DemandedPort, Supply, Transport,
         demand::{Lacking, Refused},
@@ -136,7 +136,7 @@ fn a_gateway_asks_for_the_ports_that_can_be_served() {
         "addresses": [{"type": "IPAddress", "value": "198.18.0.9"}],
     }));
     world.compile();
-    let demand = &world.0.compiled().demands[&name("infra/web")];
+    let demand = &world.0.compiled().demands[&Scope::Gateway(name("infra/web"))];
     let ports: Vec<DemandedPort> = demand.ports.iter().copied().collect();
     let port = |port, container| DemandedPort { port, transport: Transport::Tcp, container };
     assert_eq!(ports, [port(80, 64_592), port(9000, 9000)]);

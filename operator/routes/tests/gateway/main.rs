@@ -7,4 +7,5 @@ mod incremental;
 mod listeners;
 mod policies;
 mod routes;
+mod shared;
 mod world;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::DateTime;
 use operator_routes::{
-    Compiled, Compiler, ObjectChange, Settings,
+    Compiled, Compiler, ObjectChange, Scope, Settings,
     dialect::{DocumentKind, documents::DocumentName},
     gateway::Demand,
     object::EmissaryObject,
@@ -36,7 +36,7 @@ use crate::{
 const EPOCH: Epoch = Epoch { created: 7, transitions: 1 };
 
 /// Takes `proxy` and `controller` for what they say, each for its audience, and others for ServiceAccounts of the
-/// namespace `shop`, if they are called like those of Gateways.
+/// namespace `shop`, if they are called like those of Gateways and classes.
 struct Tokens;
 
 impl Authenticate for Tokens {
@@ -46,7 +46,7 @@ impl Authenticate for Tokens {
             ("proxy", CONFIG_AUDIENCE) | ("controller", TRAFFIC_AUDIENCE) => {
                 Ok(Caller { service_account: ObjectName::new("sluice", token), pod })
             }
-            (gateway, CONFIG_AUDIENCE) if gateway.ends_with("-sluice") => {
+            (gateway, CONFIG_AUDIENCE) if gateway.ends_with("-sluice") || gateway.ends_with("-proxies") => {
                 let pod = Some((format!("uid of {gateway}"), gateway.to_owned()));
                 Ok(Caller { service_account: ObjectName::new("shop", gateway), pod })
             }
@@ -221,9 +221,9 @@ fn of_gateways() -> Compiled {
             chain: "chain".into(),
             key: proxy_config::model::Secret("key".to_owned()),
         })));
-        let name = ObjectName::new("shop", gateway);
-        compiled.gateways.insert(name.clone(), config);
-        compiled.demands.insert(name, Arc::new(demand()));
+        let scope = Scope::Gateway(ObjectName::new("shop", gateway));
+        compiled.gateways.insert(scope.clone(), config);
+        compiled.demands.insert(scope, Arc::new(demand()));
     }
     compiled
 }
@@ -253,6 +253,35 @@ async fn a_gateways_proxy_gets_its_certificates_and_no_other_token_does() {
     ];
     for (case, token, asked) in cases {
         let mut peer = world.stream(token, scope(asked)).await.unwrap();
+        let refused = peer.down.message().await.map_err(|status| status.code());
+        assert_eq!(refused.unwrap_err(), Code::PermissionDenied, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn the_proxies_of_a_class_get_what_its_gateways_have_and_no_other_token_does() {
+    let world = World::start().await;
+    let mut compiled = of_gateways();
+    let scope = Scope::Class(ObjectName::new("shop", "edge"));
+    let config = compiled.gateways[&Scope::Gateway(ObjectName::new("shop", "west"))].clone();
+    compiled.gateways.insert(scope.clone(), config);
+    compiled.demands.insert(scope, Arc::new(Demand { class: "edge".into(), ..demand() }));
+    world.shared.serve(EPOCH, &compiled, BTreeMap::new());
+    let asks = |scope: &str| Hello { scope: scope.to_owned(), features: vec!["tls".to_owned()], ..hello() };
+    let mut shared = world.stream("edge-proxies", asks("class/shop/edge")).await.unwrap();
+    let Some(to_proxy::Message::Change(change)) = shared.next().await else { panic!("no change") };
+    assert!(format!("{change:?}").contains("west"));
+
+    let cases = [
+        ("a Gateway's for the class", "east-sluice", "class/shop/edge"),
+        ("the class's for a Gateway", "edge-proxies", "gateway/shop/west"),
+        ("the class's for the fleet", "edge-proxies", ""),
+        ("of a class that is not there", "other-proxies", "class/shop/other"),
+        ("of one that is not there for one that is", "other-proxies", "class/shop/edge"),
+        ("of a class of that name elsewhere", "edge-proxies", "class/other/edge"),
+    ];
+    for (case, token, asked) in cases {
+        let mut peer = world.stream(token, asks(asked)).await.unwrap();
         let refused = peer.down.message().await.map_err(|status| status.code());
         assert_eq!(refused.unwrap_err(), Code::PermissionDenied, "{case}");
     }

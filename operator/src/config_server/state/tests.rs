@@ -553,8 +553,8 @@ fn of_gateway(text: &str) -> Delta {
     let (changes, split, report) = route(text);
     let report = SplitReport { scope: gateway(text), ..report };
     Delta {
-        gateways: BTreeMap::from([(name(text), changes)]),
-        demands: BTreeMap::from([(name(text), Some(demand()))]),
+        gateways: BTreeMap::from([(gateway(text), changes)]),
+        demands: BTreeMap::from([(gateway(text), Some(demand()))]),
         splits: BTreeMap::from([(split, Some(Arc::new(report)))]),
         ..Delta::default()
     }
@@ -588,7 +588,7 @@ fn every_proxy_gets_the_configuration_of_its_scope_and_nothing_of_another() {
 
     let seen = world.state.progress();
     let gone = Change::Removed(Key::Cluster(ClusterId::new("west")));
-    let gateways = BTreeMap::from([(name("west"), vec![gone])]);
+    let gateways = BTreeMap::from([(gateway("west"), vec![gone])]);
     world.state.publish(&Delta { gateways, ..Delta::default() });
     assert!(world.send(&mut west).is_some());
     for peer in [fleet, east] {
@@ -623,7 +623,7 @@ fn the_proxies_of_a_gateway_that_is_gone_lose_its_routes_and_are_known_until_the
     assert_eq!(world.state.scope_of(&account), Some(&gateway("east")));
     let (_, split, _) = route("east");
     world.state.publish(&Delta {
-        demands: BTreeMap::from([(name("east"), None)]),
+        demands: BTreeMap::from([(gateway("east"), None)]),
         splits: BTreeMap::from([(split.clone(), None)]),
         ..Delta::default()
     });
@@ -686,4 +686,63 @@ fn tries_that_found_no_endpoint_are_of_the_version_that_their_arm_holds() {
     let expected =
         wire::VersionTries { namespace: "shop".to_owned(), hash: "new".to_owned(), bad: 5, ended: vec![5] };
     assert_eq!(tries, [expected]);
+}
+
+/// What the compiler says of a class whose proxies serve these Gateways.
+fn of_class(text: &str, members: &[&str]) -> (Scope, Arc<Demand>) {
+    let members = members.iter().map(|it| (name(it), Vec::new())).collect();
+    let demand = Demand { uid: "2".into(), class: text.into(), members, ..Demand::default() };
+    (Scope::Class(name(text)), Arc::new(demand))
+}
+
+#[test]
+fn proxies_of_a_gateway_that_moved_to_those_of_its_class_keep_what_they_have_until_they_go() {
+    let mut world = World::new();
+    world.state.publish(&of_gateway("east"));
+    let mut east = world.served_by("east");
+    let (_, split, report) = route("east");
+    let (class, demand) = of_class("edge", &["east"]);
+    let moved = SplitId::new("moved");
+    let report = Arc::new(SplitReport { scope: class.clone(), ..report });
+    world.state.publish(&Delta {
+        demands: BTreeMap::from([(gateway("east"), None), (class.clone(), Some(demand))]),
+        splits: BTreeMap::from([(split.clone(), None), (moved.clone(), Some(report))]),
+        ..Delta::default()
+    });
+    assert_eq!(world.send(&mut east), None, "connections end there as they began");
+    let state = world.state.split_state(&split).unwrap();
+    assert!(state.compiled.is_some() && state.views[0].served.is_some(), "it is served: {state:?}");
+    assert_eq!(world.state.split_state(&moved).unwrap().scope, class.to_string());
+
+    // Back again: it begins anew, with what the changes say and no more.
+    world.state.publish(&Delta {
+        demands: BTreeMap::from([(class, None)]),
+        splits: BTreeMap::from([(moved.clone(), None)]),
+        ..Delta::default()
+    });
+    world.state.publish(&of_gateway("east"));
+    assert!(world.send(&mut east).is_some());
+    world.acknowledge(&east);
+    assert!(world.state.split_state(&split).unwrap().compiled.is_some());
+
+    world.state.publish(&Delta { demands: BTreeMap::from([(gateway("east"), None)]), ..Delta::default() });
+    world.state.disconnect(&east.seat);
+    assert_eq!(world.state.counted().len(), 1, "nothing is left of it");
+}
+
+#[test]
+fn the_proxies_of_a_class_are_known_by_their_account_and_nobody_takes_it() {
+    let mut world = World::new();
+    let (class, demand) = of_class("edge", &["east"]);
+    let account = Names::of_class(&name("edge")).service_account().clone();
+    let open = |scope: &Scope, demand: &Arc<Demand>| Delta {
+        demands: BTreeMap::from([(scope.clone(), Some(Arc::clone(demand)))]),
+        ..Delta::default()
+    };
+    world.state.publish(&open(&class, &demand));
+    assert_eq!(world.state.scope_of(&account), Some(&class));
+    // A Gateway `edge` of a class `proxies` would have the same.
+    let rival = Arc::new(Demand { class: "proxies".into(), ..Demand::default() });
+    world.state.publish(&open(&gateway("edge"), &rival));
+    assert_eq!(world.state.scope_of(&account), Some(&class));
 }

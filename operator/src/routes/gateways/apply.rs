@@ -1,6 +1,6 @@
-//! Writes the objects of a Gateway, and takes away what it has no use for.
+//! Writes the objects of proxies, and takes away what they have no use for.
 //!
-//! Only objects that belong to the Gateway are written or deleted: one that somebody else made under the same name is an
+//! Only objects that belong to the Gateway, or to the class, are written or deleted: one that somebody else made under the same name is an
 //! error for the user to solve.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use tracing::info;
 
 const FIELD_MANAGER: &str = "sluice-operator";
 
-/// Why the objects of a Gateway are not as wanted.
+/// Why the objects of proxies are not as wanted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApplyError {
     /// The API server refuses, or cannot be reached.
@@ -42,7 +42,9 @@ pub(super) enum ApplyError {
         source: Box<kube::Error>,
     },
     /// An object of this name belongs to somebody else.
-    #[error("{kind:?} {name} is there and does not belong to the Gateway: rename the one or the other")]
+    #[error(
+        "{kind:?} {name} is there and does not belong to the Gateway or its class: rename the one or the other"
+    )]
     Taken { kind: Kind, name: ObjectName },
 }
 
@@ -56,6 +58,11 @@ pub(super) struct Made {
 }
 
 impl Made {
+    /// Whether anything was written.
+    pub(super) fn any(&self) -> bool {
+        !self.objects.is_empty()
+    }
+
     /// Somebody else has written: everything is looked at again.
     pub(super) fn forget(&mut self) {
         self.objects.values_mut().for_each(|object| *object = None);
@@ -73,7 +80,7 @@ impl ApplyError {
 /// Writes the objects that are not as they were written last, in order, and then deletes what is left over.
 pub(super) async fn apply(
     client: &Client,
-    gateway: &ObjectName,
+    names: &Names,
     demand: &Demand,
     parameters: &Parameters,
     objects: Vec<Object>,
@@ -95,10 +102,9 @@ pub(super) async fn apply(
         .keys()
         .any(|(kind, name)| !spared(*kind) && !wanted.contains_key(&(*kind, name.clone())));
     if !made.tidied || left_over {
-        let selector = Names::of(gateway, &demand.class).label_selector();
         for kind in Kind::ALL.into_iter().filter(|kind| !spared(*kind)) {
             let keep = |name: &ObjectName| wanted.contains_key(&(kind, name.clone()));
-            prune(client, gateway, &demand.uid, kind, &selector, keep).await?;
+            prune(client, names, &demand.uid, kind, keep).await?;
         }
     }
     (made.objects, made.tidied) = (wanted, true);
@@ -117,24 +123,29 @@ pub(super) async fn config_map(
     Ok(map.map(|map| map.data.unwrap_or_default()))
 }
 
-/// Deletes the objects of a Gateway that is there and is somebody else's now. Says how many. A Gateway that is gone has
-/// taken them with it, and one without a class, or with one that is not there, keeps what it has.
-pub(super) async fn withdraw(
+/// Deletes the objects of proxies that belong to the object of this uid. Says how many.
+pub(super) async fn withdraw(client: &Client, names: &Names, uid: &str) -> Result<usize, ApplyError> {
+    let mut deleted = 0;
+    for kind in Kind::ALL.into_iter().rev() {
+        deleted += prune(client, names, uid, kind, |_| false).await?;
+    }
+    Ok(deleted)
+}
+
+/// The same for a Gateway that is there and is somebody else's now. A Gateway that is gone has taken them with it, and one
+/// without a class, or with one that is not there, keeps what it has.
+pub(super) async fn withdraw_if_foreign(
     client: &Client,
     controllers: &[String],
     gateway: &ObjectName,
+    names: &Names,
     uid: &str,
-    class: &str,
 ) -> Result<usize, ApplyError> {
-    if !has_another_controller(client, controllers, gateway, uid).await? {
-        return Ok(0);
+    if has_another_controller(client, controllers, gateway, uid).await? {
+        withdraw(client, names, uid).await
+    } else {
+        Ok(0)
     }
-    let selector = Names::of(gateway, class).label_selector();
-    let mut deleted = 0;
-    for kind in Kind::ALL.into_iter().rev() {
-        deleted += prune(client, gateway, uid, kind, &selector, |_| false).await?;
-    }
-    Ok(deleted)
 }
 
 async fn has_another_controller(
@@ -201,13 +212,12 @@ async fn apply_one(
 /// Deletes the objects of a kind that belong to the Gateway and are not to be kept. Says how many.
 async fn prune(
     client: &Client,
-    gateway: &ObjectName,
+    names: &Names,
     uid: &str,
     kind: Kind,
-    selector: &str,
     keep: impl Fn(&ObjectName) -> bool,
 ) -> Result<usize, ApplyError> {
-    let api = api(client, kind, &gateway.namespace);
+    let api = api(client, kind, &names.base.namespace);
     let failed = |verb, name: &ObjectName, source| ApplyError::Api {
         verb,
         kind,
@@ -215,12 +225,12 @@ async fn prune(
         source: Box::new(source),
     };
     let list = api
-        .list(&ListParams::default().labels(selector))
+        .list(&ListParams::default().labels(&names.label_selector()))
         .await
-        .map_err(|source| failed("list", gateway, source))?;
+        .map_err(|source| failed("list", &names.base, source))?;
     let mut deleted = 0;
     for object in list.items {
-        let name = gateway.sibling(object.name_any());
+        let name = names.base.sibling(object.name_any());
         if keep(&name) || !belongs_to(&object, uid) || object.metadata.deletion_timestamp.is_some() {
             continue;
         }
@@ -228,7 +238,7 @@ async fn prune(
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
         match api.delete(&name.name, &params).await {
             Ok(_) => {
-                info!(%gateway, ?kind, %name, "deleted what a Gateway has no use for any more");
+                info!(proxies = %names.base, ?kind, %name, "deleted what no Gateway has a use for any more");
                 deleted += 1;
             }
             Err(kube::Error::Api(status)) if status.code == 404 => {}

@@ -1,11 +1,11 @@
-//! One task for each Gateway: makes its objects, and makes them again when something else is asked for, when one of
-//! them was changed, and after an error.
+//! One task for the proxies of each scope: makes their objects, and makes them again when something else is asked for, when
+//! one of them was changed, and after an error.
 
 use std::{sync::Arc, time::Duration};
 
 use kube::Client;
-use operator_gateways::{Installation, Invalid, Outcome, Parameters, Source, wanted};
-use operator_routes::{ObjectName, gateway::Demand};
+use operator_gateways::{Installation, Invalid, Names, Outcome, Parameters, Proxies, Source, wanted};
+use operator_routes::{ObjectName, Scope, gateway::Demand};
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::{sleep, timeout},
@@ -25,7 +25,7 @@ const RETRY_LAST: Duration = Duration::from_secs(15);
 /// How often parameters are read again.
 const READ_AGAIN: Duration = Duration::from_secs(30);
 
-/// Looks after the objects of one Gateway until it is dropped.
+/// Looks after the objects of the proxies of one scope until it is dropped.
 pub(super) struct Keeper {
     demand: watch::Sender<Arc<Demand>>,
     again: Arc<Notify>,
@@ -36,7 +36,7 @@ impl Keeper {
     pub(super) fn start(
         client: Client,
         installation: Arc<Installation>,
-        gateway: ObjectName,
+        scope: Scope,
         demand: Arc<Demand>,
         inputs: mpsc::Sender<Input>,
         shutdown: &CancellationToken,
@@ -47,7 +47,7 @@ impl Keeper {
         let task = Task {
             client,
             installation,
-            gateway,
+            scope,
             inputs,
             demands,
             again: Arc::clone(&again),
@@ -58,7 +58,7 @@ impl Keeper {
         Self { demand, again, _stop: stop.drop_guard() }
     }
 
-    /// The Gateway asks for this now.
+    /// This is asked for now.
     pub(super) fn demand(&self, demand: Arc<Demand>) {
         self.demand.send_if_modified(|before| {
             let differs = **before != *demand;
@@ -73,34 +73,61 @@ impl Keeper {
     }
 }
 
-/// Takes the objects of a Gateway away that is not ours any more. One that is deleted takes them with it.
+/// When objects are taken away.
+pub(super) enum Farewell {
+    /// They are of no use any more.
+    Now,
+    /// The Gateway is there and somebody else's. One that is deleted takes them with it.
+    IfForeign {
+        gateway: ObjectName,
+        /// Of the classes whose Gateways are ours.
+        controllers: Arc<[String]>,
+    },
+}
+
+/// Takes the objects of proxies away that belong to the object of this uid, and tries until that is done or the guard is
+/// dropped.
 pub(super) fn withdraw(
     client: &Client,
-    controllers: Arc<[String]>,
-    gateway: &ObjectName,
-    demand: &Demand,
+    farewell: Farewell,
+    names: Names,
+    uid: Arc<str>,
     shutdown: &CancellationToken,
-) {
-    let (client, gateway, uid) = (client.clone(), gateway.clone(), Arc::clone(&demand.uid));
-    let class = Arc::clone(&demand.class);
+) -> DropGuard {
+    let client = client.clone();
+    let stop = shutdown.child_token();
     let work = async move {
-        match apply::withdraw(&client, &controllers, &gateway, &uid, &class).await {
-            Ok(0) => {}
-            Ok(objects) => {
-                info!(%gateway, objects, "took the proxies of a Gateway away that is not ours any more");
-            }
-            Err(error) => {
-                warn!(%gateway, error = chain(&error), "failed to take away the proxies of a Gateway");
+        let mut retry = RETRY_FIRST;
+        loop {
+            let done = match &farewell {
+                Farewell::Now => apply::withdraw(&client, &names, &uid).await,
+                Farewell::IfForeign { gateway, controllers } => {
+                    apply::withdraw_if_foreign(&client, controllers, gateway, &names, &uid).await
+                }
+            };
+            match done {
+                Ok(objects) => {
+                    if objects > 0 {
+                        info!(proxies = %names.base, objects, "took proxies away that no Gateway asks for any more");
+                    }
+                    return;
+                }
+                Err(error) => {
+                    warn!(proxies = %names.base, error = chain(&error), "failed to take proxies away");
+                    sleep(retry).await;
+                    retry = RETRY_LAST.min(retry * 2);
+                }
             }
         }
     };
-    tokio::spawn(shutdown.clone().run_until_cancelled_owned(work));
+    tokio::spawn(stop.clone().run_until_cancelled_owned(work));
+    stop.drop_guard()
 }
 
 struct Task {
     client: Client,
     installation: Arc<Installation>,
-    gateway: ObjectName,
+    scope: Scope,
     inputs: mpsc::Sender<Input>,
     demands: watch::Receiver<Arc<Demand>>,
     again: Arc<Notify>,
@@ -122,7 +149,7 @@ impl Task {
                     let text = chain(&error);
                     // Another write came between: the next look is at what it wrote.
                     if !error.is_conflict() {
-                        warn!(gateway = %self.gateway, error = text, "failed to make the proxies of a Gateway");
+                        warn!(scope = %self.scope, error = text, "failed to make proxies");
                         self.tell(Outcome::Failed(text)).await;
                     }
                     self.wait(Some(retry)).await;
@@ -142,8 +169,14 @@ impl Task {
             Ok(parameters) => parameters,
             Err(invalid) => return Ok(Outcome::Invalid(invalid)),
         };
-        let objects = wanted(&self.gateway, demand, &parameters, &self.installation);
-        apply::apply(&self.client, &self.gateway, demand, &parameters, objects, &mut self.made).await?;
+        let own = matches!(self.scope, Scope::Gateway(_));
+        if own && parameters.proxies == Proxies::Shared && !self.made.any() {
+            // The compiler is about to learn the same: nothing is begun that is of no use.
+            return Ok(Outcome::Unknown);
+        }
+        let Some(names) = Names::of_scope(&self.scope, &demand.class) else { return Ok(Outcome::Unknown) };
+        let objects = wanted(&self.scope, demand, &parameters, &self.installation);
+        apply::apply(&self.client, &names, demand, &parameters, objects, &mut self.made).await?;
         Ok(Outcome::Made)
     }
 
@@ -151,16 +184,17 @@ impl Task {
     async fn parameters(&self, demand: &Demand) -> Result<Result<Parameters, Invalid>, ApplyError> {
         let mut parameters = Parameters::default();
         let references = [(Source::Class, &demand.class_parameters), (Source::Gateway, &demand.parameters)];
+        let (Scope::Gateway(owner) | Scope::Class(owner)) = &self.scope else { return Ok(Ok(parameters)) };
         for (from, reference) in references {
             let Some(reference) = reference else { continue };
-            let name = match from.config_map(reference, &self.gateway) {
+            let name = match from.config_map(reference, owner) {
                 Ok(name) => name,
                 Err(invalid) => return Ok(Err(invalid)),
             };
             let Some(data) = apply::config_map(&self.client, &name).await? else {
                 return Ok(Err(Invalid::Missing { from, name }));
             };
-            match parameters.take(&name, &data) {
+            match parameters.take(from, &name, &data) {
                 Ok(taken) => parameters = taken,
                 Err(invalid) => return Ok(Err(invalid)),
             }
@@ -172,7 +206,7 @@ impl Task {
         if self.told.as_ref() != Some(&outcome) {
             self.told = Some(outcome.clone());
             // Nobody listens once the process ends.
-            let _ = self.inputs.send(Input::Proxies(self.gateway.clone(), outcome)).await;
+            let _ = self.inputs.send(Input::Proxies(self.scope.clone(), outcome)).await;
         }
     }
 

@@ -1,4 +1,4 @@
-//! The ports that the proxies of a Gateway open, and the hosts that are told apart there. Each listener of the Gateway is
+//! The ports that the proxies of Gateways open, and the hosts that are told apart there. Each listener of the Gateway is
 //! a host of the proxies: who has the most specific name takes a request, and no other is asked.
 
 use std::{
@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use crds::gateway::GatewaySpec;
+use crds::gateway::{GatewayClassSpec, GatewaySpec};
 use proxy_config::model::{
     Host, HostId, Insecure, Listener as ProxyListener, ListenerId, Protocol, Security,
 };
@@ -15,8 +15,10 @@ use super::served::Served;
 use crate::gateway::{
     Address, AddressKind, Demand, DemandedPort, Transport,
     listener::{Listener, Speaks},
+    objects::Read,
     port::container_port,
 };
+use crate::object::ObjectName;
 
 /// The id of the proxies' listener that stands for a listener's port. Ports of UDP are others than those of TCP.
 pub(super) fn port_id(listener: &Listener) -> ListenerId {
@@ -91,14 +93,6 @@ pub(super) fn demand(
     served: &Served,
 ) -> Demand {
     let infrastructure = spec.infrastructure.clone().unwrap_or_default();
-    let ports = served.listeners.iter().filter(|it| it.served()).filter_map(|it| {
-        let transport = if it.speaks?.is_tcp() { Transport::Tcp } else { Transport::Udp };
-        Some(DemandedPort { port: it.port, transport, container: container_port(it.port)? })
-    });
-    let address = |it: &crds::gateway::listener::AddressSpec| Address {
-        kind: AddressKind::parse(it.kind.as_deref()),
-        value: it.value.clone().unwrap_or_default(),
-    };
     Demand {
         uid: Arc::clone(uid),
         generation,
@@ -107,7 +101,44 @@ pub(super) fn demand(
         parameters: infrastructure.parameters_ref,
         labels: infrastructure.labels,
         annotations: infrastructure.annotations,
-        addresses: spec.addresses.iter().map(address).collect(),
-        ports: ports.collect(),
+        addresses: addresses(spec),
+        ports: ports(served).collect(),
+        members: BTreeMap::new(),
     }
+}
+
+/// What the Gateways of a class ask of the proxies that they share: those that are served by them, and those that will be.
+pub(super) fn shared_demand(
+    class: &Arc<str>,
+    read: &Read<GatewayClassSpec>,
+    sharing: &[(&ObjectName, &GatewaySpec, &Served)],
+) -> Demand {
+    let here = |served: &Served| served.shares.as_ref() == Some(&served.home);
+    let members = sharing.iter().filter(|(_, _, served)| here(served));
+    Demand {
+        uid: Arc::clone(&read.uid),
+        generation: read.generation,
+        class: Arc::clone(class),
+        class_parameters: read.spec.as_ref().ok().and_then(|spec| spec.parameters_ref.clone()),
+        ports: sharing.iter().flat_map(|(_, _, served)| ports(served)).collect(),
+        members: members.map(|(name, spec, _)| ((*name).clone(), addresses(spec))).collect(),
+        ..Demand::default()
+    }
+}
+
+/// The ports that are opened.
+fn ports(served: &Served) -> impl Iterator<Item = DemandedPort> {
+    served.listeners.iter().filter(|it| it.served()).filter_map(|it| {
+        let transport = if it.speaks?.is_tcp() { Transport::Tcp } else { Transport::Udp };
+        Some(DemandedPort { port: it.port, transport, container: container_port(it.port)? })
+    })
+}
+
+/// The addresses that are asked for.
+fn addresses(spec: &GatewaySpec) -> Vec<Address> {
+    let address = |it: &crds::gateway::listener::AddressSpec| Address {
+        kind: AddressKind::parse(it.kind.as_deref()),
+        value: it.value.clone().unwrap_or_default(),
+    };
+    spec.addresses.iter().map(address).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crds::gateway::RouteKind;
-use proxy_config::model::{Case, Rank};
+use proxy_config::model::{Case, Config, Rank};
 
 use super::{
     super::{Backends, Compiler},
@@ -43,6 +43,11 @@ impl Compiler {
         places.into_iter().filter_map(|place| place.compiled.ok()).collect()
     }
 
+    /// The Gateways of ours.
+    pub fn gateways(&self) -> impl Iterator<Item = &ObjectName> {
+        self.gateways.served.keys()
+    }
+
     /// The port of a Gateway on which a request comes in that does not say: one that has its host, the usual one of its
     /// scheme if there is a choice; `None`: no listener speaks its scheme.
     #[must_use]
@@ -61,10 +66,11 @@ impl Compiler {
         let served = self.gateways.served.get(gateway)?;
         let drafts = self.drafts(gateway, served);
         let listener = listener(served, request);
+        let listener = listener.and_then(|it| self.unless_elsewhere(gateway, served, it, request));
         let mut answers: Option<Place<'_>> = None;
         let mut others = Vec::new();
         for place in self.places(gateway, &drafts) {
-            match aside(&place, listener.as_ref().ok().copied(), answers.as_ref(), request) {
+            match aside(&place, listener.as_ref().copied(), answers.as_ref(), request) {
                 Some(why) if place.concerns(request) => others.push((place.asked.of, why)),
                 Some(_) => {}
                 None => answers = Some(place),
@@ -120,6 +126,34 @@ impl Compiler {
         found
     }
 
+    /// The listener that would take a request, unless one of another Gateway with the same proxies does.
+    fn unless_elsewhere<'a>(
+        &self,
+        gateway: &ObjectName,
+        served: &Served,
+        listener: &'a Listener,
+        request: &Request<'_>,
+    ) -> Result<&'a Listener, NoListener> {
+        let others = self.residents(&served.home).into_iter().filter(|(name, _)| *name != gateway);
+        let others = others.flat_map(|(name, served)| served.listeners.iter().map(move |it| (name, it)));
+        let better = others.filter(|(_, it)| {
+            it.served()
+                && it.port == request.port
+                && speaks(it, request.tls)
+                && has(it, request.authority)
+                && it.hostname.place() < listener.hostname.place()
+        });
+        match better.min_by_key(|(_, it)| it.hostname.place()) {
+            Some((name, it)) => Err(NoListener::Elsewhere(it.name.clone(), name.clone())),
+            None => Ok(listener),
+        }
+    }
+
+    /// What the proxies of a Gateway have.
+    fn config_at(&self, gateway: &ObjectName) -> Option<&Config> {
+        self.compiled.config_of(&self.gateways.served.get(gateway)?.home)
+    }
+
     /// The routes that are attached to a Gateway, with what they refer to.
     fn drafts<'a>(&'a self, gateway: &ObjectName, served: &Served) -> Vec<Draft<'a>> {
         let routes = self.stores.gateway.routes_of(gateway);
@@ -135,7 +169,7 @@ impl Compiler {
 
     /// Their matches in the order in which they are asked, those last that mean nothing.
     fn places<'a>(&self, gateway: &ObjectName, drafts: &'a [Draft<'_>]) -> Vec<Place<'a>> {
-        let Some(config) = self.compiled.gateways.get(gateway) else { return Vec::new() };
+        let Some(config) = self.config_at(gateway) else { return Vec::new() };
         let nothing = BTreeMap::new();
         let backends = Backends { known: &self.backends, made: &nothing };
         let mut places = Vec::new();
@@ -187,7 +221,7 @@ impl Compiler {
     }
 
     fn outcomes(&self, gateway: &ObjectName, answers: &GatewayRoute, request: &Request<'_>) -> Vec<Outcome> {
-        let config = self.compiled.gateways.get(gateway);
+        let config = self.config_at(gateway);
         let is_absent = |what: &What| match what {
             What::Forwarded { cluster, .. } => {
                 config.and_then(|it| it.clusters.get(cluster)).is_some_and(|it| it.absent)
@@ -285,7 +319,7 @@ fn wants(read: &Read<Route>, kind: RouteKind, request: &Request<'_>) -> bool {
 /// Why a match does not answer a request; `None`: it does.
 fn aside(
     place: &Place<'_>,
-    listener: Option<&Listener>,
+    listener: Result<&Listener, &NoListener>,
     answers: Option<&Place<'_>>,
     request: &Request<'_>,
 ) -> Option<Aside> {
@@ -300,10 +334,16 @@ fn aside(
     if !path_matches(&route.path, route.case, without_query(request.target)) {
         return Some(Aside::Standing(Standing::OtherPath));
     }
-    let Some(listener) = listener else { return Some(Aside::Standing(Standing::OtherListener)) };
+    let listener = match listener {
+        Ok(listener) => listener,
+        Err(NoListener::Elsewhere(name, gateway)) => {
+            return Some(Aside::OtherListener(format!("listener `{name}` of Gateway {gateway}")));
+        }
+        Err(_) => return Some(Aside::Standing(Standing::OtherListener)),
+    };
     let attached = |ids: &[String]| ids.contains(&listener.id());
     if !attached(&route.classes) {
-        return Some(Aside::OtherListener(listener.name.clone()));
+        return Some(Aside::OtherListener(format!("listener `{}`", listener.name)));
     }
     if let Some(standing) = unmet(route, request) {
         return Some(Aside::Standing(standing));

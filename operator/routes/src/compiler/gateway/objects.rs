@@ -13,11 +13,12 @@ use crds::gateway::{
 use super::policies::Policies;
 use crate::{
     gateway::{
-        GatewayObject, GatewayObjectName, Supply,
+        GatewayObject, GatewayObjectName, Presence, Supply,
         grants::Grants,
         objects::{Read, Route, RouteRules},
     },
     object::ObjectName,
+    scope::Scope,
 };
 
 /// Names a route.
@@ -40,6 +41,8 @@ pub(in super::super) struct Objects {
     pub(super) namespaces: BTreeMap<Arc<str>, BTreeMap<String, String>>,
     pub(in super::super) config_maps: BTreeMap<ObjectName, BTreeMap<String, String>>,
     pub(super) supplies: BTreeMap<ObjectName, Supply>,
+    /// How far the proxies of each scope are.
+    pub(super) proxies: BTreeMap<Scope, Presence>,
     /// The Gateways of each class.
     pub(super) of_class: BTreeMap<Arc<str>, BTreeSet<ObjectName>>,
     /// The ListenerSets of each Gateway.
@@ -66,6 +69,8 @@ pub(in super::super) struct Touched {
     pub(in super::super) routes: BTreeSet<RouteName>,
     /// Gateways of which something else holds, though their listeners may be the same.
     pub(super) judged: BTreeSet<ObjectName>,
+    /// Proxies that may serve other Gateways now.
+    pub(super) scopes: BTreeSet<Scope>,
     pub(in super::super) policies: BTreeSet<ObjectName>,
 }
 
@@ -220,6 +225,33 @@ impl Objects {
     ) {
         put(&mut self.supplies, name, supply);
         touched.judged.insert(name.clone());
+    }
+
+    /// Takes how far the proxies of a scope are.
+    pub(in super::super) fn set_proxies(
+        &mut self,
+        scope: &Scope,
+        presence: Option<Presence>,
+        touched: &mut Touched,
+    ) {
+        if put(&mut self.proxies, scope, presence) == presence {
+            return;
+        }
+        match scope {
+            Scope::Fleet => {}
+            Scope::Gateway(name) => drop(touched.gateways.insert(name.clone())),
+            Scope::Class(class) => touched.gateways.extend(self.of_class(&class.name).cloned()),
+        }
+    }
+
+    /// The Gateways of a class.
+    pub(super) fn of_class(&self, class: &Arc<str>) -> impl Iterator<Item = &ObjectName> {
+        self.of_class.get(class).into_iter().flatten()
+    }
+
+    /// When a Gateway was made: what several cannot have the oldest keeps.
+    pub(super) fn age(&self, gateway: &ObjectName) -> Option<i64> {
+        self.gateways.get(gateway).map(|read| read.created)
     }
 
     /// The labels of a Namespace.

@@ -42,6 +42,8 @@ pub(super) struct Draft<'a> {
     route: &'a RouteName,
     read: &'a Read<Route>,
     scope: Scope,
+    /// What tells its routes from those that it has at another Gateway with the same proxies.
+    prefix: String,
     /// The classes of the hosts that have each name, with their port.
     names: BTreeMap<HostName, BTreeMap<u16, BTreeSet<String>>>,
     rules: Vec<Rule<'a>>,
@@ -114,7 +116,12 @@ impl<'a> Draft<'a> {
             }
             Ok(RouteRules::Stream(_) | RouteRules::Unreadable(_)) | Err(_) => Vec::new(),
         };
-        Self { route, read, scope: Scope::Gateway(gateway.clone()), names, rules }
+        let scope = served.home.clone();
+        let prefix = match scope {
+            Scope::Class(_) => format!("gateway {gateway} "),
+            Scope::Gateway(_) | Scope::Fleet => String::new(),
+        };
+        Self { route, read, scope, prefix, names, rules }
     }
 
     /// What is wrong with its references by themselves, whatever there is of what they name.
@@ -268,7 +275,8 @@ impl<'a> Draft<'a> {
     fn id(&self, rule: usize, number: usize, host: &HostName, port: Option<u16>) -> String {
         let RouteName { kind, name } = self.route;
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{} {name} rule {rule} match {number} {}{port}", kind.as_str(), host.show())
+        let (prefix, kind) = (&self.prefix, kind.as_str());
+        format!("{prefix}{kind} {name} rule {rule} match {number} {}{port}", host.show())
     }
 }
 

@@ -19,8 +19,10 @@ use crate::{
     gateway::{
         grants::Referrer,
         listener::{self, Fault, From, Listener, Owner, Speaks},
+        sharing,
     },
     object::ObjectName,
+    scope::Scope,
 };
 
 /// A Gateway of one of our classes.
@@ -28,6 +30,10 @@ use crate::{
 pub(in super::super) struct Served {
     /// The controller of its class.
     pub(super) controller: String,
+    /// The proxies that serve it.
+    pub(super) home: Scope,
+    /// The proxies that it is to share with others of its class.
+    pub(super) shares: Option<Scope>,
     /// Its own, then those of its ListenerSets in their order.
     pub(super) listeners: Vec<Listener>,
     /// ListenerSets that name it and that it does not allow.
@@ -55,8 +61,15 @@ pub(super) fn compile(stores: &Stores, controllers: &[String], name: &ObjectName
     if !controllers.contains(&class.controller_name) {
         return None;
     }
+    let shares = shared(stores, name);
+    let alone = Scope::Gateway(name.clone());
+    let home =
+        shares.as_ref().map_or_else(|| alone.clone(), |it| sharing::home(&alone, it, &objects.proxies));
+    let parameters = sharing::parameters(class.parameters_ref.as_ref());
     let mut served = Served {
         controller: class.controller_name.clone(),
+        home,
+        shares,
         listeners: Vec::new(),
         refused_sets: BTreeSet::new(),
         shown: None,
@@ -64,7 +77,7 @@ pub(super) fn compile(stores: &Stores, controllers: &[String], name: &ObjectName
         refers: false,
         insecure: false,
         unreadable: None,
-        wanted: BTreeSet::new(),
+        wanted: parameters.into_iter().map(Wanted::ConfigMap).collect(),
     };
     served.show_to_backends(stores, name, spec);
     let own = spec.listeners.iter().map(|it| (Owner::Gateway, &name.namespace, it));
@@ -89,6 +102,9 @@ pub(super) fn compile(stores: &Stores, controllers: &[String], name: &ObjectName
     }
     served.listeners =
         specs.iter().map(|(owner, namespace, spec)| Listener::read(owner.clone(), namespace, spec)).collect();
+    if served.home != alone {
+        served.listeners.iter_mut().for_each(|it| it.shared_by = Some(name.clone()));
+    }
     listener::compare(&mut served.listeners);
     for (index, (owner, namespace, listener)) in specs.iter().enumerate() {
         let kind = match owner {
@@ -98,6 +114,17 @@ pub(super) fn compile(stores: &Stores, controllers: &[String], name: &ObjectName
         served.terminate(stores, index, Referrer { kind, namespace }, listener, spec, name);
     }
     Some(served)
+}
+
+/// The proxies that a Gateway shares with others of its class, as soon as it can.
+pub(super) fn shared(stores: &Stores, name: &ObjectName) -> Option<Scope> {
+    let objects = &stores.gateway;
+    let class = objects.gateways.get(name)?.spec.as_ref().ok()?.gateway_class_name.as_str();
+    let spec = objects.classes.get(class)?.spec.as_ref().ok()?;
+    let parameters = sharing::parameters(spec.parameters_ref.as_ref())?;
+    let scope = Scope::Class(parameters.sibling(class));
+    let made = objects.proxies.contains_key(&scope);
+    sharing::is_asked_for(objects.config_maps.get(&parameters), made).then_some(scope)
 }
 
 impl Served {

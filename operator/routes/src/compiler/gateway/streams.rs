@@ -21,8 +21,6 @@ use crate::{
         listener::{Fault, Listener, Speaks},
         objects::{Read, Route, RouteRules},
     },
-    object::ObjectName,
-    scope::Scope,
 };
 
 /// How long a client of UDP stays at its pod without a datagram.
@@ -65,13 +63,12 @@ pub(super) struct Output {
 /// The routes that are attached to a Gateway, and the names that each has of each listener.
 pub(super) fn compile(
     stores: &Stores,
-    gateway: &ObjectName,
     served: &Served,
     attached: &[(&RouteName, &Read<Route>, Taken)],
     backends: Backends<'_>,
 ) -> Output {
     let mut output = Output::default();
-    let scope = Scope::Gateway(gateway.clone());
+    let scope = &served.home;
     let mut sorted: Vec<_> = attached.iter().collect();
     sorted.sort_by_key(|(name, read, _)| (read.created, &name.name, name.kind));
     for (index, listener) in served.listeners.iter().enumerate().filter(|(_, it)| it.served()) {
@@ -88,7 +85,7 @@ pub(super) fn compile(
             let common = Common {
                 id: SplitId::new(format!("{scope} {id}")),
                 route: name,
-                scope: &scope,
+                scope,
                 version: backends::version(name, &read.resource_version),
                 effects: &Effects::default(),
                 limits: Limits::default(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use operator_gateways::{Installation, wanted};
+use operator_routes::Scope;
 use serde_json::{Value, json};
 
 use super::*;
@@ -23,6 +24,7 @@ fn demand() -> Demand {
         annotations: BTreeMap::new(),
         addresses: Vec::new(),
         ports: std::collections::BTreeSet::new(),
+        members: BTreeMap::new(),
     }
 }
 
@@ -36,7 +38,7 @@ fn objects() -> Vec<Object> {
         drain_delay: 5,
         drain_timeout: 30,
     };
-    wanted(&gateway(), &demand(), &Parameters::default(), &installation)
+    wanted(&Scope::Gateway(gateway()), &demand(), &Parameters::default(), &installation)
 }
 
 fn deployment() -> Object {
@@ -77,7 +79,7 @@ async fn what_belongs_to_somebody_else_is_not_written_over() {
     let error = written(there("uid-2", 2, "2")).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "Deployment shop/web-sluice is there and does not belong to the Gateway: rename the one or the other"
+        "Deployment shop/web-sluice is there and does not belong to the Gateway or its class: rename the one or the other"
     );
 }
 
@@ -95,11 +97,12 @@ async fn what_is_as_it_was_written_is_not_written_again() {
         api = api.answer(200, empty.clone());
     }
     let (client, mut made) = (api.client(), Made::default());
-    let (gateway, demand, parameters) = (gateway(), demand(), Parameters::default());
-    apply(&client, &gateway, &demand, &parameters, objects(), &mut made).await.unwrap();
+    let (demand, parameters) = (demand(), Parameters::default());
+    let names = Names::of(&gateway(), &demand.class);
+    apply(&client, &names, &demand, &parameters, objects(), &mut made).await.unwrap();
     let asked = api.lines().len();
     assert_eq!(asked, objects().len() * 2 + Kind::ALL.len() - 1, "{:#?}", api.lines());
-    apply(&client, &gateway, &demand, &parameters, objects(), &mut made).await.unwrap();
+    apply(&client, &names, &demand, &parameters, objects(), &mut made).await.unwrap();
     assert_eq!(api.lines().len(), asked);
 }
 
@@ -132,4 +135,31 @@ async fn proxies_are_taken_away_only_where_another_controller_has_the_gateway() 
         let found = has_another_controller(&api.client(), &ours, &gateway(), "uid-1").await.unwrap();
         assert_eq!(found, expected, "{case}");
     }
+}
+
+#[tokio::test]
+async fn what_a_class_shares_is_taken_away_by_its_own_labels_and_uid() {
+    let names = Names::of_class(&ObjectName::new("shop", "edge"));
+    let object = |kind: &str, uid: &str, name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": kind,
+            "metadata": {
+                "name": name, "namespace": "shop", "uid": name,
+                "ownerReferences": [{"apiVersion": "v1", "kind": "GatewayClass", "name": "edge", "uid": uid}],
+            },
+        })
+    };
+    let list =
+        |items: Vec<Value>| json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items});
+    let mut api = TestApi::default();
+    for kind in Kind::ALL.into_iter().rev() {
+        let name = kind.resource().2;
+        let ours = object(name, "uid-1", "edge-proxies");
+        api = api.answer(200, list(vec![ours.clone(), object(name, "uid-2", "other")])).answer(200, ours);
+    }
+    assert_eq!(withdraw(&api.client(), &names, "uid-1").await.unwrap(), Kind::ALL.len());
+    let lines = api.lines();
+    assert!(lines.iter().all(|line| !line.contains("other")), "{lines:#?}");
+    let asked = api.seen()[0].0.clone();
+    assert!(asked.contains("gateway-class"), "{asked}");
 }
