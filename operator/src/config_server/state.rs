@@ -195,31 +195,39 @@ impl State {
         }
         let none = BTreeMap::new();
         // What concerns all of them is news for each.
-        let all = !delta.leaving.is_empty();
-        for (scope, scoped) in &mut self.scopes {
-            let (changes, splits) = (delta.changes_of(scope), splits.get(scope).unwrap_or(&none));
-            if all || !changes.is_empty() || !splits.is_empty() {
-                scoped.publish(changes, splits, &delta.leaving);
-            }
+        let mut touched: BTreeSet<Scope> = if delta.leaving.is_empty() {
+            delta.gateways.keys().chain(splits.keys()).cloned().collect()
+        } else {
+            self.scopes.keys().cloned().collect()
+        };
+        touched.extend((!delta.changes.is_empty()).then_some(Scope::Fleet));
+        for scope in &touched {
+            let Some(scoped) = self.scopes.get_mut(scope) else { continue };
+            let splits = splits.get(scope).unwrap_or(&none);
+            scoped.publish(delta.changes_of(scope), splits, &delta.leaving);
         }
+        touched.extend(delta.demands.keys().cloned());
         if !delta.pods.is_empty() {
             for watcher in self.watchers.values_mut() {
                 watcher.news.loads = true;
             }
         }
-        self.pass_news_on();
+        self.pass_news_on(&touched);
     }
 
     /// The pods behind the Services of the proxies are these now.
     pub(crate) fn set_endpoints(&mut self, endpoints: Endpoints) {
         let before = std::mem::replace(&mut self.endpoints, endpoints);
-        for (scope, scoped) in &mut self.scopes {
-            let now = self.endpoints.get(scope);
-            if before.get(scope) != now {
-                scoped.set_endpoints(now.cloned().unwrap_or_default());
+        let known: BTreeSet<&Scope> = before.keys().chain(self.endpoints.keys()).collect();
+        let differs = |scope: &&Scope| before.get(*scope) != self.endpoints.get(*scope);
+        let touched: BTreeSet<Scope> = known.into_iter().filter(differs).cloned().collect();
+        for scope in &touched {
+            let now = self.endpoints.get(scope).cloned().unwrap_or_default();
+            if let Some(scoped) = self.scopes.get_mut(scope) {
+                scoped.set_endpoints(now);
             }
         }
-        self.pass_news_on();
+        self.pass_news_on(&touched);
     }
 
     /// The scope of the proxies of a `ServiceAccount`; `None`: it is not that of a Gateway's proxies.
@@ -236,7 +244,7 @@ impl State {
         hello: &Hello,
     ) -> Option<Seat> {
         let connection = self.scopes.get_mut(scope)?.connect(id, name, hello);
-        self.pass_news_on();
+        self.pass_news_on([scope]);
         Some(Seat { scope: scope.clone(), id: id.clone(), connection })
     }
 
@@ -376,27 +384,24 @@ impl State {
     /// Works on the scope of a stream.
     fn on<T>(&mut self, seat: &Seat, work: impl FnOnce(&mut Scoped, &Seat) -> T) -> Option<T> {
         let done = self.scopes.get_mut(&seat.scope).map(|scoped| work(scoped, seat));
-        self.pass_news_on();
+        self.pass_news_on([&seat.scope]);
         done
     }
 
-    /// Lets the watchers know, and forgets scopes of which nothing is left.
-    fn pass_news_on(&mut self) {
-        for scoped in self.scopes.values_mut() {
-            let news = scoped.take_news();
+    /// Lets the watchers know what is new of these scopes, and forgets those of which nothing is left.
+    fn pass_news_on<'a>(&mut self, touched: impl IntoIterator<Item = &'a Scope>) {
+        for scope in touched {
+            let Some(scoped) = self.scopes.get_mut(scope) else { continue };
+            let (news, deserted) = (scoped.take_news(), scoped.is_deserted());
             for watcher in self.watchers.values_mut() {
                 watcher.news.splits.extend(news.splits.iter().cloned());
                 watcher.news.fleet |= news.fleet;
                 watcher.news.loads |= news.loads;
             }
-        }
-        let scopes = &self.scopes;
-        let deserted = |scope: &Scope| scopes.get(scope).is_none_or(Scoped::is_deserted);
-        let deserted: Vec<Scope> = self.gone.iter().filter(|scope| deserted(scope)).cloned().collect();
-        for scope in deserted {
-            self.gone.remove(&scope);
-            self.scopes.remove(&scope);
-            self.accounts.retain(|_, other| *other != scope);
+            if deserted && self.gone.remove(scope) {
+                self.scopes.remove(scope);
+                self.accounts.retain(|_, other| other != scope);
+            }
         }
     }
 }
