@@ -147,6 +147,16 @@ impl Cluster {
         }
     }
 
+    /// Deletes an object of `argoproj.io` that belongs to no namespace; none is fine.
+    pub async fn delete_of_all(&self, kind: &str, name: &str) -> anyhow::Result<()> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("argoproj.io", "v1alpha1", kind));
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        match api.delete(name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            done => done.map(drop).with_context(|| format!("failed to delete {kind} {name}")),
+        }
+    }
+
     /// Changes the image of the first container of a Rollout: a new version.
     pub async fn set_image(&self, rollout: &str, tag: &str) -> anyhow::Result<()> {
         self.set_image_of(Kind::Rollout, rollout, tag).await

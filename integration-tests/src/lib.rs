@@ -4,7 +4,8 @@
 //! and the clients whose every request is counted in a [`tally`]. [`story`] plays a rollout as a user would and
 //! records what was seen; the demo shows it, the tests judge it. [`operator`] runs Sluice's operator outside of the
 //! cluster, [`holder`] plays another controller that holds a lease, and [`argo`] lays out what Argo Rollouts leaves
-//! behind. [`ask`] puts single questions to a proxy. [`scale`], [`propagation`], [`scrape`] and [`figures`] are
+//! behind. [`ask`] puts single questions to a proxy, [`prometheus`]
+//! scrapes all of them. [`scale`], [`propagation`], [`scrape`] and [`figures`] are
 //! for benches.
 
 pub mod app;
@@ -17,6 +18,7 @@ pub mod holder;
 pub mod load;
 pub mod operator;
 pub mod probe;
+pub mod prometheus;
 pub mod propagation;
 pub mod scale;
 pub mod scrape;

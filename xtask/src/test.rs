@@ -60,12 +60,13 @@ const BESIDE_ONE_ANOTHER: &str = "2";
 
 /// The tests on a cluster, and how many of each target run at the same time. Those that stop operators and proxies run
 /// after all others.
-const ON_CLUSTER: [(&str, &str); 12] = [
+const ON_CLUSTER: [(&str, &str); 13] = [
     ("rollouts", BESIDE_ONE_ANOTHER),
     ("admission", "1"),
     ("migration", "1"),
     ("examples", "1"),
     ("experiments", BESIDE_ONE_ANOTHER),
+    ("analysis", BESIDE_ONE_ANOTHER),
     ("ingress", BESIDE_ONE_ANOTHER),
     ("gateways", BESIDE_ONE_ANOTHER),
     ("routes", "1"),
