@@ -88,3 +88,13 @@ pub const GUARD_ANNOTATION: &str = "sluice.dev/guard";
 
 /// Pod annotation of Kubernetes by which the ReplicaSet controller chooses which pods to delete first.
 pub const POD_DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
+
+/// Of an Experiment whose templates have shares of the requests: [`WEIGHTS_AWAITED`], or [`WEIGHTS_SERVED`] once every proxy
+/// serves them. Its time and its analyses begin then.
+pub const WEIGHTS_ANNOTATION: &str = "sluice.dev/weights";
+
+/// See [`WEIGHTS_ANNOTATION`].
+pub const WEIGHTS_AWAITED: &str = "awaited";
+
+/// See [`WEIGHTS_ANNOTATION`].
+pub const WEIGHTS_SERVED: &str = "served";

@@ -35,11 +35,13 @@ use crate::{
     events::{Recorder, Subject},
     rollouts::{Controls, ExecuteError, Executor, Pass, Stores, controller, difference, guarded, key},
     telemetry::PassMetrics,
+    traffic::TrafficStore,
 };
 
 /// Looks after Experiments, one at a time for each name.
 pub(crate) struct Controller {
     pub(crate) stores: Arc<Stores>,
+    pub(crate) traffic: Arc<TrafficStore>,
     pub(crate) executor: Executor,
     pub(crate) recorder: Recorder,
     pub(crate) metrics: PassMetrics,
@@ -60,7 +62,7 @@ impl Controller {
     /// One pass: observe, plan, execute, record and tell, wake. Why it was called does not matter.
     async fn reconcile(&self, name: &ObjectName, now: DateTime<Utc>) -> Result<Pass, Error> {
         // observe (no client: stores)
-        let world = match observe(&self.stores, name, &self.instance_id, now) {
+        let world = match observe(&self.stores, &self.traffic, name, &self.instance_id, now) {
             Observed::World(world) => world,
             Observed::Malformed { metadata, malformed } => {
                 return self.refuse(name, &metadata, &malformed).await;

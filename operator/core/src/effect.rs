@@ -167,6 +167,12 @@ pub enum Effect {
         /// The object, but for the pod templates that it takes from ReplicaSets; the uids of these are preconditions.
         blueprint: Box<Blueprint>,
     },
+    /// Sets annotation [`crds::contract::WEIGHTS_ANNOTATION`] of an Experiment: every proxy serves its weights. The
+    /// precondition is the uid: its status changes all the time.
+    BeginExperiment {
+        /// The Experiment.
+        target: Target,
+    },
     /// Sets `spec.terminate` of an Experiment. The precondition is the uid: its status changes all the time.
     TerminateExperiment {
         /// The Experiment.

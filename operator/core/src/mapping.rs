@@ -20,6 +20,9 @@ use crate::weight::Weight;
 /// that Kubernetes allows.
 const NAME_LENGTH: usize = 246;
 
+/// Longest name of a Mapping, in bytes.
+const LONGEST_NAME: usize = 253;
+
 /// What makes a copy of a base Mapping the canary Mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Canary<'a> {
@@ -49,6 +52,21 @@ pub enum Part<'a> {
         /// Which of its conditions; each has a copy of its own.
         index: usize,
     },
+    /// A share of the base's requests for pods of an Experiment.
+    Trial(Trial<'a>),
+}
+
+/// Pods of an Experiment that get requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial<'a> {
+    /// The template that they are made from.
+    pub template: &'a str,
+    /// Their Service.
+    pub service: &'a str,
+    /// The port of that Service; `None`: that of the base.
+    pub port: Option<i32>,
+    /// Their share.
+    pub weight: Weight,
 }
 
 impl Part<'_> {
@@ -58,6 +76,7 @@ impl Part<'_> {
         match self {
             Self::Share(_) => canary_name(base),
             Self::Route { route, index } => route::name(base, &route.name, *index),
+            Self::Trial(trial) => trial_name(base, trial.template),
         }
     }
 }
@@ -66,6 +85,13 @@ impl Part<'_> {
 #[must_use]
 pub fn canary_name(base: &str) -> String {
     format!("{}{CANARY_MAPPING_SUFFIX}", cut(base, NAME_LENGTH))
+}
+
+/// `<base>-experiment-<template>`, the base cut to what fits.
+#[must_use]
+pub fn trial_name(base: &str, template: &str) -> String {
+    let suffix = format!("-experiment-{template}");
+    format!("{}{suffix}", cut(base, LONGEST_NAME.saturating_sub(suffix.len())))
 }
 
 /// The beginning of a name, at most so many bytes.
@@ -107,9 +133,13 @@ fn spec(base: &Value, canary: &Canary<'_>) -> Option<Value> {
     }
     let mut spec = base["spec"].clone();
     let fields = spec.as_object_mut()?;
-    fields.insert("service".to_owned(), json!(address.with_name(canary.copy_service)));
+    let service = match canary.part {
+        Part::Trial(Trial { service, port: Some(port), .. }) => address.with_name_and_port(service, port),
+        Part::Share(_) | Part::Route { .. } | Part::Trial(_) => address.with_name(canary.copy_service),
+    };
+    fields.insert("service".to_owned(), json!(service));
     match canary.part {
-        Part::Share(weight) => {
+        Part::Share(weight) | Part::Trial(Trial { weight, .. }) => {
             fields.insert("weight".to_owned(), json!(weight.percent()));
         }
         Part::Route { route, index } => route::restrict(fields, route.action, route.conditions.get(index)?),
@@ -237,7 +267,20 @@ mod tests {
     }
 
     #[test]
+    fn pods_of_an_experiment_get_their_share_at_their_own_port() {
+        let trial =
+            Trial { template: "new", service: "trial-new", port: Some(8080), weight: Weight::of_percent(10) };
+        let part = Part::Trial(trial);
+        let canary = Canary { copy_service: "trial-new", part, ..CANARY };
+        let copy = wanted(&base(), None, &canary).unwrap();
+        assert_eq!(copy["metadata"]["name"], "shop-experiment-new");
+        assert_eq!(copy["spec"]["service"], "https://trial-new.prod:8080");
+        assert_eq!(copy["spec"]["weight"], 10);
+    }
+
+    #[test]
     fn long_names_are_cut() {
+        assert_eq!(trial_name(&"m".repeat(253), "new").len(), 253);
         assert_eq!(canary_name(&"m".repeat(253)), format!("{}-canary", "m".repeat(246)));
     }
 }

@@ -282,6 +282,7 @@ mod tests {
             resource_version: "1".to_owned(),
             selector: BTreeMap::from([("app".to_owned(), "shop".to_owned())]),
             managed_by: None,
+            ports: Vec::new(),
         };
         World {
             guard: None,

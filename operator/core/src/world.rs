@@ -18,10 +18,11 @@ use chrono::{DateTime, Utc};
 use crds::rollout::status::GuardStatus;
 use crds::rollout::{PodMetadata, PodTemplate, Rollout};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 pub use self::analysis::{Analyses, AnalysisRun, Readable, Templates};
-pub use self::experiment::Experiment;
+pub use self::experiment::{Experiment, Shares, TrialPods};
 pub use self::pod::Pod;
 pub(crate) use self::workload::group_of;
 pub use self::workload::{Workload, WorkloadKind};
@@ -213,6 +214,8 @@ pub struct Service {
     pub selector: BTreeMap<String, String>,
     /// Annotation `argo-rollouts.argoproj.io/managed-by-rollouts`.
     pub managed_by: Option<String>,
+    /// `spec.ports`: the number of each, and to which port of the pods it leads.
+    pub ports: Vec<(i32, Option<IntOrString>)>,
 }
 
 impl Service {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use crds::Experiment;
 use operator_core::effect::Target;
+use operator_core::traffic::Traffic;
 use operator_core::world::{AnalysisRun, ReplicaSetStatus, Templates};
 
 /// One moment of the cluster, as far as one Experiment is concerned. All objects are in its namespace.
@@ -23,6 +24,8 @@ pub struct World {
     pub runs: BTreeMap<String, AnalysisRun>,
     /// The templates that its analyses name, and those that they name.
     pub templates: Templates,
+    /// What the proxies serve. Only looked at where the templates have shares of the requests.
+    pub traffic: Traffic,
     /// Hashes of ReplicaSets that others control. Only looked at while a ReplicaSet is to be created.
     pub taken_hashes: BTreeSet<String>,
 }

@@ -210,7 +210,13 @@ fn service(object: &Value) -> (String, Service) {
 }
 
 fn service_with(name: &str, selector: BTreeMap<String, String>) -> Service {
-    Service { uid: format!("service-{name}"), resource_version: "1".to_owned(), selector, managed_by: None }
+    Service {
+        uid: format!("service-{name}"),
+        resource_version: "1".to_owned(),
+        selector,
+        managed_by: None,
+        ports: Vec::new(),
+    }
 }
 
 /// What stands for an object that is split and that the file does not hold.

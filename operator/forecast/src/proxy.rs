@@ -50,14 +50,17 @@ impl Cluster {
         })
     }
 
-    /// Which share of all requests the version with this hash gets, from 0 to 1. Requests that a header sends to it, and
+    /// Which share of all requests the version with this hash gets, from 0 to 1, with what Experiments give it. Requests that a header sends to it, and
     /// copies, are not counted.
     pub(crate) fn share_of(&self, hash: &str) -> f64 {
         let base = self.base_mappings().into_iter().next();
         let splits = self.splits();
         let routed = base.and_then(|base| splits.values().find(|it| self.is_divided(it, &base)).cloned());
         if let Some(served) = routed {
-            return served.arms.iter().map(|arm| share_of_arm(arm, hash)).sum();
+            let trials = self.trials().filter(|(trial, _)| trial.version == hash);
+            let hashes: Vec<&str> = trials.map(|(trial, _)| trial.hash.as_str()).chain([hash]).collect();
+            let of = |arm: &Arm| hashes.iter().map(|hash| share_of_arm(arm, hash)).sum::<f64>();
+            return served.arms.iter().map(of).sum();
         }
         let active = self.rollout.spec.strategy.blue_green.as_ref().map(|it| &it.active_service);
         if let Some(active) = active {
@@ -140,6 +143,10 @@ impl Cluster {
     }
 
     pub(crate) fn endpoints_of(&self, service: &str) -> BTreeMap<String, u32> {
+        let trial = self.trials().find(|(trial, _)| trial.service.as_deref() == Some(service));
+        if let Some((trial, ready)) = trial {
+            return (ready > 0).then(|| (trial.hash.clone(), ready)).into_iter().collect();
+        }
         let Some(service) = self.services.get(service) else { return BTreeMap::new() };
         let wanted = service.selector.get(POD_TEMPLATE_HASH_LABEL);
         let selected = self.sets.values().filter(|set| wanted.is_none_or(|hash| *hash == set.hash));
@@ -159,7 +166,8 @@ impl Cluster {
         let written = mapping.object["spec"]["service"].as_str().unwrap_or_default();
         let parsed = ServiceAddress::parse(written);
         let names = |name: &&String| parsed.as_ref().is_some_and(|it| it.names(name, self.namespace()));
-        self.services.keys().find(names).cloned().unwrap_or_default()
+        let trials = self.trials().filter_map(|(trial, _)| trial.service.as_ref());
+        self.services.keys().chain(trials).find(names).cloned().unwrap_or_default()
     }
 
     fn namespace(&self) -> &str {

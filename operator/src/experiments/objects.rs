@@ -49,7 +49,8 @@ impl<'de> Deserialize<'de> for StoredExperiment {
 resource!(StoredExperiment, Experiment);
 
 impl Change<StoredExperiment> {
-    /// Nothing has changed that a Rollout is about: how the pods of the Experiment do.
+    /// Nothing has changed that a Rollout is about: how many pods the Experiment has. Whether there are any matters to
+    /// whoever sends requests to them.
     pub(crate) fn is_idle(&self) -> bool {
         let (Some(old), Some(new)) = (&self.old, &self.new) else { return false };
         let essence = |it: &StoredExperiment| {
@@ -57,7 +58,12 @@ impl Change<StoredExperiment> {
             let said = it.decoded.as_ref().map(|it| {
                 let status = it.status.as_ref();
                 let message = status.and_then(|it| it.message.clone());
-                (it.spec.terminate, status.and_then(|it| it.phase), message)
+                let templates = status.into_iter().flat_map(|it| &it.template_statuses);
+                let pods = templates.map(|it| {
+                    let works = it.available_replicas > 0;
+                    (it.name.clone(), it.service_name.clone(), it.pod_template_hash.clone(), works)
+                });
+                (it.spec.terminate, status.and_then(|it| it.phase), message, pods.collect::<Vec<_>>())
             });
             (metadata, said.map_err(Clone::clone))
         };
@@ -94,13 +100,16 @@ mod tests {
     }
 
     #[test]
-    fn how_its_pods_do_concerns_no_rollout() {
+    fn how_many_pods_it_has_concerns_no_rollout_but_whether_it_has_any() {
         let change = |after: &Value| {
             let stored = |version, status: &Value| Some(Arc::new(experiment(version, &json!({}), status)));
-            Change { old: stored("1", &json!({"phase": "Running"})), new: stored("2", after) }
+            let before =
+                json!({"phase": "Running", "templateStatuses": [{"name": "a", "availableReplicas": 2}]});
+            Change { old: stored("1", &before), new: stored("2", after) }
         };
-        let pods = json!([{"name": "a", "replicas": 1}]);
-        assert!(change(&json!({"phase": "Running", "templateStatuses": pods})).is_idle());
+        let pods = |available: i32| json!([{"name": "a", "replicas": 1, "availableReplicas": available}]);
+        assert!(change(&json!({"phase": "Running", "templateStatuses": pods(1)})).is_idle());
+        assert!(!change(&json!({"phase": "Running", "templateStatuses": pods(0)})).is_idle());
         assert!(!change(&json!({"phase": "Failed"})).is_idle());
     }
 }

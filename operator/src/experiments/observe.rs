@@ -7,7 +7,7 @@ use crds::{Experiment, contract, rollout::AnalysisTemplateRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use operator_core::{
-    traffic::ObjectName,
+    traffic::{ObjectName, Traffic},
     world::{AnalysisRun, Owner},
 };
 use operator_experiments::{
@@ -16,7 +16,10 @@ use operator_experiments::{
 };
 
 use super::objects::Malformed;
-use crate::rollouts::{Index, Stores, analysis_run, annotation, controller, replica_set, templates};
+use crate::{
+    rollouts::{Index, Reach, Stores, analysis_run, annotation, controller, replica_set, templates},
+    traffic::TrafficStore,
+};
 
 /// What there is under an Experiment's name.
 #[derive(Debug)]
@@ -37,7 +40,13 @@ pub(super) enum Observed {
 }
 
 /// Looks at one Experiment.
-pub(super) fn observe(stores: &Stores, name: &ObjectName, instance_id: &str, now: DateTime<Utc>) -> Observed {
+pub(super) fn observe(
+    stores: &Stores,
+    traffic: &TrafficStore,
+    name: &ObjectName,
+    instance_id: &str,
+    now: DateTime<Utc>,
+) -> Observed {
     let Some(found) = stores.experiments.get(name) else { return Observed::Gone };
     let instance = found.labels().get(contract::INSTANCE_ID_LABEL).map_or("", String::as_str);
     if instance != instance_id {
@@ -67,8 +76,18 @@ pub(super) fn observe(stores: &Stores, name: &ObjectName, instance_id: &str, now
         services: services(stores, &experiment, name),
         runs: runs(stores, &experiment, name),
         templates: templates(stores, named, &name.namespace),
+        traffic: loads(traffic, &experiment, name),
         experiment,
     }))
+}
+
+/// The requests to pods of the namespace, where some of its own get a share.
+fn loads(traffic: &TrafficStore, experiment: &Experiment, name: &ObjectName) -> Traffic {
+    if annotation(&experiment.metadata, contract::WEIGHTS_ANNOTATION).is_none() {
+        return Traffic::NotConfigured;
+    }
+    let namespace = name.namespace.clone();
+    traffic.of(&Reach { namespace, services: Vec::new(), mappings: Vec::new() })
 }
 
 /// Those that the Experiment controls, and those that have a name which it would give (`<experiment>-<template>`).

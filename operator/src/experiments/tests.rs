@@ -23,7 +23,8 @@ fn controller_of(api: &TestApi) -> Controller {
     let (_, tenure) = watch::channel(Tenure::Held { epoch: Epoch { created: 0, transitions: 0 }, until });
     let metrics = telemetry::show_experiments(&metrics, tenure.clone(), stores.clone());
     let executor = Executor::without_mappings(api.client(), stores.clone(), tenure, recorder.clone());
-    Controller { stores, executor, recorder, metrics, instance_id: String::new() }
+    let traffic = Arc::new(TrafficStore::not_configured());
+    Controller { stores, traffic, executor, recorder, metrics, instance_id: String::new() }
 }
 
 fn name() -> ObjectName {

@@ -477,6 +477,7 @@ impl Attempt {
             Effect::TerminateAnalysisRun { target } => format!("end AnalysisRun {}", target.name),
             Effect::DeleteAnalysisRun { target } => format!("delete AnalysisRun {}", target.name),
             Effect::CreateExperiment { name, .. } => format!("create Experiment {name}"),
+            Effect::BeginExperiment { target } => format!("let the time of Experiment {} begin", target.name),
             Effect::TerminateExperiment { target } => format!("end Experiment {}", target.name),
             Effect::DeleteExperiment { target } => format!("delete Experiment {}", target.name),
             Effect::CreateService { name, .. } => format!("create Service {name}"),

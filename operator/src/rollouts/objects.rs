@@ -12,7 +12,10 @@ use chrono::{DateTime, Utc};
 use crds::{Rollout, contract};
 use k8s_openapi::{
     api::{apps::v1 as apps, core::v1 as core},
-    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference},
+    apimachinery::pkg::{
+        apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference},
+        util::intstr::IntOrString,
+    },
 };
 use kube::{
     Resource,
@@ -154,7 +157,7 @@ pub(crate) struct ReplicaSetCondition {
     pub message: String,
 }
 
-/// A Service's selector.
+/// A Service's selector and ports.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Service {
     /// Its metadata.
@@ -170,6 +173,19 @@ pub(crate) struct ServiceSpec {
     /// Labels of its pods.
     #[serde(default)]
     pub selector: Option<BTreeMap<String, String>>,
+    /// Its ports.
+    #[serde(default)]
+    pub ports: Vec<ServicePort>,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ServicePort {
+    /// Its number.
+    pub port: i32,
+    /// The port of the pods; absent: the same number.
+    pub target_port: Option<IntOrString>,
 }
 
 macro_rules! resource {

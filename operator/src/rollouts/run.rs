@@ -99,6 +99,7 @@ pub async fn run(context: Context) -> prometheus::Result<()> {
     );
     let experiments = experiments::Controller {
         stores: stores.clone(),
+        traffic: store.clone(),
         executor: executor.clone(),
         recorder: recorder.clone(),
         metrics: telemetry::show_experiments(&registered, tenure.clone(), stores.clone()),

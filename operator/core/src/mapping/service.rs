@@ -36,6 +36,31 @@ impl<'a> ServiceAddress<'a> {
         self.name == service && self.namespace.is_none_or(|it| it == namespace)
     }
 
+    /// The port; without one it is that of the scheme.
+    #[must_use]
+    pub fn port(&self) -> Option<i32> {
+        match self.port_text() {
+            Some(text) => text.parse().ok(),
+            None if self.scheme == "https://" => Some(443),
+            None => Some(80),
+        }
+    }
+
+    /// The same address of another Service, at this port.
+    #[must_use]
+    pub fn with_name_and_port(&self, name: &str, port: i32) -> String {
+        let end = self.rest.find([':', '/', '?', '#']).unwrap_or(self.rest.len());
+        let (host, tail) = self.rest.split_at(end);
+        let tail = self.port_text().map_or(tail, |text| &tail[1 + text.len()..]);
+        format!("{}{name}{host}:{port}{tail}", self.scheme)
+    }
+
+    fn port_text(&self) -> Option<&'a str> {
+        let at = self.rest.find([':', '/', '?', '#'])?;
+        let text = self.rest[at..].strip_prefix(':')?;
+        Some(&text[..text.find(['/', '?', '#']).unwrap_or(text.len())])
+    }
+
     /// The same address of another Service.
     #[must_use]
     pub fn with_name(&self, name: &str) -> String {
@@ -64,6 +89,21 @@ mod tests {
         ];
         for (before, after) in table {
             assert_eq!(ServiceAddress::parse(before).map(|it| it.with_name("next")).as_deref(), Some(after));
+        }
+    }
+
+    #[test]
+    fn a_port_is_that_of_the_scheme_unless_it_is_written() {
+        let table = [
+            ("shop", Some(80), "next:8080"),
+            ("https://shop.prod", Some(443), "https://next.prod:8080"),
+            ("shop.prod:8443/path", Some(8443), "next.prod:8080/path"),
+            ("shop/path:1", Some(80), "next:8080/path:1"),
+            ("shop:http", None, "next:8080"),
+        ];
+        for (written, port, moved) in table {
+            let address = ServiceAddress::parse(written).unwrap();
+            assert_eq!((address.port(), address.with_name_and_port("next", 8080).as_str()), (port, moved));
         }
     }
 

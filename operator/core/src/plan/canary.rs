@@ -6,6 +6,7 @@
 //! | `steps` | one step after the other, then the promotion |
 //! | `traffic`, `services`, `mappings` | weights and selectors, in the order that loses no request |
 //! | `managed` | header and mirror routes of the steps |
+//! | `trials` | the share of an Experiment's pods |
 //! | `drift` | a weight that somebody else set |
 //! | `routed`, `verify` | what is written and whether it is served |
 //! | `replica_sets` | sizes |
@@ -20,6 +21,7 @@ mod services;
 mod stage;
 mod steps;
 mod traffic;
+mod trials;
 mod verify;
 mod watchdog;
 

@@ -132,6 +132,7 @@ impl Draft {
             | Effect::TerminateAnalysisRun { .. }
             | Effect::DeleteAnalysisRun { .. }
             | Effect::CreateExperiment { .. }
+            | Effect::BeginExperiment { .. }
             | Effect::TerminateExperiment { .. }
             | Effect::DeleteExperiment { .. }
             | Effect::CreateService { .. }

@@ -74,6 +74,14 @@ fn current<'w>(scene: &Scene<'w>, status: &RolloutStatus) -> Option<(&'w String,
     found.filter(|(_, it)| it.owned && !it.deleting)
 }
 
+/// The current Experiment while it runs, with its name; `None` while it begins or ends.
+pub(super) fn running<'w>(scene: &Scene<'w>) -> Option<(&'w str, &'w Experiment)> {
+    let (name, experiment) = current(scene, &scene.before)?;
+    let step = scene.before.current_step_index.and_then(|index| usize::try_from(index).ok())?;
+    let runs = experiment.phase == Some(AnalysisPhase::Running) && !experiment.terminate;
+    (runs && is_about(scene, experiment, step)).then_some((name.as_str(), experiment))
+}
+
 /// It was made for that step of the newest version.
 fn is_about(scene: &Scene<'_>, experiment: &Experiment, step: usize) -> bool {
     experiment.hash.as_deref() == Some(scene.hash.as_str())

@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::{Argument, Invalid, Version};
 use crate::duration;
+use crate::weight::{Total, Weight};
 
 /// What one Experiment is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +46,8 @@ pub struct ExperimentTemplate {
     pub selector: Option<LabelSelector>,
     /// The Service that it gets.
     pub service: Option<TemplateService>,
+    /// Its share of the requests; `None`: it has none. One with a share has a Service.
+    pub weight: Option<Weight>,
 }
 
 /// One analysis of an [`Experiment`].
@@ -74,7 +77,9 @@ impl Experiment {
         unique(field, "analyses", step.analyses.iter().map(|it| it.name.as_str()))?;
         let analyses = step.analyses.iter().enumerate();
         Ok(Self {
-            templates: step.templates.iter().map(ExperimentTemplate::read).collect(),
+            templates: (step.templates.iter().enumerate())
+                .map(|(index, it)| ExperimentTemplate::read(&format!("{field}.templates[{index}]"), it))
+                .collect::<Result<_, _>>()?,
             duration: step.duration.clone(),
             analyses: analyses
                 .map(|(index, it)| ExperimentAnalysis::read(&format!("{field}.analyses[{index}]"), it))
@@ -87,8 +92,17 @@ impl Experiment {
 }
 
 impl ExperimentTemplate {
-    fn read(template: &ExperimentStepTemplate) -> Self {
-        Self {
+    fn read(field: &str, template: &ExperimentStepTemplate) -> Result<Self, Invalid> {
+        let refused = |percent: i32| {
+            let why = "the weight of a template needs to be between 0 and 100";
+            Invalid::value(format!("{field}.weight"), &percent, why)
+        };
+        let weight = template
+            .weight
+            .map(|it| Weight::new(it, Total::PERCENT).ok_or_else(|| refused(it)))
+            .transpose()?;
+        let weight = weight.filter(|it| *it > Weight::ZERO);
+        Ok(Self {
             name: template.name.clone(),
             version: match template.spec_ref {
                 SpecRef::Stable => Version::Stable,
@@ -97,8 +111,16 @@ impl ExperimentTemplate {
             replicas: template.replicas,
             metadata: template.metadata.clone(),
             selector: template.selector.clone(),
-            service: template.service.clone(),
-        }
+            service: template.service.clone().or_else(|| weight.map(|_| TemplateService::default())),
+            weight,
+        })
+    }
+}
+
+impl Experiment {
+    /// The templates that have a share of the requests, with it.
+    pub(crate) fn weighted(&self) -> impl Iterator<Item = (&ExperimentTemplate, Weight)> {
+        self.templates.iter().filter_map(|it| Some((it, it.weight?)))
     }
 }
 
@@ -159,10 +181,25 @@ mod tests {
                 json!({"analyses": [{"name": "a", "templateName": "t"}, {"name": "a", "templateName": "u"}]}),
                 "s.experiment.analyses[1].name: Duplicate value: \"a\"",
             ),
+            (
+                json!({"templates": [{"name": "a", "specRef": "canary", "weight": 101}]}),
+                "s.experiment.templates[0].weight: Invalid value: 101: the weight of a template needs to be between",
+            ),
         ] {
             let refusal = read(step).unwrap_err();
             assert!(refusal.starts_with(problem), "{refusal}");
         }
+    }
+
+    #[test]
+    fn a_template_with_a_weight_has_a_service() {
+        let template = |name: &str, weight: i32| json!({"name": name, "specRef": "canary", "weight": weight});
+        let read = read(json!({"templates": [template("a", 10), template("b", 0)]})).unwrap();
+        let services: Vec<bool> = read.templates.iter().map(|it| it.service.is_some()).collect();
+        assert_eq!(services, [true, false]);
+        let weighted: Vec<(&str, i32)> =
+            read.weighted().map(|(it, weight)| (it.name.as_str(), weight.percent())).collect();
+        assert_eq!(weighted, [("a", 10)]);
     }
 
     #[test]

@@ -206,11 +206,6 @@ mod tests {
                 json!([{"setHeaderRoute": {"name": "h"}, "analysis": {"templates": [{"templateName": "t"}]}}]),
             ),
             (canary, "steps", json!([{"setCanaryScale": {"replicas": 2}, "experiment": {"templates": []}}])),
-            (
-                canary,
-                "steps",
-                json!([{"experiment": {"templates": [{"name": "a", "specRef": "canary", "weight": 5}]}}]),
-            ),
             (canary, "steps", json!([{"plugin": {"name": "a/b"}}])),
             (canary, "steps", json!([{"setWeight": 5, "setCanaryScale": {"replicas": 2}}])),
             (canary, "steps", json!([{"setWeight": 5, "setHeaderRoute": {"name": "h"}}])),

@@ -1,7 +1,10 @@
 //! The Experiments of a Rollout.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use crds::analysis::AnalysisPhase;
+use crds::contract::WEIGHTS_AWAITED;
 
 /// An Experiment without what it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,39 @@ pub struct Experiment {
     pub phase: Option<AnalysisPhase>,
     /// `status.message`.
     pub message: Option<String>,
+    /// [`crds::contract::WEIGHTS_ANNOTATION`]: whether its time may begin.
+    pub shares: Shares,
+    /// The pods of its templates, by the templates' names.
+    pub pods: BTreeMap<String, TrialPods>,
+}
+
+/// Whether every proxy serves the shares of the requests that the templates of an [`Experiment`] have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shares {
+    /// It does, or there are none.
+    #[default]
+    Served,
+    /// Some proxy does not, as far as it is known.
+    Awaited,
+}
+
+impl Shares {
+    /// As the annotation says it.
+    #[must_use]
+    pub fn of(annotation: Option<&str>) -> Self {
+        if annotation == Some(WEIGHTS_AWAITED) { Self::Awaited } else { Self::Served }
+    }
+}
+
+/// The pods of one template of an [`Experiment`], by its status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrialPods {
+    /// Their Service, if there is one.
+    pub service: Option<String>,
+    /// The hash of their pod template, if that is known.
+    pub hash: Option<String>,
+    /// How many are available.
+    pub available: i32,
 }
 
 impl Experiment {

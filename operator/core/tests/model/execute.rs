@@ -174,6 +174,7 @@ fn execute(
         | Effect::TerminateAnalysisRun { .. }
         | Effect::DeleteAnalysisRun { .. }
         | Effect::CreateExperiment { .. }
+        | Effect::BeginExperiment { .. }
         | Effect::TerminateExperiment { .. }
         | Effect::DeleteExperiment { .. }
         | Effect::CreateService { .. }

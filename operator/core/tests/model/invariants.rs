@@ -120,6 +120,7 @@ fn object(effect: &Effect) -> Option<(&'static str, &str)> {
         | Effect::TerminateAnalysisRun { target: Target { name, .. } }
         | Effect::DeleteAnalysisRun { target: Target { name, .. } } => Some(("AnalysisRun", name)),
         Effect::CreateExperiment { name, .. }
+        | Effect::BeginExperiment { target: Target { name, .. } }
         | Effect::TerminateExperiment { target: Target { name, .. } }
         | Effect::DeleteExperiment { target: Target { name, .. } } => Some(("Experiment", name)),
         Effect::CreateService { name, .. } | Effect::DeleteService { target: Target { name, .. } } => {
@@ -164,6 +165,7 @@ fn matters(effect: &Effect) -> bool {
         | Effect::TerminateAnalysisRun { .. }
         | Effect::DeleteAnalysisRun { .. }
         | Effect::CreateExperiment { .. }
+        | Effect::BeginExperiment { .. }
         | Effect::TerminateExperiment { .. }
         | Effect::DeleteExperiment { .. }
         | Effect::CreateService { .. }
@@ -202,6 +204,7 @@ pub(crate) fn check_effect(
         | Effect::TerminateAnalysisRun { .. }
         | Effect::DeleteAnalysisRun { .. }
         | Effect::CreateExperiment { .. }
+        | Effect::BeginExperiment { .. }
         | Effect::TerminateExperiment { .. }
         | Effect::DeleteExperiment { .. }
         | Effect::CreateService { .. }

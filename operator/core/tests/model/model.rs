@@ -294,6 +294,7 @@ impl Model {
             resource_version: service.version.to_string(),
             selector,
             managed_by: Some("shop".to_owned()),
+            ports: Vec::new(),
         }
     }
 

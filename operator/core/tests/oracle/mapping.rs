@@ -205,7 +205,13 @@ fn world(rollout: &Value, objects: &BTreeMap<String, Value>, services: &[Value])
         let selector = serde_json::from_value::<Option<_>>(it["selector"].clone())
             .expect("a selector")
             .unwrap_or_default();
-        let service = Service { uid: String::new(), resource_version: String::new(), selector, managed_by };
+        let service = Service {
+            uid: String::new(),
+            resource_version: String::new(),
+            selector,
+            managed_by,
+            ports: Vec::new(),
+        };
         world.services.insert(name, Lookup::Found(service));
     }
     for (name, object) in objects {

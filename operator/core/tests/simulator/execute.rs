@@ -87,10 +87,8 @@ impl Cluster {
             Effect::UpdateMapping { target, manifest } => {
                 let version = self.next_version();
                 let mapping = object(&mut self.mappings, target)?;
-                check(
-                    mapping["metadata"]["resourceVersion"] == manifest["metadata"]["resourceVersion"],
-                    "the Mapping moved",
-                )?;
+                let same = mapping["metadata"]["resourceVersion"] == manifest["metadata"]["resourceVersion"];
+                check(same, "the Mapping moved")?;
                 mapping.clone_from(manifest);
                 mapping["metadata"]["resourceVersion"] = json!(version);
             }
@@ -103,6 +101,7 @@ impl Cluster {
             Effect::TerminateAnalysisRun { target } => self.terminate_run(target)?,
             Effect::DeleteAnalysisRun { target } => self.delete_run(target)?,
             Effect::CreateExperiment { name, blueprint } => self.create_experiment(name, blueprint)?,
+            Effect::BeginExperiment { target } => self.begin_experiment(target)?,
             Effect::TerminateExperiment { target } => self.terminate_experiment(target)?,
             Effect::DeleteExperiment { target } => self.delete_experiment(target)?,
             Effect::CreateService { .. } | Effect::DeleteService { .. } => {

@@ -7,7 +7,7 @@ use crds::analysis::AnalysisPhase;
 use crds::contract;
 use operator_core::effect::Target;
 use operator_core::experiment::Blueprint;
-use operator_core::world::Experiment;
+use operator_core::world::{Experiment, Shares, TrialPods};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, stamp};
@@ -32,6 +32,14 @@ impl Cluster {
         stamp(&mut experiment, None, "experiment", &version);
         experiment["metadata"]["creationTimestamp"] = json!(self.now);
         self.experiments.insert(name.to_owned(), experiment);
+        Ok(())
+    }
+
+    pub(super) fn begin_experiment(&mut self, target: &Target) -> Result<(), Refused> {
+        let version = self.next_version();
+        let experiment = object(&mut self.experiments, target)?;
+        experiment["metadata"]["annotations"][contract::WEIGHTS_ANNOTATION] = json!(contract::WEIGHTS_SERVED);
+        experiment["metadata"]["resourceVersion"] = json!(version);
         Ok(())
     }
 
@@ -62,7 +70,8 @@ impl Cluster {
     pub(crate) fn judge_experiment(&mut self, name: &str, phase: &str) {
         let version = self.next_version();
         let experiment = self.experiments.get_mut(name).unwrap_or_else(|| panic!("no Experiment {name}"));
-        experiment["status"] = json!({"phase": phase});
+        let templates = template_statuses(name, experiment);
+        experiment["status"] = json!({"phase": phase, "templateStatuses": templates});
         if matches!(phase, "Failed" | "Error" | "Inconclusive") {
             experiment["status"]["message"] = json!(format!("Metric \"m\" assessed {phase}"));
         }
@@ -90,6 +99,36 @@ impl Cluster {
     }
 }
 
+/// All pods of an Experiment are there from its start on.
+fn template_statuses(experiment: &str, object: &Value) -> Value {
+    let templates = object["spec"]["templates"].as_array().into_iter().flatten();
+    let status = |template: &Value| {
+        let name = template["name"].as_str().expect("a name");
+        let own = template["service"]["name"].as_str().map(str::to_owned);
+        let service =
+            template["service"].is_object().then(|| own.unwrap_or_else(|| format!("{experiment}-{name}")));
+        json!({
+            "name": name,
+            "serviceName": service,
+            "podTemplateHash": service.as_ref().map(|_| format!("pods-of-{name}")),
+            "availableReplicas": template["replicas"].as_i64().unwrap_or(1),
+        })
+    };
+    templates.map(status).collect()
+}
+
+impl Cluster {
+    /// The pods of an Experiment behind a Service, if it is one of theirs.
+    pub(super) fn trial_endpoints(&self, service: &str) -> Option<BTreeMap<String, u32>> {
+        let templates =
+            self.experiments.values().filter_map(|it| it["status"]["templateStatuses"].as_array());
+        let found = templates.flatten().find(|it| it["serviceName"] == service)?;
+        let hash = found["podTemplateHash"].as_str()?.to_owned();
+        let available = found["availableReplicas"].as_u64().and_then(|it| u32::try_from(it).ok())?;
+        Some(if available > 0 { BTreeMap::from([(hash, available)]) } else { BTreeMap::new() })
+    }
+}
+
 fn experiment(object: &Value, rollout: Option<&str>) -> Experiment {
     let metadata = &object["metadata"];
     let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -107,7 +146,20 @@ fn experiment(object: &Value, rollout: Option<&str>) -> Experiment {
         terminate: object["spec"]["terminate"] == true,
         phase: phase(object),
         message: text(&object["status"]["message"]),
+        shares: Shares::of(metadata["annotations"][contract::WEIGHTS_ANNOTATION].as_str()),
+        pods: object["status"]["templateStatuses"].as_array().into_iter().flatten().map(trial_pods).collect(),
     }
+}
+
+fn trial_pods(status: &Value) -> (String, TrialPods) {
+    let text = |field: &str| status[field].as_str().map(str::to_owned);
+    let available = status["availableReplicas"].as_i64().and_then(|it| i32::try_from(it).ok());
+    let pods = TrialPods {
+        service: text("serviceName"),
+        hash: text("podTemplateHash"),
+        available: available.unwrap_or_default(),
+    };
+    (text("name").expect("a name"), pods)
 }
 
 fn phase(experiment: &Value) -> Option<AnalysisPhase> {

@@ -66,6 +66,11 @@ impl Invariants {
                     nothing_is_sent_to_the_canary(cluster, to);
                 }
             }
+            Effect::UpdateMapping { manifest, .. } | Effect::CreateMapping { manifest, .. }
+                if experiments::is_trial(manifest) =>
+            {
+                experiments::has_pods(cluster, manifest);
+            }
             Effect::UpdateMapping { target, manifest } => {
                 let held = canary_share(cluster, &cluster.mappings[&target.name]);
                 let wanted = canary_share(cluster, manifest);
@@ -103,6 +108,7 @@ impl Invariants {
             Effect::CreateExperiment { name, blueprint } => {
                 experiments::one_of_a_kind(cluster, name, blueprint);
             }
+            Effect::BeginExperiment { target } => experiments::is_served(cluster, &target.name),
             Effect::TerminateExperiment { target } => experiments::is_unfinished(cluster, &target.name),
             Effect::DeleteExperiment { target } => experiments::is_past(cluster, &target.name),
             Effect::ScaleReplicaSet { .. }
@@ -230,6 +236,7 @@ pub(crate) fn check_plan(cluster: &Cluster, plan: &Plan) {
             | Effect::TerminateAnalysisRun { .. }
             | Effect::DeleteAnalysisRun { .. }
             | Effect::CreateExperiment { .. }
+            | Effect::BeginExperiment { .. }
             | Effect::TerminateExperiment { .. }
             | Effect::DeleteExperiment { .. }
             | Effect::CreateService { .. }

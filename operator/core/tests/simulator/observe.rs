@@ -140,6 +140,7 @@ fn service(object: &Value) -> Service {
         managed_by: object["metadata"]["annotations"][contract::MANAGED_BY_ANNOTATION]
             .as_str()
             .map(str::to_owned),
+        ports: Vec::new(),
     }
 }
 

@@ -120,6 +120,9 @@ impl Cluster {
 
     /// Ready pods by hash that a Service selects.
     pub(crate) fn endpoints(&self, service: &str) -> BTreeMap<String, u32> {
+        if let Some(trial) = self.trial_endpoints(service) {
+            return trial;
+        }
         let Some(service) = self.services.get(service) else { return BTreeMap::new() };
         let wanted = service.pointer("/spec/selector/rollouts-pod-template-hash").and_then(|it| it.as_str());
         let selected = self.replica_sets.values().filter(|set| wanted.is_none_or(|hash| hash == set.hash));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crds::analysis::AnalysisPhase;
-use crds::rollout::{RolloutPhase, RolloutStatus};
+use crds::rollout::{RolloutPhase, RolloutStatus, WeightDestination};
 use operator_core::effect::{Changes, Effect, EventKind};
 use operator_core::key;
 use operator_core::why::Why;
@@ -131,6 +131,7 @@ fn describe(effect: &Effect) -> String {
             let analyses = spec.get("analyses").map(|it| format!(" judged by {it}")).unwrap_or_default();
             format!("create  Experiment {name} with the pods of {}{analyses}", sets.join(", "))
         }
+        Effect::BeginExperiment { target } => format!("begin   Experiment {}", target.name),
         Effect::TerminateExperiment { target } => format!("end     Experiment {}", target.name),
         Effect::DeleteExperiment { target } => format!("delete  Experiment {}", target.name),
         Effect::CreateService { name, .. } => format!("create  Service {name}"),
@@ -175,7 +176,12 @@ fn summary(status: &RolloutStatus) -> String {
             Some(false) => " not verified",
             None => "",
         };
-        write!(text, " weight {}{verified}", weights.canary.weight).expect("a String takes text");
+        write!(text, " weight {}", weights.canary.weight).expect("a String takes text");
+        for WeightDestination { weight, service_name, .. } in &weights.additional {
+            write!(text, " and {weight} to {}", service_name.as_deref().unwrap_or("?"))
+                .expect("a String takes text");
+        }
+        text.push_str(verified);
     }
     let (canary, blue_green) = (&status.canary, &status.blue_green);
     for (role, noted) in [

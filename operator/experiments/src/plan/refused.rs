@@ -61,6 +61,7 @@ pub fn refused(world: &World, effect: &Effect, why: &str) -> Option<Plan> {
         | Effect::TerminateAnalysisRun { .. }
         | Effect::DeleteAnalysisRun { .. }
         | Effect::CreateExperiment { .. }
+        | Effect::BeginExperiment { .. }
         | Effect::TerminateExperiment { .. }
         | Effect::DeleteExperiment { .. }
         | Effect::DeleteService { .. }

@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use crds::analysis::AnalysisPhase;
+use crds::contract::{WEIGHTS_ANNOTATION, WEIGHTS_AWAITED};
 use crds::duration;
 use crds::experiment::{ExperimentSpec, ExperimentStatus, ExperimentTemplate, TemplatePhase, TemplateStatus};
+use operator_core::traffic::{Load, Traffic};
 
 use crate::validate::DEFAULT_PROGRESS_DEADLINE_SECONDS;
 use crate::world::{ReplicaSet, Service, World};
@@ -55,6 +57,32 @@ impl<'w> Scene<'w> {
     /// How long a lack of progress is fine.
     pub(super) fn progress_deadline_seconds(&self) -> i32 {
         self.spec.progress_deadline_seconds.unwrap_or(DEFAULT_PROGRESS_DEADLINE_SECONDS)
+    }
+
+    /// Its time does not begin before every proxy serves the weights of its templates.
+    pub(super) fn awaits_weights(&self) -> bool {
+        self.weights() == Some(WEIGHTS_AWAITED)
+    }
+
+    /// Whether pods of a ReplicaSet may go: no proxy sends them anything, and their last request has ended. Only pods that
+    /// have a share of the requests are waited for; whoever leads requests to others looks after that himself.
+    pub(super) fn is_idle(&self, set: &ReplicaSet) -> bool {
+        if self.weights().is_none() {
+            return true;
+        }
+        match &self.world.traffic {
+            Traffic::NotConfigured => true,
+            Traffic::Unknown { .. } => false,
+            Traffic::Ready(facts) => {
+                let load = facts.loads.get(&set.hash).copied().unwrap_or(Load::NONE);
+                facts.proxies.iter().all(|proxy| proxy.known) && load == Load::NONE
+            }
+        }
+    }
+
+    fn weights(&self) -> Option<&'w str> {
+        let annotations = self.world.experiment.metadata.annotations.as_ref()?;
+        annotations.get(WEIGHTS_ANNOTATION).map(String::as_str)
     }
 
     /// How long ReplicaSets keep running afterwards.

@@ -12,6 +12,12 @@ use super::draft::Draft;
 use super::{Scene, manifest, service};
 use crate::world::ReplicaSet;
 
+/// How long pods are waited for that still have requests: as long as a version of a Rollout where nothing else is said.
+const LONGEST_DRAIN: TimeDelta = TimeDelta::minutes(5);
+
+/// How often these are looked at. What proxies do wakes nobody.
+const LOOK_EVERY: TimeDelta = TimeDelta::seconds(1);
+
 pub(super) fn act(scene: &Scene<'_>, template: &ExperimentTemplate, draft: &mut Draft) {
     let held = scene.before.template_statuses.iter().find(|it| it.name == template.name).cloned();
     let before =
@@ -114,6 +120,9 @@ fn resize(scene: &Scene<'_>, set: &ReplicaSet, wanted: i32, status: &mut Templat
             }
             _ => {}
         }
+        if !scene.is_idle(set) && !drained(scene, set, draft) {
+            return;
+        }
     }
     // One that comes back is not to go by an old deadline; Argo leaves it.
     let comes_back = wanted > 0 && set.scale_down_deadline.is_some();
@@ -124,6 +133,21 @@ fn resize(scene: &Scene<'_>, set: &ReplicaSet, wanted: i32, status: &mut Templat
     draft
         .done("ScalingReplicaSet", format!("Scaled {direction} ReplicaSet {} from {from} to {to}", set.name));
     status.last_transition_time = Some(scene.start());
+}
+
+/// Pods that still have requests, or may get some, are waited for, but not for ever: from the end of the delay on, which is
+/// noted also where there is none.
+fn drained(scene: &Scene<'_>, set: &ReplicaSet, draft: &mut Draft) -> bool {
+    match set.scale_down_deadline {
+        Some(since) if since + LONGEST_DRAIN <= scene.now() => return true,
+        Some(_) => {}
+        None => {
+            let annotations = annotation(Some(scene.start()));
+            draft.effect(Effect::AnnotateReplicaSet { target: set.target(), annotations });
+        }
+    }
+    draft.wake_at(scene.start() + LOOK_EVERY);
+    false
 }
 
 fn annotation(deadline: Option<DateTime<Utc>>) -> Changes {
@@ -174,6 +198,7 @@ fn progress(scene: &Scene<'_>, wanted: i32, status: &mut TemplateStatus, draft: 
 mod tests {
     use std::collections::BTreeSet;
 
+    use operator_core::traffic::Traffic;
     use operator_core::world::Templates;
     use serde_json::json;
 
@@ -195,6 +220,7 @@ mod tests {
             replica_sets: Vec::new(),
             services: Vec::new(),
             runs: BTreeMap::new(),
+            traffic: Traffic::NotConfigured,
             templates: Templates::default(),
             taken_hashes,
         });

@@ -7,6 +7,9 @@ use super::Scene;
 use super::draft::Draft;
 use super::scene::required_are_good;
 
+/// While its time has not begun.
+const AWAITING: &str = "Waiting until every proxy serves the weights";
+
 /// A phase and why.
 type Verdict = (AnalysisPhase, Option<String>);
 
@@ -17,6 +20,11 @@ pub(super) fn conclude(scene: &Scene<'_>, draft: &mut Draft) {
         Some(AnalysisPhase::Pending | AnalysisPhase::Running) => {
             let templates = of_templates(scene, draft);
             if templates.0 == AnalysisPhase::Running && draft.status.available_at.is_none() {
+                if scene.awaits_weights() {
+                    draft.status.phase = Some(AnalysisPhase::Running);
+                    draft.status.message = Some(AWAITING.to_owned());
+                    return;
+                }
                 draft.status.available_at = Some(scene.start());
             }
             decide(scene, templates, of_analyses(scene, draft), draft)

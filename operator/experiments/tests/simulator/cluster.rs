@@ -12,6 +12,7 @@ use crds::contract::{
 };
 use crds::experiment::{ExperimentStatus, TemplatePhase};
 use operator_core::effect::{Changes, Effect, Target};
+use operator_core::traffic::{Facts, Load, ObjectName, Proxy, Traffic};
 use operator_core::world::{AnalysisRun, Lookup, Readable, ReplicaSetStatus, Templates};
 use operator_experiments::World;
 use operator_experiments::world::{ReplicaSet, Service};
@@ -37,9 +38,24 @@ pub(crate) struct Cluster {
     pub(crate) bad_images: BTreeSet<String>,
     /// Kinds that may not be created, with what the API server says.
     pub(crate) forbidden: BTreeMap<String, String>,
+    /// What the operator knows of the proxies.
+    pub(crate) proxies: Proxies,
     /// The hash that each template got, for transcripts.
     hashes: BTreeMap<String, String>,
     version: u64,
+}
+
+/// What the operator knows of the proxies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Proxies {
+    /// There are none to be known.
+    NotConfigured,
+    /// They cannot be asked.
+    Unknown,
+    /// They send nothing anywhere.
+    Idle,
+    /// They send requests to the pods of a template.
+    Send(String),
 }
 
 /// How long a pod takes to become ready.
@@ -63,6 +79,7 @@ impl Cluster {
             pods: BTreeMap::new(),
             bad_images: BTreeSet::from(["bad".to_owned()]),
             forbidden: BTreeMap::new(),
+            proxies: Proxies::NotConfigured,
             hashes: BTreeMap::new(),
             version: 100,
         }
@@ -100,6 +117,9 @@ impl Cluster {
         let experiment = self.experiment.as_mut().expect("an Experiment");
         for (field, value) in patch["spec"].as_object().into_iter().flatten() {
             experiment["spec"][field] = value.clone();
+        }
+        for (name, value) in patch["metadata"]["annotations"].as_object().into_iter().flatten() {
+            experiment["metadata"]["annotations"][name] = value.clone();
         }
         if patch.get("status").is_some_and(Value::is_null) {
             experiment["status"] = Value::Null;
@@ -212,8 +232,32 @@ impl Cluster {
                 of_namespace: self.templates.iter().map(analysis_template).collect(),
                 of_cluster: self.global_templates.iter().map(analysis_template).collect(),
             },
+            traffic: self.traffic(),
             experiment: serde_json::from_value::<Experiment>(experiment).expect("a readable Experiment"),
         })
+    }
+
+    fn traffic(&self) -> Traffic {
+        let sends = |template: &str| {
+            let of = |set: &&Value| {
+                set["metadata"]["annotations"][EXPERIMENT_TEMPLATE_NAME_ANNOTATION].as_str() == Some(template)
+            };
+            let set = self.replica_sets.values().find(of);
+            let hash = set.and_then(|set| set["metadata"]["labels"][POD_TEMPLATE_HASH_LABEL].as_str());
+            let load = Load { in_flight: 3, routable: true, settled: false };
+            hash.map(|hash| (hash.to_owned(), load)).into_iter().collect()
+        };
+        let loads = match &self.proxies {
+            Proxies::NotConfigured => return Traffic::NotConfigured,
+            Proxies::Unknown => {
+                return Traffic::Unknown { reason: "the traffic server cannot be reached".to_owned() };
+            }
+            Proxies::Idle => BTreeMap::new(),
+            Proxies::Send(template) => sends(template),
+        };
+        let pod = ObjectName::new("sluice", "proxy");
+        let proxy = Proxy { id: "proxy-boot".to_owned(), pod, known: true, scope: String::new() };
+        Traffic::Ready(Facts { proxies: vec![proxy], loads, ..Facts::default() })
     }
 
     pub(crate) fn status(&self) -> ExperimentStatus {

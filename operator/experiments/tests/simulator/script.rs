@@ -8,6 +8,8 @@
 //! | `analysis PHASE`, `analysis PHASE RUN` | every AnalysisRun without a verdict gets this phase, or one of them |
 //! | `delete template NAME`, `delete analysisrun NAME`, `delete replicaset NAME` | somebody deletes an object |
 //! | `fail pods IMAGE`, `heal pods IMAGE` | pods become unready, or ready again |
+//! | `proxies none|unknown|idle`, `proxies send to TEMPLATE` | what the operator knows of the proxies |
+//! | `weights served` | what a Rollout says when every proxy serves them |
 //! | `forbid KIND WHY` | the API server creates no such objects, and says why |
 //! | `tick 30s` | lets time pass; everything else happens at one moment |
 //! | `show` | prints ReplicaSets, Services, AnalysisRuns and conditions |
@@ -15,9 +17,11 @@
 use std::fmt::Write as _;
 
 use chrono::TimeDelta;
+use crds::contract::{WEIGHTS_ANNOTATION, WEIGHTS_SERVED};
 use serde_json::{Value, json};
 
 use super::Simulator;
+use super::cluster::Proxies;
 
 impl Simulator {
     /// Runs a whole script; `manifest` reads a file of the manifests folder.
@@ -61,6 +65,14 @@ impl Simulator {
             ["delete", "replicaset", name] => drop(self.cluster.replica_sets.remove(name).expect("a set")),
             ["fail", "pods", image] => drop(self.cluster.bad_images.insert(image.to_owned())),
             ["heal", "pods", image] => drop(self.cluster.bad_images.remove(image)),
+            ["proxies", "none"] => self.cluster.proxies = Proxies::NotConfigured,
+            ["proxies", "unknown"] => self.cluster.proxies = Proxies::Unknown,
+            ["proxies", "idle"] => self.cluster.proxies = Proxies::Idle,
+            ["proxies", "send", "to", template] => self.cluster.proxies = Proxies::Send(template.to_owned()),
+            ["weights", "served"] => {
+                let annotations = json!({WEIGHTS_ANNOTATION: WEIGHTS_SERVED});
+                self.cluster.patch(&json!({"metadata": {"annotations": annotations}}));
+            }
             ["forbid", kind, ref why @ ..] => {
                 self.cluster.forbidden.insert(kind.to_owned(), why.join(" "));
             }

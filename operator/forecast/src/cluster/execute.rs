@@ -67,6 +67,7 @@ impl Cluster {
             }
             Effect::DeleteAnalysisRun { target } => drop(self.runs.remove(&target.name)),
             Effect::CreateExperiment { name, blueprint } => self.create_experiment(name, blueprint),
+            Effect::BeginExperiment { target } => self.begin_experiment(target),
             Effect::TerminateExperiment { target } => self.terminate_experiment(target),
             Effect::DeleteExperiment { target } => drop(self.experiments.remove(&target.name)),
             Effect::SetRolloutRevision { to, .. } => {

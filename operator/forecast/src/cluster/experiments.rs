@@ -1,6 +1,7 @@
 //! Experiments: their pods start, their time passes, what they measure is good, and their pods go.
 
 use std::cmp::max;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use crds::analysis::AnalysisPhase;
@@ -10,7 +11,7 @@ use crds::{contract, duration};
 use operator_core::analysis::{merge, templates};
 use operator_core::effect::Target;
 use operator_core::experiment::Blueprint;
-use operator_core::world::Experiment;
+use operator_core::world::{Experiment, Shares, TrialPods};
 
 use super::{Cluster, measuring};
 
@@ -21,7 +22,9 @@ const SCALE_DOWN_DELAY_SECONDS: i32 = 30;
 #[derive(Clone, Debug)]
 pub(crate) struct VirtualExperiment {
     object: Experiment,
-    pods: usize,
+    trials: Vec<Trial>,
+    /// How long it goes on once its time has begun; `None`: until somebody ends it.
+    takes: Option<TimeDelta>,
     /// When its pods are ready, and when all are available.
     ready: DateTime<Utc>,
     available: DateTime<Utc>,
@@ -29,6 +32,18 @@ pub(crate) struct VirtualExperiment {
     over: Option<DateTime<Utc>>,
     /// How long its pods run then.
     delay: TimeDelta,
+}
+
+/// The pods of one template.
+#[derive(Clone, Debug)]
+pub(crate) struct Trial {
+    name: String,
+    /// Their Service, if they have one.
+    pub(crate) service: Option<String>,
+    /// Their own hash, and that of the version that they are pods of.
+    pub(crate) hash: String,
+    pub(crate) version: String,
+    pods: i32,
 }
 
 impl VirtualExperiment {
@@ -39,12 +54,29 @@ impl VirtualExperiment {
             _ if self.available <= now => AnalysisPhase::Running,
             _ => AnalysisPhase::Pending,
         };
-        Experiment { phase: Some(phase), ..self.object.clone() }
+        let available = |trial: &Trial| if self.available <= now { trial.pods } else { 0 };
+        let pods = self.trials.iter().map(|trial| {
+            let pods = TrialPods {
+                service: trial.service.clone(),
+                hash: trial.service.as_ref().map(|_| trial.hash.clone()),
+                available: available(trial),
+            };
+            (trial.name.clone(), pods)
+        });
+        Experiment { phase: Some(phase), pods: pods.collect(), ..self.object.clone() }
+    }
+
+    /// Its templates with their pods that are ready.
+    pub(crate) fn ready(&self, now: DateTime<Utc>) -> impl Iterator<Item = (&Trial, u32)> {
+        let there = self.pods(now).0 > 0;
+        let ready = move |pods: i32| if there { u32::try_from(pods).unwrap_or_default() } else { 0 };
+        self.trials.iter().map(move |trial| (trial, ready(trial.pods)))
     }
 
     /// Its pods at this moment: those that are ready, and all.
     pub(crate) fn pods(&self, now: DateTime<Utc>) -> (usize, usize) {
-        let there = if self.gone().is_some_and(|gone| gone <= now) { 0 } else { self.pods };
+        let all = self.trials.iter().map(|trial| usize::try_from(trial.pods).unwrap_or_default()).sum();
+        let there = if self.gone().is_some_and(|gone| gone <= now) { 0 } else { all };
         (if self.ready <= now { there } else { 0 }, there)
     }
 
@@ -68,7 +100,22 @@ impl Cluster {
         let ready = self.now + self.pod_start;
         let slowest = spec.templates.iter().map(|it| it.min_ready_seconds).max().unwrap_or(0);
         let available = ready + seconds(slowest);
-        let pods = spec.templates.iter().map(|it| it.replicas.unwrap_or(1).max(0));
+        let versions = blueprint
+            .replica_sets()
+            .map(|set| self.sets.get(&set.name).map(|set| set.hash.clone()).unwrap_or_default());
+        let trials = spec.templates.iter().zip(versions).map(|(template, version)| Trial {
+            name: template.name.clone(),
+            service: template
+                .service
+                .as_ref()
+                .map(|service| service.name.clone().unwrap_or_else(|| format!("{name}-{}", template.name))),
+            hash: format!("{name}-{}", template.name),
+            version,
+            pods: template.replicas.unwrap_or(1).max(0),
+        });
+        let trials: Vec<Trial> = trials.collect();
+        let takes = self.takes(&spec);
+        let shares = Shares::of(text("annotations", contract::WEIGHTS_ANNOTATION).as_deref());
         let object = Experiment {
             uid: format!("experiment-{name}"),
             resource_version: version,
@@ -81,16 +128,33 @@ impl Cluster {
             terminate: false,
             phase: None,
             message: None,
+            shares,
+            pods: BTreeMap::new(),
         };
         let experiment = VirtualExperiment {
             object,
-            pods: pods.map(|it| usize::try_from(it).unwrap_or_default()).sum(),
+            trials,
+            takes,
             ready,
             available,
-            over: self.takes(&spec).map(|takes| available + takes),
+            over: takes.filter(|_| shares == Shares::Served).map(|takes| available + takes),
             delay: seconds(spec.scale_down_delay_seconds.unwrap_or(SCALE_DOWN_DELAY_SECONDS)),
         };
         self.experiments.insert(name.to_owned(), experiment);
+    }
+
+    /// Its weights are served.
+    pub(super) fn begin_experiment(&mut self, target: &Target) {
+        let now = self.now;
+        if let Some(experiment) = self.experiments.get_mut(&target.name) {
+            experiment.object.shares = Shares::Served;
+            experiment.over = experiment.takes.map(|takes| now + takes);
+        }
+    }
+
+    /// The templates of all Experiments, with their pods that are ready.
+    pub(crate) fn trials(&self) -> impl Iterator<Item = (&Trial, u32)> {
+        self.experiments.values().flat_map(|experiment| experiment.ready(self.now))
     }
 
     pub(super) fn terminate_experiment(&mut self, target: &Target) {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use crds::contract::{
     EPHEMERAL_METADATA_ANNOTATION as EPHEMERAL_METADATA, MANAGED_BY_ANNOTATION as MANAGED_BY,
-    POD_TEMPLATE_HASH_LABEL as HASH_LABEL, REVISION_ANNOTATION as REVISION,
-    WORKLOAD_GENERATION_ANNOTATION as WORKLOAD_GENERATION,
+    POD_TEMPLATE_HASH_LABEL as HASH_LABEL, REVISION_ANNOTATION as REVISION, WEIGHTS_ANNOTATION as WEIGHTS,
+    WEIGHTS_SERVED, WORKLOAD_GENERATION_ANNOTATION as WORKLOAD_GENERATION,
 };
 use http::Request;
 use k8s_openapi::api::{
@@ -205,6 +205,7 @@ pub(crate) fn request(effect: &Effect, scope: &Scope<'_>) -> Result<Option<Call>
         Effect::TerminateAnalysisRun { target } => terminate_run(scope, target),
         Effect::DeleteAnalysisRun { target } => delete_run(scope, target),
         Effect::CreateExperiment { name, blueprint } => create_experiment(scope, name, blueprint),
+        Effect::BeginExperiment { target } => begin_experiment(scope, target),
         Effect::TerminateExperiment { target } => terminate_experiment(scope, target),
         Effect::DeleteExperiment { target } => delete_experiment(scope, target),
         Effect::CreateService { name, manifest } => create_service(scope, name, manifest),
@@ -268,6 +269,13 @@ fn create_experiment(scope: &Scope<'_>, name: &str, blueprint: &Blueprint) -> Re
     let manifest = blueprint.manifest(scope.pod_templates);
     let request = experiments(scope.namespace).create(&create(), body(&manifest)?);
     call(request, Subject::Experiment(name.to_owned()), Verb::Create)
+}
+
+fn begin_experiment(scope: &Scope<'_>, target: &Target) -> Result<Call, Error> {
+    let annotations = json!({WEIGHTS: WEIGHTS_SERVED});
+    let patch = json!({"metadata": {"uid": target.uid, "annotations": annotations}});
+    let request = experiments(scope.namespace).patch(&target.name, &patching(), &Patch::Merge(patch));
+    call(request, Subject::Experiment(target.name.clone()), Verb::Change)
 }
 
 fn terminate_experiment(scope: &Scope<'_>, target: &Target) -> Result<Call, Error> {
@@ -710,7 +718,7 @@ mod tests {
     }
 
     #[test]
-    fn an_experiment_is_created_with_pod_templates_told_to_end_and_deleted() {
+    fn an_experiment_is_created_with_pod_templates_told_to_begin_and_to_end_and_deleted() {
         let pods = Pods { replica_set: target(), labels: BTreeMap::new(), annotations: BTreeMap::new() };
         let manifest = json!({"kind": "Experiment", "spec": {"templates": [{"name": "a"}]}});
         let blueprint = Box::new(Blueprint::new(manifest, vec![pods]));
@@ -720,6 +728,12 @@ mod tests {
             &format!("POST {EXPERIMENTS}?&{MANAGER}"),
             "application/json",
             json!({"kind": "Experiment", "spec": {"templates": [template]}}),
+        );
+        check(
+            &Effect::BeginExperiment { target: target() },
+            &format!("PATCH {EXPERIMENTS}/app-5d8?&{MANAGER}"),
+            "application/merge-patch+json",
+            json!({"metadata": {"uid": "u1", "annotations": {"sluice.dev/weights": "served"}}}),
         );
         check(
             &Effect::TerminateExperiment { target: target() },

@@ -1,7 +1,7 @@
 //! From stored objects to the engine's.
 
 use chrono::DateTime;
-use crds::{analysis::AnalysisPhase, contract};
+use crds::{analysis::AnalysisPhase, contract, experiment::TemplateStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
 use operator_core::analysis::Role;
@@ -46,6 +46,7 @@ pub(super) fn service(stored: &Service) -> world::Service {
         resource_version: metadata.resource_version.clone().unwrap_or_default(),
         selector: stored.spec.selector.clone().unwrap_or_default(),
         managed_by: annotation(metadata, contract::MANAGED_BY_ANNOTATION).map(str::to_owned),
+        ports: stored.spec.ports.iter().map(|it| (it.port, it.target_port.clone())).collect(),
     }
 }
 
@@ -90,7 +91,18 @@ pub(super) fn experiment(stored: &StoredExperiment, rollout_uid: &str) -> world:
         terminate: stored.decoded.as_ref().is_ok_and(|it| it.spec.terminate),
         phase,
         message,
+        shares: world::Shares::of(annotation(metadata, contract::WEIGHTS_ANNOTATION)),
+        pods: status.into_iter().flat_map(|it| &it.template_statuses).map(trial_pods).collect(),
     }
+}
+
+fn trial_pods(status: &TemplateStatus) -> (String, world::TrialPods) {
+    let pods = world::TrialPods {
+        service: status.service_name.clone(),
+        hash: status.pod_template_hash.clone(),
+        available: status.available_replicas,
+    };
+    (status.name.clone(), pods)
 }
 
 /// A Mapping, whole.

@@ -87,10 +87,11 @@ pub(super) fn confirmed(scene: &Scene<'_>, routed: &Routed<'_>) -> Confirmation 
 /// Whether nobody sends anything to the canary Service by a managed route any more: all their Mappings are gone, and
 /// no proxy serves one that the steps name.
 pub(super) fn gone(scene: &Scene<'_>, routed: &Routed<'_>) -> bool {
-    let remain =
-        scene.world.canary_mappings.iter().any(|(name, mapping)| {
-            mapping.owned && !routed.canaries.values().any(|canary| canary.name == *name)
-        });
+    let remain = scene.world.canary_mappings.iter().any(|(name, mapping)| {
+        mapping.owned
+            && !routed.trials.contains_key(name)
+            && !routed.canaries.values().any(|canary| canary.name == *name)
+    });
     if remain {
         return false;
     }
@@ -116,7 +117,7 @@ impl RouteMapping<'_> {
     fn is_mirror(&self) -> bool {
         match self.part {
             Part::Route { route, .. } => matches!(route.action, Action::Mirror(_)),
-            Part::Share(_) => false,
+            Part::Share(_) | Part::Trial(_) => false,
         }
     }
 }

@@ -161,6 +161,7 @@ fn wanted(
         copy_service: match part {
             Part::Share(_) => routed.routing.copy_service(),
             Part::Route { .. } => &routed.routing.canary_service,
+            Part::Trial(trial) => trial.service,
         },
         part,
     };

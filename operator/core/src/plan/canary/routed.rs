@@ -6,6 +6,7 @@ use super::super::fleet::{Blind, Fleet};
 use super::super::scene;
 use super::Scene;
 use super::managed::{self, RouteMapping};
+use super::trials::{self, TrialMapping};
 use crate::gateway_route::{self, Services};
 use crate::key;
 use crate::replicas::Carried;
@@ -24,8 +25,10 @@ pub(super) struct Routed<'w> {
     pub(super) canaries: BTreeMap<&'w str, Canary<'w>>,
     /// The Mappings of the managed routes that are wanted now, by name.
     pub(super) routes: BTreeMap<String, RouteMapping<'w>>,
+    /// The Mappings of the Experiment that are wanted now, by name.
+    pub(super) trials: BTreeMap<String, TrialMapping<'w>>,
     /// Mappings of this Rollout that are not wanted: of base Mappings that are no longer listed, of routes that no
-    /// step sets.
+    /// step sets, of an Experiment that is over.
     pub(super) leftover: Vec<(&'w str, &'w Mapping)>,
     pub(super) fleet: Fleet<'w>,
 }
@@ -89,6 +92,7 @@ impl<'w> Routed<'w> {
             Some(_) => managed::wanted(world, canary, routing),
             None => BTreeMap::new(),
         };
+        let trials = trials::wanted(scene, canary, routing);
         let canary = |base: &String| {
             let name = MappingRouting::copy_name(&scene.spec.name, base);
             let in_place = key::parse(base).0.is_split_in_place().then(|| routing.services());
@@ -103,17 +107,21 @@ impl<'w> Routed<'w> {
             .canary_mappings
             .iter()
             .filter(|(name, mapping)| {
-                mapping.owned && !listed.contains(name.as_str()) && !routes.contains_key(name.as_str())
+                let wanted = listed.contains(name.as_str()) || routes.contains_key(name.as_str());
+                mapping.owned && !wanted && !trials.contains_key(name.as_str())
             })
             .map(|(name, mapping)| (name.as_str(), mapping))
             .collect();
-        let route = route(world, routing, &canaries, &routes);
+        let existing = routes.iter().filter_map(|(name, route)| Some((name, route.existing?)));
+        let trial = trials.iter().filter_map(|(name, trial)| Some((name, trial.existing?)));
+        let route = route(world, routing, &canaries, existing.chain(trial));
         Self {
             routing,
             stable_service: world.service(&routing.stable_service),
             canary_service,
             canaries,
             routes,
+            trials,
             leftover,
             fleet: Fleet::new(world, route, routing.confirm),
         }
@@ -192,6 +200,9 @@ impl<'w> Routed<'w> {
             format!("stable Service selects {}", self.stable_hash().unwrap_or("all pods")),
         ];
         parts.extend(routes.map(|(name, _)| format!("route {name}")));
+        let trials = self.trials.iter().filter(|(_, trial)| trial.existing.is_some());
+        parts
+            .extend(trials.map(|(name, trial)| format!("weight {} by {name}", trial.trial.weight.percent())));
         parts.join(", ")
     }
 }
@@ -202,11 +213,12 @@ fn object(key: &str) -> (&'static str, String) {
     (kind.text(), name.to_owned())
 }
 
-fn route(
+/// `beside`: what exists beside the base Mappings and the canary's copies of them.
+fn route<'a>(
     world: &World,
     routing: &MappingRouting,
     canaries: &BTreeMap<&str, Canary<'_>>,
-    routes: &BTreeMap<String, RouteMapping<'_>>,
+    beside: impl Iterator<Item = (&'a String, &'a Mapping)>,
 ) -> Route {
     let mut versions = BTreeMap::new();
     for name in [&routing.stable_service, &routing.canary_service] {
@@ -219,10 +231,8 @@ fn route(
             versions.insert(object(base), mapping.resource_version.clone());
         }
     }
-    for (name, route) in routes {
-        if let Some(mapping) = route.existing {
-            versions.insert(object(name), mapping.resource_version.clone());
-        }
+    for (name, mapping) in beside {
+        versions.insert(object(name), mapping.resource_version.clone());
     }
     let mut existing = BTreeSet::new();
     for canary in canaries.values() {

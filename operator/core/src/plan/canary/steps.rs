@@ -15,6 +15,7 @@ use super::managed;
 use super::replica_sets::sizes;
 use super::services;
 use super::traffic;
+use super::trials;
 use super::verify::Confirmation;
 use crate::analysis::Role;
 use crate::replicas;
@@ -84,7 +85,9 @@ pub(super) fn advance(
         }
         Some(Step::Experiment(experiment)) => {
             let place = Place { new, revision, step: position.step };
-            if experiment::run(scene, place, experiment, draft) == Standing::Successful {
+            trials::keep(scene, experiment, draft);
+            let standing = experiment::run(scene, place, experiment, draft);
+            if standing == Standing::Successful && trials::gone(scene, draft) {
                 complete(scene, position.step, draft);
             }
         }

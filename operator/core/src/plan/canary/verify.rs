@@ -17,6 +17,7 @@ use super::super::fleet::{Blind, progress, waiting};
 use super::Scene;
 use super::drift::CHANGED;
 use super::routed::Routed;
+use super::trials;
 use crate::conditions::put;
 use crate::traffic::{Fold, Poll};
 use crate::weight::Weight;
@@ -64,12 +65,16 @@ impl Routed<'_> {
             return Confirmation::Pending(Why::Weighting { weight });
         }
         let what = format!("weight {weight}");
-        Confirmation::of(self.ask(scene, |fold| {
+        let canary = Confirmation::of(self.ask(scene, |fold| {
             if written > Weight::ZERO && fold.counted() == 0 {
                 return Err(Why::NoProxy);
             }
             waiting(&serving(fold, written), &what, |progress| Why::WaitingForWeight { progress })
-        }))
+        }));
+        match canary {
+            Confirmation::Confirmed => trials::confirmed(scene, self),
+            Confirmation::Pending(_) => canary,
+        }
     }
 
     /// Whether the canary arm holds exactly the new version everywhere, ready to carry a raised weight. Never true
@@ -161,13 +166,16 @@ fn record(scene: &Scene<'_>, routed: &Routed<'_>, writing: Option<Weight>, draft
             (Some(false), condition("False", CHANGED, message))
         }
         (None, Ok(fold)) => {
-            let text = progress(&serving(&fold, written), &format!("weight {}", routed.parts(written)));
+            let poll = serving(&fold, written);
+            let text = progress(&poll, &format!("weight {}", routed.parts(written)));
             match routed.weight_confirmed(scene) {
                 Confirmation::Confirmed => (Some(true), condition("True", SERVED, &text)),
                 Confirmation::Pending(Why::NoProxy) => {
                     (Some(false), condition("False", NOT_SERVED, &Why::NoProxy.to_string()))
                 }
-                Confirmation::Pending(_) => {
+                Confirmation::Pending(why) => {
+                    // The canary's weight may be served, and that of an Experiment not.
+                    let text = if poll.unanimous() { why.to_string() } else { text };
                     let wanted = condition("False", NOT_SERVED, &text);
                     (Some(false), warn_when_late(scene, routed, moved, wanted, draft))
                 }
@@ -191,14 +199,12 @@ fn weights(
         service_name: Some(service.to_owned()),
         pod_template_hash: hash,
     };
+    let additional = trials::destinations(routed);
+    let rest = routed.routing.total().parts() - parts - additional.iter().map(|it| it.weight).sum::<i32>();
     TrafficWeights {
         canary: destination(parts, &routed.routing.canary_service, Some(scene.hash.clone())),
-        stable: destination(
-            routed.routing.total().parts() - parts,
-            &routed.routing.stable_service,
-            scene.before.stable_rs.clone(),
-        ),
-        additional: Vec::new(),
+        stable: destination(rest, &routed.routing.stable_service, scene.before.stable_rs.clone()),
+        additional,
         verified,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crds::analysis::Argument;
 use crds::contract::{
     POD_TEMPLATE_HASH_LABEL, REVISION_ANNOTATION, RUN_FINGERPRINT_ANNOTATION, STEP_INDEX_LABEL,
+    WEIGHTS_ANNOTATION, WEIGHTS_AWAITED,
 };
 use crds::experiment::ExperimentAnalysis;
 use serde_json::{Value, json};
@@ -63,6 +64,8 @@ struct Made {
     spec: Value,
     pods: Vec<Pods>,
     fingerprint: String,
+    /// Some of its pods get a share of the requests.
+    weighted: bool,
 }
 
 fn make(
@@ -96,7 +99,8 @@ fn make(
     });
     let metadata: Vec<_> = experiment.templates.iter().map(|it| &it.metadata).collect();
     let fingerprint = hash::run_fingerprint(&json!({"spec": spec, "metadata": metadata}));
-    Ok(Made { spec: without_nulls(spec), pods: pods.collect(), fingerprint })
+    let weighted = experiment.weighted().next().is_some();
+    Ok(Made { spec: without_nulls(spec), pods: pods.collect(), fingerprint, weighted })
 }
 
 /// One of `spec.templates`, without its pod template. Its selector is that of the ReplicaSet whose pods it runs, with the
@@ -159,10 +163,13 @@ fn blueprint(scene: &Scene<'_>, place: Place<'_>, name: &str, made: &Made) -> Bl
     let mut labels = scene.world.rollout.metadata.labels.clone().unwrap_or_default();
     labels.insert(POD_TEMPLATE_HASH_LABEL.to_owned(), scene.hash.clone());
     labels.insert(STEP_INDEX_LABEL.to_owned(), place.step.to_string());
-    let annotations = BTreeMap::from([
+    let mut annotations = BTreeMap::from([
         (REVISION_ANNOTATION.to_owned(), place.revision.to_string()),
         (RUN_FINGERPRINT_ANNOTATION.to_owned(), made.fingerprint.clone()),
     ]);
+    if made.weighted {
+        annotations.insert(WEIGHTS_ANNOTATION.to_owned(), WEIGHTS_AWAITED.to_owned());
+    }
     let manifest = json!({
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Experiment",

@@ -4,7 +4,7 @@ use crds::rollout::{CanaryStep, CanaryStrategy, ExperimentStep};
 
 use super::{Checked, analysis, routes};
 use crate::duration;
-use crate::spec::Invalid;
+use crate::spec::{GATEWAY_API_PLUGIN, Invalid};
 
 const ONE_OF: &str =
     "Step must have one of the following set: experiment, setWeight, setCanaryScale, plugin or pause";
@@ -39,6 +39,7 @@ pub(super) fn validate(canary: &CanaryStrategy, index: usize, step: &CanaryStep)
     routes::validate(&field, step, routing)?;
     if let Some(step) = &step.experiment {
         experiment(&format!("{field}.experiment"), step, canary)?;
+        shares(&format!("{field}.experiment"), step, canary, index)?;
     }
     analysis::arguments(&field, step)
 }
@@ -69,6 +70,16 @@ fn has_one_kind(field: &str, step: &CanaryStep) -> Checked {
 fn experiment(field: &str, step: &ExperimentStep, canary: &CanaryStrategy) -> Checked {
     let why = match &canary.traffic_routing {
         None => "Experiment template weight cannot be set unless TrafficRouting is enabled",
+        // Two Services that take turns leave no base that could give a share away.
+        Some(it) if it.ambassador.is_some() && canary.ping_pong.is_some() => {
+            "Experiment template weight is not available with pingPong: name stableService and canaryService"
+        }
+        Some(it) if it.gateway_api.is_some() || it.plugins.contains_key(GATEWAY_API_PLUGIN) => {
+            "Experiment template weight is not available with routes of the Gateway API, which have two backends: name \
+             Mappings in trafficRouting.ambassador"
+        }
+        // Copies of a Mapping have weights of their own; Argo has no weights there.
+        Some(it) if it.ambassador.is_some() => return Ok(()),
         Some(it) if it.alb.is_none() && it.smi.is_none() && it.istio.is_none() && it.plugins.is_empty() => {
             "Experiment template weight is only available for TrafficRouting with SMI, ALB, Istio and Plugins at this \
              time"
@@ -81,5 +92,77 @@ fn experiment(field: &str, step: &ExperimentStep, canary: &CanaryStrategy) -> Ch
             Err(Invalid::value(format!("{field}.templates[{index}].weight"), &weight, why))
         }
         None => Ok(()),
+    }
+}
+
+/// What the canary has at the step and what the templates get must leave something to share.
+fn shares(field: &str, step: &ExperimentStep, canary: &CanaryStrategy, index: usize) -> Checked {
+    let held = canary.steps.iter().take(index).rev().find_map(|it| it.set_weight).unwrap_or(0);
+    let asked: i64 = step.templates.iter().filter_map(|it| it.weight).map(i64::from).sum();
+    if asked == 0 || i64::from(held) + asked <= 100 {
+        return Ok(());
+    }
+    let why = format!("with the weight {held} of the canary at this step that is more than 100");
+    Err(Invalid::value(format!("{field}.templates"), &asked, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::spec::Spec;
+
+    /// What is said of an Experiment whose template has this weight, after a step that gives the canary 60.
+    fn says(routing: &Value, weight: i32, more: &Value) -> String {
+        let template = json!({"name": "trial", "specRef": "canary", "weight": weight});
+        let mut canary = json!({
+            "stableService": "stable", "canaryService": "canary", "trafficRouting": routing,
+            "steps": [{"setWeight": 60}, {"experiment": {"duration": "1m", "templates": [template]}}],
+        });
+        canary.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+        let rollout = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "shop"}},
+                "template": {
+                    "metadata": {"labels": {"app": "shop"}},
+                    "spec": {"containers": [{"name": "web", "image": "shop:1"}]},
+                },
+                "strategy": {"canary": canary},
+            },
+        });
+        let parsed = Spec::parse(&serde_json::from_value(rollout).unwrap());
+        parsed.err().map(|invalid| invalid.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn an_experiment_has_weights_beside_mappings_alone() {
+        let mappings = json!({"ambassador": {"mappings": ["shop"]}});
+        assert_eq!(says(&mappings, 40, &json!({})), "");
+        let ping_pong = json!({
+            "pingPong": {"pingService": "ping", "pongService": "pong"}, "stableService": null, "canaryService": null,
+        });
+        let route = json!({"httpRoute": "shop", "namespace": "default"});
+        for (routing, weight, more, told) in [
+            (&mappings, 41, json!({}), "with the weight 60 of the canary at this step that is more than 100"),
+            (&mappings, 10, ping_pong, "not available with pingPong"),
+            (
+                &json!({"nginx": {"stableIngress": "shop"}}),
+                10,
+                json!({}),
+                "only available for TrafficRouting with SMI",
+            ),
+            (&json!({"gatewayAPI": route}), 10, json!({}), "not available with routes of the Gateway API"),
+            (
+                &json!({"plugins": {"argoproj-labs/gatewayAPI": route}}),
+                10,
+                json!({}),
+                "not available with routes of the Gateway API",
+            ),
+            (&Value::Null, 10, json!({}), "cannot be set unless TrafficRouting is enabled"),
+        ] {
+            let said = says(routing, weight, &more);
+            assert!(said.contains(told), "{routing}, {weight}: {said}");
+        }
     }
 }

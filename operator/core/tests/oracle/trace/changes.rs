@@ -25,6 +25,7 @@ pub(crate) fn of(effect: &Effect, before: &Cluster) -> Vec<Change> {
         | Effect::ScaleWorkload { .. }
         | Effect::DeleteAnalysisRun { .. }
         | Effect::CreateExperiment { .. }
+        | Effect::BeginExperiment { .. }
         | Effect::TerminateExperiment { .. }
         | Effect::DeleteExperiment { .. }
         | Effect::CreateService { .. }

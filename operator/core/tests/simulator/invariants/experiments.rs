@@ -5,6 +5,7 @@ use operator_core::experiment::Blueprint;
 use operator_core::plan::Plan;
 use serde_json::Value;
 
+use super::super::data_plane::{self, Content, Mode, service_name};
 use super::Cluster;
 
 /// An Experiment is for the newest version, and the only one of its step that goes on. None begins while an update is
@@ -22,6 +23,45 @@ pub(super) fn one_of_a_kind(cluster: &Cluster, name: &str, blueprint: &Blueprint
         let experiment = &cluster.experiments[&other];
         let goes_on = experiment["spec"]["terminate"] != true;
         assert!(!goes_on || labels(experiment) != new, "{name} begins while {other} goes on");
+    }
+}
+
+/// The Mapping gives pods of an Experiment their share.
+pub(super) fn is_trial(mapping: &Value) -> bool {
+    mapping["metadata"]["name"].as_str().is_some_and(|name| name.contains("-experiment-"))
+}
+
+/// Requests are only sent to an Experiment that runs, and to pods that are there.
+pub(super) fn has_pods(cluster: &Cluster, mapping: &Value) {
+    let name = service_name(mapping["spec"]["service"].as_str().unwrap_or_default());
+    let running = cluster.experiments.values().filter(|it| it["status"]["phase"] == "Running");
+    let mut templates = running.filter_map(|it| it["status"]["templateStatuses"].as_array()).flatten();
+    let found = templates.find(|it| it["serviceName"] == name.as_str());
+    let found = found.unwrap_or_else(|| panic!("no Experiment that runs has the Service {name}"));
+    assert!(found["availableReplicas"].as_i64() > Some(0), "{name} has no pods");
+}
+
+/// The time of an Experiment begins when every proxy serves its weights.
+pub(super) fn is_served(cluster: &Cluster, name: &str) {
+    is_unfinished(cluster, name);
+    if cluster.data_plane.mode == Mode::NotConfigured {
+        return;
+    }
+    assert_eq!(cluster.data_plane.mode, Mode::Ready, "{name} begins blindly");
+    let trials: Vec<&Value> = cluster.mappings.values().filter(|it| is_trial(it)).collect();
+    assert!(!trials.is_empty() && !cluster.data_plane.proxies.is_empty(), "nobody serves {name}");
+    for (name, proxy) in &cluster.data_plane.proxies {
+        for trial in &trials {
+            let mapping = trial["metadata"]["name"].as_str().unwrap_or_default();
+            let written = data_plane::canary_share(trial).and_then(|it| i32::try_from(it / 100).ok());
+            let serves = |content: &Content| {
+                let mut arms = content.values().flat_map(|served| &served.arms);
+                arms.any(|arm| {
+                    arm.mapping.name == mapping && arm.written == written && !arm.endpoints.is_empty()
+                })
+            };
+            assert!(proxy.known && proxy.contents().all(serves), "{name} does not serve {mapping} yet");
+        }
     }
 }
 
