@@ -123,7 +123,8 @@ async fn what_prometheus_leaves_open_is_for_the_user_to_decide() -> anyhow::Resu
     judged.until("paused for a decision", waits).await?;
     let run = judged.run("Step", "Inconclusive").await?;
     ensure!(!values(&run, "error-rate").is_empty(), "{run:#}");
-    judged.cluster.merge_status(Kind::Rollout, "someapp", &json!({"abort": true})).await?;
+    let abort = json!({"status": {"abort": true}});
+    judged.cluster.merge_status(Kind::Rollout, "someapp", &abort).await?;
     judged.until("aborted", |view| view.abort && view.phase == "Degraded").await?;
     judged.update("v2").await?;
     judged.until("healthy with v2", RolloutView::healthy).await?;

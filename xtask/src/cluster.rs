@@ -112,6 +112,11 @@ pub(crate) fn running(settings: &Settings) -> anyhow::Result<Cluster> {
     }
 }
 
+/// Whether pods can open connections to this machine: those of the local cluster can where root made it.
+pub(crate) fn reaches_this_machine(settings: &Settings) -> bool {
+    settings.context.is_none() && !Place::of(settings).rootless
+}
+
 fn up(settings: &Settings) -> anyhow::Result<Cluster> {
     let place = Place::of(settings);
     let _lock = Lock::take(&place)?;

@@ -5,6 +5,7 @@ mod cluster;
 mod codegen;
 mod command;
 mod conformance;
+mod debian;
 mod demo;
 mod gateway_api;
 mod go;

@@ -2,6 +2,7 @@
 
 mod fuzz;
 mod outcome;
+mod prometheus;
 
 use std::{
     ffi::OsStr,
@@ -13,7 +14,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
-use self::outcome::Outcome;
+use self::{outcome::Outcome, prometheus::Prometheus};
 use crate::{
     cluster::{self, Cluster},
     command::find,
@@ -66,7 +67,7 @@ const ON_CLUSTER: [(&str, &str); 13] = [
     ("migration", "1"),
     ("examples", "1"),
     ("experiments", BESIDE_ONE_ANOTHER),
-    ("analysis", BESIDE_ONE_ANOTHER),
+    (ANALYSIS, BESIDE_ONE_ANOTHER),
     ("ingress", BESIDE_ONE_ANOTHER),
     ("gateways", BESIDE_ONE_ANOTHER),
     ("routes", "1"),
@@ -75,6 +76,9 @@ const ON_CLUSTER: [(&str, &str); 13] = [
     ("disturbances", "1"),
     ("documentation", "1"),
 ];
+
+/// The target with analyses, which needs a Prometheus beside the cluster.
+const ANALYSIS: &str = "analysis";
 
 /// The name of the step with the suite of Gateway API, and the profiles that it runs.
 const CONFORMANCE: &str = "conformance";
@@ -89,7 +93,7 @@ pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<
         if name == CONFORMANCE {
             conforms(&mut report, settings, &cluster);
         } else {
-            tests(&mut report, &cluster, Some(name))?;
+            tests(&mut report, &cluster, &Prometheus::of(settings)?, Some(name))?;
         }
         return report.end();
     }
@@ -104,13 +108,18 @@ pub(crate) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<
     for package in ALONE {
         report.run(&format!("{package} alone"), &mut cargo(["check", "--quiet", "--package", package]));
     }
-    report.run("tests", &mut cargo(["test", "--workspace", "--no-fail-fast"]));
+    let prometheus = Prometheus::of(settings).unwrap_or_else(|error| {
+        report.fail("prometheus", format!("{error:#}"));
+        Prometheus::Missing("it could not be fetched")
+    });
+    let mut tests = cargo(["test", "--workspace", "--no-fail-fast"]);
+    report.run("tests", prometheus.beside(&mut tests));
     fuzz::run(&mut report);
     if arguments.fast {
         report.skip("cluster", "--fast");
     } else {
         match installed(settings) {
-            Ok(cluster) => on_cluster(&mut report, settings, &cluster),
+            Ok(cluster) => on_cluster(&mut report, settings, &cluster, &prometheus),
             Err(error) => report.fail("install", format!("{error:#}")),
         }
     }
@@ -139,12 +148,12 @@ fn conforms(report: &mut Report, settings: &Settings, cluster: &Cluster) {
 }
 
 /// Tests against the real thing.
-fn on_cluster(report: &mut Report, settings: &Settings, cluster: &Cluster) {
+fn on_cluster(report: &mut Report, settings: &Settings, cluster: &Cluster, prometheus: &Prometheus) {
     match manifest::check(cluster) {
         Ok(()) => report.pass("plain manifest"),
         Err(error) => report.fail("plain manifest", format!("{error:#}")),
     }
-    if let Err(error) = tests(report, cluster, None) {
+    if let Err(error) = tests(report, cluster, prometheus, None) {
         report.fail("programs", format!("{error:#}"));
     }
     // Last: it makes dozens of Gateways with proxies of their own.
@@ -152,7 +161,12 @@ fn on_cluster(report: &mut Report, settings: &Settings, cluster: &Cluster) {
 }
 
 /// Runs the tests on a cluster, or those with `only` in their name.
-fn tests(report: &mut Report, cluster: &Cluster, only: Option<&str>) -> anyhow::Result<()> {
+fn tests(
+    report: &mut Report,
+    cluster: &Cluster,
+    prometheus: &Prometheus,
+    only: Option<&str>,
+) -> anyhow::Result<()> {
     // Built for its image already: the tests run the same program outside of the cluster.
     let operator = images::program(Image::Operator, Profile::Release)?;
     crate::command::run(&mut cargo(["build", "--quiet", "--package", "kubectl-sluice"]))?;
@@ -161,11 +175,15 @@ fn tests(report: &mut Report, cluster: &Cluster, only: Option<&str>) -> anyhow::
         if whole && only != Some(target) {
             continue;
         }
+        if let (ANALYSIS, Prometheus::Missing(why)) = (target, prometheus) {
+            report.skip(target, why);
+            continue;
+        }
         let arguments = ["test", "--package", "integration-tests", "--test", target, "--no-fail-fast", "--"];
         let options = ["--ignored", "--test-threads", threads];
         let mut tests = cluster.reaching(env!("CARGO").as_ref());
         tests.args(arguments).args(options).args(only.filter(|_| !whole)).current_dir(workspace());
-        report.run(target, with_program(&mut tests, &operator));
+        report.run(target, prometheus.beside(with_program(&mut tests, &operator)));
     }
     Ok(())
 }

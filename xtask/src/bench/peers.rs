@@ -13,6 +13,7 @@ use anyhow::Context as _;
 
 use crate::{
     command::{command, find, run},
+    debian,
     settings::Settings,
     terminal::{Stage, note},
 };
@@ -40,7 +41,8 @@ pub(super) fn ensure(settings: &Settings, stage: &Stage) -> anyhow::Result<Peers
     let root = cache.join("debian");
     let mut peers = Peers { libraries: libraries(&root), ..Peers::default() };
     for (name, packages) in PACKAGES {
-        let found = find(name).map_or_else(|| debian(name, packages, &root, stage), Ok);
+        let fetch = || debian::unpacked(&format!("usr/sbin/{name}"), packages, &root, stage);
+        let found = find(name).map_or_else(fetch, Ok);
         add(&mut peers, name, found);
     }
     let found = find("envoy").map_or_else(|| envoy(&cache, stage), Ok);
@@ -53,22 +55,6 @@ fn add(peers: &mut Peers, name: &'static str, found: anyhow::Result<PathBuf>) {
         Ok(program) => peers.programs.push((name, program)),
         Err(error) => note(format_args!("without {name}: {error:#}")),
     }
-}
-
-fn debian(name: &str, packages: &[&str], root: &Path, stage: &Stage) -> anyhow::Result<PathBuf> {
-    let program = root.join("usr/sbin").join(name);
-    if program.is_file() {
-        return Ok(program);
-    }
-    stage.at(format_args!("fetching {}", packages.join(" ")));
-    let files = root.join(format!("{name}-packages"));
-    fs::create_dir_all(&files).with_context(|| format!("failed to create {}", files.display()))?;
-    run(command("apt-get", ["download", "-qq"]).args(packages).current_dir(&files))?;
-    for file in fs::read_dir(&files).with_context(|| format!("failed to list {}", files.display()))? {
-        let file = file.with_context(|| format!("failed to list {}", files.display()))?.path();
-        run(command("dpkg-deb", ["--extract"]).arg(file).arg(root))?;
-    }
-    Ok(program)
 }
 
 fn envoy(cache: &Path, stage: &Stage) -> anyhow::Result<PathBuf> {
