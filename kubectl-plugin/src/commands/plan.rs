@@ -35,8 +35,11 @@ pub fn run(arguments: &Plan, paint: Paint) -> Result<String, Failure> {
     }
     let manifests = Manifests::read(&objects)?;
     let pod_start = TimeDelta::from_std(arguments.pod_start).unwrap_or(TimeDelta::MAX);
-    let forecast = forecast(&manifests, Assumptions { pod_start })?;
+    let mut forecast = forecast(&manifests, Assumptions { pod_start })?;
     let power = arguments.rps.map(|rps| power(&forecast, &load(arguments, manifests.guard(), rps)));
+    if power.is_some() && manifests.guard().is_none() {
+        forecast.assumptions.push("somebody acts on these counts: the Rollout has no guard".to_owned());
+    }
     let printed = Printed { forecast: &forecast, power: power.as_ref() };
     match arguments.output {
         None => Ok(view::plan::render(&forecast, power.as_ref(), paint)),

@@ -46,7 +46,6 @@ pub fn render(forecast: &Forecast, power: Option<&Power>, paint: Paint) -> Strin
     }
     if power.is_some() {
         text += "- latencies are log-normal, the deviation of their logarithm is 0.8\n";
-        text += "- somebody acts on these counts: Sluice does not yet do so by itself\n";
     }
     text
 }
