@@ -2,6 +2,8 @@
 
 use proxy_config::model::HostMatch;
 
+use crate::hostname::check_server_name;
+
 /// Some hosts. The order is that in which names are asked: the more exact, then the longer first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum HostName {
@@ -28,6 +30,7 @@ impl HostName {
         if !name.split('.').all(label) {
             return Err(format!("`{text}` is no host name; a `*` may stand for the first labels only"));
         }
+        check_server_name(&text)?;
         Ok(if star { Self::Suffix(format!(".{name}")) } else { Self::Exact(text) })
     }
 
@@ -161,6 +164,8 @@ mod tests {
         for text in ["*", "a.*", "*.*.io", "a..io", "a b", "http://a", "*a.io"] {
             assert!(HostName::parse(Some(text)).is_err(), "{text}");
         }
+        // The pattern of the definitions allows it.
+        assert!(HostName::parse(Some(&format!("*.{}.io", "n".repeat(64)))).is_err());
         assert_eq!(HostName::parse(Some("")), Ok(HostName::Any));
     }
 }

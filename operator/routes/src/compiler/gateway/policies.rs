@@ -13,7 +13,7 @@ use super::{
     references,
 };
 use crate::{
-    gateway::{listener::Fault, objects::Read},
+    gateway::{hostname::HostName, listener::Fault, objects::Read},
     object::ObjectName,
 };
 
@@ -125,6 +125,10 @@ pub(in super::super) fn upstream_tls(
 
 /// Whose certificates a policy accepts.
 pub(in super::super) fn resolve(stores: &Stores, policy: &ObjectName, of: &BackendValidation) -> Resolved {
+    if !matches!(HostName::parse(Some(&of.hostname)), Ok(HostName::Exact(_))) {
+        let message = format!("`hostname: {}` is not the name of one host", of.hostname);
+        return Resolved { trust: Err(Fault::new("Invalid", message)), unresolved: None };
+    }
     match of.well_known_ca_certificates.as_deref() {
         Some("System") => return Resolved { trust: Ok(Trust::System), unresolved: None },
         Some(other) => {
