@@ -162,7 +162,7 @@ async fn a_proxy_is_served_and_a_watcher_sees_what_it_serves() {
     world.serve();
     let mut proxy = world.stream("proxy", hello()).await.unwrap();
     let (changes, commit) = proxy.commit().await;
-    assert_eq!((changes, commit.full), (4, true), "a listener, a route, its cluster and the empty one");
+    assert_eq!((changes, commit.full), (3, true), "a listener, a route and its cluster");
     proxy.acknowledge(&commit).await;
 
     let request = authorized(WatchRequest {}, "controller");
