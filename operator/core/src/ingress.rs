@@ -10,12 +10,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::key::{self, Kind};
-use crate::mapping::{Canary, Part, own};
+use crate::mapping::{Canary, Part, own, suffixed};
 use crate::spec::IngressRouting;
 use crate::weight::{Total, Weight};
 
-/// The most that Kubernetes allows for a name, in bytes.
-const NAME_LENGTH: usize = 253;
 /// What ends the name of a canary Ingress.
 const SUFFIX: &str = "-canary";
 /// Part of an Ingress's own class that Argo keeps.
@@ -44,7 +42,7 @@ pub fn name_of(key: &str) -> Option<&str> {
 #[must_use]
 pub fn canary_key(rollout: &str, stable: &str) -> String {
     let whole = format!("{rollout}-{stable}");
-    key(&format!("{}{SUFFIX}", &whole[..whole.floor_char_boundary(NAME_LENGTH - SUFFIX.len())]))
+    key(&suffixed(&whole, SUFFIX))
 }
 
 /// The weight of a canary Ingress, rounded up; `None` if it is not an Ingress with one.

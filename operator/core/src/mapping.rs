@@ -16,12 +16,8 @@ use self::service::ServiceAddress;
 use crate::spec::ManagedRoute;
 use crate::weight::Weight;
 
-/// Longest part of the base's name in that of its canary Mapping, in bytes; with the suffix that is 253, the most
-/// that Kubernetes allows.
-const NAME_LENGTH: usize = 246;
-
-/// Longest name of a Mapping, in bytes.
-const LONGEST_NAME: usize = 253;
+/// The most that Kubernetes allows for a name, in bytes.
+const NAME_LENGTH: usize = 253;
 
 /// What makes a copy of a base Mapping the canary Mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,19 +80,19 @@ impl Part<'_> {
 /// `<base>-canary`, the base cut to 246 bytes.
 #[must_use]
 pub fn canary_name(base: &str) -> String {
-    format!("{}{CANARY_MAPPING_SUFFIX}", cut(base, NAME_LENGTH))
+    suffixed(base, CANARY_MAPPING_SUFFIX)
 }
 
 /// `<base>-experiment-<template>`, the base cut to what fits.
 #[must_use]
 pub fn trial_name(base: &str, template: &str) -> String {
-    let suffix = format!("-experiment-{template}");
-    format!("{}{suffix}", cut(base, LONGEST_NAME.saturating_sub(suffix.len())))
+    suffixed(base, &format!("-experiment-{template}"))
 }
 
-/// The beginning of a name, at most so many bytes.
-fn cut(name: &str, length: usize) -> &str {
-    &name[..name.floor_char_boundary(length)]
+/// A name with this at its end, cut before it to what fits.
+pub(crate) fn suffixed(name: &str, suffix: &str) -> String {
+    let room = NAME_LENGTH.saturating_sub(suffix.len());
+    format!("{}{suffix}", &name[..name.floor_char_boundary(room)])
 }
 
 /// The object to POST, or with `existing` to PUT: then everything of it that is not ours stays as it is, and the

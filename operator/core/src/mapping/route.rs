@@ -3,17 +3,14 @@
 use crds::contract::CANARY_MAPPING_SUFFIX;
 use serde_json::{Map, Value, json};
 
-use super::cut;
+use super::suffixed;
 use crate::spec::{Action, Condition, Text};
-
-/// Longest name of a Mapping, in bytes.
-const NAME_LENGTH: usize = 253;
 
 /// `<base>-canary-<route>`, from the second condition on with its number; the base is cut to what fits.
 pub(super) fn name(base: &str, route: &str, index: usize) -> String {
     let number = if index == 0 { String::new() } else { format!("-{}", index + 1) };
     let suffix = format!("{CANARY_MAPPING_SUFFIX}-{route}{number}");
-    format!("{}{suffix}", cut(base, NAME_LENGTH.saturating_sub(suffix.len())))
+    suffixed(base, &suffix)
 }
 
 /// Adds the conditions to the fields of the base. Emissary asks the rules with more conditions first, so these are
