@@ -147,10 +147,10 @@ impl Cluster {
         }
     }
 
-    /// Deletes an object of `argoproj.io` that belongs to no namespace; none is fine.
-    pub async fn delete_of_all(&self, kind: &str, name: &str) -> anyhow::Result<()> {
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("argoproj.io", "v1alpha1", kind));
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+    /// Deletes an object that belongs to no namespace; none is fine.
+    pub async fn delete_of_all(&self, kind: &GroupVersionKind, name: &str) -> anyhow::Result<()> {
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &ApiResource::from_gvk(kind));
+        let GroupVersionKind { kind, .. } = kind;
         match api.delete(name, &DeleteParams::default()).await {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             done => done.map(drop).with_context(|| format!("failed to delete {kind} {name}")),

@@ -7,7 +7,7 @@ use integration_tests::{
     cluster::{Cluster, Kind, Load, RolloutView},
     prometheus::Prometheus,
 };
-use kube::api::{DynamicObject, ListParams};
+use kube::api::{DynamicObject, GroupVersionKind, ListParams};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(150);
@@ -73,7 +73,10 @@ impl Judged {
         let tally = self.load.stop().await?;
         ensure!(tally.lost() == 0, "requests were lost: {tally:#?}");
         self.cluster
-            .delete_of_all("ClusterAnalysisTemplate", &format!("{}-latency", self.cluster.name()))
+            .delete_of_all(
+                &GroupVersionKind::gvk("argoproj.io", "v1alpha1", "ClusterAnalysisTemplate"),
+                &format!("{}-latency", self.cluster.name()),
+            )
             .await?;
         self.cluster.remove().await
     }

@@ -8,7 +8,7 @@ use integration_tests::{
     cluster::{Cluster, Kind},
     story::{CANARY_SERVICE, CanaryRoute, ROLLOUT, Settings, Story},
 };
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -185,6 +185,13 @@ async fn what_is_made_for_a_gateway_is_kept_scaled_by_others_and_gone_with_it() 
     cluster.remove().await
 }
 
+/// What says whether Gateways of the class have proxies of their `own` or `shared` ones.
+fn parameters(proxies: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {"proxies": proxies},
+    })
+}
+
 /// A class whose Gateways share proxies, and two of them for different hosts on the same port.
 fn sharing(namespace: &str) -> String {
     let gateway = |name: &str, host: &str| {
@@ -201,9 +208,6 @@ fn sharing(namespace: &str) -> String {
             "spec": {"parentRefs": [{"name": name}], "rules": [{"backendRefs": [{"name": backend, "port": 3000}]}]},
         })
     };
-    let parameters = json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {"proxies": "shared"},
-    });
     let class = json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": "it-shared"},
         "spec": {
@@ -212,7 +216,7 @@ fn sharing(namespace: &str) -> String {
         },
     });
     let objects = [
-        parameters,
+        parameters("shared"),
         class,
         gateway("one", "one.example.com"),
         gateway("two", "two.example.com"),
@@ -278,10 +282,42 @@ async fn gateways_of_a_class_share_one_set_of_proxies_until_the_last_is_gone() -
     ensure!(answer.status == 200 && answer.body.starts_with("backend-2 "), "{answer:?}");
     ensure!(pods().await? == before, "a Gateway that goes restarts no proxy");
 
+    // The class changes its mind: the Gateway moves to proxies of its own, and back.
+    let gone = |name: &'static str| {
+        let cluster = &cluster;
+        move || async move { Ok(cluster.get(Kind::Deployment, name).await?.is_none().then_some(())) }
+    };
+    let moved = |from: Value| {
+        let cluster = &cluster;
+        move || {
+            let from = from.clone();
+            async move {
+                let gateway = programmed(cluster, "two").await?;
+                let now = gateway.data["status"]["addresses"][0]["value"].clone();
+                Ok((now.is_string() && now != from).then_some(now))
+            }
+        }
+    };
+    cluster.apply(&parameters("own").to_string()).await?;
+    let own = cluster.until("the Gateway has an address of its own", LIMIT, moved(address(&two))).await?;
+    cluster.until("the shared proxies are gone", LIMIT, gone("it-shared-proxies")).await?;
+    let served_alone = || async {
+        let answer = ask(&cluster, "two", None, "two.example.com", "/get").await;
+        Ok(answer.is_ok_and(|it| it.status == 200 && it.body.starts_with("backend-2 ")).then_some(()))
+    };
+    cluster.until("its own proxies serve it", LIMIT, served_alone).await?;
+
+    cluster.apply(&parameters("shared").to_string()).await?;
+    cluster.until("the Gateway has the shared address", LIMIT, moved(own)).await?;
+    cluster.until("the shared proxies serve it", LIMIT, served("two.example.com", "backend-2 ")).await?;
+    cluster.until("its own proxies are gone", LIMIT, gone("two-it-shared")).await?;
+
     cluster.delete(Kind::Gateway, "two").await?;
-    let gone =
-        || async { Ok(cluster.get(Kind::Deployment, "it-shared-proxies").await?.is_none().then_some(())) };
-    cluster.until("the proxies are gone with the last Gateway", LIMIT, gone).await?;
+    cluster
+        .until("the proxies are gone with the last Gateway", LIMIT, gone("it-shared-proxies"))
+        .await?;
+    let class = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "GatewayClass");
+    cluster.delete_of_all(&class, "it-shared").await?;
     cluster.remove().await
 }
 
