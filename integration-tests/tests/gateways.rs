@@ -313,9 +313,7 @@ async fn gateways_of_a_class_share_one_set_of_proxies_until_the_last_is_gone() -
     cluster.until("its own proxies are gone", LIMIT, gone("two-it-shared")).await?;
 
     cluster.delete(Kind::Gateway, "two").await?;
-    cluster
-        .until("the proxies are gone with the last Gateway", LIMIT, gone("it-shared-proxies"))
-        .await?;
+    cluster.until("the proxies are gone with the last Gateway", LIMIT, gone("it-shared-proxies")).await?;
     let class = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "GatewayClass");
     cluster.delete_of_all(&class, "it-shared").await?;
     cluster.remove().await

@@ -29,6 +29,8 @@ pub(crate) enum Task {
     Propagation(Options),
     /// The route compiler with 10 000 Mappings, on one core and without a cluster.
     Routes(Options),
+    /// What one changed route costs a proxy with 10 000, from its message to the next snapshot. Without a cluster.
+    Changes(Options),
     /// How fast the judge finds a bad canary, how often it condemns a good one, and what a second of it costs.
     Judge(Options),
     /// Our proxy beside Envoy, `HAProxy` and nginx: processor time per request, memory, latency. Needs two cores, no
@@ -71,6 +73,7 @@ pub(crate) fn run(settings: &Settings, task: &Task) -> anyhow::Result<()> {
             measure(bench, options)
         }
         Task::Routes(options) => measure(of_crate("operator-routes", "routes"), options),
+        Task::Changes(options) => measure(of_crate("proxy-core", "changes"), options),
         Task::Judge(options) => measure(of_crate("operator-judge", "judge"), options),
         Task::Proxy(options) => {
             let peers = stage("other proxies", |stage| peers::ensure(settings, stage))?;

@@ -46,7 +46,7 @@ impl Journal {
     pub(crate) fn apply(&mut self, changes: &[Change]) -> Revision {
         self.revision += 1;
         self.digest = None;
-        self.changed.insert(self.revision, changes.iter().map(key).collect());
+        self.changed.insert(self.revision, changes.iter().map(Change::key).collect());
         self.kept += changes.len();
         for change in changes {
             self.config.apply(change.clone());
@@ -88,19 +88,6 @@ impl Journal {
             Key::TcpRoute(id) => self.config.tcp_routes.get(id).cloned().map(Change::TcpRoute),
         };
         current.unwrap_or_else(|| Change::Removed(key.clone()))
-    }
-}
-
-/// What a change is about.
-pub(super) fn key(change: &Change) -> Key {
-    match change {
-        Change::Listener(listener) => Key::Listener(listener.id.clone()),
-        Change::Route(route) => Key::Route(route.id.clone()),
-        Change::Cluster(cluster) => Key::Cluster(cluster.id.clone()),
-        Change::Certificate(certificate) => Key::Certificate(certificate.id.clone()),
-        Change::Host(host) => Key::Host(host.id.clone()),
-        Change::TcpRoute(route) => Key::TcpRoute(route.id.clone()),
-        Change::Removed(key) => key.clone(),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod features;
 pub mod model;
 pub mod password;
 pub mod pattern;
+pub mod table;
 pub mod validate;
 pub mod wire;
 

@@ -15,7 +15,6 @@ mod route;
 mod value;
 
 use std::{
-    collections::BTreeMap,
     fmt::{self, Display, Formatter},
     sync::Arc,
 };
@@ -39,22 +38,23 @@ pub use self::{
     route::{Case, HostMatch, NamedMatch, PathMatch, Rank, Route, TextMatch, ToHttps},
     value::{Edit, HeaderEdit, Value, ValuePart, Variable},
 };
+use crate::table::Table;
 
-/// A whole configuration of one scope.
+/// A whole configuration of one scope. Copies share what they have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// Where the proxy accepts connections.
-    pub listeners: BTreeMap<ListenerId, Arc<Listener>>,
+    pub listeners: Table<ListenerId, Arc<Listener>>,
     /// Which request goes where.
-    pub routes: BTreeMap<RouteId, Arc<Route>>,
+    pub routes: Table<RouteId, Arc<Route>>,
     /// The endpoints behind the arms.
-    pub clusters: BTreeMap<ClusterId, Arc<Cluster>>,
+    pub clusters: Table<ClusterId, Arc<Cluster>>,
     /// What hosts show, and what clusters are shown.
-    pub certificates: BTreeMap<CertificateId, Arc<Certificate>>,
+    pub certificates: Table<CertificateId, Arc<Certificate>>,
     /// Names with TLS or with an opinion on requests in the clear.
-    pub hosts: BTreeMap<HostId, Arc<Host>>,
+    pub hosts: Table<HostId, Arc<Host>>,
     /// Connections that are not looked into.
-    pub tcp_routes: BTreeMap<TcpRouteId, Arc<TcpRoute>>,
+    pub tcp_routes: Table<TcpRouteId, Arc<TcpRoute>>,
 }
 
 /// One change of a [`Config`].
@@ -155,6 +155,22 @@ pub struct Epoch {
     pub created: i64,
     /// How often it changed hands.
     pub transitions: i64,
+}
+
+impl Change {
+    /// What it is about.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Listener(listener) => Key::Listener(listener.id.clone()),
+            Self::Route(route) => Key::Route(route.id.clone()),
+            Self::Cluster(cluster) => Key::Cluster(cluster.id.clone()),
+            Self::Certificate(certificate) => Key::Certificate(certificate.id.clone()),
+            Self::Host(host) => Key::Host(host.id.clone()),
+            Self::TcpRoute(route) => Key::TcpRoute(route.id.clone()),
+            Self::Removed(key) => key.clone(),
+        }
+    }
 }
 
 impl Config {

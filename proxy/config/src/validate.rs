@@ -9,6 +9,7 @@ mod fault;
 mod filters;
 mod health;
 mod listener;
+mod references;
 mod route;
 mod text;
 
@@ -17,8 +18,8 @@ use std::{
     fmt::{self, Display, Formatter},
 };
 
-pub use self::{fault::Fault, text::is_server_name};
-use crate::model::{Action, Change, Config, Key, Split};
+pub use self::{fault::Fault, references::References, text::is_server_name};
+use crate::model::{Action, Change, Config, Key, Route, Split};
 
 /// One reason why a configuration is not acceptable, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +64,8 @@ pub fn validate_change(change: &Change) -> Vec<Problem> {
     }
 }
 
-/// What is wrong between the resources of a configuration each of which is acceptable by itself. Cheap: it
-/// looks at names only, so that it can run at every commit.
+/// What is wrong between the resources of a configuration each of which is acceptable by itself. It looks at all of
+/// them; [`References`] tell whether a change is the reason to.
 #[must_use]
 pub fn validate_references(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -74,10 +75,8 @@ pub fn validate_references(config: &Config) -> Vec<Problem> {
             problems.push(Problem { key: Key::Listener(id.clone()), fault: Fault::PortTaken(listener.port) });
         }
     }
-    let http = config.routes.iter().filter_map(|(id, route)| match &route.action {
-        Action::Split(split) => Some((Key::Route(id.clone()), split)),
-        Action::Refuse(_) | Action::Redirect(_) => None,
-    });
+    let http =
+        config.routes.iter().filter_map(|(id, route)| Some((Key::Route(id.clone()), split_of(route)?)));
     let tcp = config.tcp_routes.iter().map(|(id, route)| (Key::TcpRoute(id.clone()), &route.split));
     let mut splits = BTreeSet::new();
     for (key, split) in http.chain(tcp) {
@@ -98,6 +97,13 @@ pub fn validate_references(config: &Config) -> Vec<Problem> {
         problems.extend(at(&Key::Cluster(id.clone()), missing.cloned().map(Fault::NoCertificate).collect()));
     }
     problems
+}
+
+fn split_of(route: &Route) -> Option<&Split> {
+    match &route.action {
+        Action::Split(split) => Some(split),
+        Action::Refuse(_) | Action::Redirect(_) => None,
+    }
 }
 
 fn split_references(config: &Config, split: &Split) -> Vec<Fault> {

@@ -3,12 +3,12 @@
 //! Changes wait until their commit. A commit is taken whole or refused whole; after a refusal the next changes
 //! are relative to what was kept.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use proxy_config::{
     convert::ConvertError,
-    model::{Change, Config, Epoch, Position},
-    validate::{Problem, validate_change, validate_references},
+    model::{Change, Config, Epoch, Key, Position},
+    validate::{Problem, References, validate_change, validate_references},
     wire::config::{self as wire, to_proxy::Message},
 };
 
@@ -19,6 +19,8 @@ pub struct Intake {
     config: Arc<Config>,
     /// Where that is from; `None` before the first commit.
     position: Option<Position>,
+    /// Who names what in the configuration that was looked at last, which may have been refused.
+    references: (Arc<Config>, References),
     /// What has arrived since the last commit, or why it cannot be taken.
     pending: Vec<Change>,
     malformed: Option<ConvertError>,
@@ -160,17 +162,33 @@ impl Intake {
             }
             Connection::At(_) | Connection::New => {}
         }
-        let mut config = if commit.full { Config::default() } else { Config::clone(&self.config) };
+        let past = if commit.full { Arc::default() } else { Arc::clone(&self.config) };
+        let mut config = Config::clone(&past);
         let mut problems: Vec<_> = changes.iter().flat_map(validate_change).collect();
+        let keys = changes.iter().map(Change::key).collect();
         for change in changes {
             config.apply(change);
         }
-        problems.extend(validate_references(&config));
+        let config = Arc::new(config);
+        if !self.are_sound(&past, &config, &keys) {
+            problems.extend(validate_references(&config));
+        }
         if problems.is_empty() {
-            Step::Take(Commit { config: Arc::new(config), position })
+            Step::Take(Commit { config, position })
         } else {
             Step::Refuse(position, Refusal::Invalid(problems))
         }
+    }
+
+    /// Whether what the resources of a configuration name is there; it differs in these from one of which that is known.
+    fn are_sound(&mut self, past: &Arc<Config>, config: &Arc<Config>, changed: &BTreeSet<Key>) -> bool {
+        let (of, mut references) = std::mem::take(&mut self.references);
+        if !Arc::ptr_eq(&of, past) {
+            references = References::of(past);
+        }
+        let sound = references.follow(past, config, changed);
+        self.references = (Arc::clone(config), references);
+        sound
     }
 }
 

@@ -8,6 +8,7 @@
 mod headers;
 mod hosts;
 mod matcher;
+mod named;
 mod paths;
 mod trie;
 
@@ -18,7 +19,6 @@ pub use self::headers::{Headers, joined};
 pub(crate) use self::{
     hosts::Hosts,
     matcher::{Condition, Matcher},
-    paths::Paths,
 };
 
 /// Where a rule is in its snapshot. A rule keeps its slot for as long as it exists.

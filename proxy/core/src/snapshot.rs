@@ -2,13 +2,16 @@
 
 mod builder;
 mod choice;
+mod difference;
 mod mirror;
 mod near;
 mod parts;
+mod pieces;
 mod registry;
+mod rules;
 mod tcp;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, StatusCode};
 use proxy_config::model::{self, ArmId, ClusterId, Config, HealthCheck, ListenerId, Share, UpstreamProtocol};
@@ -19,7 +22,7 @@ pub use self::{
     registry::{CounterKey, PodLoad, Refused, VersionLoad},
     tcp::TcpRule,
 };
-use self::{near::Near, tcp::TcpRules};
+use self::{near::Near, pieces::Clusters, rules::Rules, tcp::TcpRules};
 use crate::{
     balance::Balancer,
     breaker::Breaker,
@@ -31,7 +34,7 @@ use crate::{
     names::Names,
     outlier,
     rewrite::{Redirect, Rewrite},
-    router::{Hosts, RequestHead, Slot},
+    router::{Hosts, RequestHead},
     split::Draw,
 };
 
@@ -40,8 +43,9 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Snapshot {
     hosts: Arc<Hosts>,
-    rules: Box<[Option<Arc<Rule>>]>,
-    clusters: Arc<HashMap<ClusterId, Arc<Cluster>>>,
+    rules: Rules,
+    clusters: Clusters,
+    checked: Box<[Arc<Cluster>]>,
     names: Arc<Names<Arc<model::Host>>>,
     tcp: Arc<TcpRules>,
     config: Arc<Config>,
@@ -186,8 +190,7 @@ impl Snapshot {
         host: Option<&Arc<model::Host>>,
         request: &RequestHead<'_>,
     ) -> Option<&Arc<Rule>> {
-        let Slot(slot) = self.hosts.find(request, host.map(|it| it.class.as_str()))?;
-        self.rules.get(slot)?.as_ref()
+        self.rules.get(self.hosts.find(request, host.map(|it| it.class.as_str()))?)
     }
 
     /// A listener as it is now.
@@ -223,9 +226,10 @@ impl Snapshot {
         self.names.find(name, |host| host.listeners.is_empty() || host.listeners.contains(listener))
     }
 
-    /// All clusters.
-    pub fn clusters(&self) -> impl Iterator<Item = &Arc<Cluster>> {
-        self.clusters.values()
+    /// The clusters whose endpoints are asked how they are.
+    #[must_use]
+    pub fn checked(&self) -> &[Arc<Cluster>] {
+        &self.checked
     }
 
     /// The endpoints of a cluster now, for a try of a request that was placed by an older snapshot.

@@ -64,7 +64,7 @@ impl Checker {
     pub(super) fn update(&mut self, snapshot: &Snapshot, tls: &Arc<Table>) {
         self.tls.replace(Arc::clone(tls));
         let mut before = std::mem::take(&mut self.asked);
-        for cluster in snapshot.clusters().filter(|it| !it.checks.is_empty()) {
+        for cluster in snapshot.checked() {
             for endpoint in cluster.balancer.endpoints() {
                 let mut known = before.remove(&endpoint.id).unwrap_or_default();
                 let asked = cluster.checks.iter().map(|check| {

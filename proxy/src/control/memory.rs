@@ -5,7 +5,10 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,7 +20,7 @@ use proxy_config::{
     wire::config::{self as wire, to_proxy},
 };
 use proxy_core::intake::Commit;
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 use tracing::warn;
 
 /// How often the file is written at most. Commits may come hundreds of times a second; an old one is served
@@ -29,7 +32,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 pub(super) struct Memory {
     file: PathBuf,
     written: Option<(Instant, Position)>,
-    failed: bool,
+    /// The thread that writes: with many routes that takes longer than a commit may wait.
+    writing: Option<JoinHandle<()>>,
+    failed: Arc<AtomicBool>,
 }
 
 /// Why a remembered commit is not served.
@@ -49,7 +54,7 @@ pub(super) enum RecallError {
 
 impl Memory {
     pub(super) fn new(directory: &Path) -> Self {
-        Self { file: directory.join("commit"), written: None, failed: false }
+        Self { file: directory.join("commit"), written: None, writing: None, failed: Arc::default() }
     }
 
     /// What was remembered. `None` on the first start of a pod.
@@ -85,32 +90,36 @@ impl Memory {
         Err(RecallError::Incomplete(file()))
     }
 
-    /// Writes the commit, unless it is written or another was written just now; call again then. A directory
-    /// that cannot be written costs a warning and the quick restart, nothing else.
-    pub(super) fn keep(&mut self, config: &Config, position: Position) {
+    /// Writes the commit, unless it is written, or another is being or was written just now; call again then. A
+    /// directory that cannot be written costs a warning and the quick restart, nothing else.
+    pub(super) fn keep(&mut self, config: &Arc<Config>, position: Position) {
         let now = Instant::now();
-        if self.written.is_some_and(|(at, known)| known == position || now < at + PERIOD) {
+        if self.written.is_some_and(|(at, known)| known == position || now < at + PERIOD)
+            || self.writing.as_ref().is_some_and(|it| !it.is_finished())
+        {
             return;
         }
         self.written = Some((now, position));
-        let outcome = self.write(&encode(config, position));
-        if let Err(error) = &outcome
-            && !self.failed
-        {
-            warn!(file = %self.file.display(), %error, "failed to remember the last commit");
-        }
-        self.failed = outcome.is_err();
+        let (file, config, failed) = (self.file.clone(), Arc::clone(config), Arc::clone(&self.failed));
+        self.writing = Some(tokio::task::spawn_blocking(move || {
+            let outcome = write(&file, &encode(&config, position));
+            let failed_before = failed.swap(outcome.is_err(), Ordering::Relaxed);
+            if let Err(error) = outcome
+                && !failed_before
+            {
+                warn!(file = %file.display(), %error, "failed to remember the last commit");
+            }
+        }));
     }
+}
 
-    /// Under another name first, so that a crash leaves the old one whole.
-    fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        let new = self.file.with_extension("new");
-        // It holds the keys of certificates.
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(bytes)?;
-        fs::rename(&new, &self.file)
-    }
+/// Under another name first, so that a crash leaves the old one whole.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    // It holds the keys of certificates.
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    fs::rename(&new, path)
 }
 
 fn encode(config: &Config, position: Position) -> Vec<u8> {
@@ -130,10 +139,18 @@ mod tests {
         Position { epoch: Epoch { created: 1, transitions: 2 }, seq }
     }
 
-    fn config(port: u16) -> Config {
+    fn config(port: u16) -> Arc<Config> {
         let mut config = Config::default();
         config.apply(Change::Listener(Arc::new(Listener::http(ListenerId::new("http"), port))));
-        config
+        Arc::new(config)
+    }
+
+    /// Keeps a commit, and waits until what is written is.
+    async fn keep(memory: &mut Memory, config: &Arc<Config>, position: Position) {
+        memory.keep(config, position);
+        if let Some(writing) = memory.writing.take() {
+            writing.await.unwrap();
+        }
     }
 
     /// A directory that is removed at the end.
@@ -157,13 +174,13 @@ mod tests {
     async fn what_is_kept_is_recalled() {
         let directory = Directory::new("memory-kept");
         let mut memory = Memory::new(&directory.0);
-        memory.keep(&config(8080), position(7));
+        keep(&mut memory, &config(8080), position(7)).await;
         let commit = memory.recall().unwrap().unwrap();
-        assert_eq!((&*commit.config, commit.position), (&config(8080), position(7)));
-        memory.keep(&config(8081), position(8));
+        assert_eq!((commit.config, commit.position), (config(8080), position(7)));
+        keep(&mut memory, &config(8081), position(8)).await;
         assert_eq!(memory.recall().unwrap().unwrap().position, position(7), "a second has not passed");
         tokio::time::advance(PERIOD).await;
-        memory.keep(&config(8081), position(8));
+        keep(&mut memory, &config(8081), position(8)).await;
         assert_eq!(memory.recall().unwrap().unwrap().position, position(8));
     }
 
@@ -173,10 +190,10 @@ mod tests {
         let memory = Memory::new(&directory.0);
         let whole = encode(&config(8080), position(7));
         for length in 1..whole.len() {
-            memory.write(&whole[..length]).unwrap();
+            write(&memory.file, &whole[..length]).unwrap();
             assert!(memory.recall().is_err(), "{length} bytes of {}", whole.len());
         }
-        memory.write(&encode(&config(0), position(7))).unwrap();
+        write(&memory.file, &encode(&config(0), position(7))).unwrap();
         let error = memory.recall().unwrap_err().to_string();
         assert!(error.ends_with("listener http: port 0 cannot be listened on"), "{error}");
     }

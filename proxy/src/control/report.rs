@@ -48,8 +48,12 @@ impl Reporter {
         let mut arms = Vec::new();
         let mut told = HashMap::with_capacity(self.told.len());
         for counters in state.builder().counters() {
-            let key = (counters.split.clone(), counters.arm.clone(), Arc::clone(&counters.hash));
             let counted = Counted { requests: counters.requests(), bad: counters.bad() };
+            // What is not told is none: most routes of many have no requests.
+            if counted == Counted::default() {
+                continue;
+            }
+            let key = (counters.split.clone(), counters.arm.clone(), Arc::clone(&counters.hash));
             if self.told.get(&key).copied().unwrap_or_default() != counted {
                 arms.push(arm_count(&key, &counters.namespace, counted));
             }
@@ -66,8 +70,11 @@ impl Reporter {
         let before = self.told_tries.take().unwrap_or_default();
         let (mut told, mut news) = (HashMap::with_capacity(before.len()), Vec::new());
         for counters in state.builder().counters() {
-            let key = (counters.split.clone(), counters.arm.clone(), Arc::clone(&counters.hash));
             let now = Tries::of(counters);
+            if now == Tries::default() {
+                continue;
+            }
+            let key = (counters.split.clone(), counters.arm.clone(), Arc::clone(&counters.hash));
             let since = now.since(before.get(&key));
             if !first && since != Tries::default() {
                 news.push(arm_tries(&key, &counters.namespace, since));

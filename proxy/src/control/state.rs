@@ -100,9 +100,9 @@ impl State {
 
     /// Serves a commit. When this returns, every request that starts uses it.
     pub(super) async fn serve(&self, commit: Commit) -> Result<(), PatternError> {
-        let snapshot = self.builder.borrow_mut().build(Arc::clone(&commit.config), || self.random.next())?;
         self.builder.borrow_mut().begin_second(clock::seconds());
-        let tls = Arc::new(self.build_tls(&commit.config));
+        let snapshot = self.builder.borrow_mut().build(Arc::clone(&commit.config), || self.random.next())?;
+        let tls = self.build_tls(&commit.config);
         let switched = self.publisher.borrow_mut().publish(&snapshot, &tls, commit.position);
         self.checker.borrow_mut().update(&snapshot, &tls);
         switched.await;
@@ -112,7 +112,7 @@ impl State {
     }
 
     /// What cannot be used is said once, when it comes.
-    fn build_tls(&self, config: &Config) -> Table {
+    fn build_tls(&self, config: &Config) -> Arc<Table> {
         let (table, problems) = self.tls.borrow_mut().build(config);
         for (subject, error) in problems {
             warn!(subject, %error, "cannot be used for TLS");

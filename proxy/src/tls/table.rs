@@ -42,6 +42,9 @@ struct Reached {
 /// Makes tables, and keeps what does not change between them.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
+    /// What the newest table was made from.
+    config: Config,
+    table: Arc<Table>,
     certificates: BTreeMap<CertificateId, Known>,
     hosts: BTreeMap<HostId, (Keys, Arc<Served>)>,
     clusters: BTreeMap<ClusterId, Arc<Reached>>,
@@ -70,7 +73,11 @@ impl Table {
 
 impl Builder {
     /// The table of a configuration, and what of it cannot be used.
-    pub(crate) fn build(&mut self, config: &Config) -> (Table, Vec<(String, TlsError)>) {
+    pub(crate) fn build(&mut self, config: &Config) -> (Arc<Table>, Vec<(String, TlsError)>) {
+        let past = std::mem::replace(&mut self.config, config.clone());
+        if !touches_tls(&past, config) {
+            return (Arc::clone(&self.table), Vec::new());
+        }
         let mut problems = Vec::new();
         self.update_certificates(config, &mut problems);
         self.update_hosts(config, &mut problems);
@@ -80,7 +87,8 @@ impl Builder {
             served.host.names.iter().for_each(|name| table.hosts.insert(name, Arc::clone(served)));
         }
         table.clusters = self.clusters.iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect();
-        (table, problems)
+        self.table = Arc::new(table);
+        (Arc::clone(&self.table), problems)
     }
 
     /// How many certificates, hosts and clusters cannot be used.
@@ -147,6 +155,15 @@ impl Builder {
     fn key(&self, id: &CertificateId) -> Option<Arc<CertifiedKey>> {
         self.certificates.get(id)?.key.clone()
     }
+}
+
+/// Whether what two configurations have of TLS is not the same.
+fn touches_tls(past: &Config, next: &Config) -> bool {
+    let has_tls = |config: &Config, id| config.clusters.get(id).is_some_and(|it| it.tls.is_some());
+    let mut clusters = past.clusters.differences(&next.clusters);
+    past.certificates != next.certificates
+        || past.hosts != next.hosts
+        || clusters.any(|id| has_tls(past, id) || has_tls(next, id))
 }
 
 fn same(known: &[Option<Arc<CertifiedKey>>], now: &[Option<Arc<CertifiedKey>>]) -> bool {

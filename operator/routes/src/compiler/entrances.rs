@@ -105,14 +105,14 @@ impl Compiler {
         for (subject, status) in statuses {
             pending.statuses.insert(subject, Some(status));
         }
-        all(&self.compiled.ports, taken, &mut pending.ports);
-        all(&self.compiled.config.listeners, listeners, &mut pending.fleet.listeners);
+        all(self.compiled.ports.keys(), taken, &mut pending.ports);
+        all(self.compiled.config.listeners.keys(), listeners, &mut pending.fleet.listeners);
         let shared = |values: BTreeMap<HostId, VirtualHost>| {
             values.into_iter().map(|(id, value)| (id, Arc::new(value))).collect()
         };
-        all(&self.compiled.hosts, shared(hosts), &mut pending.hosts);
+        all(self.compiled.hosts.keys(), shared(hosts), &mut pending.hosts);
         let shared = server_names.into_iter().map(|(id, value)| (id, Arc::new(value))).collect();
-        all(&self.compiled.config.hosts, shared, &mut pending.fleet.server_names);
+        all(self.compiled.config.hosts.keys(), shared, &mut pending.fleet.server_names);
         let before = std::mem::replace(&mut self.host_certificates, certificates);
         for certificate in self.host_certificates.values() {
             certificates::replace(&mut self.certificates, &Scope::Fleet, None, Some(certificate), pending);
@@ -534,11 +534,11 @@ fn terminate(
 }
 
 /// Everything that is now, and `None` for what was and is no more.
-pub(super) fn all<K: Ord + Clone, V>(
-    before: &BTreeMap<K, V>,
+pub(super) fn all<'a, K: Ord + Clone + 'a, V>(
+    before: impl Iterator<Item = &'a K>,
     now: BTreeMap<K, V>,
     pending: &mut BTreeMap<K, Option<V>>,
 ) {
-    pending.extend(before.keys().map(|id| (id.clone(), None)));
+    pending.extend(before.map(|id| (id.clone(), None)));
     pending.extend(now.into_iter().map(|(id, value)| (id, Some(value))));
 }

@@ -414,9 +414,9 @@ impl Compiler {
         let nothing = proxy_config::model::Config::default();
         let before = self.compiled.gateways.get(scope).unwrap_or(&nothing);
         let of_scope = pending.scope(scope);
-        all(&before.listeners, listeners, &mut of_scope.listeners);
-        all(&before.hosts, hosts, &mut of_scope.server_names);
-        all(&before.tcp_routes, tcp_routes, &mut of_scope.tcp_routes);
+        all(before.listeners.keys(), listeners, &mut of_scope.listeners);
+        all(before.hosts.keys(), hosts, &mut of_scope.server_names);
+        all(before.tcp_routes.keys(), tcp_routes, &mut of_scope.tcp_routes);
         for certificate in &shown {
             certificates::replace(&mut self.certificates, scope, None, Some(certificate), pending);
         }

@@ -2,13 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    mem,
     sync::Arc,
 };
 
-use proxy_config::model::{
-    Certificate, CertificateId, Change, Cluster, ClusterId, Config, Host, HostId, Key, Listener, ListenerId,
-    Route, RouteId, SplitId, TcpRoute, TcpRouteId, Version,
+use proxy_config::{
+    model::{
+        Certificate, CertificateId, Change, Cluster, ClusterId, Config, Host, HostId, Key, Listener,
+        ListenerId, Route, RouteId, SplitId, TcpRoute, TcpRouteId, Version,
+    },
+    table::Table,
 };
 
 use super::{backend::Backend, wants::Wanted};
@@ -173,7 +175,7 @@ fn settle_names<K: Ord + Clone>(current: &mut BTreeSet<K>, new: BTreeMap<K, bool
 
 /// Puts the new values into `current` and returns those that differ from what was there.
 fn settle<K: Ord + Clone, V: PartialEq + Clone>(
-    current: &mut BTreeMap<K, V>,
+    current: &mut impl Entries<K, V>,
     new: BTreeMap<K, Option<V>>,
 ) -> BTreeMap<K, Option<V>> {
     if current.is_empty() {
@@ -183,17 +185,46 @@ fn settle<K: Ord + Clone, V: PartialEq + Clone>(
         *current = changed.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
         return changed;
     }
-    let differs = |(key, value): &(K, Option<V>)| match (value, current.get_mut(key)) {
-        (None, _) => current.remove(key).is_some(),
-        (Some(value), None) => {
+    let differs = |(key, value): &(K, Option<V>)| match value {
+        None => current.remove(key).is_some(),
+        Some(value) if current.get(key) == Some(value) => false,
+        Some(value) => {
             current.insert(key.clone(), value.clone());
-            true
-        }
-        (Some(value), Some(before)) if before == value => false,
-        (Some(value), Some(before)) => {
-            drop(mem::replace(before, value.clone()));
             true
         }
     };
     new.into_iter().filter(differs).collect()
 }
+
+/// A map, of either kind.
+trait Entries<K, V>: FromIterator<(K, V)> {
+    fn is_empty(&self) -> bool;
+    fn get(&self, key: &K) -> Option<&V>;
+    fn insert(&mut self, key: K, value: V) -> Option<V>;
+    fn remove(&mut self, key: &K) -> Option<V>;
+}
+
+macro_rules! entries {
+    ($map:ident) => {
+        impl<K: Ord + Clone, V: Clone> Entries<K, V> for $map<K, V> {
+            fn is_empty(&self) -> bool {
+                self.is_empty()
+            }
+
+            fn get(&self, key: &K) -> Option<&V> {
+                self.get(key)
+            }
+
+            fn insert(&mut self, key: K, value: V) -> Option<V> {
+                self.insert(key, value)
+            }
+
+            fn remove(&mut self, key: &K) -> Option<V> {
+                self.remove(key)
+            }
+        }
+    };
+}
+
+entries!(BTreeMap);
+entries!(Table);

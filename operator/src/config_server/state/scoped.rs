@@ -24,7 +24,7 @@ use super::{
 use crate::config_server::{
     fleet::{Connection, Counted, Fleet, Proxy, ProxyId, Report},
     history::{History, Revision},
-    journal::{Journal, key},
+    journal::Journal,
 };
 
 /// The state of one scope in one epoch.
@@ -90,7 +90,7 @@ impl Scoped {
         splits: &BTreeMap<&SplitId, Option<&Arc<SplitReport>>>,
         leaving: &BTreeMap<ObjectName, Option<Leaving>>,
     ) {
-        let changed: BTreeSet<Key> = changes.iter().map(key).collect();
+        let changed: BTreeSet<Key> = changes.iter().map(Change::key).collect();
         let touches = |config: &Config, split: &SplitId| {
             let route = RouteId::new(split.as_str());
             let clusters = arm_clusters(config, &route);
@@ -123,7 +123,7 @@ impl Scoped {
     /// Takes everything out of the configuration.
     pub(super) fn clear(&mut self) {
         let removals: Vec<Change> =
-            self.journal.config().changes().map(|change| Change::Removed(key(&change))).collect();
+            self.journal.config().changes().map(|change| Change::Removed(change.key())).collect();
         let splits: BTreeSet<SplitId> = self.splits.keys().cloned().collect();
         let splits = splits.iter().map(|id| (id, None)).collect();
         self.publish(&removals, &splits, &BTreeMap::new());

@@ -500,7 +500,7 @@ fn a_removed_split_is_told_once_nobody_serves_it() {
 fn a_proxy_that_cannot_do_what_a_route_asks_refuses_it_and_does_not_count_as_serving_it() {
     let mut world = World::new();
     let mut peer = world.served("a");
-    let (id, route) = world.compiler.compiled().config.routes.first_key_value().unwrap();
+    let (id, route) = world.compiler.compiled().config.routes.iter().next().unwrap();
     let mut route = proxy_config::model::Route::clone(route);
     let split = SplitId::new(id.as_str());
     // A feature that the proxy has not named.

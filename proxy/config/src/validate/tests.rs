@@ -1,5 +1,6 @@
 mod actions;
 mod listeners;
+mod references;
 
 use std::sync::Arc;
 

@@ -1,24 +1,21 @@
 //! The rules of all hosts.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use proxy_config::model::HostMatch;
+use proxy_config::model::{HostMatch, Route};
 use regex::Regex;
 
-use super::{Matcher, RequestHead, Slot, paths::Paths};
+use super::{Matcher, RequestHead, Slot, named::Named, paths::Paths};
 
-/// An index of rules by host, then by path. Cheap to clone: buckets are shared.
+/// An index of rules by host, then by path. Copies share what a change does not touch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hosts {
-    any: Option<Arc<Paths>>,
-    exact: HashMap<Arc<str>, Arc<Paths>>,
-    authorities: HashMap<Arc<str>, Arc<Paths>>,
+    any: Arc<Paths>,
+    exact: Named,
+    authorities: Named,
     suffixes: Wildcards,
     /// By what follows the first label.
-    labels: HashMap<Arc<str>, Arc<Paths>>,
+    labels: Named,
     prefixes: Wildcards,
     regexes: BTreeMap<Arc<str>, (Regex, Arc<Paths>)>,
 }
@@ -26,27 +23,38 @@ pub(crate) struct Hosts {
 /// Texts that a host may begin or end with.
 #[derive(Clone, Debug, Default)]
 struct Wildcards {
-    texts: HashMap<Arc<str>, Arc<Paths>>,
+    texts: Named,
     /// How many texts there are of each length.
     lengths: BTreeMap<usize, usize>,
 }
 
 impl Hosts {
-    /// Puts the rules of one host into the index, or takes the host out of it. `regex` is the compiled text of
-    /// a host that is one and was not in the index before.
-    pub(crate) fn set(&mut self, host: &HostMatch, regex: Option<Regex>, paths: Option<Paths>) {
-        let paths = paths.map(Arc::new);
+    /// Puts the rule of a route in, which is not there. `regex` is the compiled text of its host, if that is one.
+    pub(crate) fn insert(&mut self, route: &Route, rule: Arc<Matcher>, regex: Option<Regex>) {
+        if let (HostMatch::Regex(text), Some(regex)) = (&route.host, regex) {
+            self.regexes.entry(text.as_str().into()).or_insert_with(|| (regex, Arc::default()));
+        }
+        self.edit(&route.host, |paths| paths.insert(route, rule));
+    }
+
+    /// Takes the rule of a route out.
+    pub(crate) fn remove(&mut self, route: &Route, rule: &Matcher) {
+        self.edit(&route.host, |paths| paths.remove(route, rule));
+    }
+
+    fn edit(&mut self, host: &HostMatch, edit: impl FnOnce(&mut Paths)) {
         match host {
-            HostMatch::Any => self.any = paths,
-            HostMatch::Exact(text) => set(&mut self.exact, text, paths),
-            HostMatch::Authority(text) => set(&mut self.authorities, text, paths),
-            HostMatch::Suffix(text) => self.suffixes.set(text, paths),
-            HostMatch::Label(text) => set(&mut self.labels, text, paths),
-            HostMatch::Prefix(text) => self.prefixes.set(text, paths),
+            HostMatch::Any => edit(Arc::make_mut(&mut self.any)),
+            HostMatch::Exact(text) => self.exact.edit(text, edit),
+            HostMatch::Authority(text) => self.authorities.edit(text, edit),
+            HostMatch::Suffix(text) => self.suffixes.edit(text, edit),
+            HostMatch::Label(text) => self.labels.edit(text, edit),
+            HostMatch::Prefix(text) => self.prefixes.edit(text, edit),
             HostMatch::Regex(text) => {
-                let known = self.regexes.remove(text.as_str()).map(|(regex, _)| regex);
-                if let Some(entry) = known.or(regex).zip(paths) {
-                    self.regexes.insert(text.as_str().into(), entry);
+                let Some((_, paths)) = self.regexes.get_mut(text.as_str()) else { return };
+                edit(Arc::make_mut(paths));
+                if paths.is_empty() {
+                    self.regexes.remove(text.as_str());
                 }
             }
         }
@@ -63,18 +71,18 @@ impl Hosts {
             .chain(self.suffixes.ends_of(host))
             .chain(self.prefixes.beginnings_of(host))
             .chain(patterns.map(|(_, paths)| paths))
-            .chain(&self.any);
+            .chain([&self.any]);
         let best = buckets.fold(None, |best: Option<&Matcher>, paths| paths.find(request, class, best));
         best.map(|it| it.slot)
     }
 }
 
 impl Wildcards {
-    fn set(&mut self, text: &str, paths: Option<Arc<Paths>>) {
-        let (added, removed) = (paths.is_some(), self.texts.contains_key(text));
-        set(&mut self.texts, text, paths);
+    fn edit(&mut self, text: &str, edit: impl FnOnce(&mut Paths)) {
+        let before = self.texts.len();
+        self.texts.edit(text, edit);
         let count = self.lengths.entry(text.len()).or_default();
-        *count = *count + usize::from(added) - usize::from(removed);
+        *count = *count + self.texts.len() - before;
         if *count == 0 {
             self.lengths.remove(&text.len());
         }
@@ -92,12 +100,5 @@ impl Wildcards {
 
     fn lengths_below(&self, limit: usize) -> impl Iterator<Item = usize> {
         self.lengths.range(..limit).map(|(length, _)| *length)
-    }
-}
-
-fn set(buckets: &mut HashMap<Arc<str>, Arc<Paths>>, text: &str, paths: Option<Arc<Paths>>) {
-    match paths {
-        Some(paths) => drop(buckets.insert(text.into(), paths)),
-        None => drop(buckets.remove(text)),
     }
 }

@@ -6,11 +6,11 @@ use proxy_config::model::{Case, PathMatch, Route};
 
 use super::{
     Matcher, RequestHead,
-    trie::{Covers, Trie},
+    trie::{Covers, Trie, put, take},
 };
 
-/// An index of rules by their path. Built once; a change of its rules builds another.
-#[derive(Debug)]
+/// An index of rules by their path. Copies share what a change does not touch.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Paths {
     case_counts: Trie,
     /// Texts in lower case.
@@ -20,30 +20,35 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
-    pub(crate) fn new<'a>(rules: impl Iterator<Item = (&'a Route, &'a Arc<Matcher>)>) -> Self {
-        let mut rules: Vec<_> = rules.collect();
-        rules.sort_by(|(_, a), (_, b)| a.order(b));
-        let mut paths =
-            Self { case_counts: Trie::default(), case_ignored: Trie::default(), regexes: Vec::new() };
-        for (route, matcher) in rules {
-            let (text, covers) = match &route.path {
-                // With elements the rule itself looks at what follows the text.
-                PathMatch::Prefix(text) | PathMatch::Elements(text) => (text, Covers::EveryPathWithIt),
-                PathMatch::Exact(text) => (text, Covers::TextOnly),
-                PathMatch::Regex(_) => {
-                    paths.regexes.push(Arc::clone(matcher));
-                    continue;
-                }
-            };
-            match route.case {
-                Case::Counts => paths.case_counts.insert(text.as_bytes(), covers, Arc::clone(matcher)),
+    /// Puts the rule of a route in, which is not there.
+    pub(super) fn insert(&mut self, route: &Route, rule: Arc<Matcher>) {
+        match place(route) {
+            None => put(&mut self.regexes, rule),
+            Some((text, covers)) => match route.case {
+                Case::Counts => self.case_counts.insert(text.as_bytes(), covers, rule),
                 Case::Ignored => {
-                    let text = text.to_ascii_lowercase();
-                    paths.case_ignored.insert(text.as_bytes(), covers, Arc::clone(matcher));
+                    self.case_ignored.insert(text.to_ascii_lowercase().as_bytes(), covers, rule);
                 }
-            }
+            },
         }
-        paths
+    }
+
+    /// Takes the rule of a route out.
+    pub(super) fn remove(&mut self, route: &Route, rule: &Matcher) {
+        match place(route) {
+            None => take(&mut self.regexes, rule),
+            Some((text, covers)) => match route.case {
+                Case::Counts => self.case_counts.remove(text.as_bytes(), covers, rule),
+                Case::Ignored => {
+                    self.case_ignored.remove(text.to_ascii_lowercase().as_bytes(), covers, rule);
+                }
+            },
+        }
+    }
+
+    /// Whether there is no rule.
+    pub(super) fn is_empty(&self) -> bool {
+        self.case_counts.is_empty() && self.case_ignored.is_empty() && self.regexes.is_empty()
     }
 
     /// The first of `best` and the rules here that match.
@@ -59,6 +64,16 @@ impl Paths {
         self.case_ignored.walk(path, |it| it.to_ascii_lowercase(), &mut consider);
         consider(&self.regexes);
         best
+    }
+}
+
+/// Where a route is in a tree; `None`: in none.
+fn place(route: &Route) -> Option<(&str, Covers)> {
+    match &route.path {
+        // With elements the rule itself looks at what follows the text.
+        PathMatch::Prefix(text) | PathMatch::Elements(text) => Some((text, Covers::EveryPathWithIt)),
+        PathMatch::Exact(text) => Some((text, Covers::TextOnly)),
+        PathMatch::Regex(_) => None,
     }
 }
 

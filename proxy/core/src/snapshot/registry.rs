@@ -39,6 +39,10 @@ pub(super) struct Registry {
     tables: HashMap<String, Weak<Table>>,
     intervals: HashMap<ClusterId, Arc<Interval>>,
     next_endpoint: u64,
+    /// With how many endpoints those that are gone are forgotten next.
+    tidy_at: usize,
+    /// The second that has begun last.
+    second: Option<i64>,
     /// Counts how often counters were asked for; orders them by age.
     clock: u64,
     retired: Counted,
@@ -118,11 +122,19 @@ impl Registry {
 
     pub(super) fn cohorts(&mut self, split: &SplitId, arm: &ArmId, version: &Version) -> Arc<Cohorts> {
         let cohorts = &mut self.splits.entry(split.clone()).or_default().cohorts;
-        Arc::clone(cohorts.entry((arm.clone(), version.clone())).or_default())
+        let made = || {
+            let made = Cohorts::default();
+            self.second.iter().for_each(|now| made.make_ready(*now));
+            Arc::new(made)
+        };
+        Arc::clone(cohorts.entry((arm.clone(), version.clone())).or_insert_with(made))
     }
 
     /// Those that nothing is counted in any more are forgotten once their seconds are over.
     pub(super) fn begin_second(&mut self, now: i64) {
+        if self.second.replace(now) == Some(now) {
+            return;
+        }
         for kept in self.splits.values_mut() {
             kept.cohorts.retain(|_, cohorts| {
                 cohorts.make_ready(now);
@@ -201,6 +213,11 @@ impl Registry {
             known.set_draining(*draining);
             return known;
         }
+        // Those that are gone are forgotten from time to time, so that this costs less than making them did.
+        if self.endpoints.len() >= self.tidy_at.max(1_024) {
+            self.endpoints.retain(|_, it| it.strong_count() > 0);
+            self.tidy_at = 2 * self.endpoints.len();
+        }
         self.next_endpoint += 1;
         let id = EndpointId(self.next_endpoint);
         let made = Arc::new(Endpoint::new(id, address.clone(), version.clone(), Arc::clone(pod)));
@@ -244,17 +261,6 @@ impl Registry {
     pub(super) fn refused(&mut self, reason: &str) -> Arc<Refused> {
         let made = || Arc::new(Refused { reason: reason.to_owned(), count: AtomicU64::new(0) });
         Arc::clone(self.refused.entry(reason.to_owned()).or_insert_with(made))
-    }
-
-    /// Marks which endpoints the newest snapshot sends new requests to, and forgets those that are gone.
-    pub(super) fn set_routable(&mut self, routable: impl Fn(&Endpoint) -> bool) {
-        self.endpoints.retain(|_, endpoint| match endpoint.upgrade() {
-            Some(endpoint) => {
-                endpoint.set_routable(routable(&endpoint));
-                true
-            }
-            None => false,
-        });
     }
 
     pub(super) fn loads(&self) -> Vec<VersionLoad> {

@@ -23,7 +23,7 @@ fn secure() -> Config {
     config
 }
 
-fn host() -> Host {
+pub(super) fn host() -> Host {
     Host {
         id: HostId::new("host"),
         names: vec!["example.org".into(), "*.example.org".into(), "*".into()],
@@ -39,7 +39,7 @@ fn host() -> Host {
     }
 }
 
-fn tcp_route() -> TcpRoute {
+pub(super) fn tcp_route() -> TcpRoute {
     let Action::Split(split) = split(&[("a", 10_000)]) else { unreachable!("the fixture is a split") };
     TcpRoute {
         id: TcpRouteId::new("tcp"),
@@ -51,6 +51,17 @@ fn tcp_route() -> TcpRoute {
 }
 
 #[track_caller]
+/// TLS towards endpoints that are shown a certificate.
+pub(super) fn shown(certificate: &str) -> UpstreamTls {
+    UpstreamTls {
+        server_name: None,
+        names: Vec::new(),
+        trust: Trust::Anyone,
+        certificate: Some(CertificateId::new(certificate)),
+        versions: TlsVersions::default(),
+    }
+}
+
 fn assert_host_problem(edit: impl FnOnce(&mut Host), expected: &str) {
     let (mut config, mut host) = (secure(), host());
     edit(&mut host);
@@ -111,13 +122,7 @@ fn certificates_that_are_named_exist() {
     assert_problem(&config, "host host: certificate cert does not exist");
     assert_cluster_problem(
         |cluster| {
-            cluster.tls = Some(UpstreamTls {
-                server_name: None,
-                names: Vec::new(),
-                trust: Trust::Anyone,
-                certificate: Some(CertificateId::new("mine")),
-                versions: TlsVersions::default(),
-            });
+            cluster.tls = Some(shown("mine"));
         },
         "certificate mine does not exist",
     );

@@ -1,0 +1,110 @@
+//! What differs between two configurations, found in the time that the difference takes, not the configurations.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::Hash,
+};
+
+use proxy_config::model::{self, ClusterId, Config, Route, RouteId, Split, TcpRouteId};
+
+use crate::router::Matcher;
+
+/// What differs between two configurations.
+#[derive(Debug, Default)]
+pub(super) struct Difference {
+    pub(super) clusters: BTreeSet<ClusterId>,
+    /// New, changed, gone, or with an arm on a changed cluster.
+    pub(super) routes: BTreeSet<RouteId>,
+    /// Of these, the ones that match differently.
+    pub(super) matches: BTreeSet<RouteId>,
+    /// As `routes`.
+    pub(super) tcp_routes: BTreeSet<TcpRouteId>,
+}
+
+/// Who sends to which cluster.
+#[derive(Debug, Default)]
+pub(super) struct Users {
+    routes: By<RouteId>,
+    tcp_routes: By<TcpRouteId>,
+}
+
+/// By cluster.
+#[derive(Debug)]
+struct By<Id>(HashMap<ClusterId, BTreeSet<Id>>);
+
+impl Difference {
+    /// From `past`, whose users these are, to `next`.
+    pub(super) fn between(past: &Config, users: &Users, next: &Config) -> Self {
+        let clusters: BTreeSet<ClusterId> = past.clusters.differences(&next.clusters).cloned().collect();
+        let mut routes: BTreeSet<RouteId> = past.routes.differences(&next.routes).cloned().collect();
+        let matches = routes.iter().filter(|id| match (past.routes.get(*id), next.routes.get(*id)) {
+            (Some(before), Some(now)) => !Matcher::asks_the_same(before, now),
+            (Some(_), None) | (None, Some(_)) => true,
+            (None, None) => false,
+        });
+        let matches = matches.cloned().collect();
+        let tcp_routes = past.tcp_routes.differences(&next.tcp_routes).cloned();
+        let mut tcp_routes: BTreeSet<TcpRouteId> = tcp_routes.collect();
+        routes.extend(clusters.iter().flat_map(|it| users.routes.of(it)).cloned());
+        tcp_routes.extend(clusters.iter().flat_map(|it| users.tcp_routes.of(it)).cloned());
+        Self { clusters, routes, matches, tcp_routes }
+    }
+}
+
+impl Users {
+    /// Brings them from one configuration to the next.
+    pub(super) fn follow(&mut self, past: &Config, next: &Config, difference: &Difference) {
+        for id in &difference.routes {
+            self.routes.change(
+                id,
+                past.routes.get(id).and_then(|it| split(it)),
+                next.routes.get(id).and_then(|it| split(it)),
+            );
+        }
+        for id in &difference.tcp_routes {
+            let of = |config: &'_ Config| config.tcp_routes.get(id).cloned();
+            let (before, now) = (of(past), of(next));
+            self.tcp_routes.change(id, before.as_ref().map(|it| &it.split), now.as_ref().map(|it| &it.split));
+        }
+    }
+}
+
+impl<Id: Clone + Ord + Hash> By<Id> {
+    fn of(&self, cluster: &ClusterId) -> impl Iterator<Item = &Id> {
+        self.0.get(cluster).into_iter().flatten()
+    }
+
+    fn change(&mut self, id: &Id, before: Option<&Split>, now: Option<&Split>) {
+        for cluster in before.into_iter().flat_map(named) {
+            if let Some(users) = self.0.get_mut(cluster) {
+                users.remove(id);
+                if users.is_empty() {
+                    self.0.remove(cluster);
+                }
+            }
+        }
+        for cluster in now.into_iter().flat_map(named) {
+            self.0.entry(cluster.clone()).or_default().insert(id.clone());
+        }
+    }
+}
+
+impl<Id> Default for By<Id> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+/// The clusters that a split names.
+fn named(split: &Split) -> impl Iterator<Item = &ClusterId> {
+    let arms = split.arms.iter().map(|arm| &arm.cluster);
+    arms.chain(split.mirrors.iter().map(|mirror| &mirror.cluster))
+}
+
+/// How a route divides its requests, if it does.
+pub(super) fn split(route: &Route) -> Option<&Split> {
+    match &route.action {
+        model::Action::Split(split) => Some(split),
+        model::Action::Refuse(_) | model::Action::Redirect(_) => None,
+    }
+}
