@@ -12,6 +12,8 @@
 //!   other Gateways of its class, of which the older go first,
 //! - what a *route* of the Gateway API contributes to a Gateway, from both and the route's backends.
 //!
+//! What is looked up by what has no order to keep is hashed: such a map is never asked in what order it has things.
+//!
 //! A change marks what it touches; a Service passes the mark on to its groups only if a backend changed. The Module
 //! touches every Mapping.
 
@@ -20,6 +22,7 @@ mod certificates;
 mod connections;
 mod documents;
 mod entrances;
+mod entries;
 mod gateway;
 mod group;
 mod ingress;
@@ -36,13 +39,14 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::model::{Certificate, HostId, RouteId, Share, SplitId, Version};
+use foldhash::{HashMap, HashSet};
+use proxy_config::model::{Certificate, HostId, Share, Version};
 
 use self::{
-    backend::{Backend, BackendKey},
+    backend::BackendKey,
     pending::Pending,
     stores::Stores,
-    uses::Backends,
+    uses::{Backends, Used, User},
     wants::{Wanted, Wants},
 };
 use crate::{
@@ -56,8 +60,6 @@ use crate::{
     ingress::{Place, defaults::Defaults},
     mapping::MatchKey,
     object::{EmissaryObject, ObjectChange, ObjectName},
-    order,
-    scope::Scope,
     tcp::TcpKey,
 };
 
@@ -114,7 +116,7 @@ pub struct Compiler {
     settings: Settings,
     stores: Stores,
     /// The Mappings of each match.
-    groups: BTreeMap<Arc<MatchKey>, BTreeSet<ObjectName>>,
+    groups: HashMap<Arc<MatchKey>, HashSet<ObjectName>>,
     /// The Mappings with `shadow`, which are in no group, and the groups whose requests each copies.
     shadows: BTreeMap<ObjectName, BTreeSet<Arc<MatchKey>>>,
     /// Mappings that do not say for which hosts they are.
@@ -127,15 +129,13 @@ pub struct Compiler {
     words: BTreeMap<Arc<Place>, BTreeMap<ObjectName, ingress::Word>>,
     /// What is wrong with the names that Ingresses have certificates for.
     ingress_tls: BTreeMap<ObjectName, Vec<String>>,
-    /// The backends that each group, place or way for connections uses.
-    uses: BTreeMap<User, BTreeSet<BackendKey>>,
-    /// Who uses each backend, by scope.
-    users: BTreeMap<BackendKey, BTreeMap<Scope, BTreeSet<User>>>,
+    /// The backends that each group, place, way for connections or route uses.
+    uses: HashMap<User, BTreeSet<BackendKey>>,
+    backends: HashMap<BackendKey, Used>,
     /// The used backends of each Service.
     service_backends: BTreeMap<ObjectName, BTreeSet<BackendKey>>,
     /// The used backends that originate TLS.
     tls_backends: BTreeSet<BackendKey>,
-    backends: BTreeMap<BackendKey, Backend>,
     certificates: certificates::Shown,
     /// The certificate of each host.
     host_certificates: BTreeMap<HostId, Arc<Certificate>>,
@@ -145,26 +145,6 @@ pub struct Compiler {
     compiled: Compiled,
 }
 
-/// Who uses backends.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum User {
-    Group(Arc<MatchKey>),
-    Place(Arc<Place>),
-    Connections(TcpKey),
-    /// A route of the Gateway API, for one Gateway that these proxies serve.
-    Route(Scope, ObjectName, gateway::RouteName),
-}
-
-impl User {
-    /// Whose proxies need the backends.
-    fn scope(&self) -> Scope {
-        match self {
-            Self::Group(_) | Self::Place(_) | Self::Connections(_) => Scope::Fleet,
-            Self::Route(scope, ..) => scope.clone(),
-        }
-    }
-}
-
 /// What has to be looked at again.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a kind of which all objects are looked at")]
@@ -172,11 +152,15 @@ struct Touched {
     documents: Concerned,
     carriers: BTreeSet<Carrier>,
     unreadable: BTreeSet<Subject>,
-    mappings: BTreeSet<ObjectName>,
+    /// In no order; one may be there more than once.
+    mappings: Vec<ObjectName>,
     shadows: bool,
     /// The ConfigMap with what holds for all Ingresses.
     defaults: bool,
-    groups: BTreeSet<Arc<MatchKey>>,
+    /// In no order; one may be there more than once.
+    groups: Vec<Arc<MatchKey>>,
+    /// Which Hosts there are makes a difference for each.
+    all_groups: bool,
     ingresses: BTreeSet<ObjectName>,
     places: BTreeSet<Arc<Place>>,
     /// Ingresses whose verdict may be another one.
@@ -199,18 +183,17 @@ impl Compiler {
         Self {
             settings,
             stores,
-            groups: BTreeMap::new(),
+            groups: HashMap::default(),
             shadows: BTreeMap::new(),
             unnamed: BTreeSet::new(),
             connections: BTreeMap::new(),
             places: BTreeMap::new(),
             words: BTreeMap::new(),
             ingress_tls: BTreeMap::new(),
-            uses: BTreeMap::new(),
-            users: BTreeMap::new(),
+            uses: HashMap::default(),
+            backends: HashMap::default(),
             service_backends: BTreeMap::new(),
             tls_backends: BTreeSet::new(),
-            backends: BTreeMap::new(),
             certificates: certificates::Shown::new(),
             host_certificates: BTreeMap::new(),
             gateways: gateway::Derived::default(),
@@ -337,9 +320,10 @@ impl Compiler {
             documents: _,
             carriers: _,
             unreadable: _,
-            mappings,
+            mut mappings,
             shadows,
             mut groups,
+            all_groups,
             ingresses: _,
             mut places,
             judged: ingresses,
@@ -354,6 +338,8 @@ impl Compiler {
         } = mem::take(&mut self.touched);
         self.touched.gateway = gateway;
         self.serve_gateways(&mut pending);
+        mappings.sort_unstable();
+        mappings.dedup();
         for name in &mappings {
             self.compile_alone(name, &mut pending);
         }
@@ -368,12 +354,17 @@ impl Compiler {
         }
         for user in self.refresh_backends(&stale, &mut pending) {
             match user {
-                User::Group(key) => drop(groups.insert(key)),
+                User::Group(key) => groups.push(key),
                 User::Place(place) => drop(places.insert(place)),
                 User::Connections(key) => drop(connections.insert(key)),
-                User::Route(_, _, route) => drop(self.touched.gateway.routes.insert(route)),
+                User::Route(it) => drop(self.touched.gateway.routes.insert(it.route.clone())),
             }
         }
+        if all_groups {
+            groups.extend(self.groups.keys().cloned());
+        }
+        groups.sort_unstable();
+        groups.dedup();
         // A shadow may take the place of another, or give it up.
         let mut judged: BTreeSet<ObjectName> =
             if shadows { self.shadows.keys().cloned().collect() } else { BTreeSet::new() };
@@ -431,7 +422,7 @@ impl Compiler {
         let hash = self.stores.hash(pod);
         let keys = self.stores.services_of(pod).filter_map(|service| self.service_backends.get(service));
         let mut backends = keys.flatten().filter_map(|key| self.backends.get(key));
-        let needed = backends.any(|backend| backend.needed.contains(pod));
+        let needed = backends.any(|used| used.backend.needed.contains(pod));
         Some(Leaving { hash, needed })
     }
 
@@ -440,7 +431,7 @@ impl Compiler {
         let Some((stored, mapping)) = self.stores.valid(name) else { return };
         let copies = self.shadows.get(name).is_some_and(|groups| !groups.is_empty());
         let backend = mirror::backend(&self.stores, name, mapping);
-        let compiled = backend.as_ref().ok().and_then(|backend| self.backends.get(backend));
+        let compiled = backend.as_ref().ok().and_then(|key| self.backends.get(key)).map(|it| &it.backend);
         let reason = match &backend {
             Err(reason) => Some(reason.clone()),
             Ok(_) if !copies => Some(match mirror::rival(&self.stores, self.shadows.keys(), name) {
@@ -466,10 +457,9 @@ impl Compiler {
         judged: &mut BTreeSet<ObjectName>,
         pending: &mut Pending,
     ) {
-        let id = order::id(key);
-        let names = self.groups.get(key).into_iter().flatten();
+        let members = self.groups.get(key).into_iter().flatten();
         let valid = |name| self.stores.valid(name).map(|(stored, mapping)| (name, stored, mapping));
-        let (admitted, rejected) = group::admit(&self.stores, names.filter_map(valid));
+        let (admitted, rejected) = group::admit(&self.stores, members.filter_map(valid));
         let shadows = self.shadows.keys().filter_map(valid);
         let shadows = mirror::of_group(&self.stores, key, &admitted, shadows);
         let mut wanted: BTreeSet<BackendKey> = admitted.iter().map(|member| member.backend.clone()).collect();
@@ -478,29 +468,22 @@ impl Compiler {
         if !admitted.is_empty() && shares.unclaimed > Share::ZERO {
             wanted.insert(BackendKey::nobody());
         }
-        let subjects: Vec<SplitId> = rejected
-            .iter()
-            .map(|it| it.name)
-            .chain(admitted.iter().map(|it| it.name))
-            .map(rejected_split)
-            .collect();
         let made = self.make(&wanted);
         let backends = Backends { known: &self.backends, made: &made };
+        let names = group::Names::of(key);
         let output =
-            group::compile((key, &id), &shares, &admitted, &rejected, &shadows, backends, &self.stores);
+            group::compile((key, &names), &shares, &admitted, &rejected, &shadows, backends, &self.stores);
         let copying: BTreeSet<ObjectName> = shadows.iter().map(|shadow| shadow.name.clone()).collect();
-        pending.splits.extend(subjects.into_iter().map(|id| (id, None)));
         let (route, rule) = output.route.unzip();
-        let (route_id, split_id) = (RouteId::new(id.as_str()), SplitId::new(id));
-        pending.rules.insert(route_id.clone(), rule.map(Arc::new));
-        pending.fleet.routes.insert(route_id, route.map(Arc::new));
-        if !output.splits.contains_key(&split_id) {
-            pending.splits.insert(split_id, None);
-        }
+        pending.rules.insert(names.route.clone(), rule.map(Arc::new));
+        pending.fleet.routes.insert(names.route, route.map(Arc::new));
+        // Those that there may have been; what there is now comes after them.
+        pending.splits.extend(admitted.iter().map(|member| (rejected_split(member.name), None)));
+        pending.splits.insert(names.split, None);
         pending.splits.extend(output.splits.into_iter().map(|(id, report)| (id, Some(report))));
         pending.statuses.extend(output.statuses.into_iter().map(|(name, status)| (name, Some(status))));
         self.set_copying(key, &copying, judged);
-        self.set_uses(&User::Group(Arc::clone(key)), &wanted, made, pending);
+        self.set_uses(&User::Group(Arc::clone(key)), wanted, made, pending);
     }
 
     /// Records which shadows copy requests of a group. Those that do or did are judged again.

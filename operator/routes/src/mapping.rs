@@ -10,7 +10,7 @@ mod policy;
 mod rewriting;
 mod service;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use proxy_config::model::{
     Case, Cors, ErrorResponse, HeaderEdit, HostMatch, HostRewrite, NamedMatch, RedirectTo, Retry, Rewrite,
@@ -30,7 +30,7 @@ use crate::weights::Written;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
     /// Which requests; Mappings with equal ones share a route.
-    pub key: MatchKey,
+    pub key: Arc<MatchKey>,
     /// How the prefix is meant.
     pub path: PathKind,
     /// Whether it says itself for which hosts it is; otherwise the Hosts that select its labels do.
@@ -71,8 +71,8 @@ pub struct Mapping {
     pub upgrades: Option<Vec<String>>,
     /// How connections are made and spread.
     pub connection: Connection,
-    /// Those of its fields in which the members of a group must agree in Emissary.
-    pub core: BTreeMap<&'static str, Value>,
+    /// Those of its fields in which the members of a group must agree in Emissary, in order of their names.
+    pub core: Vec<(&'static str, Value)>,
     /// What the user should know, in whole sentences.
     pub remarks: Vec<String>,
 }

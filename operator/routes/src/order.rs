@@ -15,32 +15,32 @@ use crate::{hostname, mapping::MatchKey};
 #[must_use]
 pub fn rank(key: &MatchKey, id: &str) -> Rank {
     // Every host counts, `*` too.
-    let host = match &key.host {
+    let (host, regex) = match &key.host {
         HostMatch::Regex(pattern) => (pattern.clone(), true),
         other => (hostname::show(other), false),
     };
     let method = key.method.as_ref().map(|method| match method {
-        TextMatch::Exact(text) => (text.clone(), false),
-        TextMatch::Regex(text) => (text.clone(), true),
-        TextMatch::Present => ("*".to_owned(), false),
+        TextMatch::Exact(text) => (text.as_str(), false),
+        TextMatch::Regex(text) => (text.as_str(), true),
+        TextMatch::Present => ("*", false),
     });
-    let mut headers: Vec<(String, String, bool)> = key.headers.iter().map(constraint).collect();
+    let mut headers: Vec<Constraint<'_>> = key.headers.iter().map(constraint).collect();
     if key.selected_by.is_none() {
-        headers.push((":authority".to_owned(), host.0, host.1));
+        headers.push((":authority", &host, regex));
     }
-    headers.extend(method.clone().map(|(text, regex)| (":method".to_owned(), text, regex)));
-    let query: Vec<(String, String, bool)> = key.query.iter().map(constraint).collect();
+    headers.extend(method.map(|(text, regex)| (":method", text, regex)));
+    let query: Vec<Constraint<'_>> = key.query.iter().map(constraint).collect();
 
-    let mut rank = Vec::with_capacity(key.prefix.len() + 64);
+    let mut rank = Vec::with_capacity(key.prefix.len() + id.len() + 64);
     rank.extend(precedence(i64::from(key.precedence)));
     down(&mut rank, key.prefix.chars().count());
     down(&mut rank, weight(&headers));
     down(&mut rank, weight(&query));
     down_text(&mut rank, &key.prefix);
-    down_text(&mut rank, method.as_ref().map_or("GET", |(text, _)| text));
+    down_text(&mut rank, method.map_or("GET", |(text, _)| text));
     for list in [headers, query] {
         let mut texts: Vec<String> =
-            list.into_iter().map(|(name, value, _)| format!("{name}-{value}")).collect();
+            list.into_iter().map(|(name, value, _)| [name, "-", value].concat()).collect();
         texts.sort();
         for text in &texts {
             down_text(&mut rank, text);
@@ -109,18 +109,21 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     escaped.into()
 }
 
-fn constraint(named: &NamedMatch) -> (String, String, bool) {
-    match &named.value {
-        TextMatch::Exact(text) => (named.name.clone(), text.clone(), false),
-        TextMatch::Regex(text) => (named.name.clone(), text.clone(), true),
+/// A name, what it must be, and whether that is an expression.
+type Constraint<'a> = (&'a str, &'a str, bool);
+
+fn constraint(NamedMatch { name, value }: &NamedMatch) -> Constraint<'_> {
+    match value {
+        TextMatch::Exact(text) => (name, text, false),
+        TextMatch::Regex(text) => (name, text, true),
         // Conversion to v3alpha1 writes "present" as the expression `.*`.
-        TextMatch::Present => (named.name.clone(), ".*".to_owned(), true),
+        TextMatch::Present => (name, ".*", true),
     }
 }
 
 /// Emissary counts characters, and one more for an expression.
-fn weight(constraints: &[(String, String, bool)]) -> usize {
-    let one = |(name, value, regex): &(String, String, bool)| {
+fn weight(constraints: &[Constraint<'_>]) -> usize {
+    let one = |(name, value, regex): &Constraint<'_>| {
         name.chars().count() + value.chars().count() + usize::from(*regex)
     };
     constraints.iter().map(one).sum()

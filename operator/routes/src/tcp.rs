@@ -25,7 +25,7 @@ pub(crate) struct TcpMapping {
 }
 
 /// Which connections a `TCPMapping` takes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TcpKey {
     pub(crate) port: u16,
     /// The server name of TLS connections, which end at the proxy.

@@ -8,6 +8,7 @@ use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     fmt::Write as _,
+    hash::{Hash, Hasher},
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -57,6 +58,13 @@ impl PartialEq for BackendKey {
 
 impl Eq for BackendKey {}
 
+impl Hash for BackendKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Asked { target, tls, connection: _, settings } = &*self.0;
+        (target, tls, settings).hash(state);
+    }
+}
+
 impl PartialOrd for BackendKey {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
@@ -74,7 +82,7 @@ impl Ord for BackendKey {
 }
 
 /// Whether TLS is spoken.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Originates {
     No,
     /// It is, and the context is looked up in this namespace.
@@ -83,7 +91,7 @@ enum Originates {
     Policy(Option<ObjectName>),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Target {
     Service {
         name: ObjectName,

@@ -85,14 +85,14 @@ impl Compiler {
             split: Split { id: SplitId::new(id.as_str()), arms, mirrors: Vec::new() },
         });
         pending.fleet.tcp_routes.insert(id, route.map(Arc::new));
-        self.set_uses(&User::Connections(key.clone()), &wanted, made, pending);
+        self.set_uses(&User::Connections(key.clone()), wanted, made, pending);
     }
 
     /// The listener of a port; entrances are computed before.
     fn listener_of(&self, port: u16, pending: &Pending) -> ListenerId {
-        let new = pending.fleet.listeners.iter().filter_map(|(id, it)| Some((id, it.as_ref()?)));
+        let new = pending.fleet.listeners.there();
         let known = self.compiled.config.listeners.iter();
-        let found = new.chain(known).find(|(_, listener)| listener.port == port);
+        let found = new.into_iter().chain(known).find(|(_, listener)| listener.port == port);
         found.map_or_else(|| listener(port), |(id, _)| id.clone())
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         documents::{Concerned, DocumentName},
     },
     edge::{host, listener, tls_context},
-    mapping::{Mapping, MatchKey, parse},
+    mapping::{Connection, Mapping, MatchKey, parse},
     module::Module,
     object::ObjectName,
     tcp,
@@ -31,7 +31,9 @@ const MODULE: &str = "ambassador";
 impl Compiler {
     /// Reads every document that a change concerns. Who decides how others are read comes first.
     pub(super) fn read_documents(&mut self, pending: &mut Pending) {
-        let Concerned { names, gone } = mem::take(&mut self.touched.documents);
+        let Concerned { mut names, gone } = mem::take(&mut self.touched.documents);
+        names.sort_unstable();
+        names.dedup();
         for (name, origin) in gone {
             pending.statuses.insert(Subject::Document(name, origin), None);
         }
@@ -100,8 +102,8 @@ impl Compiler {
 
     /// Tells those whose name another document has that counts.
     fn judge_superseded(&self, name: &DocumentName, pending: &mut Pending) {
-        let Some(counts) = self.stores.documents.get(name) else { return };
-        for superseded in self.stores.documents.superseded(name) {
+        let [superseded @ .., counts] = self.stores.documents.of_name(name) else { return };
+        for superseded in superseded {
             let subject = Subject::Document(name.clone(), superseded.origin.clone());
             let reason = format!(
                 "another {} of this name in namespace `{}` counts: it is {}",
@@ -118,7 +120,7 @@ impl Compiler {
         let modules = self.stores.documents.of_kind(DocumentKind::Module);
         let mut modules: Vec<(String, Arc<Document>)> =
             modules.map(|module| (module.load_key(), Arc::clone(module))).collect();
-        modules.sort_by(|a, b| a.0.cmp(&b.0));
+        modules.sort_by(|(a, one), (b, other)| (a, &one.name, &one.origin).cmp(&(b, &other.name, &other.origin)));
         let mut counts: Option<Module> = None;
         for (_, module) in modules {
             let verdict = if *module.name.name != *MODULE {
@@ -149,9 +151,7 @@ impl Compiler {
         let read = self
             .document(DocumentKind::Host, name)
             .map(|it| Read::new(&it, host::parse(&it, self.settings.compat)));
-        if self.stores.set_host(name, read) {
-            self.touched.groups.extend(self.groups.keys().cloned());
-        }
+        self.touched.all_groups |= self.stores.set_host(name, read);
     }
 
     fn set_tcp_mapping(&mut self, name: &ObjectName, pending: &mut Pending) {
@@ -192,16 +192,18 @@ impl Compiler {
             }
             if mapping.shadow {
                 self.shadows.entry(name.clone()).or_default();
-                self.touch_copied(&mapping.key.clone());
+                self.touch_copied(&mapping.key);
             } else {
-                let key = Arc::new(mapping.key.clone());
-                self.groups.entry(Arc::clone(&key)).or_default().insert(name.clone());
-                self.touched.groups.insert(key);
+                self.groups.entry(Arc::clone(&mapping.key)).or_default().insert(name.clone());
+                self.touched.groups.push(Arc::clone(&mapping.key));
             }
         } else {
             self.unnamed.remove(&name);
         }
-        let before = replace(&mut self.stores.mappings, name.clone(), read);
+        let before = match read {
+            Some(read) => self.stores.mappings.insert(name.clone(), read),
+            None => self.stores.mappings.remove(&name),
+        };
         if let Some(Read { value: Ok(before), .. }) = before {
             let now = self.stores.valid(&name).map(|(_, now)| (now.shadow, now.key == before.key));
             if before.shadow {
@@ -213,7 +215,7 @@ impl Compiler {
                 self.leave_group(&name, &before.key);
             }
         }
-        self.touched.mappings.insert(name);
+        self.touched.mappings.push(name);
     }
 
     fn leave_group(&mut self, name: &ObjectName, key: &MatchKey) {
@@ -225,7 +227,7 @@ impl Compiler {
                 self.groups.remove(&key);
             }
         }
-        self.touched.groups.insert(key);
+        self.touched.groups.push(key);
     }
 
     /// Marks the groups whose requests a shadow with this match may copy.
@@ -242,13 +244,17 @@ impl Compiler {
         if compat == Compat::Strict && !mapping.named {
             let selectors = self.stores.selectors().filter(|selector| selector.selects(&document.labels));
             let labels = selectors.flat_map(|selector| &selector.labels);
-            mapping.key.selected_by =
-                Some(labels.map(|(name, value)| (name.clone(), value.clone())).collect());
+            let labels = labels.map(|(name, value)| (name.clone(), value.clone()));
+            Arc::make_mut(&mut mapping.key).selected_by = Some(labels.collect());
         }
-        let route = group::alone(&document.name, &mapping, &self.stores);
-        let cluster = BackendKey::without_endpoints(&mapping.connection).compile(&self.stores).cluster;
-        let problems = [Change::Route(Arc::new(route)), Change::Cluster(cluster)];
-        match problems.iter().flat_map(validate_change).next() {
+        let route = Change::Route(Arc::new(group::alone(&mapping, &self.stores)));
+        let mut problem = validate_change(&route).into_iter().next();
+        // What nothing is written of cannot be wrong.
+        if problem.is_none() && mapping.connection != Connection::default() {
+            let backend = BackendKey::without_endpoints(&mapping.connection).compile(&self.stores);
+            problem = validate_change(&Change::Cluster(backend.cluster)).into_iter().next();
+        }
+        match problem {
             Some(problem) => Err(problem.fault.to_string()),
             None => Ok(Box::new(mapping)),
         }
@@ -261,10 +267,10 @@ impl Compiler {
                 && mapping.resolver.as_deref() == Some(resolver)
             {
                 if mapping.shadow {
-                    self.touched.mappings.insert(name.clone());
-                    copied.push(mapping.key.clone());
+                    self.touched.mappings.push(name.clone());
+                    copied.push(Arc::clone(&mapping.key));
                 } else {
-                    self.touched.groups.insert(Arc::new(mapping.key.clone()));
+                    self.touched.groups.push(Arc::clone(&mapping.key));
                 }
             }
         }

@@ -105,14 +105,14 @@ impl Compiler {
         for (subject, status) in statuses {
             pending.statuses.insert(subject, Some(status));
         }
-        all(self.compiled.ports.keys(), taken, &mut pending.ports);
-        all(self.compiled.config.listeners.keys(), listeners, &mut pending.fleet.listeners);
+        pending.ports.replace_all(self.compiled.ports.keys(), taken);
+        pending.fleet.listeners.replace_all(self.compiled.config.listeners.keys(), listeners);
         let shared = |values: BTreeMap<HostId, VirtualHost>| {
             values.into_iter().map(|(id, value)| (id, Arc::new(value))).collect()
         };
-        all(self.compiled.hosts.keys(), shared(hosts), &mut pending.hosts);
+        pending.hosts.replace_all(self.compiled.hosts.keys(), shared(hosts));
         let shared = server_names.into_iter().map(|(id, value)| (id, Arc::new(value))).collect();
-        all(self.compiled.config.hosts.keys(), shared, &mut pending.fleet.server_names);
+        pending.fleet.server_names.replace_all(self.compiled.config.hosts.keys(), shared);
         let before = std::mem::replace(&mut self.host_certificates, certificates);
         for certificate in self.host_certificates.values() {
             certificates::replace(&mut self.certificates, &Scope::Fleet, None, Some(certificate), pending);
@@ -531,14 +531,4 @@ fn terminate(
         client,
     };
     Ok((tls, Arc::new(certificate)))
-}
-
-/// Everything that is now, and `None` for what was and is no more.
-pub(super) fn all<'a, K: Ord + Clone + 'a, V>(
-    before: impl Iterator<Item = &'a K>,
-    now: BTreeMap<K, V>,
-    pending: &mut BTreeMap<K, Option<V>>,
-) {
-    pending.extend(before.map(|id| (id.clone(), None)));
-    pending.extend(now.into_iter().map(|(id, value)| (id, Some(value))));
 }

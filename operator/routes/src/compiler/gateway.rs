@@ -41,8 +41,8 @@ use self::{
     verdicts::Counts,
 };
 use super::{
-    Backends, Compiler, Pending, User, certificates,
-    entrances::all,
+    Backends, Compiler, Pending, certificates,
+    uses::{Contributor, Made, Used, User},
     wants::{Wanted, Wanter},
 };
 use crate::{
@@ -105,7 +105,7 @@ impl Compiler {
                 Wanter::Entrances => {}
                 Wanter::Gateway(name) => {
                     if let Wanted::Secret(secret) = wanted {
-                        let shown = self.users.keys().filter(|key| key.is_shown(secret));
+                        let shown = self.backends.keys().filter(|key| key.is_shown(secret));
                         self.touched.services.extend(shown.filter_map(|key| key.service()).cloned());
                     }
                     self.touched.gateway.gateways.insert(name.clone());
@@ -138,10 +138,9 @@ impl Compiler {
                 let policies = |it: &Served| it.controller.clone();
                 let after = self.gateways.served.get(&name);
                 if before.as_ref().map(policies) != after.map(policies) {
-                    let users = self.users.iter();
                     let homes = [before.as_ref(), after].map(|it| it.map(|it| &it.home));
-                    let services = users.filter(|(_, scopes)| {
-                        homes.into_iter().flatten().any(|scope| scopes.contains_key(scope))
+                    let services = self.backends.iter().filter(|(_, used)| {
+                        homes.into_iter().flatten().any(|scope| used.is_used_in(scope))
                     });
                     for service in services.filter_map(|(key, _)| key.service()) {
                         touched.policies.extend(self.stores.gateway.policies.for_service(service).cloned());
@@ -249,18 +248,20 @@ impl Compiler {
         let before = self.gateways.contributions.get(&key).map(|it| it.scope.clone());
         let scope = self.gateways.served.get(gateway).map(|it| it.home.clone());
         let scope = scope.or_else(|| before.clone()).unwrap_or_else(|| Scope::Gateway(gateway.clone()));
-        let user = User::Route(scope.clone(), gateway.clone(), name.clone());
+        let user = |scope| {
+            let (gateway, route) = (gateway.clone(), name.clone());
+            User::Route(Arc::new(Contributor { scope, gateway, route }))
+        };
         if let Some(before) = before.filter(|before| *before != scope) {
             // It moves to other proxies.
             self.exchange(name, gateway, Contribution::default(), pending);
-            let user = User::Route(before, gateway.clone(), name.clone());
-            self.set_uses(&user, &BTreeSet::new(), BTreeMap::new(), pending);
+            self.set_uses(&user(before), BTreeSet::new(), Made::default(), pending);
         }
         let mut contribution = Contribution { scope: scope.clone(), ..Contribution::default() };
         let mut finding = Finding::default();
         let mut splits: Vec<(SplitId, SplitReport)> = Vec::new();
         let mut routes = Vec::new();
-        let (mut wanted, mut made) = (BTreeSet::new(), BTreeMap::new());
+        let (mut wanted, mut made) = (BTreeSet::new(), Made::default());
         if let Some((served, read)) =
             self.gateways.served.get(gateway).zip(self.stores.gateway.routes.get(name))
         {
@@ -305,7 +306,7 @@ impl Compiler {
         let of_scope = pending.scope(&scope);
         of_scope.routes.extend(routes.into_iter().map(|route| (route.id.clone(), Some(Arc::new(route)))));
         pending.splits.extend(splits.into_iter().map(|(id, report)| (id, Some(report))));
-        self.set_uses(&user, &wanted, made, pending);
+        self.set_uses(&user(scope), wanted, made, pending);
         finding
     }
 
@@ -394,7 +395,7 @@ impl Compiler {
                     Some((route, read, self.taken(route, name)))
                 })
                 .collect();
-            let nothing = BTreeMap::new();
+            let nothing = Made::default();
             let backends = Backends { known: &self.backends, made: &nothing };
             let output = streams::compile(&self.stores, served, &attached, backends);
             listeners.extend(entrances::listeners(served));
@@ -414,9 +415,9 @@ impl Compiler {
         let nothing = proxy_config::model::Config::default();
         let before = self.compiled.gateways.get(scope).unwrap_or(&nothing);
         let of_scope = pending.scope(scope);
-        all(before.listeners.keys(), listeners, &mut of_scope.listeners);
-        all(before.hosts.keys(), hosts, &mut of_scope.server_names);
-        all(before.tcp_routes.keys(), tcp_routes, &mut of_scope.tcp_routes);
+        of_scope.listeners.replace_all(before.listeners.keys(), listeners);
+        of_scope.server_names.replace_all(before.hosts.keys(), hosts);
+        of_scope.tcp_routes.replace_all(before.tcp_routes.keys(), tcp_routes);
         for certificate in &shown {
             certificates::replace(&mut self.certificates, scope, None, Some(certificate), pending);
         }
@@ -542,10 +543,10 @@ impl Compiler {
         let mut gateways: BTreeSet<&ObjectName> = BTreeSet::new();
         for service in policies.services(name) {
             let keys = self.service_backends.get(&service).into_iter().flatten();
-            let users = keys.filter_map(|key| self.users.get(key)).flat_map(BTreeMap::values).flatten();
+            let users = keys.filter_map(|key| self.backends.get(key)).flat_map(Used::users);
             gateways.extend(users.filter_map(|user| match user {
                 User::Group(_) | User::Place(_) | User::Connections(_) => None,
-                User::Route(_, gateway, _) => Some(gateway),
+                User::Route(contributor) => Some(&contributor.gateway),
             }));
         }
         let read = policies.get(name).filter(|_| !gateways.is_empty());

@@ -6,13 +6,13 @@ use std::{
 };
 
 use proxy_config::model::{
-    Action, Arm, ArmId, Case, ClusterId, Edit, Filters, HeaderEdit, HostMatch, HostRewrite, PathMatch,
+    Action, Arm, ArmId, Case, ClusterId, Edit, Filters, HeaderEdit, HostMatch, HostRewrite, PathMatch, Rank,
     Refusal, Rewrite, Route, RouteId, Share, Split, SplitId, Upgrades,
 };
 
 use super::{
     Backends,
-    backend::{Backend, BackendKey, Problem},
+    backend::{Backend, BackendKey},
     mirror::{self, Shadow},
     stores::{StoredMapping, Stores},
     subject, verdict,
@@ -39,6 +39,7 @@ pub(super) struct Member<'a> {
     stored: &'a StoredMapping,
     pub(super) mapping: &'a Mapping,
     pub(super) backend: BackendKey,
+    arm: ArmId,
 }
 
 /// A member that has not, and why.
@@ -48,12 +49,26 @@ pub(super) struct Rejected<'a> {
     reason: String,
 }
 
+/// What the route of a group and its split are called.
+pub(super) struct Names {
+    pub(super) route: RouteId,
+    pub(super) split: SplitId,
+}
+
+impl Names {
+    pub(super) fn of(key: &MatchKey) -> Self {
+        let id = order::id(key);
+        Self { route: RouteId::new(id.as_str()), split: SplitId::new(id) }
+    }
+}
+
 /// What a group contributes.
 #[derive(Default)]
 pub(super) struct Output {
     pub(super) route: Option<(Route, Rule)>,
-    pub(super) splits: BTreeMap<SplitId, SplitReport>,
-    pub(super) statuses: BTreeMap<Subject, Status>,
+    /// That of the route, and those of the members that are not in it.
+    pub(super) splits: Vec<(SplitId, SplitReport)>,
+    pub(super) statuses: Vec<(Subject, Status)>,
 }
 
 /// Sorts the members of a group into those that make its route and those that cannot. The first decides how the
@@ -68,16 +83,15 @@ pub(super) fn admit<'a>(
     let (mut admitted, mut rejected) = (Vec::<Member<'_>>::new(), Vec::new());
     for (name, stored, mapping) in sorted {
         let agrees = admitted.first().map_or(Ok(()), |first| agree(first, mapping, stores.compat));
-        match asks_for_pods(stores, mapping).and_then(|pods| agrees.map(|()| pods)) {
-            Ok(_) if mapping.redirect.is_some() => {
-                admitted.push(Member { name, stored, mapping, backend: BackendKey::nobody() });
+        let backend = match asks_for_pods(stores, mapping).and_then(|pods| agrees.map(|()| pods)) {
+            Ok(_) if mapping.redirect.is_some() => BackendKey::nobody(),
+            Ok(pods) => BackendKey::of(&mapping.service, &mapping.connection, &name.namespace, pods),
+            Err(reason) => {
+                rejected.push(Rejected { name, stored, reason });
+                continue;
             }
-            Ok(pods) => {
-                let backend = BackendKey::of(&mapping.service, &mapping.connection, &name.namespace, pods);
-                admitted.push(Member { name, stored, mapping, backend });
-            }
-            Err(reason) => rejected.push(Rejected { name, stored, reason }),
-        }
+        };
+        admitted.push(Member { name, stored, mapping, backend, arm: ArmId::new(name.to_string()) });
     }
     (admitted, rejected)
 }
@@ -114,8 +128,7 @@ fn agree(first: &Member<'_>, mapping: &Mapping, compat: Compat) -> Result<(), St
 
 /// The core field that a newcomer has and the first one has not, or has otherwise (emissary.md §2.1).
 pub(super) fn disagreement(first: &Mapping, mapping: &Mapping) -> Option<&'static str> {
-    let differs =
-        |(field, value): &(&&'static str, &serde_json::Value)| first.core.get(**field) != Some(*value);
+    let differs = |of_mapping: &&(&'static str, serde_json::Value)| !first.core.contains(of_mapping);
     mapping.core.iter().find(differs).map(|(field, _)| *field)
 }
 
@@ -123,7 +136,7 @@ pub(super) fn disagreement(first: &Mapping, mapping: &Mapping) -> Option<&'stati
 pub(super) fn asks_for_pods(stores: &Stores, mapping: &Mapping) -> Result<bool, String> {
     let resolver = mapping.resolver.as_deref();
     match stores.resolver(resolver) {
-        Some(ResolverKind::Service) if mapping.core.contains_key("load_balancer") => {
+        Some(ResolverKind::Service) if mapping.core.iter().any(|(field, _)| *field == "load_balancer") => {
             Err("`load_balancer` has no effect without pods to choose from: write `resolver: endpoint`"
                 .to_owned())
         }
@@ -151,10 +164,10 @@ fn claims(members: &[Member<'_>]) -> Vec<Claim> {
     members.iter().map(claim).collect()
 }
 
-/// The route of the group, which is called `id` ([`order::id`]) and whose members have these `shares`. `backends` are
-/// compiled for every member, and for [`BackendKey::nobody`] where some requests are nobody's.
+/// The route of the group, whose members have these `shares`. `backends` are compiled for every member, and for
+/// [`BackendKey::nobody`] where some requests are nobody's.
 pub(super) fn compile(
-    (key, id): (&MatchKey, &str),
+    (key, names): (&MatchKey, &Names),
     shares: &Shares,
     members: &[Member<'_>],
     rejected: &[Rejected<'_>],
@@ -164,26 +177,31 @@ pub(super) fn compile(
 ) -> Output {
     let mut output = Output::default();
     for Rejected { name, stored, reason } in rejected {
-        output.statuses.insert(subject(stored), verdict::inactive(reason.clone()));
-        output.splits.insert(rejected_split(name), rejected_report(name, stored, reason));
+        output.statuses.push((subject(stored), verdict::inactive(reason.clone())));
+        output.splits.push((rejected_split(name), rejected_report(name, stored, reason)));
     }
     let Some(first) = members.first() else { return output };
-    let problems: Vec<Option<Problem>> =
-        members.iter().map(|it| backends[&it.backend].problem.clone()).collect();
-
-    let split = SplitId::new(id);
-    let action = match (&first.mapping.redirect, problems.iter().flatten().next()) {
+    let of_members: Vec<&Backend> = members.iter().map(|it| backends.get(&it.backend)).collect();
+    let problems = || of_members.iter().map(|it| it.problem.as_ref());
+    let action = match (&first.mapping.redirect, problems().flatten().next()) {
         (Some(redirect), _) => Action::Redirect(redirect.clone()),
-        (None, Some(problem)) if problems.iter().all(Option::is_some) => {
+        (None, Some(problem)) if problems().all(|problem| problem.is_some()) => {
             Action::Refuse(Refusal { status: 503, reason: problem.code.to_owned() })
         }
-        (None, _) => Action::Split(Split {
-            id: split.clone(),
-            arms: arms(members, shares, backends, stores.compat),
-            mirrors: mirror::mirrors(shadows, backends),
-        }),
+        (None, _) => {
+            let mut arms = arms(members, shares, &of_members, stores.compat);
+            if shares.unclaimed > Share::ZERO {
+                arms.push(of_nobody(shares.unclaimed, backends));
+            }
+            arms.sort_by(|a, b| a.id.cmp(&b.id));
+            Action::Split(Split {
+                id: names.split.clone(),
+                arms,
+                mirrors: mirror::mirrors(shadows, backends),
+            })
+        }
     };
-    let mut route = route((key, id), members, action, stores);
+    let mut route = route((key, &names.route), members, action, stores);
     let case = route.case;
     let rule = rule(key, members, stores.compat);
     let hostless = verdict::hostless(&rule, stores);
@@ -193,33 +211,30 @@ pub(super) fn compile(
         output.route = Some((route, rule));
     }
     let mut sentences: BTreeSet<String> =
-        problems.iter().flatten().map(|problem| problem.text.clone()).collect();
+        problems().flatten().map(|problem| problem.text.clone()).collect();
     sentences.extend(hostless.clone());
     if shares.unclaimed > Share::ZERO {
         sentences.insert(verdict::unclaimed(shares.unclaimed, stores.compat));
     }
     let problem = (!sentences.is_empty()).then(|| sentences.into_iter().collect::<Vec<_>>().join("; "));
-    let served = served(members, shares, shadows, backends);
-    output.splits.insert(split, SplitReport { scope: Scope::Fleet, served, problem });
+    let served = served(members, shares, &of_members, (shadows, backends));
+    output.splits.push((names.split.clone(), SplitReport { scope: Scope::Fleet, served, problem }));
     let group =
         verdict::Group { members, shares, case, hostless: hostless.as_deref(), compat: stores.compat };
-    for (member, problem) in members.iter().zip(&problems) {
-        let remark = backends[&member.backend].remark.as_deref();
-        let status = verdict::of_member(member, problem.as_ref(), remark, &group);
-        output.statuses.insert(subject(member.stored), status);
+    for (member, backend) in members.iter().zip(&of_members) {
+        let status = verdict::of_member(member, backend, &group);
+        output.statuses.push((subject(member.stored), status));
     }
     output
 }
 
-/// The route that a Mapping would make if it were the only one.
-pub(super) fn alone(name: &ObjectName, mapping: &Mapping, stores: &Stores) -> Route {
-    let id = order::id(&mapping.key);
-    let cluster = ClusterId::new(NOBODY);
+/// The route that a Mapping would make if it were the only one, without its name and its place among others.
+pub(super) fn alone(mapping: &Mapping, stores: &Stores) -> Route {
     let action = match &mapping.redirect {
         Some(redirect) => Action::Redirect(redirect.clone()),
         None => Action::Split(Split {
-            id: SplitId::new(id.as_str()),
-            arms: vec![arm(name, mapping, Share::WHOLE, cluster)],
+            id: SplitId::new(NOBODY),
+            arms: vec![arm(ArmId::new(NOBODY), mapping, Share::WHOLE, ClusterId::new(NOBODY))],
             mirrors: Vec::new(),
         }),
     };
@@ -230,15 +245,22 @@ pub(super) fn alone(name: &ObjectName, mapping: &Mapping, stores: &Stores) -> Ro
         upgrades: mapping.upgrades.clone().map_or(Upgrades::Any, Upgrades::Only),
         ..Filters::default()
     };
-    let mut route = bare((&mapping.key, &id), mapping.path, action, stores);
+    let name = (RouteId::new(NOBODY), Rank(Vec::new()));
+    let mut route = bare(&mapping.key, name, mapping.path, action, stores);
     route.case = mapping.case.unwrap_or_default();
     route.filters = filters;
     route
 }
 
-fn route(key: (&MatchKey, &str), members: &[Member<'_>], action: Action, stores: &Stores) -> Route {
+fn route(
+    (key, id): (&MatchKey, &RouteId),
+    members: &[Member<'_>],
+    action: Action,
+    stores: &Stores,
+) -> Route {
     let path = members.first().map_or(PathKind::Prefix, |first| first.mapping.path);
-    let mut route = bare(key, path, action, stores);
+    let name = (id.clone(), order::rank(key, id.as_str()));
+    let mut route = bare(key, name, path, action, stores);
     route.filters.access.clone_from(&stores.module.access);
     let mut mappings = members.iter().map(|member| member.mapping);
     match stores.compat {
@@ -297,10 +319,16 @@ fn to_the_letter(host: &HostMatch, stores: &Stores) -> HostMatch {
 }
 
 /// A route with its match and its action alone.
-fn bare((key, id): (&MatchKey, &str), path_kind: PathKind, action: Action, stores: &Stores) -> Route {
+fn bare(
+    key: &MatchKey,
+    (id, rank): (RouteId, Rank),
+    path_kind: PathKind,
+    action: Action,
+    stores: &Stores,
+) -> Route {
     Route {
-        id: RouteId::new(id),
-        rank: order::rank(key, id),
+        id,
+        rank,
         host: to_the_letter(&key.host, stores),
         path: path(path_kind, &key.prefix),
         case: Case::default(),
@@ -340,7 +368,7 @@ fn rule(key: &MatchKey, members: &[Member<'_>], compat: Compat) -> Rule {
         everywhere: named && matches!(key.host, HostMatch::Regex(_)),
         named,
         labels: labels.map(|(name, value)| (name.clone(), value.clone())).collect(),
-        drawn: drawn.map(|index| ArmId::new(members[index].name.to_string())).collect(),
+        drawn: drawn.map(|index| members[index].arm.clone()).collect(),
     }
 }
 
@@ -369,9 +397,9 @@ pub(super) fn path(kind: PathKind, prefix: &str) -> PathMatch {
 }
 
 /// The arm of a Mapping.
-fn arm(name: &ObjectName, mapping: &Mapping, share: Share, cluster: ClusterId) -> Arm {
+fn arm(id: ArmId, mapping: &Mapping, share: Share, cluster: ClusterId) -> Arm {
     Arm {
-        id: ArmId::new(name.to_string()),
+        id,
         share,
         cluster,
         rewrite: mapping.rewrite.clone(),
@@ -384,11 +412,11 @@ fn arm(name: &ObjectName, mapping: &Mapping, share: Share, cluster: ClusterId) -
     }
 }
 
-fn arms(members: &[Member<'_>], shares: &Shares, backends: Backends<'_>, compat: Compat) -> Vec<Arm> {
-    let of_member = |(member, share): (&Member<'_>, &Share)| {
-        arm(member.name, member.mapping, *share, backends[&member.backend].cluster.id.clone())
+fn arms(members: &[Member<'_>], shares: &Shares, backends: &[&Backend], compat: Compat) -> Vec<Arm> {
+    let of_member = |((member, share), backend): ((&Member<'_>, &Share), &&Backend)| {
+        arm(member.arm.clone(), member.mapping, *share, backend.cluster.id.clone())
     };
-    let mut arms: Vec<Arm> = members.iter().zip(&shares.shares).map(of_member).collect();
+    let mut arms: Vec<Arm> = members.iter().zip(&shares.shares).zip(backends).map(of_member).collect();
     if compat == Compat::Strict {
         // The expression of the last member, or its absence, is that of all; who has one of its own loses `rewrite`.
         let last = members.last().map(|member| &member.mapping.rewrite);
@@ -403,46 +431,57 @@ fn arms(members: &[Member<'_>], shares: &Shares, backends: Backends<'_>, compat:
             }
         }
     }
-    if shares.unclaimed > Share::ZERO {
-        arms.push(Arm {
-            id: ArmId::new(NOBODY),
-            share: shares.unclaimed,
-            cluster: backends[&BackendKey::nobody()].cluster.id.clone(),
-            rewrite: Rewrite::None,
-            host_rewrite: HostRewrite::Keep,
-            timeout_ms: None,
-            idle_timeout_ms: None,
-            total_timeout_ms: None,
-            request_headers: Vec::new(),
-            response_headers: Vec::new(),
-        });
-    }
-    arms.sort_by(|a, b| a.id.cmp(&b.id));
     arms
 }
 
-fn served(members: &[Member<'_>], shares: &Shares, shadows: &[Shadow<'_>], backends: Backends<'_>) -> Served {
-    let mut arms = Vec::with_capacity(members.len());
-    let mut versions = BTreeSet::new();
-    for (member, share) in members.iter().zip(&shares.shares) {
-        let backend = &backends[&member.backend];
-        versions.insert(version(member.name, member.stored));
-        versions.extend(backend.versions.iter().cloned());
-        arms.push(served_arm(member.name, member.mapping, *share, backend));
+/// The arm of requests that nobody may take.
+fn of_nobody(share: Share, backends: Backends<'_>) -> Arm {
+    Arm {
+        id: ArmId::new(NOBODY),
+        share,
+        cluster: backends[&BackendKey::nobody()].cluster.id.clone(),
+        rewrite: Rewrite::None,
+        host_rewrite: HostRewrite::Keep,
+        timeout_ms: None,
+        idle_timeout_ms: None,
+        total_timeout_ms: None,
+        request_headers: Vec::new(),
+        response_headers: Vec::new(),
     }
-    for shadow in shadows.iter().filter(|shadow| shadow.arrives(backends)) {
-        versions.insert(version(shadow.name, shadow.stored));
-        versions.extend(backends[&shadow.backend].versions.iter().cloned());
-    }
-    arms.sort_by(|a, b| a.mapping.cmp(&b.mapping));
-    let mirrors = mirror::served(shadows, backends);
-    Served { arms, mirrors, versions: versions.into_iter().collect() }
 }
 
-/// What is said of a Mapping with this share.
-pub(super) fn served_arm(name: &ObjectName, mapping: &Mapping, share: Share, backend: &Backend) -> ServedArm {
+fn served(
+    members: &[Member<'_>],
+    shares: &Shares,
+    of_members: &[&Backend],
+    (shadows, backends): (&[Shadow<'_>], Backends<'_>),
+) -> Served {
+    let mut arms = Vec::with_capacity(members.len());
+    let mut versions = Vec::with_capacity(members.len());
+    for ((member, share), backend) in members.iter().zip(&shares.shares).zip(of_members) {
+        versions.push(version(member.name, member.stored));
+        versions.extend_from_slice(&backend.versions);
+        arms.push(served_arm((&member.arm, member.name), member.mapping, *share, backend));
+    }
+    for shadow in shadows.iter().filter(|shadow| shadow.arrives(backends)) {
+        versions.push(version(shadow.name, shadow.stored));
+        versions.extend_from_slice(&backends[&shadow.backend].versions);
+    }
+    arms.sort_by(|a, b| a.mapping.cmp(&b.mapping));
+    versions.sort_unstable();
+    versions.dedup();
+    Served { arms, mirrors: mirror::served(shadows, backends), versions }
+}
+
+/// What is said of a Mapping with this arm and share.
+pub(super) fn served_arm(
+    (id, name): (&ArmId, &ObjectName),
+    mapping: &Mapping,
+    share: Share,
+    backend: &Backend,
+) -> ServedArm {
     ServedArm {
-        id: ArmId::new(name.to_string()),
+        id: id.clone(),
         mapping: name.clone(),
         service: backend.service.clone(),
         written: match mapping.weight {

@@ -155,7 +155,7 @@ impl Compiler {
         } else {
             self.words.insert(Arc::clone(place), words);
         }
-        self.set_uses(&User::Place(Arc::clone(place)), &wanted, made, pending);
+        self.set_uses(&User::Place(Arc::clone(place)), wanted, made, pending);
     }
 
     /// The verdict on an Ingress, once all of its rules are compiled.

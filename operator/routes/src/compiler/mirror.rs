@@ -4,7 +4,7 @@
 //! it may also ask for more than they do (a method, a longer path, headers): then it copies those of their requests
 //! for which that holds too. A shadow that asks for less copies nothing.
 
-use proxy_config::model::{Mirror, MirrorId, NamedMatch, PathMatch, Share, TextMatch};
+use proxy_config::model::{ArmId, Mirror, MirrorId, NamedMatch, PathMatch, Share, TextMatch};
 
 use super::{
     Backends,
@@ -72,7 +72,7 @@ pub(super) fn of_group<'a>(
 fn is_emissarys(stores: &Stores, group: &MatchKey, first: &Member<'_>, shadow: &Mapping) -> bool {
     match stores.compat {
         Compat::Ideal => true,
-        Compat::Strict => shadow.key == *group && group::disagreement(first.mapping, shadow).is_none(),
+        Compat::Strict => *shadow.key == *group && group::disagreement(first.mapping, shadow).is_none(),
     }
 }
 
@@ -119,8 +119,10 @@ pub(super) fn mirrors(shadows: &[Shadow<'_>], backends: Backends<'_>) -> Vec<Mir
 
 /// What is said of them.
 pub(super) fn served(shadows: &[Shadow<'_>], backends: Backends<'_>) -> Vec<ServedArm> {
-    let arm =
-        |it: &Shadow<'_>| group::served_arm(it.name, it.mapping, share(it.mapping), &backends[&it.backend]);
+    let arm = |it: &Shadow<'_>| {
+        let id = ArmId::new(it.name.to_string());
+        group::served_arm((&id, it.name), it.mapping, share(it.mapping), &backends[&it.backend])
+    };
     let mut arms: Vec<ServedArm> = shadows.iter().filter(|it| it.arrives(backends)).map(arm).collect();
     arms.sort_by(|a, b| a.mapping.cmp(&b.mapping));
     arms

@@ -5,15 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::{
-    model::{
-        Certificate, CertificateId, Change, Cluster, ClusterId, Config, Host, HostId, Key, Listener,
-        ListenerId, Route, RouteId, SplitId, TcpRoute, TcpRouteId, Version,
-    },
-    table::Table,
+use proxy_config::model::{
+    Certificate, CertificateId, Change, Cluster, ClusterId, Config, Host, HostId, Key, Listener, ListenerId,
+    Route, RouteId, SplitId, TcpRoute, TcpRouteId, Version,
 };
 
-use super::{backend::Backend, wants::Wanted};
+use super::{backend::Backend, entries::Entries, wants::Wanted};
 use crate::{
     compiled::{Compiled, Delta, Leaving, Rule, SplitReport, Status, Subject},
     edge::{Port, VirtualHost},
@@ -22,33 +19,33 @@ use crate::{
     scope::Scope,
 };
 
-/// New values of one scope by id; `None` is gone. A later entry for the same id replaces an earlier one.
+/// New values of one scope.
 #[derive(Debug, Default)]
 pub(super) struct Resources {
-    pub(super) listeners: BTreeMap<ListenerId, Option<Arc<Listener>>>,
-    pub(super) certificates: BTreeMap<CertificateId, Option<Arc<Certificate>>>,
-    pub(super) server_names: BTreeMap<HostId, Option<Arc<Host>>>,
-    pub(super) tcp_routes: BTreeMap<TcpRouteId, Option<Arc<TcpRoute>>>,
-    pub(super) routes: BTreeMap<RouteId, Option<Arc<Route>>>,
-    pub(super) clusters: BTreeMap<ClusterId, Option<Arc<Cluster>>>,
+    pub(super) listeners: Entries<ListenerId, Arc<Listener>>,
+    pub(super) certificates: Entries<CertificateId, Arc<Certificate>>,
+    pub(super) server_names: Entries<HostId, Arc<Host>>,
+    pub(super) tcp_routes: Entries<TcpRouteId, Arc<TcpRoute>>,
+    pub(super) routes: Entries<RouteId, Arc<Route>>,
+    pub(super) clusters: Entries<ClusterId, Arc<Cluster>>,
 }
 
-/// New values; `None` is gone. A later entry for the same id replaces an earlier one.
+/// New values.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     pub(super) fleet: Resources,
     pub(super) gateways: BTreeMap<Scope, Resources>,
-    pub(super) demands: BTreeMap<Scope, Option<Arc<Demand>>>,
-    pub(super) gateway_statuses: BTreeMap<GatewayObjectName, Option<Arc<GatewayStatus>>>,
+    pub(super) demands: Entries<Scope, Arc<Demand>>,
+    pub(super) gateway_statuses: Entries<GatewayObjectName, Arc<GatewayStatus>>,
     pub(super) config_maps: BTreeMap<ObjectName, bool>,
-    pub(super) ports: BTreeMap<ListenerId, Option<Arc<Port>>>,
-    pub(super) hosts: BTreeMap<HostId, Option<Arc<VirtualHost>>>,
-    pub(super) rules: BTreeMap<RouteId, Option<Arc<Rule>>>,
+    pub(super) ports: Entries<ListenerId, Arc<Port>>,
+    pub(super) hosts: Entries<HostId, Arc<VirtualHost>>,
+    pub(super) rules: Entries<RouteId, Arc<Rule>>,
     pub(super) secrets: BTreeMap<ObjectName, bool>,
-    pub(super) splits: BTreeMap<SplitId, Option<SplitReport>>,
-    pub(super) statuses: BTreeMap<Subject, Option<Status>>,
+    pub(super) splits: Entries<SplitId, SplitReport>,
+    pub(super) statuses: Entries<Subject, Status>,
     pub(super) pods: BTreeMap<Version, bool>,
-    pub(super) leaving: BTreeMap<ObjectName, Option<Leaving>>,
+    pub(super) leaving: Entries<ObjectName, Leaving>,
     /// Pods that some backend picked or picks although they were chosen to go.
     pub(super) needed: BTreeSet<ObjectName>,
 }
@@ -101,7 +98,7 @@ impl Pending {
             needed: _,
         } = self;
         let mut delta = Delta { changes: fleet.settle(&mut compiled.config), ..Delta::default() };
-        delta.demands = settle(&mut compiled.demands, demands);
+        delta.demands = demands.settle(&mut compiled.demands);
         compiled.gateways.retain(|scope, _| compiled.demands.contains_key(scope));
         for scope in compiled.demands.keys() {
             compiled.gateways.entry(scope.clone()).or_default();
@@ -113,16 +110,15 @@ impl Pending {
                 delta.gateways.insert(scope, changes);
             }
         }
-        delta.ports = settle(&mut compiled.ports, ports);
-        delta.hosts = settle(&mut compiled.hosts, hosts);
-        delta.rules = settle(&mut compiled.rules, rules);
+        delta.ports = ports.settle(&mut compiled.ports);
+        delta.hosts = hosts.settle(&mut compiled.hosts);
+        delta.rules = rules.settle(&mut compiled.rules);
         delta.secrets = settle_names(&mut compiled.secrets, secrets);
         delta.config_maps = settle_names(&mut compiled.config_maps, config_maps);
-        let splits = splits.into_iter().map(|(id, report)| (id, report.map(Arc::new)));
-        delta.splits = settle(&mut compiled.splits, splits.collect());
-        delta.statuses = settle(&mut compiled.statuses, statuses);
-        delta.gateway_statuses = settle(&mut compiled.gateway_statuses, gateway_statuses);
-        delta.leaving = settle(&mut compiled.leaving, leaving);
+        delta.splits = splits.map(Arc::new).settle(&mut compiled.splits);
+        delta.statuses = statuses.settle(&mut compiled.statuses);
+        delta.gateway_statuses = gateway_statuses.settle(&mut compiled.gateway_statuses);
+        delta.leaving = leaving.settle(&mut compiled.leaving);
         delta.pods = settle_names(&mut compiled.pods, pods);
         delta
     }
@@ -133,12 +129,12 @@ impl Resources {
     fn settle(self, config: &mut Config) -> Vec<Change> {
         let Self { listeners, certificates, server_names, tcp_routes, routes, clusters } = self;
         let mut changes = Changes::default();
-        changes.take(settle(&mut config.certificates, certificates), Change::Certificate, Key::Certificate);
-        changes.take(settle(&mut config.listeners, listeners), Change::Listener, Key::Listener);
-        changes.take(settle(&mut config.hosts, server_names), Change::Host, Key::Host);
-        changes.take(settle(&mut config.clusters, clusters), Change::Cluster, Key::Cluster);
-        changes.take(settle(&mut config.tcp_routes, tcp_routes), Change::TcpRoute, Key::TcpRoute);
-        changes.take(settle(&mut config.routes, routes), Change::Route, Key::Route);
+        changes.take(certificates.settle(&mut config.certificates), Change::Certificate, Key::Certificate);
+        changes.take(listeners.settle(&mut config.listeners), Change::Listener, Key::Listener);
+        changes.take(server_names.settle(&mut config.hosts), Change::Host, Key::Host);
+        changes.take(clusters.settle(&mut config.clusters), Change::Cluster, Key::Cluster);
+        changes.take(tcp_routes.settle(&mut config.tcp_routes), Change::TcpRoute, Key::TcpRoute);
+        changes.take(routes.settle(&mut config.routes), Change::Route, Key::Route);
         changes.in_order()
     }
 }
@@ -151,7 +147,7 @@ struct Changes {
 }
 
 impl Changes {
-    fn take<K, V>(&mut self, changed: BTreeMap<K, Option<V>>, now: fn(V) -> Change, gone: fn(K) -> Key) {
+    fn take<K, V>(&mut self, changed: Vec<(K, Option<V>)>, now: fn(V) -> Change, gone: fn(K) -> Key) {
         for (id, value) in changed {
             match value {
                 Some(value) => self.now.push(now(value)),
@@ -172,59 +168,3 @@ fn settle_names<K: Ord + Clone>(current: &mut BTreeSet<K>, new: BTreeMap<K, bool
     };
     new.into_iter().filter(differs).collect()
 }
-
-/// Puts the new values into `current` and returns those that differ from what was there.
-fn settle<K: Ord + Clone, V: PartialEq + Clone>(
-    current: &mut impl Entries<K, V>,
-    new: BTreeMap<K, Option<V>>,
-) -> BTreeMap<K, Option<V>> {
-    if current.is_empty() {
-        // All at once, which costs no search.
-        let there = new.into_iter().filter(|(_, value)| value.is_some());
-        let changed: BTreeMap<K, Option<V>> = there.collect();
-        *current = changed.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
-        return changed;
-    }
-    let differs = |(key, value): &(K, Option<V>)| match value {
-        None => current.remove(key).is_some(),
-        Some(value) if current.get(key) == Some(value) => false,
-        Some(value) => {
-            current.insert(key.clone(), value.clone());
-            true
-        }
-    };
-    new.into_iter().filter(differs).collect()
-}
-
-/// A map, of either kind.
-trait Entries<K, V>: FromIterator<(K, V)> {
-    fn is_empty(&self) -> bool;
-    fn get(&self, key: &K) -> Option<&V>;
-    fn insert(&mut self, key: K, value: V) -> Option<V>;
-    fn remove(&mut self, key: &K) -> Option<V>;
-}
-
-macro_rules! entries {
-    ($map:ident) => {
-        impl<K: Ord + Clone, V: Clone> Entries<K, V> for $map<K, V> {
-            fn is_empty(&self) -> bool {
-                self.is_empty()
-            }
-
-            fn get(&self, key: &K) -> Option<&V> {
-                self.get(key)
-            }
-
-            fn insert(&mut self, key: K, value: V) -> Option<V> {
-                self.insert(key, value)
-            }
-
-            fn remove(&mut self, key: &K) -> Option<V> {
-                self.remove(key)
-            }
-        }
-    };
-}
-
-entries!(BTreeMap);
-entries!(Table);

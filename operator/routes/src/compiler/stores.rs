@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::HashMap;
 use proxy_config::model::{Draining, HostMatch, Version};
 
 use crate::{
@@ -28,7 +29,7 @@ pub(super) struct Stores {
     pub(super) compat: Compat,
     pub(super) documents: Documents,
     pub(super) module: Module,
-    pub(super) mappings: BTreeMap<ObjectName, StoredMapping>,
+    pub(super) mappings: HashMap<ObjectName, StoredMapping>,
     pub(super) tcp_mappings: BTreeMap<ObjectName, Read<TcpMapping>>,
     pub(super) listeners: BTreeMap<ObjectName, Read<Listener>>,
     pub(super) hosts: BTreeMap<ObjectName, Read<Host>>,

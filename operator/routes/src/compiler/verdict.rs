@@ -2,7 +2,7 @@
 
 use proxy_config::model::{Case, Share};
 
-use super::{backend::Problem, group::Member, stores::Stores};
+use super::{backend::Backend, group::Member, stores::Stores};
 use crate::{
     compat::Compat,
     compiled::{Rule, State, Status},
@@ -65,15 +65,15 @@ pub(super) fn hostless(rule: &Rule, stores: &Stores) -> Option<String> {
 /// The verdict on a Mapping in the route of a group.
 pub(super) fn of_member(
     member: &Member<'_>,
-    problem: Option<&Problem>,
-    remark: Option<&str>,
+    Backend { problem, remark, .. }: &Backend,
     group: &Group<'_>,
 ) -> Status {
     let Group { members, shares, case, hostless, compat } = group;
     let mut sentences: Vec<String> = Vec::new();
     sentences.extend(hostless.map(str::to_owned));
-    sentences.extend(problem.map(|problem| format!("requests are answered with 503: {}", problem.text)));
-    sentences.extend(remark.map(str::to_owned));
+    sentences
+        .extend(problem.as_ref().map(|problem| format!("requests are answered with 503: {}", problem.text)));
+    sentences.extend(remark.clone());
     sentences.extend(member.mapping.remarks.iter().cloned());
     if member.mapping.case.is_some_and(|own| own != *case) {
         sentences.push("`case_sensitive` of the first Mapping with the same match is used".to_owned());

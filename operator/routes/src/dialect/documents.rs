@@ -1,9 +1,8 @@
 //! Every document, and which of several with one name counts.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
+
+use foldhash::HashMap;
 
 use super::{
     Carrier, Document, DocumentKind, Origin,
@@ -23,8 +22,8 @@ pub struct DocumentName {
 /// The documents that are for one instance.
 #[derive(Debug, Default)]
 pub struct Documents {
-    /// By the text that orders them; the last one counts.
-    by_name: BTreeMap<DocumentName, BTreeMap<(String, Origin), Arc<Document>>>,
+    /// Those of one name in the order in which Emissary loads them; the last one counts.
+    by_name: BTreeMap<DocumentKind, HashMap<ObjectName, Vec<Arc<Document>>>>,
     carried: BTreeMap<Carrier, Carried>,
     /// What Ingresses of Emissary's class are made of.
     of_ingresses: BTreeMap<ObjectName, Vec<DocumentName>>,
@@ -40,8 +39,8 @@ struct Carried {
 /// What a change concerns.
 #[derive(Debug, Default)]
 pub struct Concerned {
-    /// Names whose documents changed.
-    pub names: BTreeSet<DocumentName>,
+    /// Names whose documents changed, in no order; one may be there more than once.
+    pub names: Vec<DocumentName>,
     /// Documents that are gone.
     pub gone: Vec<(DocumentName, Origin)>,
 }
@@ -59,18 +58,19 @@ impl Documents {
     /// The document that counts.
     #[must_use]
     pub fn get(&self, name: &DocumentName) -> Option<&Arc<Document>> {
-        self.by_name.get(name)?.values().next_back()
+        self.of_name(name).last()
     }
 
-    /// Those that do not count because another one of the same name does.
-    pub fn superseded(&self, name: &DocumentName) -> impl Iterator<Item = &Arc<Document>> {
-        self.by_name.get(name).into_iter().flat_map(|all| all.values().rev().skip(1))
+    /// All documents of a name: the last one counts, and the others do not because of it.
+    #[must_use]
+    pub fn of_name(&self, name: &DocumentName) -> &[Arc<Document>] {
+        let of_kind = self.by_name.get(&name.kind);
+        of_kind.and_then(|all| all.get(&name.name)).map_or(&[], Vec::as_slice)
     }
 
-    /// Those of one kind that count, by name.
+    /// Those of one kind that count, in no order.
     pub fn of_kind(&self, kind: DocumentKind) -> impl Iterator<Item = &Arc<Document>> {
-        let all = self.by_name.iter().skip_while(move |(name, _)| name.kind < kind);
-        all.take_while(move |(name, _)| name.kind == kind).filter_map(|(_, all)| all.values().next_back())
+        self.by_name.get(&kind).into_iter().flat_map(HashMap::values).filter_map(|all| all.last())
     }
 
     /// Whether some document of the kind has this name, in whatever namespace.
@@ -156,23 +156,29 @@ impl Documents {
 
     fn insert(&mut self, document: Arc<Document>, concerned: &mut Concerned) {
         let name = DocumentName { kind: document.kind, name: document.name.clone() };
-        let key = (document.load_key(), document.origin.clone());
         concerned.gone.retain(|(gone, origin)| (gone, origin) != (&name, &document.origin));
-        concerned.names.insert(name.clone());
-        self.by_name.entry(name).or_default().insert(key, document);
+        let of_kind = self.by_name.entry(name.kind).or_default();
+        let all = of_kind.entry(name.name.clone()).or_default();
+        all.retain(|known| known.origin != document.origin);
+        all.push(document);
+        if all.len() > 1 {
+            all.sort_by_cached_key(|document| (document.load_key(), document.origin.clone()));
+        }
+        concerned.names.push(name);
     }
 
     fn remove(&mut self, name: &DocumentName, origin: &Origin, concerned: &mut Concerned) {
-        let Some(all) = self.by_name.get_mut(name) else { return };
+        let Some(of_kind) = self.by_name.get_mut(&name.kind) else { return };
+        let Some(all) = of_kind.get_mut(&name.name) else { return };
         let before = all.len();
-        all.retain(|(_, known), _| known != origin);
+        all.retain(|known| known.origin != *origin);
         if all.len() == before {
             return;
         }
         if all.is_empty() {
-            self.by_name.remove(name);
+            of_kind.remove(&name.name);
         }
-        concerned.names.insert(name.clone());
+        concerned.names.push(name.clone());
         concerned.gone.push((name.clone(), origin.clone()));
     }
 }

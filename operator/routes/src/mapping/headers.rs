@@ -20,25 +20,36 @@ const VARIABLES: [(&str, Variable); 10] = [
     ("REQ(:SCHEME)", Variable::Scheme),
 ];
 
-/// `add_…_headers` and `remove_…_headers` of `request` or `response`: what goes goes first, as in Envoy.
-pub(super) fn edits(reader: &Reader<'_>, of: &str) -> Result<Vec<HeaderEdit>, String> {
-    let (add, remove) = (format!("add_{of}_headers"), format!("remove_{of}_headers"));
-    edits_of(reader.texts(&remove)?, reader.value(&add), of)
+/// The two fields that change the headers of one side.
+#[derive(Clone, Copy)]
+pub(super) struct EditFields {
+    add: &'static str,
+    remove: &'static str,
+}
+
+impl EditFields {
+    pub(super) const REQUEST: Self = Self { add: "add_request_headers", remove: "remove_request_headers" };
+    pub(super) const RESPONSE: Self = Self { add: "add_response_headers", remove: "remove_response_headers" };
+}
+
+/// What a Mapping, or the Module for it, says in `of`: what goes goes first, as in Envoy.
+pub(super) fn edits(reader: &Reader<'_>, of: EditFields) -> Result<Vec<HeaderEdit>, String> {
+    edits_of(reader.texts(of.remove)?, reader.value(of.add), of)
 }
 
 /// The same of their values.
 pub(super) fn edits_of(
     removed: Option<Vec<String>>,
     added: Option<&Value>,
-    of: &str,
+    of: EditFields,
 ) -> Result<Vec<HeaderEdit>, String> {
-    let (add, remove) = (format!("add_{of}_headers"), format!("remove_{of}_headers"));
+    let EditFields { add, remove } = of;
     let mut edits = Vec::new();
     for name in removed.unwrap_or_default() {
-        edits.push(HeaderEdit { name: header_name(&name, &remove)?, edit: Edit::Remove });
+        edits.push(HeaderEdit { name: header_name(&name, remove)?, edit: Edit::Remove });
     }
     let Some(added) = added else { return Ok(edits) };
-    let Fields(added) = Fields::of(added, &add)?;
+    let Fields(added) = Fields::of(added, add)?;
     for (name, value) in added {
         let at = || format!("`{add}.{name}`");
         let (text, append) = match value {
@@ -53,7 +64,7 @@ pub(super) fn edits_of(
         };
         let value = template(&text).map_err(|error| format!("in {}: {error}", at()))?;
         let edit = if append { Edit::Add(value) } else { Edit::Set(value) };
-        edits.push(HeaderEdit { name: header_name(name, &add)?, edit });
+        edits.push(HeaderEdit { name: header_name(name, add)?, edit });
     }
     Ok(edits)
 }

@@ -4,7 +4,10 @@
 use proxy_config::model::{GrpcQuestion, HealthCheck, HttpQuestion, Question};
 use serde_json::Value;
 
-use super::{headers, parse::Reader};
+use super::{
+    headers::{self, EditFields},
+    parse::Reader,
+};
 use crate::{
     duration::milliseconds,
     fields::{Fields, kind},
@@ -97,7 +100,7 @@ fn http(http: &Fields<'_>) -> Result<HttpQuestion, String> {
         request_headers: headers::edits_of(
             http.texts("remove_request_headers")?,
             http.value("add_request_headers"),
-            "request",
+            EditFields::REQUEST,
         )?,
         statuses,
     })

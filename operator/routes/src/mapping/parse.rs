@@ -1,13 +1,14 @@
 //! Reads a Mapping, in the shape of any API version (emissary.md §1.2, §1.3).
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proxy_config::model::{Case, Edit, HeaderEdit, Value as Template};
 use serde_json::Value;
 
 use super::{
-    Mapping, MatchKey, PathKind, connection, headers, matching,
-    matching::HostAndHeaders,
+    Mapping, MatchKey, PathKind, connection,
+    headers::{self, EditFields},
+    matching::{self, HostAndHeaders},
     policy, rewriting,
     service::{ServiceHost, ServiceReference, parse_service},
 };
@@ -23,7 +24,7 @@ use crate::{
 const TIMEOUT_MS: u32 = 3_000;
 const IDLE_TIMEOUT_MS: u32 = 300_000;
 
-/// Acted on below.
+/// Acted on below; in order, so that they are found fast.
 const SERVED: [&str; 50] = [
     "add_linkerd_headers",
     "add_request_headers",
@@ -234,12 +235,12 @@ fn read(
         }
         Some(false) | None => None,
     };
-    let mut request_headers = headers::edits(reader, "request")?;
+    let mut request_headers = headers::edits(reader, EditFields::REQUEST)?;
     request_headers.extend(linkerd_header(reader, &service)?);
     let case = fields.flag("case_sensitive")?.map(|counts| if counts { Case::Counts } else { Case::Ignored });
     let shadow = fields.flag("shadow")?.unwrap_or(false);
     let mapping = Mapping {
-        key: MatchKey {
+        key: Arc::new(MatchKey {
             host,
             prefix,
             method: matching::method(fields)?,
@@ -247,7 +248,7 @@ fn read(
             query: matching::query(fields)?,
             precedence,
             selected_by: None,
-        },
+        }),
         path,
         named,
         case,
@@ -263,7 +264,7 @@ fn read(
         ),
         idle_timeout_ms: timeout(fields.milliseconds("idle_timeout_ms", IDLE_TIMEOUT_MS)?),
         request_headers,
-        response_headers: headers::edits(reader, "response")?,
+        response_headers: headers::edits(reader, EditFields::RESPONSE)?,
         retry: policy::retry(reader)?,
         cors: policy::cors(reader)?,
         errors: policy::errors(reader, &mut remarks)?,
@@ -330,11 +331,12 @@ fn weight(fields: &Fields<'_>, remarks: &mut Vec<String>) -> Result<Written, Str
 }
 
 /// The core fields that are written. Circuit breakers are always there: absent ones differ from written ones.
-fn core(fields: &Fields<'_>) -> BTreeMap<&'static str, Value> {
-    let written = CORE.into_iter().filter_map(|field| Some((field, fields.value(field)?.clone())));
-    let mut core: BTreeMap<&'static str, Value> = written.collect();
-    core.entry("circuit_breakers").or_insert(Value::Null);
-    core
+fn core(fields: &Fields<'_>) -> Vec<(&'static str, Value)> {
+    let written = |field| match fields.value(field) {
+        None if field == "circuit_breakers" => Some((field, Value::Null)),
+        value => Some((field, value?.clone())),
+    };
+    CORE.into_iter().filter_map(written).collect()
 }
 
 /// One sentence that names every field that is set and has no effect.
@@ -343,7 +345,7 @@ fn not_acted_on(fields: &Fields<'_>) -> Option<String> {
         |value: &Value| matches!(value, Value::Null | Value::Bool(false)) || value.as_str() == Some("");
     let names: Vec<String> = (fields.0.iter())
         .filter(|(name, value)| {
-            !SERVED.contains(&name.as_str()) && !SILENT.contains(&name.as_str()) && !empty(value)
+            SERVED.binary_search(&name.as_str()).is_err() && !SILENT.contains(&name.as_str()) && !empty(value)
         })
         .map(|(name, _)| format!("`{name}`"))
         .collect();

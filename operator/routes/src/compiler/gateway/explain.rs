@@ -1,12 +1,13 @@
 //! What the routes of a Gateway are, and which of them answers a request.
 
-use std::collections::BTreeMap;
-
 use crds::gateway::RouteKind;
 use proxy_config::model::{Case, Config, Rank};
 
 use super::{
-    super::{Backends, Compiler},
+    super::{
+        Compiler,
+        uses::{Backends, Made},
+    },
     attach::Attachment,
     objects::Parent,
     rules::{Asked, Draft},
@@ -170,7 +171,7 @@ impl Compiler {
     /// Their matches in the order in which they are asked, those last that mean nothing.
     fn places<'a>(&self, gateway: &ObjectName, drafts: &'a [Draft<'_>]) -> Vec<Place<'a>> {
         let Some(config) = self.config_at(gateway) else { return Vec::new() };
-        let nothing = BTreeMap::new();
+        let nothing = Made::default();
         let backends = Backends { known: &self.backends, made: &nothing };
         let mut places = Vec::new();
         for draft in drafts {

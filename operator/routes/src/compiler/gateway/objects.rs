@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Names a route.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in super::super) struct RouteName {
     pub(in super::super) kind: RouteKind,
     pub(in super::super) name: ObjectName,

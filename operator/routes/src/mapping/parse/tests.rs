@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use proxy_config::model::{
     BalancePolicy, Edit, HashKey, HostMatch, HostRewrite, OriginMatch, RetryOn, Rewrite,
@@ -197,7 +197,7 @@ fn what_happens_besides_is_read_in_every_shape() {
     });
     let mut mapping = valid(&with(&new));
     let mut older = read_as(ApiVersion::V1, &with(&old), Compat::Ideal).unwrap();
-    (mapping.core, older.core) = (BTreeMap::new(), BTreeMap::new());
+    (mapping.core, older.core) = (Vec::new(), Vec::new());
     assert_eq!(mapping, older);
     let names: Vec<(&str, bool)> = mapping
         .request_headers
@@ -249,6 +249,11 @@ fn the_module_has_defaults_that_a_mapping_can_hide() {
     let own = json!({"timeout_ms": 0, "add_request_headers": {}, "remove_request_headers": [], "add_linkerd_headers": false});
     let own = read(own);
     assert_eq!((own.timeout_ms, names(&own).as_str()), (None, ""));
+}
+
+#[test]
+fn the_fields_that_are_served_are_in_order() {
+    assert!(SERVED.is_sorted());
 }
 
 #[test]
