@@ -1,116 +1,35 @@
-//! The addresses behind the `service` of a Mapping.
+//! The addresses behind the `service` of a Mapping, and how connections to them are made.
 
+mod key;
+mod pods;
 mod ports;
 mod slow_start;
 mod zones;
 
 use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    hash::{Hash, Hasher},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
 };
 
 use proxy_config::model::{
-    Address, Balance, Certificate, Cluster, ClusterId, Draining, Endpoint, TlsVersions, Trust,
-    UpstreamProtocol, UpstreamTls, Version,
+    Address, Balance, Certificate, Cluster, ClusterId, Endpoint, TlsVersions, Trust, UpstreamProtocol,
+    UpstreamTls, Version,
 };
 
+pub(super) use self::key::BackendKey;
 use self::{
+    key::{Originates, Target},
     ports::{find_port, no_port},
-    slow_start::slow_start,
 };
 use super::{certificates, gateway::policies, stores::Stores};
 use crate::{
     compat::Compat,
     compiled::{ObjectKind, ObjectVersion},
-    mapping::{Connection, ServiceHost, ServiceReference},
-    object::{
-        AppProtocol, EndpointCondition, ObjectName, PortReference, Service, ServiceAddress, ServicePort,
-        SliceEndpoint,
-    },
+    mapping::Connection,
+    object::{AppProtocol, ObjectName, PortReference, Service, ServiceAddress, ServicePort},
 };
-
-/// The port where none is written and the Service does not say better.
-const DEFAULT_PORT: u16 = 80;
-const DEFAULT_TLS_PORT: u16 = 443;
-
-/// What a backend is asked for by. Mappings with equal ones share a cluster. One is held in many places, so it is shared.
-#[derive(Clone, Debug)]
-pub(super) struct BackendKey(Arc<Asked>);
-
-#[derive(Debug)]
-struct Asked {
-    target: Target,
-    tls: Originates,
-    connection: Connection,
-    /// The text of all but the target: what makes connections shareable.
-    settings: String,
-}
-
-impl PartialEq for BackendKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for BackendKey {}
-
-impl Hash for BackendKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let Asked { target, tls, connection: _, settings } = &*self.0;
-        (target, tls, settings).hash(state);
-    }
-}
-
-impl PartialOrd for BackendKey {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for BackendKey {
-    fn cmp(&self, other: &Self) -> Ordering {
-        if Arc::ptr_eq(&self.0, &other.0) {
-            return Ordering::Equal;
-        }
-        let Self(other) = other;
-        (&self.0.target, &self.0.tls, &self.0.settings).cmp(&(&other.target, &other.tls, &other.settings))
-    }
-}
-
-/// Whether TLS is spoken.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Originates {
-    No,
-    /// It is, and the context is looked up in this namespace.
-    Context(Arc<str>),
-    /// If a BackendTLSPolicy says so; then it is shown the certificate in this Secret.
-    Policy(Option<ObjectName>),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Target {
-    Service {
-        name: ObjectName,
-        port: Option<PortReference>,
-        pods: bool,
-        or_dns: bool,
-    },
-    Dns {
-        host: String,
-        port: u16,
-    },
-    Address {
-        address: IpAddr,
-        port: u16,
-    },
-    Nobody,
-    /// Requests are answered with 500.
-    Absent,
-}
 
 /// A cluster and what it was made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,113 +60,9 @@ pub(super) struct Problem {
 }
 
 impl BackendKey {
-    /// The backend of a reference in `namespace`; `pods` is whether its resolver asks for pods.
-    pub(super) fn of(
-        reference: &ServiceReference,
-        connection: &Connection,
-        namespace: &Arc<str>,
-        pods: bool,
-    ) -> Self {
-        let tls = if reference.tls { Originates::Context(namespace.clone()) } else { Originates::No };
-        let default_port = if reference.tls { DEFAULT_TLS_PORT } else { DEFAULT_PORT };
-        let port = reference.port.unwrap_or(default_port);
-        let given = || reference.port.map(PortReference::Number);
-        let service =
-            |name: &ObjectName, or_dns| Target::Service { name: name.clone(), port: given(), pods, or_dns };
-        let target = match &reference.host {
-            ServiceHost::Service(name) => service(name, false),
-            // With pods asked for, a DNS name has no meaning.
-            ServiceHost::ServiceOrName(name) => service(name, !pods),
-            ServiceHost::Name(host) => Target::Dns { host: host.clone(), port },
-            ServiceHost::Address(address) => Target::Address { address: *address, port },
-        };
-        Self::new(target, tls, connection.clone())
-    }
-
-    /// The pods of a Service of an Ingress.
-    pub(super) fn of_ingress(
-        service: &ObjectName,
-        port: &PortReference,
-        connection: &Connection,
-        tls: bool,
-    ) -> Self {
-        let tls = if tls { Originates::Context(service.namespace.clone()) } else { Originates::No };
-        let target =
-            Target::Service { name: service.clone(), port: Some(port.clone()), pods: true, or_dns: false };
-        Self::new(target, tls, connection.clone())
-    }
-
-    /// The pods of a Service of a route of the Gateway API. `http2`: they speak it whatever the Service says.
-    pub(super) fn of_route(service: &ObjectName, port: u16, http2: bool, shown: Option<&ObjectName>) -> Self {
-        let port = Some(PortReference::Number(port));
-        let target = Target::Service { name: service.clone(), port, pods: true, or_dns: false };
-        let connection = Connection { http2, ..Connection::default() };
-        Self::new(target, Originates::Policy(shown.cloned()), connection)
-    }
-
-    /// What has these connections and no endpoints.
-    pub(super) fn without_endpoints(connection: &Connection) -> Self {
-        Self::new(Target::Nobody, Originates::No, connection.clone())
-    }
-
-    /// What stands for a reference that means nothing.
-    pub(super) fn absent() -> Self {
-        Self::new(Target::Absent, Originates::No, Connection::default())
-    }
-
-    /// A backend without endpoints.
-    pub(super) fn nobody() -> Self {
-        Self::new(Target::Nobody, Originates::No, Connection::default())
-    }
-
-    fn new(target: Target, tls: Originates, connection: Connection) -> Self {
-        let mut settings = connection.id();
-        match &tls {
-            Originates::No => {}
-            // The name of a context means another one in another namespace.
-            Originates::Context(namespace) => drop(write!(settings, " originates={namespace}")),
-            Originates::Policy(None) => settings.push_str(" policy"),
-            Originates::Policy(Some(secret)) => drop(write!(settings, " policy shown={secret}")),
-        }
-        Self(Arc::new(Asked { target, tls, connection, settings }))
-    }
-
-    /// Whether it depends on TLS contexts and Secrets.
-    pub(super) fn originates_tls(&self) -> bool {
-        matches!(self.0.tls, Originates::Context(_))
-    }
-
-    fn default_port(&self) -> u16 {
-        match self.0.tls {
-            Originates::Context(_) => DEFAULT_TLS_PORT,
-            Originates::No | Originates::Policy(_) => DEFAULT_PORT,
-        }
-    }
-
-    /// The number of a port where no Service says which: a name says none.
-    fn number(&self, written: Option<&PortReference>) -> u16 {
-        match written {
-            Some(PortReference::Number(number)) => *number,
-            Some(PortReference::Name(_)) | None => self.default_port(),
-        }
-    }
-
-    /// The Service whose changes change the backend.
-    pub(super) fn service(&self) -> Option<&ObjectName> {
-        match &self.0.target {
-            Target::Service { name, .. } => Some(name),
-            Target::Dns { .. } | Target::Address { .. } | Target::Nobody | Target::Absent => None,
-        }
-    }
-
-    /// Whether what is in this Secret is shown to it.
-    pub(super) fn is_shown(&self, secret: &ObjectName) -> bool {
-        matches!(&self.0.tls, Originates::Policy(Some(shown)) if shown == secret)
-    }
-
     pub(super) fn compile(&self, stores: &Stores) -> Backend {
         let mut backend = self.in_the_clear(stores);
-        let tls = match &self.0.tls {
+        let tls = match self.tls() {
             Originates::No => return backend,
             Originates::Context(namespace) => self.upstream_tls(stores, namespace),
             Originates::Policy(shown) => {
@@ -284,8 +99,8 @@ impl BackendKey {
         stores: &Stores,
         namespace: &Arc<str>,
     ) -> Result<(UpstreamTls, Option<Arc<Certificate>>), String> {
-        let Some(text) = &self.0.connection.tls_context else {
-            let server_name = match &self.0.target {
+        let Some(text) = &self.connection().tls_context else {
+            let server_name = match self.target() {
                 Target::Dns { host, .. } if stores.compat == Compat::Ideal => Some(host.clone()),
                 _ => None,
             };
@@ -322,12 +137,12 @@ impl BackendKey {
 
     /// The port of the Service that is meant.
     fn service_port<'s>(&self, stores: &'s Stores) -> Option<&'s ServicePort> {
-        let Target::Service { name, port, .. } = &self.0.target else { return None };
+        let Target::Service { name, port, .. } = self.target() else { return None };
         find_port(stores.service(name)?, port.as_ref(), self.default_port())
     }
 
     fn in_the_clear(&self, stores: &Stores) -> Backend {
-        match &self.0.target {
+        match self.target() {
             Target::Service { name, port, pods, or_dns } => {
                 self.of_service(stores, name, port.as_ref(), *pods, *or_dns)
             }
@@ -424,75 +239,6 @@ impl BackendKey {
         }
     }
 
-    fn pods(
-        &self,
-        stores: &Stores,
-        name: &ObjectName,
-        service: &Service,
-        port: &ServicePort,
-        id: String,
-    ) -> Backend {
-        let slices: Vec<_> =
-            stores.slices(name).filter(|(_, slice)| slice.family == service.family).collect();
-        // An endpoint may be in two slices while it moves from one to the other.
-        let mut found: BTreeMap<SocketAddr, Found> = BTreeMap::new();
-        for (_, slice) in &slices {
-            let Some(number) = slice.ports.get(&port.name) else { continue };
-            for endpoint in &slice.endpoints {
-                let Some(candidate) = Found::new(stores, name, service, endpoint) else { continue };
-                match found.entry(SocketAddr::new(endpoint.address, *number)) {
-                    Entry::Occupied(known) if known.get().standing <= candidate.standing => {}
-                    Entry::Occupied(mut known) => drop(known.insert(candidate)),
-                    Entry::Vacant(place) => drop(place.insert(candidate)),
-                }
-            }
-        }
-        let best = found.values().map(|it| it.standing).min();
-        let (mut ready, mut needed) = (BTreeMap::new(), BTreeSet::new());
-        let mut endpoints = Vec::with_capacity(found.len());
-        for (address, Found { standing, leaving, pod, version, zones }) in found {
-            let draining = (Some(standing) != best).then(|| leaving.unwrap_or_default());
-            if draining.is_none() {
-                *ready.entry(version.hash.clone()).or_default() += 1;
-                if leaving.is_some() {
-                    needed.insert(name.sibling(pod.clone()));
-                }
-            }
-            endpoints.push(Endpoint { address: Address::Socket(address), version, pod, draining, zones });
-        }
-        zones::all_or_none(&mut endpoints);
-        let remark = (!needed.is_empty()).then(|| {
-            format!(
-                "every pod of Service `{}` was chosen to go, and they get requests until there is another",
-                name.name
-            )
-        });
-        let versions = slices.into_iter().map(|(slice_name, slice)| ObjectVersion {
-            kind: ObjectKind::EndpointSlice,
-            object: name.sibling(slice_name.clone()),
-            resource_version: slice.resource_version.clone(),
-        });
-        let mut cluster = self.cluster(id, endpoints);
-        let of_pods = Arc::make_mut(&mut cluster);
-        of_pods.checks.clone_from(&self.0.connection.checks);
-        let slow_start = slow_start(name, service, &of_pods.balance.policy);
-        let (slow_start_ms, slow_start_remark) =
-            slow_start.map_or_else(|remark| (None, Some(remark)), |it| (it, None));
-        of_pods.balance.slow_start_ms = slow_start_ms;
-        let remark =
-            remark.into_iter().chain(slow_start_remark).reduce(|one, other| format!("{one}; {other}"));
-        Backend {
-            ready,
-            needed,
-            versions: versions.collect(),
-            certificate: None,
-            cluster,
-            service: None,
-            problem: None,
-            remark,
-        }
-    }
-
     fn plain(&self, id: String, addresses: Vec<Address>) -> Backend {
         let endpoint = |address| Endpoint {
             address,
@@ -501,7 +247,7 @@ impl BackendKey {
             draining: None,
             zones: Vec::new(),
         };
-        let remark = (!self.0.connection.checks.is_empty())
+        let remark = (!self.connection().checks.is_empty())
             .then(|| "`health_checks` are for pods and not acted on without `resolver: endpoint`".to_owned());
         Backend {
             cluster: self.cluster(id, addresses.into_iter().map(endpoint).collect()),
@@ -521,7 +267,7 @@ impl BackendKey {
     }
 
     fn cluster(&self, mut id: String, endpoints: Vec<Endpoint>) -> Arc<Cluster> {
-        let _ = write!(id, " {}", self.0.settings);
+        let _ = write!(id, " {}", self.settings());
         let Connection {
             connect_timeout_ms,
             http2,
@@ -531,7 +277,7 @@ impl BackendKey {
             limits,
             outliers,
             checks: _,
-        } = &self.0.connection;
+        } = self.connection();
         Arc::new(Cluster {
             id: ClusterId::new(id),
             connect_timeout_ms: *connect_timeout_ms,
@@ -543,45 +289,6 @@ impl BackendKey {
             outliers: *outliers,
             checks: Vec::new(),
             absent: false,
-        })
-    }
-}
-
-/// One endpoint that answers.
-struct Found {
-    standing: Standing,
-    leaving: Option<Draining>,
-    pod: Arc<str>,
-    version: Version,
-    zones: Vec<Arc<str>>,
-}
-
-/// Which endpoints are better than others: only the best of a Service are picked, and there is always a best. So
-/// pods that were chosen to go get nothing unless all were; and with nothing else, pods that end and still answer
-/// are better than none (as kube-proxy does).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Standing {
-    terminating: bool,
-    leaving: bool,
-}
-
-impl Found {
-    /// `None` for an endpoint that does not answer.
-    fn new(stores: &Stores, name: &ObjectName, service: &Service, endpoint: &SliceEndpoint) -> Option<Self> {
-        let terminating = match endpoint.condition {
-            EndpointCondition::Ready => false,
-            EndpointCondition::Terminating => true,
-            EndpointCondition::NotReady => return None,
-        };
-        let pod = endpoint.pod.as_ref().map(|pod| name.sibling(pod.clone()));
-        let leaving = pod.as_ref().and_then(|pod| stores.leaving(pod));
-        let hash = pod.as_ref().map_or_else(|| "".into(), |pod| stores.hash(pod));
-        Some(Self {
-            standing: Standing { terminating, leaving: leaving.is_some() },
-            leaving,
-            pod: endpoint.pod.clone().unwrap_or_else(|| "".into()),
-            version: Version { namespace: name.namespace.clone(), hash },
-            zones: zones::zones(service, endpoint),
         })
     }
 }

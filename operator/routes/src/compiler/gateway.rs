@@ -6,16 +6,19 @@
 //! | what decides about the listeners of a Gateway | `served.rs` |
 //! | which ports are opened, which hosts are told apart | `entrances.rs` |
 //! | to which listeners a route attaches | `attach.rs` |
+//! | what a route contributes to a Gateway | `contributions.rs` |
 //! | what the rules of HTTPRoutes and GRPCRoutes become | `rules.rs`, `backends.rs` |
 //! | what TLSRoutes, TCPRoutes and UDPRoutes become | `streams.rs` |
 //! | which BackendTLSPolicy counts | `policies.rs` |
-//! | what statuses say | `verdicts.rs` |
+//! | what statuses say | `judged.rs`, `verdicts.rs` |
 //! | which rule answers a request, and why others do not | `explain.rs`, `rules/asked.rs` |
 
 mod attach;
 mod backends;
+mod contributions;
 mod entrances;
 mod explain;
+mod judged;
 mod objects;
 pub(super) mod policies;
 mod references;
@@ -25,35 +28,27 @@ mod streams;
 mod verdicts;
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     mem,
     sync::Arc,
 };
 
-use crds::gateway::{GatewayKind, RouteKind, listener::ListenerSpec};
-use proxy_config::model::{Certificate, RouteId, SplitId};
+use proxy_config::model::{Certificate, SplitId};
 
 pub(super) use self::objects::{Objects, RouteName, Touched};
 use self::{
     attach::{Attachment, Taken},
+    contributions::Contribution,
     served::Served,
     verdicts::Counts,
 };
 use super::{
-    Backends, Compiler, Pending, certificates,
-    uses::{Contributor, Made, Used, User},
+    Compiler, Pending, certificates,
+    uses::{Backends, Made},
     wants::{Wanted, Wanter},
 };
 use crate::{
-    compiled::SplitReport,
-    gateway::{
-        Condition, Demand, GatewayObjectName, GatewayStatus, Supply,
-        demand::Refused,
-        listener::{self, Fault},
-        objects::RouteRules,
-        status::StatusContent,
-    },
+    gateway::{Demand, listener},
     object::ObjectName,
     scope::Scope,
 };
@@ -72,29 +67,6 @@ pub(super) struct Derived {
     /// How many routes each listener has.
     counts: BTreeMap<ObjectName, Counts>,
     certificates: BTreeMap<Scope, Vec<Arc<Certificate>>>,
-}
-
-/// What a route contributes to a Gateway.
-#[derive(Debug, Default)]
-struct Contribution {
-    /// The proxies that have it.
-    scope: Scope,
-    routes: Vec<RouteId>,
-    splits: Vec<SplitId>,
-    /// The ids of its listeners.
-    listeners: BTreeSet<String>,
-    /// Whether it uses backends, though it may have nothing else.
-    uses: bool,
-}
-
-/// What is found out about a route for one Gateway.
-#[derive(Default)]
-struct Finding {
-    unresolved: Option<Fault>,
-    /// Why it is not accepted although it could attach.
-    refused: Option<Fault>,
-    /// Why some of its rules are not served.
-    partially: Option<Fault>,
 }
 
 impl Compiler {
@@ -139,9 +111,10 @@ impl Compiler {
                 let after = self.gateways.served.get(&name);
                 if before.as_ref().map(policies) != after.map(policies) {
                     let homes = [before.as_ref(), after].map(|it| it.map(|it| &it.home));
-                    let services = self.backends.iter().filter(|(_, used)| {
-                        homes.into_iter().flatten().any(|scope| used.is_used_in(scope))
-                    });
+                    let services = self
+                        .backends
+                        .iter()
+                        .filter(|(_, used)| homes.into_iter().flatten().any(|scope| used.is_used_in(scope)));
                     for service in services.filter_map(|(key, _)| key.service()) {
                         touched.policies.extend(self.stores.gateway.policies.for_service(service).cloned());
                     }
@@ -180,167 +153,6 @@ impl Compiler {
         let elders: Vec<_> =
             elders.flat_map(|(name, it)| it.listeners.iter().map(move |it| (name, it))).collect();
         listener::give_way(&mut served.listeners, &elders);
-    }
-
-    /// Attaches and compiles the routes that were touched.
-    pub(super) fn compile_routes(&mut self, pending: &mut Pending) {
-        for name in mem::take(&mut self.touched.gateway.routes) {
-            self.compile_route(&name, pending);
-        }
-    }
-
-    fn compile_route(&mut self, name: &RouteName, pending: &mut Pending) {
-        let read = self.stores.gateway.routes.get(name);
-        let attachments = match read.map(|read| &read.spec) {
-            Some(Ok(route)) => attach::attach(&self.stores, &self.gateways.served, name, route),
-            Some(Err(_)) | None => Vec::new(),
-        };
-        let generation = read.map(|read| read.generation);
-        let before = self.gateways.attached.remove(name).unwrap_or_default();
-        let gateways: BTreeSet<ObjectName> =
-            before.iter().chain(&attachments).map(|it| it.gateway.clone()).collect();
-        let mut findings: BTreeMap<ObjectName, Finding> = BTreeMap::new();
-        for gateway in gateways {
-            let mut taken = Taken::new();
-            let accepted = attachments.iter().filter(|it| it.gateway == gateway);
-            for (index, hosts) in accepted.filter_map(|it| it.listeners.as_ref().ok()).flatten() {
-                let known = taken.entry(*index).or_default();
-                known.extend(hosts.iter().cloned());
-                known.sort();
-                known.dedup();
-            }
-            let finding = self.contribute(name, &gateway, &taken, pending);
-            findings.insert(gateway.clone(), finding);
-            self.touched.gateway.judged.insert(gateway);
-        }
-        let status = |attachment: &Attachment| {
-            let finding = findings.get(&attachment.gateway);
-            let refused =
-                attachment.listeners.as_ref().err().or_else(|| finding.and_then(|it| it.refused.as_ref()));
-            verdicts::route(
-                &attachment.reference,
-                &attachment.controller,
-                refused,
-                finding.and_then(|it| it.unresolved.as_ref()),
-                finding.and_then(|it| it.partially.as_ref()).filter(|_| refused.is_none()),
-            )
-        };
-        let parents: Vec<_> = attachments.iter().map(status).collect();
-        let status = generation
-            .filter(|_| !parents.is_empty())
-            .map(|generation| Arc::new(GatewayStatus { generation, content: StatusContent::Route(parents) }));
-        let id = GatewayObjectName { kind: GatewayKind::Route(name.kind), name: name.name.clone() };
-        pending.gateway_statuses.insert(id, status);
-        if !attachments.is_empty() {
-            self.gateways.attached.insert(name.clone(), attachments);
-        }
-    }
-
-    /// Brings up to date what a route contributes to a Gateway, where it has these names of its listeners.
-    fn contribute(
-        &mut self,
-        name: &RouteName,
-        gateway: &ObjectName,
-        taken: &Taken,
-        pending: &mut Pending,
-    ) -> Finding {
-        let key = (gateway.clone(), name.clone());
-        let before = self.gateways.contributions.get(&key).map(|it| it.scope.clone());
-        let scope = self.gateways.served.get(gateway).map(|it| it.home.clone());
-        let scope = scope.or_else(|| before.clone()).unwrap_or_else(|| Scope::Gateway(gateway.clone()));
-        let user = |scope| {
-            let (gateway, route) = (gateway.clone(), name.clone());
-            User::Route(Arc::new(Contributor { scope, gateway, route }))
-        };
-        if let Some(before) = before.filter(|before| *before != scope) {
-            // It moves to other proxies.
-            self.exchange(name, gateway, Contribution::default(), pending);
-            self.set_uses(&user(before), BTreeSet::new(), Made::default(), pending);
-        }
-        let mut contribution = Contribution { scope: scope.clone(), ..Contribution::default() };
-        let mut finding = Finding::default();
-        let mut splits: Vec<(SplitId, SplitReport)> = Vec::new();
-        let mut routes = Vec::new();
-        let (mut wanted, mut made) = (BTreeSet::new(), Made::default());
-        if let Some((served, read)) =
-            self.gateways.served.get(gateway).zip(self.stores.gateway.routes.get(name))
-        {
-            if let Ok(RouteRules::Unreadable(reason)) = read.spec.as_ref().map(|route| &route.rules) {
-                finding.refused =
-                    Some(Fault::new("UnsupportedValue", format!("it cannot be read: {reason}")));
-            }
-            match name.kind {
-                RouteKind::Http | RouteKind::Grpc => {
-                    let draft = rules::Draft::new(&self.stores, gateway, served, name, read, taken);
-                    if taken.is_empty() {
-                        finding.unresolved = draft.fault().cloned();
-                    } else {
-                        wanted = draft.wanted();
-                        made = self.make(&wanted);
-                        let output = draft.compile(Backends { known: &self.backends, made: &made });
-                        finding = finding.with(&output);
-                        splits = output.splits;
-                        routes = output.routes;
-                    }
-                }
-                RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp => {
-                    let members = streams::members(&self.stores, served, name, read);
-                    if taken.is_empty() {
-                        finding.unresolved = members.iter().find_map(|it| it.fault.clone());
-                    } else {
-                        wanted = streams::wanted(&members);
-                        made = self.make(&wanted);
-                        let backends = Backends { known: &self.backends, made: &made };
-                        finding.unresolved = streams::unresolved(&members, backends);
-                    }
-                }
-            }
-            if finding.refused.is_none() {
-                contribution.listeners = taken.keys().map(|index| served.listeners[*index].id()).collect();
-            }
-        }
-        contribution.routes = routes.iter().map(|route| route.id.clone()).collect();
-        contribution.splits = splits.iter().map(|(id, _)| id.clone()).collect();
-        contribution.uses = !wanted.is_empty();
-        self.exchange(name, gateway, contribution, pending);
-        let of_scope = pending.scope(&scope);
-        of_scope.routes.extend(routes.into_iter().map(|route| (route.id.clone(), Some(Arc::new(route)))));
-        pending.splits.extend(splits.into_iter().map(|(id, report)| (id, Some(report))));
-        self.set_uses(&user(scope), wanted, made, pending);
-        finding
-    }
-
-    /// Puts one contribution in the place of another: what only the old one has is gone.
-    fn exchange(&mut self, name: &RouteName, gateway: &ObjectName, now: Contribution, pending: &mut Pending) {
-        let key = (gateway.clone(), name.clone());
-        let before = self.gateways.contributions.remove(&key).unwrap_or_default();
-        let of_scope = pending.scope(&before.scope);
-        of_scope.routes.extend(before.routes.into_iter().map(|id| (id, None)));
-        pending.splits.extend(before.splits.into_iter().map(|id| (id, None)));
-        let counts = self.gateways.counts.entry(gateway.clone()).or_default();
-        for listener in before.listeners {
-            if let Some(count) = counts.get_mut(&listener) {
-                *count -= 1;
-                if *count == 0 {
-                    counts.remove(&listener);
-                }
-            }
-        }
-        for listener in &now.listeners {
-            *counts.entry(listener.clone()).or_default() += 1;
-        }
-        if counts.is_empty() {
-            self.gateways.counts.remove(gateway);
-        }
-        let of_streams = !matches!(name.kind, RouteKind::Http | RouteKind::Grpc);
-        if of_streams && !now.listeners.is_empty() {
-            self.gateways.streams.entry(gateway.clone()).or_default().insert(name.clone());
-        } else {
-            objects::take(&mut self.gateways.streams, gateway, name);
-        }
-        if !now.listeners.is_empty() || !now.routes.is_empty() || now.uses {
-            self.gateways.contributions.insert(key, now);
-        }
     }
 
     /// Opens the ports of Gateways and says what there is to say of them.
@@ -466,139 +278,5 @@ impl Compiler {
             taken.entry(*index).or_default().extend(hosts.iter().cloned());
         }
         taken
-    }
-
-    fn judge_gateway(&self, name: &ObjectName, pending: &mut Pending) {
-        let id = GatewayObjectName { kind: GatewayKind::Gateway, name: name.clone() };
-        let read = self.stores.gateway.gateways.get(name);
-        let read = read.and_then(|read| Some((read, read.spec.as_ref().ok()?)));
-        let Some((served, (read, spec))) = self.gateways.served.get(name).zip(read) else {
-            pending.gateway_statuses.insert(id, None);
-            return;
-        };
-        let supply = self.supply(name);
-        let content = verdicts::gateway(served, &spec.listeners, supply.as_deref(), &self.counts(name));
-        let status = GatewayStatus { generation: read.generation, content };
-        pending.gateway_statuses.insert(id, Some(Arc::new(status)));
-    }
-
-    /// What there is of a Gateway's proxies. Parameters of its own mean nothing for those that it shares.
-    fn supply(&self, name: &ObjectName) -> Option<Cow<'_, Supply>> {
-        let supply = self.stores.gateway.supplies.get(name)?;
-        let shared = matches!(self.gateways.served.get(name)?.home, Scope::Class(_));
-        let spec = self.stores.gateway.gateways.get(name)?.spec.as_ref().ok()?;
-        let infrastructure = spec.infrastructure.as_ref().filter(|_| shared && supply.refused.is_none());
-        let Some(reference) = infrastructure.and_then(|it| it.parameters_ref.as_ref()) else {
-            return Some(Cow::Borrowed(supply));
-        };
-        let message = format!(
-            "spec.infrastructure.parametersRef names `{}`, but the Gateways of class `{}` share their proxies: parameters \
-             are those of the class",
-            reference.name, spec.gateway_class_name
-        );
-        Some(Cow::Owned(Supply { refused: Some(Refused::Parameters(message)), ..supply.clone() }))
-    }
-
-    fn judge_listener_set(&self, name: &ObjectName, pending: &mut Pending) {
-        let id = GatewayObjectName { kind: GatewayKind::ListenerSet, name: name.clone() };
-        let set = self.stores.gateway.sets.get(name);
-        let gateway = set.and_then(|set| objects::gateway_of(name, set));
-        let served = gateway.as_ref().and_then(|gateway| self.gateways.served.get(gateway));
-        let status = set.zip(gateway.as_ref()).zip(served).map(|((set, gateway), served)| {
-            let supply = self.supply(gateway);
-            let supply = supply.as_deref();
-            let specs: &[ListenerSpec] = set.spec.as_ref().map_or(&[], |spec| &spec.listeners);
-            let content = match &set.spec {
-                Err(reason) => verdicts::unreadable_set(reason),
-                Ok(_) => verdicts::listener_set(served, name, specs, supply, &self.counts(gateway)),
-            };
-            Arc::new(GatewayStatus { generation: set.generation, content })
-        });
-        pending.gateway_statuses.insert(id, status);
-    }
-
-    fn judge_class(&self, name: &Arc<str>, pending: &mut Pending) {
-        let class = self.stores.gateway.classes.get(name);
-        let ours = class.filter(|class| {
-            class
-                .spec
-                .as_ref()
-                .is_ok_and(|it| self.settings.gateway_controllers.contains(&it.controller_name))
-        });
-        let status = ours.map(|class| {
-            let conditions = vec![Condition::holds("Accepted", "Accepted", "its Gateways are served")];
-            let used = self.stores.gateway.of_class.contains_key(name);
-            let content = StatusContent::Class { conditions, features: crate::gateway::FEATURES, used };
-            Arc::new(GatewayStatus { generation: class.generation, content })
-        });
-        let id = GatewayObjectName {
-            kind: GatewayKind::GatewayClass,
-            name: ObjectName::new("", Arc::clone(name)),
-        };
-        pending.gateway_statuses.insert(id, status);
-    }
-
-    fn judge_policy(&mut self, name: &ObjectName, pending: &mut Pending) {
-        let policies = &self.stores.gateway.policies;
-        let mut gateways: BTreeSet<&ObjectName> = BTreeSet::new();
-        for service in policies.services(name) {
-            let keys = self.service_backends.get(&service).into_iter().flatten();
-            let users = keys.filter_map(|key| self.backends.get(key)).flat_map(Used::users);
-            gateways.extend(users.filter_map(|user| match user {
-                User::Group(_) | User::Place(_) | User::Connections(_) => None,
-                User::Route(contributor) => Some(&contributor.gateway),
-            }));
-        }
-        let read = policies.get(name).filter(|_| !gateways.is_empty());
-        let spec = read.and_then(|read| read.spec.as_ref().ok());
-        let wanted = spec.map(|spec| policies::wanted(name, spec)).unwrap_or_default();
-        let status = read.map(|read| {
-            let rival = policies.rival(name).map(|rival| {
-                Fault::new("Conflicted", format!("BackendTLSPolicy `{rival}` is for the same and counts"))
-            });
-            let (refused, unresolved) = match &read.spec {
-                Err(reason) => (Some(Fault::new("Invalid", format!("it cannot be read: {reason}"))), None),
-                Ok(spec) => {
-                    let resolved = policies::resolve(&self.stores, name, &spec.validation);
-                    (rival.or_else(|| resolved.trust.err()), resolved.unresolved)
-                }
-            };
-            let of = |gateway: &&ObjectName| {
-                let served = self.gateways.served.get(*gateway)?;
-                Some(verdicts::policy(gateway, &served.controller, refused.as_ref(), unresolved.as_ref()))
-            };
-            let ancestors: Vec<_> = gateways.iter().filter_map(of).take(ANCESTORS).collect();
-            let content = StatusContent::Policy(ancestors);
-            Arc::new(GatewayStatus { generation: read.generation, content })
-        });
-        let id = GatewayObjectName { kind: GatewayKind::BackendTlsPolicy, name: name.clone() };
-        pending.gateway_statuses.insert(id, status);
-        self.wants.set(&Wanter::Policy(name.clone()), wanted, pending);
-    }
-
-    fn counts(&self, gateway: &ObjectName) -> Counts {
-        self.gateways.counts.get(gateway).cloned().unwrap_or_default()
-    }
-}
-
-/// The API has room for so many in the status of a policy.
-const ANCESTORS: usize = 16;
-
-impl Finding {
-    /// What the rules of a route come to.
-    fn with(self, output: &rules::Output) -> Self {
-        let unusable: BTreeSet<usize> = output.unusable.iter().map(|(rule, _)| *rule).collect();
-        let first = output.unusable.first().map(|(rule, fault)| {
-            Fault::new(
-                fault.reason,
-                format!("requests of rule {rule} are answered with 500: {}", fault.message),
-            )
-        });
-        let all = !unusable.is_empty() && unusable.len() == output.rules;
-        Self {
-            unresolved: self.unresolved.or_else(|| output.unresolved.clone()),
-            refused: self.refused.or_else(|| first.clone().filter(|_| all)),
-            partially: self.partially.or_else(|| first.filter(|_| !all)),
-        }
     }
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use proxy_config::model::{Host as ServerNames, HostId, HostMatch};
 
-use super::{Draft, insecure, terminate};
+use super::{
+    Draft,
+    hosts::{insecure, terminate},
+};
 use crate::{
     compiler::stores::Stores,
     edge::{InsecureAction, Selects, VirtualHost, tls_context::TlsSettings},
