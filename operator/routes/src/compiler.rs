@@ -29,6 +29,7 @@ mod ingress;
 mod mirror;
 mod pending;
 mod settings;
+mod stand_ins;
 mod stores;
 mod uses;
 mod verdict;
@@ -36,6 +37,7 @@ mod wants;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::Hash,
     mem,
     sync::Arc,
 };
@@ -47,12 +49,13 @@ pub use self::settings::{EMISSARY_CONTROLLER, INGRESS_ANNOTATIONS, INGRESS_CONTR
 use self::{
     backend::BackendKey,
     pending::Pending,
+    stand_ins::StandIns,
     stores::Stores,
     uses::{Backends, Used, User},
     wants::{Wanted, Wants},
 };
 use crate::{
-    compiled::{Compiled, Delta, Leaving, Subject, rejected_split},
+    compiled::{Compiled, Delta, Leaving, Subject},
     dialect::{
         Carrier,
         documents::{Concerned, DocumentName},
@@ -74,6 +77,7 @@ pub struct Compiler {
     shadows: BTreeMap<ObjectName, BTreeSet<Arc<MatchKey>>>,
     /// Mappings that do not say for which hosts they are.
     unnamed: BTreeSet<ObjectName>,
+    stand_ins: StandIns,
     /// The TCPMappings of each port and server name.
     connections: BTreeMap<TcpKey, BTreeSet<ObjectName>>,
     /// The Ingresses that have a rule of each place.
@@ -105,7 +109,7 @@ struct Touched {
     documents: Concerned,
     carriers: BTreeSet<Carrier>,
     unreadable: BTreeSet<Subject>,
-    /// In no order; one may be there more than once.
+    /// Mappings that are in no group; in no order, and one may be there more than once.
     mappings: Vec<ObjectName>,
     shadows: bool,
     /// The ConfigMap with what holds for all Ingresses.
@@ -139,6 +143,7 @@ impl Compiler {
             groups: HashMap::default(),
             shadows: BTreeMap::new(),
             unnamed: BTreeSet::new(),
+            stand_ins: StandIns::default(),
             connections: BTreeMap::new(),
             places: BTreeMap::new(),
             words: BTreeMap::new(),
@@ -318,6 +323,8 @@ impl Compiler {
         }
         groups.sort_unstable();
         groups.dedup();
+        make_room(&mut self.uses, groups.len());
+        make_room(&mut self.backends, groups.len());
         // A shadow may take the place of another, or give it up.
         let mut judged: BTreeSet<ObjectName> =
             if shadows { self.shadows.keys().cloned().collect() } else { BTreeSet::new() };
@@ -348,9 +355,7 @@ impl Compiler {
             self.judge_ingress(name, &mut pending);
         }
         if defaults {
-            let remarks = &self.stores.ingress_defaults.remarks;
-            let status = (!remarks.is_empty()).then(|| verdict::running(remarks.join("; ")));
-            pending.statuses.insert(Subject::IngressDefaults, status);
+            self.judge_ingress_defaults(&mut pending);
         }
         for key in &connections {
             self.compile_connections(key, &mut pending);
@@ -379,8 +384,14 @@ impl Compiler {
         Some(Leaving { hash, needed })
     }
 
+    fn judge_ingress_defaults(&self, pending: &mut Pending) {
+        let remarks = &self.stores.ingress_defaults.remarks;
+        let status = (!remarks.is_empty()).then(|| verdict::running(remarks.join("; ")));
+        pending.statuses.insert(Subject::IngressDefaults, status);
+    }
+
     /// The verdict on a shadow, once it is known whose requests it copies.
-    fn judge_shadow(&self, name: &ObjectName, pending: &mut Pending) {
+    fn judge_shadow(&mut self, name: &ObjectName, pending: &mut Pending) {
         let Some((stored, mapping)) = self.stores.valid(name) else { return };
         let copies = self.shadows.get(name).is_some_and(|groups| !groups.is_empty());
         let backend = mirror::backend(&self.stores, name, mapping);
@@ -397,7 +408,7 @@ impl Compiler {
             }
         };
         let report = reason.as_ref().map(|reason| group::rejected_report(name, stored, reason));
-        pending.splits.insert(rejected_split(name), report);
+        self.stand_ins.set(name, report, pending);
         let remark = compiled.and_then(|backend| backend.remark.as_ref());
         let remarks: Vec<&str> = remark.into_iter().chain(&mapping.remarks).map(String::as_str).collect();
         let status = reason.map_or_else(|| verdict::running(remarks.join("; ")), verdict::inactive);
@@ -430,10 +441,13 @@ impl Compiler {
         let (route, rule) = output.route.unzip();
         pending.rules.insert(names.route.clone(), rule.map(Arc::new));
         pending.fleet.routes.insert(names.route, route.map(Arc::new));
-        // Those that there may have been; what there is now comes after them.
-        pending.splits.extend(admitted.iter().map(|member| (rejected_split(member.name), None)));
-        pending.splits.insert(names.split, None);
-        pending.splits.extend(output.splits.into_iter().map(|(id, report)| (id, Some(report))));
+        pending.splits.insert(names.split, output.split);
+        for member in &admitted {
+            self.stand_ins.set(member.name, None, pending);
+        }
+        for (name, report) in output.stand_ins {
+            self.stand_ins.set(&name, Some(report), pending);
+        }
         pending.statuses.extend(output.statuses.into_iter().map(|(name, status)| (name, Some(status))));
         self.set_copying(key, &copying, judged);
         self.set_uses(&User::Group(Arc::clone(key)), wanted, made, pending);
@@ -457,6 +471,11 @@ impl Compiler {
             }
         }
     }
+}
+
+/// So that a map does not grow in steps, where so many keys are to be in it, known ones or new ones.
+fn make_room<K: Eq + Hash, V>(map: &mut HashMap<K, V>, keys: usize) {
+    map.reserve(keys.saturating_sub(map.len()));
 }
 
 /// What the verdict on a Mapping is about.

@@ -110,7 +110,7 @@ impl Document {
     pub fn load_key(&self) -> String {
         let name = &self.name;
         match &self.origin {
-            Origin::Object | Origin::Ingress(_) => format!("{}.{}.1", name.name, name.namespace),
+            Origin::Object | Origin::Ingress(_) => [&*name.name, ".", &*name.namespace, ".1"].concat(),
             Origin::Annotation(carrier, number) => {
                 format!("{}.{}.{number}", carrier.name.name, carrier.name.namespace)
             }

@@ -56,7 +56,7 @@ pub fn rank(key: &MatchKey, id: &str) -> Rank {
 #[must_use]
 pub fn id(key: &MatchKey) -> String {
     let MatchKey { host, prefix, method, headers, query, precedence, selected_by } = key;
-    let mut id = format!("mapping {}{}", escape(&hostname::show(host)), escape(prefix));
+    let mut id = ["mapping ", &*escape(&hostname::show(host)), &*escape(prefix)].concat();
     if let Some(method) = method {
         let _ = write!(id, " method{}", show_text(method));
     }

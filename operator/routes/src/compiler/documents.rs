@@ -7,13 +7,13 @@ use proxy_config::{model::Change, validate::validate_change};
 use super::{
     Compiler, Pending, Subject,
     backend::BackendKey,
-    group, mirror,
+    group, make_room, mirror,
     stores::{Read, StoredMapping},
     subject, verdict,
 };
 use crate::{
     compat::Compat,
-    compiled::{SplitReport, Status, rejected_split},
+    compiled::{SplitReport, Status},
     dialect::{
         Document, DocumentKind,
         documents::{Concerned, DocumentName},
@@ -31,9 +31,7 @@ const MODULE: &str = "ambassador";
 impl Compiler {
     /// Reads every document that a change concerns. Who decides how others are read comes first.
     pub(super) fn read_documents(&mut self, pending: &mut Pending) {
-        let Concerned { mut names, gone } = mem::take(&mut self.touched.documents);
-        names.sort_unstable();
-        names.dedup();
+        let Concerned { names, gone } = mem::take(&mut self.touched.documents);
         for (name, origin) in gone {
             pending.statuses.insert(Subject::Document(name, origin), None);
         }
@@ -83,6 +81,8 @@ impl Compiler {
         }
         mappings.sort_unstable();
         mappings.dedup();
+        make_room(&mut self.stores.mappings, mappings.len());
+        make_room(&mut self.groups, mappings.len());
         for name in mappings {
             self.set_mapping(name);
         }
@@ -120,7 +120,9 @@ impl Compiler {
         let modules = self.stores.documents.of_kind(DocumentKind::Module);
         let mut modules: Vec<(String, Arc<Document>)> =
             modules.map(|module| (module.load_key(), Arc::clone(module))).collect();
-        modules.sort_by(|(a, one), (b, other)| (a, &one.name, &one.origin).cmp(&(b, &other.name, &other.origin)));
+        modules.sort_by(|(a, one), (b, other)| {
+            (a, &one.name, &one.origin).cmp(&(b, &other.name, &other.origin))
+        });
         let mut counts: Option<Module> = None;
         for (_, module) in modules {
             let verdict = if *module.name.name != *MODULE {
@@ -215,7 +217,9 @@ impl Compiler {
                 self.leave_group(&name, &before.key);
             }
         }
-        self.touched.mappings.push(name);
+        if self.stores.valid(&name).is_none_or(|(_, mapping)| mapping.shadow) {
+            self.touched.mappings.push(name);
+        }
     }
 
     fn leave_group(&mut self, name: &ObjectName, key: &MatchKey) {
@@ -289,7 +293,7 @@ impl Compiler {
     }
 
     /// The verdict on a Mapping that is in no group; that of others comes from their group.
-    pub(super) fn compile_alone(&self, name: &ObjectName, pending: &mut Pending) {
+    pub(super) fn compile_alone(&mut self, name: &ObjectName, pending: &mut Pending) {
         if self.stores.valid(name).is_some_and(|(_, mapping)| !mapping.shadow) {
             return;
         }
@@ -301,7 +305,7 @@ impl Compiler {
             let status: Option<Status> = invalid.map(|(_, reason)| verdict::inactive(reason.clone()));
             pending.statuses.insert(subject(stored), status);
         }
-        pending.splits.insert(rejected_split(name), report);
+        self.stand_ins.set(name, report, pending);
     }
 }
 

@@ -19,9 +19,7 @@ use super::{
 };
 use crate::{
     compat::Compat,
-    compiled::{
-        ObjectKind, ObjectVersion, Rule, Served, ServedArm, SplitReport, Status, Subject, rejected_split,
-    },
+    compiled::{ObjectKind, ObjectVersion, Rule, Served, ServedArm, SplitReport, Status, Subject},
     hostname,
     mapping::{Mapping, MatchKey, PathKind},
     object::{ObjectName, ResolverKind},
@@ -66,8 +64,9 @@ impl Names {
 #[derive(Default)]
 pub(super) struct Output {
     pub(super) route: Option<(Route, Rule)>,
-    /// That of the route, and those of the members that are not in it.
-    pub(super) splits: Vec<(SplitId, SplitReport)>,
+    pub(super) split: Option<SplitReport>,
+    /// What stands for the members that are not in the route.
+    pub(super) stand_ins: Vec<(ObjectName, SplitReport)>,
     pub(super) statuses: Vec<(Subject, Status)>,
 }
 
@@ -178,7 +177,7 @@ pub(super) fn compile(
     let mut output = Output::default();
     for Rejected { name, stored, reason } in rejected {
         output.statuses.push((subject(stored), verdict::inactive(reason.clone())));
-        output.splits.push((rejected_split(name), rejected_report(name, stored, reason)));
+        output.stand_ins.push(((*name).clone(), rejected_report(name, stored, reason)));
     }
     let Some(first) = members.first() else { return output };
     let of_members: Vec<&Backend> = members.iter().map(|it| backends.get(&it.backend)).collect();
@@ -210,15 +209,14 @@ pub(super) fn compile(
         route.classes = stores.classes(&rule);
         output.route = Some((route, rule));
     }
-    let mut sentences: BTreeSet<String> =
-        problems().flatten().map(|problem| problem.text.clone()).collect();
+    let mut sentences: BTreeSet<String> = problems().flatten().map(|problem| problem.text.clone()).collect();
     sentences.extend(hostless.clone());
     if shares.unclaimed > Share::ZERO {
         sentences.insert(verdict::unclaimed(shares.unclaimed, stores.compat));
     }
     let problem = (!sentences.is_empty()).then(|| sentences.into_iter().collect::<Vec<_>>().join("; "));
     let served = served(members, shares, &of_members, (shadows, backends));
-    output.splits.push((names.split.clone(), SplitReport { scope: Scope::Fleet, served, problem }));
+    output.split = Some(SplitReport { scope: Scope::Fleet, served, problem });
     let group =
         verdict::Group { members, shares, case, hostless: hostless.as_deref(), compat: stores.compat };
     for (member, backend) in members.iter().zip(&of_members) {
@@ -252,12 +250,7 @@ pub(super) fn alone(mapping: &Mapping, stores: &Stores) -> Route {
     route
 }
 
-fn route(
-    (key, id): (&MatchKey, &RouteId),
-    members: &[Member<'_>],
-    action: Action,
-    stores: &Stores,
-) -> Route {
+fn route((key, id): (&MatchKey, &RouteId), members: &[Member<'_>], action: Action, stores: &Stores) -> Route {
     let path = members.first().map_or(PathKind::Prefix, |first| first.mapping.path);
     let name = (id.clone(), order::rank(key, id.as_str()));
     let mut route = bare(key, name, path, action, stores);
