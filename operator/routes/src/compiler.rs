@@ -440,7 +440,7 @@ impl Compiler {
         let copying: BTreeSet<ObjectName> = shadows.iter().map(|shadow| shadow.name.clone()).collect();
         let (route, rule) = output.route.unzip();
         pending.rules.insert(names.route.clone(), rule.map(Arc::new));
-        pending.fleet.routes.insert(names.route, route.map(Arc::new));
+        pending.fleet.routes.insert(names.route, route);
         pending.splits.insert(names.split, output.split);
         for member in &admitted {
             self.stand_ins.set(member.name, None, pending);
@@ -484,3 +484,6 @@ fn subject<T>(read: &stores::Read<T>) -> Subject {
     let name = DocumentName { kind: document.kind, name: document.name.clone() };
     Subject::Document(name, document.origin.clone())
 }
+
+#[cfg(test)]
+mod tests;

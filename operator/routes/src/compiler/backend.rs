@@ -13,9 +13,12 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::model::{
-    Address, Balance, Certificate, Cluster, ClusterId, Endpoint, TlsVersions, Trust, UpstreamProtocol,
-    UpstreamTls, Version,
+use proxy_config::{
+    model::{
+        Address, Balance, Certificate, Change, Cluster, ClusterId, Endpoint, TlsVersions, Trust,
+        UpstreamProtocol, UpstreamTls, Version,
+    },
+    validate::validate_change,
 };
 
 pub(super) use self::key::BackendKey;
@@ -60,7 +63,30 @@ pub(super) struct Problem {
 }
 
 impl BackendKey {
+    /// What stands for it. A fault that its readers have let through must not keep everything else from the proxies:
+    /// then there are no endpoints.
     pub(super) fn compile(&self, stores: &Stores) -> Backend {
+        let backend = self.compile_as_written(stores);
+        let Some(fault) = fault(&backend.cluster) else { return backend };
+        let text = format!("the proxies would not take the cluster: {fault}");
+        let Connection { connect_timeout_ms, .. } = Connection::default();
+        let cluster = Cluster::plain(backend.cluster.id.clone(), connect_timeout_ms, Vec::new());
+        Backend {
+            cluster: Arc::new(cluster),
+            ready: BTreeMap::new(),
+            needed: BTreeSet::new(),
+            certificate: None,
+            problem: Some(Problem { code: "invalid_cluster", text }),
+            ..backend
+        }
+    }
+
+    /// What the proxies would not take of connections that are made so.
+    pub(super) fn fault_of(connection: &Connection, stores: &Stores) -> Option<String> {
+        fault(&Self::without_endpoints(connection).compile_as_written(stores).cluster)
+    }
+
+    fn compile_as_written(&self, stores: &Stores) -> Backend {
         let mut backend = self.in_the_clear(stores);
         let tls = match self.tls() {
             Originates::No => return backend,
@@ -291,4 +317,9 @@ impl BackendKey {
             absent: false,
         })
     }
+}
+
+fn fault(cluster: &Arc<Cluster>) -> Option<String> {
+    let problems = validate_change(&Change::Cluster(Arc::clone(cluster)));
+    problems.into_iter().next().map(|problem| problem.fault.to_string())
 }

@@ -252,14 +252,13 @@ impl Compiler {
             Arc::make_mut(&mut mapping.key).selected_by = Some(labels.collect());
         }
         let route = Change::Route(Arc::new(group::alone(&mapping, &self.stores)));
-        let mut problem = validate_change(&route).into_iter().next();
-        // What nothing is written of cannot be wrong.
-        if problem.is_none() && mapping.connection != Connection::default() {
-            let backend = BackendKey::without_endpoints(&mapping.connection).compile(&self.stores);
-            problem = validate_change(&Change::Cluster(backend.cluster)).into_iter().next();
+        if let Some(problem) = validate_change(&route).into_iter().next() {
+            return Err(problem.fault.to_string());
         }
-        match problem {
-            Some(problem) => Err(problem.fault.to_string()),
+        // What nothing is written of cannot be wrong.
+        let written = mapping.connection != Connection::default();
+        match written.then(|| BackendKey::fault_of(&mapping.connection, &self.stores)).flatten() {
+            Some(fault) => Err(fault),
             None => Ok(Box::new(mapping)),
         }
     }

@@ -5,9 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use proxy_config::model::{
-    Action, Arm, ArmId, Case, ClusterId, Edit, Filters, HeaderEdit, HostMatch, HostRewrite, PathMatch, Rank,
-    Refusal, Rewrite, Route, RouteId, Share, Split, SplitId, Upgrades,
+use proxy_config::{
+    model::{
+        Action, Arm, ArmId, Case, Change, ClusterId, Edit, Filters, HeaderEdit, HostMatch, HostRewrite,
+        PathMatch, Rank, Refusal, Rewrite, Route, RouteId, Share, Split, SplitId, Upgrades,
+    },
+    validate::validate_change,
 };
 
 use super::{
@@ -63,7 +66,7 @@ impl Names {
 /// What a group contributes.
 #[derive(Default)]
 pub(super) struct Output {
-    pub(super) route: Option<(Route, Rule)>,
+    pub(super) route: Option<(Arc<Route>, Rule)>,
     pub(super) split: Option<SplitReport>,
     /// What stands for the members that are not in the route.
     pub(super) stand_ins: Vec<(ObjectName, SplitReport)>,
@@ -203,14 +206,16 @@ pub(super) fn compile(
     let mut route = route((key, &names.route), members, action, stores);
     let case = route.case;
     let rule = rule(key, members, stores.compat);
-    let hostless = verdict::hostless(&rule, stores);
-    if hostless.is_none() {
+    let mut unserved = verdict::hostless(&rule, stores);
+    if unserved.is_none() {
         narrow(&mut route, &rule, stores);
         route.classes = stores.classes(&rule);
-        output.route = Some((route, rule));
+        let (taken, refused) = as_taken(route);
+        output.route = taken.map(|route| (route, rule));
+        unserved = refused;
     }
     let mut sentences: BTreeSet<String> = problems().flatten().map(|problem| problem.text.clone()).collect();
-    sentences.extend(hostless.clone());
+    sentences.extend(unserved.clone());
     if shares.unclaimed > Share::ZERO {
         sentences.insert(verdict::unclaimed(shares.unclaimed, stores.compat));
     }
@@ -218,12 +223,29 @@ pub(super) fn compile(
     let served = served(members, shares, &of_members, (shadows, backends));
     output.split = Some(SplitReport { scope: Scope::Fleet, served, problem });
     let group =
-        verdict::Group { members, shares, case, hostless: hostless.as_deref(), compat: stores.compat };
+        verdict::Group { members, shares, case, unserved: unserved.as_deref(), compat: stores.compat };
     for (member, backend) in members.iter().zip(&of_members) {
         let status = verdict::of_member(member, backend, &group);
         output.statuses.push((subject(member.stored), status));
     }
     output
+}
+
+/// The route as proxies take it, and why it is another one. A fault that its readers have let through must not keep
+/// everything else from the proxies: then it refuses its requests, or is left out if its match is what is wrong.
+fn as_taken(route: Route) -> (Option<Arc<Route>>, Option<String>) {
+    let fault = |route: &Arc<Route>| {
+        let problems = validate_change(&Change::Route(Arc::clone(route)));
+        problems.into_iter().next().map(|problem| problem.fault)
+    };
+    let route = Arc::new(route);
+    let Some(found) = fault(&route) else { return (Some(route), None) };
+    let action = Action::Refuse(Refusal { status: 503, reason: "invalid_route".to_owned() });
+    let filters = Filters { access: route.filters.access.clone(), ..Filters::default() };
+    let refusing = Arc::new(Route { action, filters, ..Route::clone(&route) });
+    let refusing = fault(&refusing).is_none().then_some(refusing);
+    let fate = if refusing.is_some() { "requests are answered with 503" } else { "it has no route" };
+    (refusing, Some(format!("{fate}: the proxies would not take it as it is read: {found}")))
 }
 
 /// The route that a Mapping would make if it were the only one, without its name and its place among others.

@@ -117,10 +117,8 @@ impl Compiler {
         let read = ingress::parse(name, object, &self.stores.ingress_defaults, prefix);
         Some(read.and_then(|ingress| {
             // What the proxy would refuse of its connections is refused here, alone.
-            let cluster =
-                BackendKey::without_endpoints(&ingress.options.connection).compile(&self.stores).cluster;
-            match validate_change(&Change::Cluster(cluster)).into_iter().next() {
-                Some(problem) => Err(problem.fault.to_string()),
+            match BackendKey::fault_of(&ingress.options.connection, &self.stores) {
+                Some(fault) => Err(fault),
                 None => Ok(ingress),
             }
         }))

@@ -39,8 +39,8 @@ pub(super) struct Group<'a> {
     pub(super) members: &'a [Member<'a>],
     pub(super) shares: &'a Shares,
     pub(super) case: Case,
-    /// Why no host has it.
-    pub(super) hostless: Option<&'a str>,
+    /// Why no request gets to it.
+    pub(super) unserved: Option<&'a str>,
     pub(super) compat: Compat,
 }
 
@@ -68,9 +68,9 @@ pub(super) fn of_member(
     Backend { problem, remark, .. }: &Backend,
     group: &Group<'_>,
 ) -> Status {
-    let Group { members, shares, case, hostless, compat } = group;
+    let Group { members, shares, case, unserved, compat } = group;
     let mut sentences: Vec<String> = Vec::new();
-    sentences.extend(hostless.map(str::to_owned));
+    sentences.extend(unserved.map(str::to_owned));
     sentences
         .extend(problem.as_ref().map(|problem| format!("requests are answered with 503: {}", problem.text)));
     sentences.extend(remark.clone());
@@ -83,7 +83,7 @@ pub(super) fn of_member(
     if shares.unclaimed > Share::ZERO {
         sentences.push(unclaimed(shares.unclaimed, *compat));
     }
-    let state = if problem.is_some() || hostless.is_some() { State::Inactive } else { State::Running };
+    let state = if problem.is_some() || unserved.is_some() { State::Inactive } else { State::Running };
     Status { state, reason: sentences.join("; ") }
 }
 

@@ -143,7 +143,7 @@ impl BackendKey {
     }
 
     /// What has these connections and no endpoints.
-    pub(in crate::compiler) fn without_endpoints(connection: &Connection) -> Self {
+    pub(super) fn without_endpoints(connection: &Connection) -> Self {
         Self::new(Target::Nobody, Originates::No, connection.clone())
     }
 
