@@ -441,7 +441,7 @@ impl Compiler {
         let (route, rule) = output.route.unzip();
         pending.rules.insert(names.route.clone(), rule.map(Arc::new));
         pending.fleet.routes.insert(names.route, route);
-        pending.splits.insert(names.split, output.split);
+        pending.splits.insert(names.split, output.split.map(Arc::new));
         for member in &admitted {
             self.stand_ins.set(member.name, None, pending);
         }

@@ -103,16 +103,20 @@ impl<'a> Fields<'a> {
 
     /// A text or a list of texts.
     pub(crate) fn texts(&self, field: &str) -> Result<Option<Vec<String>>, String> {
-        let refuse = |value: &Value| format!("`{field}` is {}, not a text or a list of texts", kind(value));
-        match self.value(field) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(vec![text.clone()])),
-            Some(Value::Array(items)) => {
-                let text = |item: &Value| item.as_str().map(str::to_owned).ok_or_else(|| refuse(item));
-                items.iter().map(text).collect::<Result<_, _>>().map(Some)
-            }
-            Some(other) => Err(refuse(other)),
+        self.value(field).map(|value| texts(field, value)).transpose()
+    }
+}
+
+/// A text or a list of texts, which is the value of `field`.
+pub(crate) fn texts(field: &str, value: &Value) -> Result<Vec<String>, String> {
+    let refuse = |value: &Value| format!("`{field}` is {}, not a text or a list of texts", kind(value));
+    match value {
+        Value::String(text) => Ok(vec![text.clone()]),
+        Value::Array(items) => {
+            let text = |item: &Value| item.as_str().map(str::to_owned).ok_or_else(|| refuse(item));
+            items.iter().map(text).collect()
         }
+        other => Err(refuse(other)),
     }
 }
 

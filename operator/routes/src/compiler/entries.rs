@@ -46,11 +46,6 @@ impl<K: Ord + Clone, V> Entries<K, V> {
         there
     }
 
-    /// The same keys with what becomes of their values.
-    pub(super) fn map<W>(self, with: impl Fn(V) -> W) -> Entries<K, W> {
-        Entries(self.0.into_iter().map(|(key, value)| (key, value.map(&with))).collect())
-    }
-
     /// In order of the keys, each with its last value.
     fn in_order(self) -> Vec<(K, Option<V>)> {
         let Self(mut entries) = self;

@@ -223,7 +223,7 @@ impl Compiler {
             self.gateways.stream_splits.insert(scope.clone(), ids)
         };
         pending.splits.extend(before.unwrap_or_default().into_iter().map(|id| (id, None)));
-        pending.splits.extend(splits.into_iter().map(|(id, report)| (id, Some(report))));
+        pending.splits.extend(splits.into_iter().map(|(id, report)| (id, Some(Arc::new(report)))));
         let nothing = proxy_config::model::Config::default();
         let before = self.compiled.gateways.get(scope).unwrap_or(&nothing);
         let of_scope = pending.scope(scope);

@@ -146,7 +146,7 @@ impl Compiler {
             pending.rules.insert(route.id.clone(), Some(Arc::new(rule)));
             pending.fleet.routes.insert(route.id.clone(), Some(Arc::new(route)));
         }
-        pending.splits.extend(splits.into_iter().map(|(id, report)| (id, Some(report))));
+        pending.splits.extend(splits.into_iter().map(|(id, report)| (id, Some(Arc::new(report)))));
         self.touched.judged.extend(claimants.iter().map(|it| it.name.clone()));
         if words.is_empty() {
             self.words.remove(place);

@@ -42,7 +42,7 @@ pub(super) struct Pending {
     pub(super) hosts: Entries<HostId, Arc<VirtualHost>>,
     pub(super) rules: Entries<RouteId, Arc<Rule>>,
     pub(super) secrets: BTreeMap<ObjectName, bool>,
-    pub(super) splits: Entries<SplitId, SplitReport>,
+    pub(super) splits: Entries<SplitId, Arc<SplitReport>>,
     pub(super) statuses: Entries<Subject, Status>,
     pub(super) pods: BTreeMap<Version, bool>,
     pub(super) leaving: Entries<ObjectName, Leaving>,
@@ -115,7 +115,7 @@ impl Pending {
         delta.rules = rules.settle(&mut compiled.rules);
         delta.secrets = settle_names(&mut compiled.secrets, secrets);
         delta.config_maps = settle_names(&mut compiled.config_maps, config_maps);
-        delta.splits = splits.map(Arc::new).settle(&mut compiled.splits);
+        delta.splits = splits.settle(&mut compiled.splits);
         delta.statuses = statuses.settle(&mut compiled.statuses);
         delta.gateway_statuses = gateway_statuses.settle(&mut compiled.gateway_statuses);
         delta.leaving = leaving.settle(&mut compiled.leaving);

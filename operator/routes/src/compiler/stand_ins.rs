@@ -1,5 +1,7 @@
 //! Splits that stand for Mappings in no route, so that whoever waits for such a Mapping learns why.
 
+use std::sync::Arc;
+
 use foldhash::HashSet;
 
 use super::pending::Pending;
@@ -23,7 +25,7 @@ impl StandIns {
             None => self.0.remove(mapping),
         };
         if differs {
-            pending.splits.insert(rejected_split(mapping), report);
+            pending.splits.insert(rejected_split(mapping), report.map(Arc::new));
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     compat::Compat,
     dialect::{Document, violation},
-    fields::{Fields, kind},
+    fields::{Fields, kind, texts},
     module::Module,
     weights::Written,
 };
@@ -146,13 +146,8 @@ impl<'a> Reader<'a> {
 
     /// Such a field with a text or a list of them.
     pub(super) fn texts(&self, field: &str) -> Result<Option<Vec<String>>, String> {
-        match (self.fields.value(field), self.module.default_of(field)) {
-            (None, Some(value)) => {
-                let object = [(field.to_owned(), value.clone())].into_iter().collect();
-                Fields(&object).texts(field)
-            }
-            _ => self.fields.texts(field),
-        }
+        let value = self.value(field).filter(|value| !value.is_null());
+        value.map(|value| texts(field, value)).transpose()
     }
 }
 

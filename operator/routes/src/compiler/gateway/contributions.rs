@@ -174,7 +174,7 @@ impl Compiler {
         self.exchange(name, gateway, contribution, pending);
         let of_scope = pending.scope(&scope);
         of_scope.routes.extend(routes.into_iter().map(|route| (route.id.clone(), Some(Arc::new(route)))));
-        pending.splits.extend(splits.into_iter().map(|(id, report)| (id, Some(report))));
+        pending.splits.extend(splits.into_iter().map(|(id, report)| (id, Some(Arc::new(report)))));
         self.set_uses(&user(scope), wanted, made, pending);
         finding
     }
