@@ -1,25 +1,20 @@
 //! Writes the verdicts where the owner of an object looks for them, only where something else is said: to the status
 //! of a Mapping or Host; to the status and as events for kinds whose definition may have no status; as events for those
 //! without one, and on the Service that bears an annotation. The status of an Ingress has no place for them: it tells where
-//! the proxies are. What an object of the Gateway API says is in `statuses/gateway.rs`.
+//! the proxies are. What an object of the Gateway API says is in `statuses/gateway.rs`; the requests are made in
+//! `statuses/writer.rs`.
 
 mod events;
 mod gateway;
+mod writer;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use crds::go_json::rfc3339_seconds;
-use futures::{StreamExt as _, stream};
-use k8s_openapi::api::networking::v1::Ingress;
-use kube::{
-    Api, Client,
-    api::{ApiResource, DynamicObject, Patch, PatchParams},
-};
+use kube::Client;
 use operator_objects::{Observed, SeenGateway, SeenIngress};
 use operator_routes::{
     GatewayObjectName, ObjectName, State, Status, Subject,
@@ -27,22 +22,13 @@ use operator_routes::{
     gateway::{GatewayStatus, status::StatusContent},
 };
 use serde_json::{Value, json};
-use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
 
-use self::events::{Event, Events};
-use super::served::Served;
-use crate::{clock, errors::chain};
-
-/// Emissary's groups, whichever has the object.
-const GROUPS: [&str; 2] = ["getambassador.io", "x.getambassador.io"];
-/// How many are written at the same time.
-const AT_ONCE: usize = 8;
-/// After a write that failed.
-const RETRY: Duration = Duration::from_secs(1);
-/// After a batch: what an object of the Gateway API says changes with each of its routes, and is written once for many.
-const GATHER: Duration = Duration::from_millis(100);
+use self::{
+    events::Event,
+    writer::{Due, Topic, Write, Writer},
+};
+use crate::clock;
 
 /// What the objects say and what they should say.
 pub(super) struct Statuses {
@@ -65,42 +51,6 @@ pub(super) struct Statuses {
     due: Arc<Due>,
 }
 
-/// The newest verdict on each object that says something else.
-#[derive(Default)]
-struct Due {
-    writes: Mutex<BTreeMap<Topic, Write>>,
-    some: Notify,
-}
-
-/// What a write is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Topic {
-    Verdict(Subject),
-    /// The status of an object of which events tell as well.
-    Status(DocumentName),
-    /// The addresses of an Ingress.
-    Addresses(ObjectName),
-    /// An object of the Gateway API.
-    Gateway(GatewayObjectName),
-    /// What keeps a GatewayClass.
-    Finalizer(ObjectName),
-}
-
-/// What is to be written.
-#[derive(Clone, Debug, PartialEq)]
-enum Write {
-    /// A status.
-    Status { name: DocumentName, status: Value },
-    /// An event.
-    Event(Event),
-    /// The addresses of an Ingress.
-    Addresses { ingress: ObjectName, addresses: Vec<String> },
-    /// Fields of the status of an object of the Gateway API, on top of a version of it.
-    Gateway { name: GatewayObjectName, version: String, status: Value },
-    /// The finalizers of a GatewayClass, on top of a version of it.
-    Finalizers { class: GatewayObjectName, version: String, finalizers: Vec<String> },
-}
-
 impl Statuses {
     /// Starts the task that writes. `addresses` are where clients reach the proxies; without any [`Statuses::publish`]
     /// says it.
@@ -111,12 +61,7 @@ impl Statuses {
         shutdown: &CancellationToken,
     ) -> Self {
         let due = Arc::new(Due::default());
-        let writer = Writer {
-            served: Served::new(client.clone()),
-            events: Events::new(client.clone()),
-            client,
-            due: Arc::clone(&due),
-        };
+        let writer = Writer::new(client, Arc::clone(&due));
         tokio::spawn(shutdown.clone().run_until_cancelled_owned(writer.run()));
         Self {
             observed: BTreeMap::new(),
@@ -175,7 +120,7 @@ impl Statuses {
             }
         }
         if !due.is_empty() {
-            self.due.some.notify_one();
+            self.due.announce();
         }
     }
 
@@ -252,7 +197,7 @@ impl Statuses {
             }
         }
         if !due.is_empty() {
-            self.due.some.notify_one();
+            self.due.announce();
         }
     }
 
@@ -360,137 +305,6 @@ fn differing(kind: DocumentKind, observed: &Observed, status: &Status) -> Option
         return None;
     }
     Some(json!({"state": state, reason_field: status.reason, "observedGeneration": observed.generation}))
-}
-
-impl Due {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Topic, Write>> {
-        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-struct Writer {
-    client: Client,
-    served: Served,
-    events: Events,
-    due: Arc<Due>,
-}
-
-impl Writer {
-    async fn run(self) {
-        loop {
-            let batch = std::mem::take(&mut *self.due.lock());
-            if batch.is_empty() {
-                self.due.some.notified().await;
-                continue;
-            }
-            let writes = stream::iter(batch).map(|(topic, write)| self.carry_out(topic, write));
-            let failed: Vec<(Topic, Write)> =
-                writes.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
-            if failed.is_empty() {
-                sleep(GATHER).await;
-                continue;
-            }
-            sleep(RETRY).await;
-            let mut due = self.due.lock();
-            for (topic, write) in failed {
-                due.entry(topic).or_insert(write);
-            }
-        }
-    }
-
-    /// Gives back what was not written and should be tried again.
-    async fn carry_out(&self, topic: Topic, write: Write) -> Option<(Topic, Write)> {
-        let result = match &write {
-            Write::Status { name, status } => self.patch(name, status).await,
-            Write::Event(event) => self.events.tell(event).await,
-            Write::Addresses { ingress, addresses } => self.tell_addresses(ingress, addresses).await,
-            Write::Gateway { name, version, status } => {
-                let patch = json!({"metadata": {"resourceVersion": version}, "status": status});
-                self.patch_gateway(name, true, &patch).await
-            }
-            Write::Finalizers { class, version, finalizers } => {
-                let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
-                self.patch_gateway(class, false, &patch).await
-            }
-        };
-        match result {
-            Ok(()) => None,
-            Err(kube::Error::Api(answer)) if answer.code == 404 => None,
-            // Somebody else has written: the watch tells what, and it is decided again.
-            Err(kube::Error::Api(answer)) if answer.code == 409 => None,
-            Err(error) => {
-                warn!(?topic, error = chain(&error), "failed to tell a verdict");
-                Some((topic, write))
-            }
-        }
-    }
-
-    async fn tell_addresses(&self, ingress: &ObjectName, addresses: &[String]) -> kube::Result<()> {
-        let address = |text: &String| match text.parse::<IpAddr>() {
-            Ok(_) => json!({"ip": text}),
-            Err(_) => json!({"hostname": text}),
-        };
-        let addresses: Vec<Value> = addresses.iter().map(address).collect();
-        let patch = json!({"status": {"loadBalancer": {"ingress": addresses}}});
-        let api: Api<Ingress> = Api::namespaced(self.client.clone(), &ingress.namespace);
-        api.patch_status(&ingress.name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
-        debug!(%ingress, ?addresses, "wrote the addresses of an Ingress");
-        Ok(())
-    }
-
-    async fn patch_gateway(&self, id: &GatewayObjectName, status: bool, patch: &Value) -> kube::Result<()> {
-        let GatewayObjectName { kind, name } = id;
-        let Some(resource) = self.served.resource(crds::gateway::GROUP, kind.as_str()).await? else {
-            return Ok(());
-        };
-        let client = self.client.clone();
-        let api: Api<DynamicObject> = if kind.namespaced() {
-            Api::namespaced_with(client, &name.namespace, &resource)
-        } else {
-            Api::all_with(client, &resource)
-        };
-        let parameters = PatchParams::default();
-        let patch = Patch::Merge(patch);
-        if status {
-            api.patch_status(&name.name, &parameters, &patch).await?;
-        } else {
-            api.patch(&name.name, &parameters, &patch).await?;
-        }
-        debug!(kind = kind.as_str(), %name, "wrote to an object of the Gateway API");
-        Ok(())
-    }
-
-    async fn patch(&self, name: &DocumentName, status: &Value) -> kube::Result<()> {
-        let DocumentName { kind, name } = name;
-        for group in GROUPS {
-            let kind_name = if group == GROUPS[0] {
-                kind.as_str().to_owned()
-            } else {
-                format!("Ambassador{}", kind.as_str())
-            };
-            let Some(resource) = self.served.resource(group, &kind_name).await? else { continue };
-            match self.patch_as(&resource, &name.namespace, &name.name, status).await {
-                Err(kube::Error::Api(answer)) if answer.code == 404 => {}
-                result => {
-                    debug!(kind = kind_name, %name, %status, "wrote a status");
-                    return result;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn patch_as(
-        &self,
-        resource: &ApiResource,
-        namespace: &str,
-        name: &str,
-        status: &Value,
-    ) -> kube::Result<()> {
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, resource);
-        let patch = json!({"status": status});
-        api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch)).await.map(drop)
-    }
 }
 
 #[cfg(test)]
