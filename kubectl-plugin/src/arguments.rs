@@ -1,14 +1,18 @@
 //! The command line: the words of Argo's plugin and the usual flags of kubectl.
 
+mod routes;
+mod values;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use self::routes::{Compiling, Explain, ExplainRoute, ExplainWhat, Header, Routes};
+use self::values::{factor, go_duration, go_duration_or_seconds, named_value, requests, share};
 use crate::patch::promote::Promotion;
 use crate::patch::set_image::ContainerImage;
 
@@ -207,6 +211,14 @@ pub struct ListRollouts {
     pub timestamps: bool,
 }
 
+/// `list experiments`
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ListExperiments {
+    /// Experiments of all namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+}
+
 /// `create`
 #[derive(Clone, Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -263,122 +275,6 @@ pub struct FromTemplate {
     /// File with a template; - for standard input
     #[arg(long, value_name = "FILE")]
     pub from_file: Option<PathBuf>,
-}
-
-/// `list experiments`
-#[derive(Clone, Copy, Debug, Args)]
-pub struct ListExperiments {
-    /// Experiments of all namespaces
-    #[arg(short = 'A', long)]
-    pub all_namespaces: bool,
-}
-
-/// `routes`
-#[derive(Clone, Debug, Args)]
-pub struct Routes {
-    /// Routes of objects in all namespaces
-    #[arg(short = 'A', long)]
-    pub all_namespaces: bool,
-    /// How long requests are counted for the column MEASURED; 0 = not at all
-    #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = go_duration)]
-    pub measure: Duration,
-    /// Only routes of this Gateway: NAME in the namespace, or NAMESPACE/NAME
-    #[arg(long, value_name = "NAME")]
-    pub gateway: Option<String>,
-    /// As the operator reads them.
-    #[command(flatten)]
-    pub compiling: Compiling,
-}
-
-/// `explain …`
-#[derive(Clone, Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
-pub struct Explain {
-    /// What else is explained.
-    #[command(subcommand)]
-    pub what: Option<ExplainWhat>,
-    /// The Rollout: the verdict on its update is reckoned anew from what its status has recorded
-    pub rollout: Option<String>,
-}
-
-/// What is explained beside Rollouts.
-#[derive(Clone, Debug, Subcommand)]
-pub enum ExplainWhat {
-    /// Say which object answers a request, and why others do not
-    Route(ExplainRoute),
-}
-
-/// `explain route`
-#[derive(Clone, Debug, Args)]
-pub struct ExplainRoute {
-    /// The request: HOST/PATH, or the same after `https://`
-    #[arg(value_name = "HOST/PATH")]
-    pub url: String,
-    /// A header of the request; may be repeated
-    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
-    pub headers: Vec<Header>,
-    /// Its method
-    #[arg(short = 'X', long, default_value = "GET")]
-    pub method: String,
-    /// The port of the proxies, or of the Gateway, on which it comes in [default: the first for its scheme]
-    #[arg(long)]
-    pub port: Option<u16>,
-    /// Only at this Gateway: NAME in the namespace, or NAMESPACE/NAME
-    #[arg(long, value_name = "NAME")]
-    pub gateway: Option<String>,
-    /// As the operator reads the objects.
-    #[command(flatten)]
-    pub compiling: Compiling,
-}
-
-/// How the operator reads objects: the flags that it was given.
-#[derive(Clone, Debug, Args)]
-pub struct Compiling {
-    /// The operator's --ambassador-id
-    #[arg(long, default_value = "default")]
-    pub ambassador_id: String,
-    /// The operator's --ingress-controllers
-    #[arg(long, value_delimiter = ',')]
-    pub ingress_controllers: Vec<String>,
-    /// The operator's --gateway-controllers
-    #[arg(long, value_delimiter = ',')]
-    pub gateway_controllers: Vec<String>,
-    /// The operator has --ambassador-compat=strict
-    #[arg(long)]
-    pub strict: bool,
-}
-
-/// A header on the command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Its name.
-    pub name: String,
-    /// Its value.
-    pub value: String,
-}
-
-impl FromStr for Header {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) = text.split_once(':').ok_or_else(|| format!("{text:?} is not NAME: VALUE"))?;
-        Ok(Self { name: name.trim().to_owned(), value: value.trim().to_owned() })
-    }
-}
-
-impl ExplainRoute {
-    /// Whether it comes over TLS, its authority, and its path with the query.
-    #[must_use]
-    pub fn place(&self) -> (bool, &str, &str) {
-        let (tls, rest) = match self.url.split_once("://") {
-            Some((scheme, rest)) => (scheme.eq_ignore_ascii_case("https"), rest),
-            None => (false, self.url.as_str()),
-        };
-        match rest.find('/') {
-            Some(at) => (tls, &rest[..at], &rest[at..]),
-            None => (tls, rest, "/"),
-        }
-    }
 }
 
 /// `status`
@@ -596,124 +492,5 @@ impl Promote {
     }
 }
 
-fn named_value(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("arguments must be in the form NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-fn go_duration(text: &str) -> Result<Duration, String> {
-    let duration = operator_core::duration::parse(text).map_err(|error| error.to_string())?;
-    duration.to_std().map_err(|_| String::from("must not be negative"))
-}
-
-fn requests(text: &str) -> Result<f64, String> {
-    let requests = text.parse::<f64>().ok().filter(|it| *it > 0.0 && *it <= 1e9);
-    requests.ok_or_else(|| String::from("must be a number above 0"))
-}
-
-/// `0.1%` or `0.001`.
-fn share(text: &str) -> Result<f64, String> {
-    let percent = text.strip_suffix('%').map(|number| number.trim_end().parse::<f64>().map(|it| it / 100.0));
-    let share = percent.unwrap_or_else(|| text.parse()).ok().filter(|it| (0.0..1.0).contains(it));
-    share.ok_or_else(|| String::from("must be a share of less than 1, such as 0.5% or 0.005"))
-}
-
-fn factor(text: &str) -> Result<f64, String> {
-    let factor = text.parse::<f64>().ok().filter(|it| (1.0..=1000.0).contains(it));
-    factor.ok_or_else(|| String::from("must be between 1 and 1000"))
-}
-
-/// kubectl takes `--request-timeout=10` for ten seconds.
-fn go_duration_or_seconds(text: &str) -> Result<Duration, String> {
-    text.parse().map(Duration::from_secs).or_else(|_| go_duration(text))
-}
-
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    fn read(line: &str) -> Result<Command, Instead> {
-        let words = std::iter::once("kubectl-sluice").chain(line.split_whitespace());
-        Arguments::read(words.map(OsString::from)).map(|arguments| arguments.command)
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn lines_that_argos_plugin_takes_are_taken() {
-        for line in [
-            "get rollout shop -w",
-            "get ro shop --no-color -n prod",
-            "-n prod get rollouts shop --watch --timeout-seconds 5",
-            "get experiment trial -w",
-            "get exp trial",
-            "list rollouts -A --timestamps",
-            "list experiments -A",
-            "list exp",
-            "list ro --name shop -w",
-            "status shop",
-            "status shop -w=false",
-            "status shop --watch=false -t 60s",
-            "status shop --timeout 1h30m",
-            "promote shop --full",
-            "promote shop -c",
-            "promote shop -a",
-            "abort shop cart",
-            "retry rollout shop",
-            "retry ro shop",
-            "pause shop -v 6 --loglevel debug",
-            "restart shop -i 10s",
-            "restart shop --in 10s",
-            "undo shop --to-revision=3",
-            "set image shop web=shop:v2",
-            "set image shop *=shop:v2",
-            "terminate analysisrun run-1 run-2",
-            "create -f rollout.yaml -w",
-            "create -f a.yaml --filename b.yaml",
-            "create analysisrun --from checks -a a=b=c --argument d=",
-            "create ar --global --from-file checks.yaml --name run --instance-id x",
-            "lint -f rollout.yaml",
-            "plan -f rollout.yaml",
-            "plan -f rollout.yaml -f services.yaml --pod-start 20s -o json",
-            "plan --filename - --rps 100 --error-rate 0.5% --margin 2 --allowance 0 -o yaml",
-            "version --short",
-            "completion bash",
-        ] {
-            assert!(read(line).is_ok(), "{line}: {:?}", read(line).err());
-        }
-    }
-
-    #[test]
-    fn mistakes_read_as_kubectls() {
-        for line in [
-            "",
-            "get",
-            "get rollout",
-            "promote shop --full -c",
-            "set image shop web",
-            "status shop -t 5",
-            "create",
-            "create analysisrun",
-            "create analysisrun --from a --from-file b",
-            "create analysisrun --from a -a b",
-            "lint",
-            "plan",
-            "plan -f x --rps 0",
-            "plan -f x --rps NaN",
-            "plan -f x --rps 1 --error-rate 100%",
-            "plan -f x --rps 1 --margin 0.5",
-            "plan -f x --margin 2",
-            "plan -f x --pod-start=-5s",
-        ] {
-            let instead = read(line).err().unwrap();
-            assert!(!instead.wanted && !instead.text.starts_with("error:"), "{line}: {}", instead.text);
-        }
-        assert!(read("abort").err().unwrap().text.starts_with("Error: the following required arguments"));
-        assert!(read("--help").err().unwrap().wanted);
-    }
-}
+mod tests;
