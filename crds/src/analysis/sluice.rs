@@ -23,7 +23,8 @@ pub struct SluiceMetric {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_rate: Option<RequestRateMetric>,
 
-    /// The version: `canary`, the new one, or `stable`; absent = canary.
+    /// The version: `canary`, the new one, or `stable`; absent = canary. In an Experiment: the name of a template; absent =
+    /// the only one, or the one called canary.
     #[serde(default, deserialize_with = "go_json::non_empty", skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
 

@@ -37,15 +37,23 @@ pub enum Quantity {
 /// A version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whose {
-    /// Of a Rollout; of that to which the run belongs where it is not named.
-    Of {
-        /// Which of its versions.
-        role: Role,
-        /// Its name.
-        rollout: Option<String>,
-    },
+    /// Of the Rollout or the Experiment to which the run belongs.
+    Owner(Of),
+    /// Of the Rollout with this name.
+    Rollout(String, Role),
     /// The one with this pod-template hash.
     Hash(String),
+}
+
+/// `of`: which version of its owner a run means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// It does not say: the new version of a Rollout, the only template of an Experiment.
+    Absent,
+    /// A version of a Rollout, or a template that is called so.
+    Role(Role),
+    /// A template of an Experiment.
+    Template(String),
 }
 
 /// Which version of a Rollout.
@@ -55,6 +63,60 @@ pub enum Role {
     Canary,
     /// The one before it.
     Stable,
+}
+
+impl Role {
+    /// As `of` says it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Canary => "canary",
+            Self::Stable => "stable",
+        }
+    }
+}
+
+impl Of {
+    fn parse(written: Option<&str>) -> Self {
+        match written {
+            None => Self::Absent,
+            Some(text) => {
+                let role = [Role::Canary, Role::Stable].into_iter().find(|role| role.as_str() == text);
+                role.map_or_else(|| Self::Template(text.to_owned()), Self::Role)
+            }
+        }
+    }
+
+    /// The version of a Rollout.
+    ///
+    /// # Errors
+    /// It is none of a Rollout's, as a sentence for the user.
+    pub fn role(&self) -> Result<Role, String> {
+        match self {
+            Self::Absent => Ok(Role::Canary),
+            Self::Role(role) => Ok(*role),
+            Self::Template(other) => Err(format!("of {other:?} must be canary or stable")),
+        }
+    }
+
+    /// Which of the templates of an Experiment, by their names.
+    ///
+    /// # Errors
+    /// It is none of them, or it does not say which, as a sentence for the user.
+    pub fn template<'t>(&self, templates: &[&'t str]) -> Result<&'t str, String> {
+        let called = |name: &str| templates.iter().copied().find(|it| *it == name);
+        let all = || templates.join(", ");
+        let name = match (self, templates) {
+            (Self::Absent, [only]) => return Ok(only),
+            (Self::Absent, _) => {
+                let canary = called(Role::Canary.as_str());
+                return canary.ok_or_else(|| format!("say in of which template is meant: {}", all()));
+            }
+            (Self::Role(role), _) => role.as_str(),
+            (Self::Template(name), _) => name,
+        };
+        called(name).ok_or_else(|| format!("of {name:?} must be a template of the Experiment: {}", all()))
+    }
 }
 
 /// What the proxies have counted of a version.
@@ -82,17 +144,14 @@ impl Question {
             (None, None, Some(_)) => Quantity::RequestRate,
             _ => return Err("exactly one of errorRate, latency and requestRate must be there".to_owned()),
         };
-        let role = match of.as_deref() {
-            None | Some("canary") => Role::Canary,
-            Some("stable") => Role::Stable,
-            Some(other) => return Err(format!("of {other:?} must be canary or stable")),
-        };
-        let version = match pod_template_hash {
-            None => Whose::Of { role, rollout: rollout.clone() },
-            Some(_) if of.is_some() || rollout.is_some() => {
+        let which = Of::parse(of.as_deref());
+        let version = match (pod_template_hash, rollout) {
+            (None, None) => Whose::Owner(which),
+            (None, Some(rollout)) => Whose::Rollout(rollout.clone(), which.role()?),
+            (Some(_), _) if of.is_some() || rollout.is_some() => {
                 return Err("podTemplateHash names the version: of and rollout must not be there".to_owned());
             }
-            Some(hash) => Whose::Hash(hash.clone()),
+            (Some(hash), _) => Whose::Hash(hash.clone()),
         };
         Ok(Self { quantity, version, window: seconds(window.as_deref())? })
     }
@@ -167,17 +226,21 @@ mod tests {
         Question::parse(&metric)
     }
 
-    fn of(role: Role, rollout: Option<&str>) -> Whose {
-        Whose::Of { role, rollout: rollout.map(str::to_owned) }
-    }
-
     #[test]
     fn a_question_has_defaults() {
         for (fields, expected) in [
-            (json!({"errorRate": {}}), (Quantity::ErrorRate, of(Role::Canary, None), 60)),
+            (json!({"errorRate": {}}), (Quantity::ErrorRate, Whose::Owner(Of::Absent), 60)),
+            (
+                json!({"errorRate": {}, "of": "canary"}),
+                (Quantity::ErrorRate, Whose::Owner(Of::Role(Role::Canary)), 60),
+            ),
+            (
+                json!({"errorRate": {}, "of": "baseline"}),
+                (Quantity::ErrorRate, Whose::Owner(Of::Template("baseline".to_owned())), 60),
+            ),
             (
                 json!({"latency": {"quantile": 0.99}, "of": "stable", "rollout": "shop", "window": "2m"}),
-                (Quantity::Latency(0.99), of(Role::Stable, Some("shop")), 120),
+                (Quantity::Latency(0.99), Whose::Rollout("shop".to_owned(), Role::Stable), 120),
             ),
             (
                 json!({"requestRate": {}, "podTemplateHash": "5c9f"}),
@@ -199,7 +262,10 @@ mod tests {
             ),
             (json!({"latency": {"quantile": 99}}), "latency.quantile 99 must be above 0 and below 1"),
             (json!({"latency": {}}), "missing field `quantile`"),
-            (json!({"errorRate": {}, "of": "preview"}), "of \"preview\" must be canary or stable"),
+            (
+                json!({"errorRate": {}, "of": "preview", "rollout": "shop"}),
+                "of \"preview\" must be canary or stable",
+            ),
             (
                 json!({"errorRate": {}, "of": "stable", "podTemplateHash": "5c9f"}),
                 "podTemplateHash names the version: of and rollout must not be there",
@@ -211,6 +277,27 @@ mod tests {
             ),
         ] {
             assert_eq!(parse(&fields), Err(why.to_owned()), "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_template_of_an_experiment_is_the_only_one_or_named() {
+        let pair = ["baseline", "canary"];
+        for (of, templates, expected) in [
+            (None, &["trial"][..], Ok("trial")),
+            (Some("trial"), &["trial"], Ok("trial")),
+            (None, &pair, Ok("canary")),
+            (Some("baseline"), &pair, Ok("baseline")),
+            (Some("stable"), &["new", "stable"], Ok("stable")),
+            (None, &["new", "old"], Err("say in of which template is meant: new, old")),
+            (
+                Some("stable"),
+                &pair,
+                Err("of \"stable\" must be a template of the Experiment: baseline, canary"),
+            ),
+        ] {
+            let found = Of::parse(of).template(templates);
+            assert_eq!(found, expected.map_err(str::to_owned), "{of:?} of {templates:?}");
         }
     }
 

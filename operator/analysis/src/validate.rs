@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn what_is_asked_of_proxies_is_read_before_a_run_begins() {
-        let (good, bad) = (json!({"errorRate": {}}), json!({"errorRate": {}, "of": "old"}));
+        let (good, bad) =
+            (json!({"errorRate": {}}), json!({"errorRate": {}, "of": "old", "rollout": "shop"}));
         let why = "metrics[0]: provider.sluice: of \"old\" must be canary or stable";
         for written in [|it: &Value| json!({"sluice": it}), |it: &Value| json!({"plugin": {"sluice": it}})] {
             assert_eq!(says(&written(&good)), Ok(()));

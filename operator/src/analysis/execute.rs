@@ -12,7 +12,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 
-use super::objects::{Job, RolloutVersions, StoredRun};
+use super::objects::{ExperimentVersions, Job, RolloutVersions, StoredRun};
 use crate::lease::Tenure;
 
 /// Who writes, in managed fields.
@@ -139,6 +139,12 @@ impl Executor {
     pub(super) async fn read_versions(&self, name: &ObjectName) -> Result<RolloutVersions, Error> {
         let request = of::<crds::Rollout>(name).get(&name.name, &GetParams::default());
         self.send("read the Rollout", request).await
+    }
+
+    /// Reads which templates an Experiment has.
+    pub(super) async fn read_templates(&self, name: &ObjectName) -> Result<ExperimentVersions, Error> {
+        let request = of::<crds::Experiment>(name).get(&name.name, &GetParams::default());
+        self.send("read the Experiment", request).await
     }
 
     async fn send<T: DeserializeOwned>(

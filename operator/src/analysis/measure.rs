@@ -23,11 +23,11 @@ use tracing::info;
 use super::{
     Stores,
     execute::{self, Executor},
-    objects::RolloutVersions,
     providers::{
         Asked, Asking, Keys, Profile, Provider, Sample,
         job::{self, Progress},
-        sluice, unsupported,
+        sluice::{self, Hashes, Holder},
+        unsupported,
     },
 };
 use crate::{
@@ -162,13 +162,16 @@ impl Measurer {
         question: Question,
         now: DateTime<Utc>,
     ) -> Result<Sample, String> {
-        let rollout = sluice::rollout(&question, run)?;
-        let versions = match &rollout {
-            None => RolloutVersions::default(),
-            Some(name) => self.executor.read_versions(name).await.map_err(|error| said(&error))?,
+        let holder = sluice::holder(&question, run)?;
+        let hashes = match &holder {
+            None => None,
+            Some(Holder::Rollout(name)) => Some(self.executor.read_versions(name).await.map(Hashes::Rollout)),
+            Some(Holder::Experiment(name)) => {
+                Some(self.executor.read_templates(name).await.map(Hashes::Experiment))
+            }
         };
-        let rollout = rollout.as_ref().map(|name| (name, &versions));
-        let subject = sluice::subject(&question, run, rollout)?;
+        let hashes = hashes.transpose().map_err(|error| said(&error))?;
+        let subject = sluice::subject(&question, run, holder.as_ref().zip(hashes.as_ref()))?;
         sluice::measure(&question, &subject, &self.traffic, now.timestamp())
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crds::AnalysisRun;
+use crds::{AnalysisRun, experiment::TemplateStatus};
 use k8s_openapi::{
     api::{batch::v1 as batch, core::v1 as core},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -66,6 +66,23 @@ pub(crate) struct RolloutHashes {
     /// The hash of its stable one.
     #[serde(rename = "stableRS")]
     pub stable_rs: Option<String>,
+}
+
+/// The templates of an Experiment, for what is asked about one of them.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct ExperimentVersions {
+    /// What it is.
+    #[serde(default)]
+    pub status: TemplateHashes,
+}
+
+/// The part of an Experiment's status that is read.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TemplateHashes {
+    /// Its templates, in their order.
+    #[serde(default)]
+    pub template_statuses: Vec<TemplateStatus>,
 }
 
 /// A Job without its template.

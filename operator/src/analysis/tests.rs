@@ -97,22 +97,30 @@ async fn a_measurement_is_taken_judged_and_recorded_in_one_pass() {
 #[tokio::test]
 async fn proxies_are_asked_about_the_version_that_a_run_is_made_for() {
     let spec = json!({"metrics": [{"name": "errors", "consecutiveErrorLimit": 0, "provider": {"sluice": {"errorRate": {}}}}]});
-    let rollout = json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"namespace": "web", "name": "shop"},
-        "spec": {}, "status": {"currentPodHash": "new", "stableRS": "old"},
-    });
-    let owner = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "shop", "uid": "r-1", "controller": true});
-    let api =
-        TestApi::default().answer(200, rollout).answer(200, object("8", &spec, &json!({"phase": "Error"})));
-    let controller = controller(api.client());
-    let mut run = object("7", &spec, &json!({}));
-    run["metadata"]["ownerReferences"] = json!([owner]);
-    watched(&controller, run);
-    pass(&controller).await;
-    assert_eq!(api.lines()[0], "GET /apis/argoproj.io/v1alpha1/namespaces/web/rollouts/shop");
-    let measurement = &api.seen()[1].1["status"]["metricResults"][0]["measurements"][0];
-    let message = measurement["message"].as_str().unwrap();
-    assert!(message.starts_with("the operator was given no traffic server"), "{message}");
+    let hashes = json!({"currentPodHash": "new", "stableRS": "old"});
+    let templates = json!({"templateStatuses": [{"name": "trial", "podTemplateHash": "new"}]});
+    for (kind, resource, status) in
+        [("Rollout", "rollouts", hashes), ("Experiment", "experiments", templates)]
+    {
+        let api_version = "argoproj.io/v1alpha1";
+        let owner = json!({"apiVersion": api_version, "kind": kind, "name": "shop", "uid": "r-1", "controller": true});
+        let held = json!({
+            "apiVersion": api_version, "kind": kind, "metadata": {"namespace": "web", "name": "shop"},
+            "spec": {}, "status": status,
+        });
+        let api =
+            TestApi::default().answer(200, held).answer(200, object("8", &spec, &json!({"phase": "Error"})));
+        let controller = controller(api.client());
+        let mut run = object("7", &spec, &json!({}));
+        run["metadata"]["ownerReferences"] = json!([owner]);
+        watched(&controller, run);
+        pass(&controller).await;
+        let read = format!("GET /apis/{api_version}/namespaces/web/{resource}/shop");
+        assert_eq!(api.lines()[0], read);
+        let measurement = &api.seen()[1].1["status"]["metricResults"][0]["measurements"][0];
+        let message = measurement["message"].as_str().unwrap();
+        assert!(message.starts_with("the operator was given no traffic server"), "{message}");
+    }
 }
 
 #[tokio::test]
