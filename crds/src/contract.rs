@@ -86,6 +86,10 @@ pub const SLOW_START_ANNOTATION: &str = "sluice.dev/slow-start";
 /// and drops it. The field goes first.
 pub const GUARD_ANNOTATION: &str = "sluice.dev/guard";
 
+/// Annotation of an HTTPRoute or a GRPCRoute: the route of the same kind and namespace whose place it takes. For requests
+/// that both match it is asked first, and towards every other route it stands where that one does.
+pub const STANDS_IN_ANNOTATION: &str = "sluice.dev/stands-in-for";
+
 /// Pod annotation of Kubernetes by which the ReplicaSet controller chooses which pods to delete first.
 pub const POD_DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
 

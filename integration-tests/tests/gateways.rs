@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use anyhow::{Context as _, ensure};
 use integration_tests::{
     ask::{Answer, Question, ask_pod},
-    cluster::{Cluster, Kind},
+    cluster::{Cluster, Kind, RolloutView},
     story::{CANARY_SERVICE, CanaryRoute, ROLLOUT, Settings, Story},
 };
 use kube::api::{DynamicObject, GroupVersionKind, Patch, PatchParams};
@@ -321,8 +321,7 @@ async fn gateways_of_a_class_share_one_set_of_proxies_until_the_last_is_gone() -
 
 /// The quickstart with the HTTPRoute of `examples/gateway-canary` in the place of its Mapping.
 fn with_http_route(namespace: &str) -> anyhow::Result<Settings> {
-    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../examples/gateway-canary"].iter().collect();
-    let route = fs::read_to_string(folder.join("route.yaml")).context("failed to read the route")?;
+    let route = of_canary("route.yaml")?;
     let routing = "        gatewayAPI:\n          httpRoute: someapp\n";
     let settings = Settings::quickstart(6).routed_by(routing, &route, CanaryRoute::Inside(ROUTE));
     Ok(Settings { proxy: format!("{namespace}/edge-sluice"), ..settings })
@@ -348,9 +347,7 @@ async fn but_for_weights(cluster: &Cluster) -> anyhow::Result<Value> {
 #[ignore = "needs a cluster with Sluice and Gateway API: cargo xtask test"]
 async fn requests_move_through_an_http_route_exactly_as_the_steps_say() -> anyhow::Result<()> {
     let cluster = Cluster::fresh_namespace("it-gateway-canary").await?;
-    let gateway =
-        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/gateway-canary/gateway.yaml"))?;
-    cluster.apply(&gateway).await?;
+    cluster.apply(&of_canary("gateway.yaml")?).await?;
     programmed(&cluster, "edge").await?;
     let mut story = Story::begin(cluster.clone(), with_http_route("it-gateway-canary")?).await?;
     let before = but_for_weights(&cluster).await?;
@@ -375,5 +372,72 @@ async fn requests_move_through_an_http_route_exactly_as_the_steps_say() -> anyho
     ensure!(report.problems().is_empty(), "{report:#?}");
     let seen: Vec<u32> = report.stages.iter().map(|stage| stage.weight).collect();
     ensure!([30, 60].iter().all(|weight| seen.contains(weight)), "{seen:?}");
+    cluster.remove().await
+}
+
+/// A file of `examples/gateway-canary`.
+fn of_canary(file: &str) -> anyhow::Result<String> {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../examples/gateway-canary"].iter().collect();
+    fs::read_to_string(folder.join(file)).with_context(|| format!("failed to read {file}"))
+}
+
+/// Whom 200 requests reach: pods of the Experiment, and all pods of the new version.
+async fn two_hundred(cluster: &Cluster) -> anyhow::Result<(u32, u32)> {
+    let (mut trial, mut new) = (0, 0);
+    for _ in 0..200 {
+        let answer = ask(cluster, "edge", None, HOST, "/someapp").await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        trial += u32::from(answer.body.contains("-trial-"));
+        new += u32::from(answer.body.starts_with("v2 "));
+    }
+    Ok((trial, new))
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Sluice and Gateway API: cargo xtask test"]
+async fn pods_of_an_experiment_get_their_share_of_an_http_route() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh_namespace("it-gateway-experiment").await?;
+    cluster.apply(&of_canary("gateway.yaml")?).await?;
+    programmed(&cluster, "edge").await?;
+    for file in ["services.yaml", "route.yaml", "rollout.yaml"] {
+        cluster.apply(&of_canary(file)?).await?;
+    }
+    cluster.until_rollout(ROUTE, "healthy", LIMIT, RolloutView::healthy).await?;
+    let before = but_for_weights(&cluster).await?;
+
+    let template = json!({"name": "trial", "specRef": "canary", "weight": 10});
+    let experiment = json!({"scaleDownDelaySeconds": 0, "templates": [template]});
+    let steps = json!([{"setWeight": 20}, {"experiment": experiment}, {"setWeight": 50}]);
+    let canary = json!({"steps": steps, "trafficRouting": {"managedRoutes": null}});
+    cluster.merge(Kind::Rollout, ROUTE, &json!({"spec": {"strategy": {"canary": canary}}})).await?;
+    cluster.set_image(ROUTE, "v2").await?;
+    let current = || async {
+        let rollout = cluster.get(Kind::Rollout, ROUTE).await?.context("the Rollout is gone")?;
+        let canary = &rollout.data["status"]["canary"];
+        let weights = &canary["weights"];
+        let served = weights["verified"] == true && weights["additional"][0]["weight"] == 10;
+        Ok(canary["currentExperiment"].as_str().filter(|_| served).map(str::to_owned))
+    };
+    let experiment = cluster.until("every proxy serves the Experiment", LIMIT, current).await?;
+    let (trial, new) = two_hundred(&cluster).await?;
+    ensure!((18..=22).contains(&trial), "{trial} of 200 requests reached the pods of the Experiment");
+    ensure!((56..=64).contains(&new), "{new} of 200 requests reached the new version");
+    ensure!(but_for_weights(&cluster).await? == before, "only weights change in the user's route");
+
+    // It is taken back before its pods go: nobody notices.
+    cluster.merge(Kind::Experiment, &experiment, &json!({"spec": {"terminate": true}})).await?;
+    let over = || async {
+        let answer = ask(&cluster, "edge", None, HOST, "/someapp").await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        let set = cluster.get(Kind::ReplicaSet, &format!("{experiment}-trial")).await?;
+        let pods =
+            set.context("the ReplicaSet of the Experiment is kept")?.data["status"]["replicas"].as_i64();
+        Ok((pods.unwrap_or_default() == 0).then_some(()))
+    };
+    cluster.until("the pods of the Experiment are gone", LIMIT, over).await?;
+    let stand_in = cluster.get(Kind::HttpRoute, &format!("{ROUTE}-experiment")).await?;
+    ensure!(stand_in.is_none(), "the route that stood in is gone");
+    cluster.until_rollout(ROUTE, "healthy with v2", LIMIT, RolloutView::healthy).await?;
+    ensure!(but_for_weights(&cluster).await? == before, "only weights changed in the user's route");
     cluster.remove().await
 }

@@ -4,10 +4,14 @@
 //! `w` and the stable one's `100 - w`, as the plugin writes them. Other backends of a rule keep theirs. At rest a rule
 //! stays as it was written, as long as the canary has nothing.
 
-use serde_json::{Map, Value, json};
+//!
+//! What else a Rollout has to say is said by routes of its own beside the user's: `beside.rs`.
 
-use crate::mapping::{Canary, Part, own};
-use crate::spec::{Condition, Text};
+mod beside;
+
+use serde_json::Value;
+
+pub use self::beside::wanted;
 use crate::weight::Weight;
 
 /// Both backends of one rule.
@@ -112,83 +116,6 @@ pub fn changes(object: &Value, services: Services<'_>, weight: Weight) -> Vec<We
     changes
 }
 
-/// The route of a header route: the rules of the base that have both Services, for requests with the header, to the
-/// canary alone. More headers go first, so it wins over its base by the API's own order.
-///
-/// To POST, or with `existing` to PUT; `None` if nothing of the base is split, or the part is another one.
-#[must_use]
-pub fn header_route(
-    base: &Value,
-    existing: Option<&Value>,
-    canary: &Canary<'_>,
-    name: &str,
-) -> Option<Value> {
-    let Part::Route { route, index } = canary.part else { return None };
-    let condition = route.conditions.get(index)?;
-    let services = Services { stable: canary.base_service, canary: canary.copy_service };
-    let rules: Vec<Value> = pairs(base, services)
-        .iter()
-        .map(|pair| with_header(&base["spec"]["rules"][pair.rule], pair.canary.index, condition))
-        .collect();
-    if rules.is_empty() {
-        return None;
-    }
-    let mut object = existing.cloned().unwrap_or_else(|| {
-        json!({
-            "apiVersion": base["apiVersion"],
-            "kind": base["kind"],
-            "metadata": {"name": name, "namespace": canary.namespace},
-        })
-    });
-    let mut spec = Map::new();
-    for field in ["parentRefs", "hostnames"] {
-        if let Some(value) = base["spec"].get(field).filter(|value| !value.is_null()) {
-            spec.insert(field.to_owned(), value.clone());
-        }
-    }
-    spec.insert("rules".to_owned(), json!(rules));
-    let fields = object.as_object_mut()?;
-    fields.insert("spec".to_owned(), Value::Object(spec));
-    let metadata = fields.entry("metadata").or_insert_with(|| json!({})).as_object_mut()?;
-    own(metadata, canary);
-    Some(object)
-}
-
-/// A rule for requests that also have the header. Its names are the base's, of which there may be one only.
-fn with_header(rule: &Value, canary: usize, condition: &Condition) -> Value {
-    let mut rule = rule.clone();
-    let Some(fields) = rule.as_object_mut() else { return rule };
-    fields.remove("name");
-    let mut backend = fields.get("backendRefs").map(|backends| backends[canary].clone()).unwrap_or_default();
-    if let Some(backend) = backend.as_object_mut() {
-        backend.insert("weight".to_owned(), json!(1));
-    }
-    fields.insert("backendRefs".to_owned(), json!([backend]));
-    // A rule without matches has one for everything.
-    let written = fields.get("matches").and_then(Value::as_array).filter(|matches| !matches.is_empty());
-    let mut matches = written.cloned().unwrap_or_else(|| vec![json!({})]);
-    for it in &mut matches {
-        let Some(it) = it.as_object_mut() else { continue };
-        let headers = it.entry("headers").or_insert_with(|| json!([]));
-        let Some(headers) = headers.as_array_mut() else { continue };
-        for (name, value) in &condition.headers {
-            headers.retain(|held| !held["name"].as_str().is_some_and(|it| it.eq_ignore_ascii_case(name)));
-            headers.push(header(name, value));
-        }
-    }
-    fields.insert("matches".to_owned(), json!(matches));
-    rule
-}
-
-fn header(name: &str, value: &Text) -> Value {
-    let (kind, text) = match value {
-        Text::Exact(text) => ("Exact", text.clone()),
-        Text::Prefix(text) => ("RegularExpression", format!("{}.*", crate::mapping::escape(text))),
-        Text::Regex(text) => ("RegularExpression", text.clone()),
-    };
-    json!({"name": name, "type": kind, "value": text})
-}
-
 fn pairs(object: &Value, services: Services<'_>) -> Vec<Pair> {
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
     let rules = object["spec"]["rules"].as_array().into_iter().flatten().enumerate();
@@ -215,13 +142,14 @@ fn is_service(backend: &Value, name: &str, namespace: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::spec::{Action, ManagedRoute};
+    use serde_json::json;
 
-    const SERVICES: Services<'_> = Services { stable: "stable", canary: "canary" };
+    use super::*;
+
+    pub(super) const SERVICES: Services<'_> = Services { stable: "stable", canary: "canary" };
 
     /// A route with a rule for each list of backends (name, weight).
-    fn route(rules: &[&[(&str, Option<i64>)]]) -> Value {
+    pub(super) fn route(rules: &[&[(&str, Option<i64>)]]) -> Value {
         let rules: Vec<Value> = rules
             .iter()
             .map(|backends| {
@@ -318,43 +246,5 @@ mod tests {
         let backend = route.pointer_mut("/spec/rules/0/backendRefs/1").unwrap();
         *backend = json!({"name": "canary", "kind": "Bucket", "group": "x.org"});
         assert!(!has_both(&route, SERVICES));
-    }
-
-    #[test]
-    fn a_header_route_sends_what_has_the_header_to_the_canary() {
-        let base = route(&[&[("stable", Some(70)), ("canary", Some(30))], &[("other", Some(1))]]);
-        let beta = ManagedRoute {
-            name: "beta".to_owned(),
-            action: Action::Send,
-            conditions: vec![Condition {
-                headers: vec![("x-beta".to_owned(), Text::Prefix("a.b".to_owned()))],
-                ..Condition::default()
-            }],
-        };
-        let canary = Canary {
-            rollout: "shop",
-            uid: "u1",
-            namespace: "prod",
-            base_service: "stable",
-            copy_service: "canary",
-            part: Part::Route { route: &beta, index: 0 },
-        };
-        let made = header_route(&base, None, &canary, "shop-canary-beta").unwrap();
-        assert_eq!(
-            made["spec"],
-            json!({
-                "parentRefs": [{"name": "gw"}],
-                "hostnames": ["a.org"],
-                "rules": [{
-                    "matches": [{
-                        "path": {"type": "PathPrefix", "value": "/"},
-                        "headers": [{"name": "x-beta", "type": "RegularExpression", "value": "a\\.b.*"}],
-                    }],
-                    "backendRefs": [{"name": "canary", "port": 80, "weight": 1}],
-                }],
-            })
-        );
-        assert_eq!(made["metadata"]["ownerReferences"][0]["uid"], "u1");
-        assert_eq!(header_route(&base, Some(&made), &canary, "shop-canary-beta"), Some(made));
     }
 }

@@ -8,11 +8,14 @@ mod labels;
 mod route;
 pub mod service;
 
+use std::collections::BTreeMap;
+
 use crds::contract::CANARY_MAPPING_SUFFIX;
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::route::escape;
 use self::service::ServiceAddress;
+use crate::key;
 use crate::spec::ManagedRoute;
 use crate::weight::Weight;
 
@@ -50,6 +53,8 @@ pub enum Part<'a> {
     },
     /// A share of the base's requests for pods of an Experiment.
     Trial(Trial<'a>),
+    /// All of the base's requests, a share of them for pods of an Experiment: routes of the Gateway API share none.
+    StandIn(StandIn<'a>),
 }
 
 /// Pods of an Experiment that get requests.
@@ -59,21 +64,37 @@ pub struct Trial<'a> {
     pub template: &'a str,
     /// Their Service.
     pub service: &'a str,
+    /// Their hash.
+    pub hash: &'a str,
     /// The port of that Service; `None`: that of the base.
     pub port: Option<i32>,
     /// Their share.
     pub weight: Weight,
 }
 
+/// How a route of the Gateway API is divided while it takes the place of its base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StandIn<'a> {
+    /// The canary's weight.
+    pub canary: Weight,
+    /// The pods of the Experiment.
+    pub trials: &'a [Trial<'a>],
+    /// The ports of the pods by those of the stable Service.
+    pub ports: &'a BTreeMap<i32, i32>,
+}
+
 impl Part<'_> {
-    /// The name of the copy. A base's name that is too long is cut.
+    /// The name of the copy, or by the base's key its [key](crate::key). A base's name that is too long is cut.
     #[must_use]
     pub fn name(&self, base: &str) -> String {
-        match self {
+        let (kind, base) = key::parse(base);
+        let name = match self {
             Self::Share(_) => canary_name(base),
             Self::Route { route, index } => route::name(base, &route.name, *index),
             Self::Trial(trial) => trial_name(base, trial.template),
-        }
+            Self::StandIn(_) => stand_in_name(base),
+        };
+        key::of(kind, &name)
     }
 }
 
@@ -87,6 +108,12 @@ pub fn canary_name(base: &str) -> String {
 #[must_use]
 pub fn trial_name(base: &str, template: &str) -> String {
     suffixed(base, &format!("-experiment-{template}"))
+}
+
+/// `<base>-experiment`, the base cut to what fits.
+#[must_use]
+pub fn stand_in_name(base: &str) -> String {
+    suffixed(base, "-experiment")
 }
 
 /// A name with this at its end, cut before it to what fits.
@@ -132,6 +159,7 @@ fn spec(base: &Value, canary: &Canary<'_>) -> Option<Value> {
     let service = match canary.part {
         Part::Trial(Trial { service, port: Some(port), .. }) => address.with_name_and_port(service, port),
         Part::Share(_) | Part::Route { .. } | Part::Trial(_) => address.with_name(canary.copy_service),
+        Part::StandIn(_) => return None,
     };
     fields.insert("service".to_owned(), json!(service));
     match canary.part {
@@ -139,6 +167,7 @@ fn spec(base: &Value, canary: &Canary<'_>) -> Option<Value> {
             fields.insert("weight".to_owned(), json!(weight.percent()));
         }
         Part::Route { route, index } => route::restrict(fields, route.action, route.conditions.get(index)?),
+        Part::StandIn(_) => return None,
     }
     Some(spec)
 }
@@ -264,8 +293,13 @@ mod tests {
 
     #[test]
     fn pods_of_an_experiment_get_their_share_at_their_own_port() {
-        let trial =
-            Trial { template: "new", service: "trial-new", port: Some(8080), weight: Weight::of_percent(10) };
+        let trial = Trial {
+            template: "new",
+            service: "trial-new",
+            hash: "5c9f",
+            port: Some(8080),
+            weight: Weight::of_percent(10),
+        };
         let part = Part::Trial(trial);
         let canary = Canary { copy_service: "trial-new", part, ..CANARY };
         let copy = wanted(&base(), None, &canary).unwrap();
@@ -276,6 +310,12 @@ mod tests {
 
     #[test]
     fn long_names_are_cut() {
+        let (trials, ports) = (&[], &BTreeMap::new());
+        let part = Part::StandIn(StandIn { canary: Weight::ZERO, trials, ports });
+        let base = "r".repeat(253);
+        let key = |name: &str| key::of(key::Kind::HttpRoute, name);
+        assert_eq!(part.name(&key(&base)), key(&part.name(&base)));
+        assert_eq!(part.name(&base).len(), 253);
         assert_eq!(trial_name(&"m".repeat(253), "new").len(), 253);
         assert_eq!(canary_name(&"m".repeat(253)), format!("{}-canary", "m".repeat(246)));
     }

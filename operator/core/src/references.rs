@@ -4,6 +4,7 @@
 //! are: a base Mapping must send to the stable Service, and no two Rollouts share a Service or a Mapping.
 
 pub mod analysis;
+mod beside;
 pub mod services;
 
 use crds::rollout::status::PingPongRole;
@@ -24,19 +25,21 @@ pub fn check(world: &World, spec: &Spec) -> Result<(), Invalid> {
     ping_pong_can_end(world, spec)?;
     let services = services::find(world)?;
     let analyses = analysis::find(world, spec)?;
-    let routing = mapping_routing(spec);
+    let routed = routed_canary(spec);
+    let routing = routed.map(|(_, routing)| routing);
     let mappings = routing.map_or_else(|| Ok(Vec::new()), |routing| base_mappings(routing, world))?;
     services.iter().try_for_each(|(role, name, service)| services::check(world, *role, name, service))?;
     analyses.iter().try_for_each(|named| analysis::check(world, named))?;
     for (name, mapping) in mappings.iter().filter(|(name, _)| key::parse(name).0 == Kind::Mapping) {
         has_no_weight(name, mapping)?;
     }
-    let Some(routing) = routing else { return Ok(()) };
+    let Some((canary, routing)) = routed else { return Ok(()) };
     mappings.iter().try_for_each(|(key, object)| match key::parse(key) {
         (Kind::Mapping, name) => can_be_split(spec, routing, world, name, object),
         (Kind::Ingress, name) => ingress_can_be_split(spec, routing, world, name, object),
         (Kind::HttpRoute | Kind::GrpcRoute, _) => route_can_be_split(spec, routing, world, key, object),
-    })
+    })?;
+    beside::check(world, canary, routing)
 }
 
 /// While the stable version has `pongService`, its requests go by the canary Mapping: without `pingPong` that would be
@@ -56,11 +59,14 @@ fn ping_pong_can_end(world: &World, spec: &Spec) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// The Mappings of the strategy, if it has any.
-fn mapping_routing(spec: &Spec) -> Option<&MappingRouting> {
+/// The canary with the Mappings of the strategy, if it has any.
+fn routed_canary(spec: &Spec) -> Option<(&Canary, &MappingRouting)> {
     match &spec.strategy {
-        Strategy::Canary(Canary { routing: Routing::Mappings(routing), .. }) => Some(routing),
-        Strategy::Canary(Canary { routing: Routing::Replicas { .. }, .. }) | Strategy::BlueGreen(_) => None,
+        Strategy::Canary(canary) => match &canary.routing {
+            Routing::Mappings(routing) => Some((canary, routing)),
+            Routing::Replicas { .. } => None,
+        },
+        Strategy::BlueGreen(_) => None,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod amount;
 mod analysis;
+pub mod beside;
 mod blue_green;
 mod canary;
 mod experiment;

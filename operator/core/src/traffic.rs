@@ -8,7 +8,7 @@ use std::fmt;
 
 mod fold;
 
-pub use fold::{Fold, Poll, Route, TrialArm};
+pub use fold::{Fold, Poll, Route, StandIn, TrialArm};
 
 /// What is known of the data plane.
 #[derive(Clone, Debug, PartialEq, Eq)]

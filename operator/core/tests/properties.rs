@@ -111,6 +111,8 @@ enum Manifest {
     Guarded,
     BlueGreenAnalysed,
     Experiments,
+    Shares,
+    SharesOfRoutes,
 }
 
 fn manifests() -> impl Strategy<Value = Manifest> {
@@ -124,6 +126,8 @@ fn manifests() -> impl Strategy<Value = Manifest> {
         Manifest::Guarded,
         Manifest::BlueGreenAnalysed,
         Manifest::Experiments,
+        Manifest::Shares,
+        Manifest::SharesOfRoutes,
     ])
 }
 
@@ -143,7 +147,15 @@ impl Simulator {
             Manifest::Guarded => "guard.yaml",
             Manifest::BlueGreenAnalysed => "blue_green_analysis.yaml",
             Manifest::Experiments => "experiment.yaml",
+            Manifest::Shares => "experiment_weights.yaml",
+            Manifest::SharesOfRoutes => "gateway.yaml",
         });
+        if let Manifest::SharesOfRoutes = manifest {
+            let template = |version: &str| json!({"name": version, "specRef": version, "weight": 10});
+            let experiment = json!({"duration": "5m", "templates": [template("stable"), template("canary")]});
+            let steps = json!([{"setWeight": 20}, {"experiment": experiment}, {"setWeight": 50}]);
+            simulator.patch_spec(&json!({"strategy": {"canary": {"steps": steps}}}));
+        }
         if let Manifest::TwoMappings = manifest {
             simulator.apply(&manifest_file("second_mapping.yaml"));
             let ambassador = json!({"mappings": ["shop", "shop-api"]});

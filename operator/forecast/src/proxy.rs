@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crds::contract::POD_TEMPLATE_HASH_LABEL;
+use crds::contract::{POD_TEMPLATE_HASH_LABEL, STANDS_IN_ANNOTATION};
 use operator_core::key::{self, Kind};
 use operator_core::mapping::service::ServiceAddress;
 use operator_core::traffic::{Arm, Facts, Load, ObjectName, Proxy, Served, Split, Traffic, Version, View};
@@ -55,7 +55,10 @@ impl Cluster {
     pub(crate) fn share_of(&self, hash: &str) -> f64 {
         let base = self.base_mappings().into_iter().next();
         let splits = self.splits();
-        let routed = base.and_then(|base| splits.values().find(|it| self.is_divided(it, &base)).cloned());
+        // A route that stands in for the base is asked first.
+        let objects = base.map(|base| [self.stand_in_for(&base).unwrap_or_else(|| base.clone()), base]);
+        let divided = |object: &String| splits.values().find(|it| self.is_divided(it, object)).cloned();
+        let routed = objects.and_then(|objects| objects.iter().find_map(divided));
         if let Some(served) = routed {
             let trials = self.trials().filter(|(trial, _)| trial.version == hash);
             let hashes: Vec<&str> = trials.map(|(trial, _)| trial.hash.as_str()).chain([hash]).collect();
@@ -70,6 +73,14 @@ impl Cluster {
         // No route: every ready pod gets the same.
         let all: u32 = self.sets.values().map(|set| self.endpoints(&set.hash)).sum();
         if all == 0 { 0.0 } else { f64::from(self.endpoints(hash)) / f64::from(all) }
+    }
+
+    /// The key of the route that takes the place of a base, while there is one.
+    fn stand_in_for(&self, base: &str) -> Option<String> {
+        let (kind, name) = key::parse(base);
+        let mut others = self.mappings.iter().filter(|(key, _)| key::parse(key).0 == kind);
+        let stands_in = |it: &Mapping| it.object["metadata"]["annotations"][STANDS_IN_ANNOTATION] == name;
+        others.find_map(|(key, it)| stands_in(it).then(|| key.clone()))
     }
 
     /// Whether a split is one of a base that has both versions. A route of the Gateway API may have rules for others.

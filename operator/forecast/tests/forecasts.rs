@@ -51,6 +51,23 @@ fn weights_are_parts_of_their_total() {
 }
 
 #[test]
+fn a_share_of_a_route_is_the_new_versions_too() {
+    for example_name in ["gateway-canary", "experiment-weights"] {
+        let mut objects = example(example_name);
+        let rollout = objects.iter_mut().find(|it| it["kind"] == "Rollout").expect("a Rollout");
+        let templates = json!([
+            {"name": "baseline", "specRef": "stable", "weight": 10}, {"name": "trial", "specRef": "canary", "weight": 10},
+        ]);
+        let experiment = json!({"experiment": {"duration": "1m", "templates": templates}});
+        rollout["spec"]["strategy"]["canary"]["steps"] =
+            json!([{"setWeight": 20}, experiment, {"setWeight": 50}]);
+        let found = of(&objects, 7).unwrap_or_else(|refused| panic!("{example_name}: {refused}"));
+        let weights: Vec<f64> = found.moments.iter().map(|it| it.weight).collect();
+        assert!([20.0, 30.0, 50.0].iter().all(|it| weights.contains(it)), "{example_name}: {weights:?}");
+    }
+}
+
+#[test]
 fn every_example_has_a_forecast_that_adds_up() {
     for name in examples() {
         let found = of(&example(&name), 7).unwrap_or_else(|refused| panic!("{name}: {refused}"));

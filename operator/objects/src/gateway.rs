@@ -1,5 +1,6 @@
 //! What is needed of objects of the Gateway API.
 
+use crds::contract::STANDS_IN_ANNOTATION;
 use kube::core::DynamicObject;
 use operator_routes::GatewayObject;
 use serde_json::Value;
@@ -25,6 +26,12 @@ pub fn gateway(object: &mut DynamicObject) -> GatewayObject {
         generation: object.metadata.generation.unwrap_or_default(),
         created: object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()),
         uid: object.metadata.uid.as_deref().unwrap_or_default().into(),
+        stands_in_for: object
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|it| it.get(STANDS_IN_ANNOTATION))
+            .map(|base| base.as_str().into()),
         spec: object.data.get_mut("spec").map(Value::take).unwrap_or_default(),
     }
 }

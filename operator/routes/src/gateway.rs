@@ -62,6 +62,8 @@ pub struct GatewayObject {
     pub created: i64,
     /// `metadata.uid`.
     pub uid: Arc<str>,
+    /// Of a route, the annotation [`crds::contract::STANDS_IN_ANNOTATION`]: whose place it takes.
+    pub stands_in_for: Option<Arc<str>>,
     /// `spec`, of any shape.
     pub spec: Value,
 }
@@ -69,6 +71,13 @@ pub struct GatewayObject {
 impl GatewayObject {
     /// One of the first generation, from the beginning of time.
     pub fn new(resource_version: impl Into<Arc<str>>, spec: Value) -> Self {
-        Self { resource_version: resource_version.into(), generation: 1, created: 0, uid: "".into(), spec }
+        Self {
+            resource_version: resource_version.into(),
+            generation: 1,
+            created: 0,
+            uid: "".into(),
+            stands_in_for: None,
+            spec,
+        }
     }
 }

@@ -108,10 +108,10 @@ impl Canary {
 }
 
 impl Canary {
-    /// Every managed route that some step sets.
-    pub fn managed_routes(&self) -> impl Iterator<Item = &ManagedRoute> {
-        self.steps.iter().filter_map(|step| match step {
-            Step::SetRoute(route) => Some(route),
+    /// Every managed route that some step sets, with the step's index.
+    pub fn managed_routes(&self) -> impl Iterator<Item = (usize, &ManagedRoute)> {
+        self.steps.iter().enumerate().filter_map(|(index, step)| match step {
+            Step::SetRoute(route) => Some((index, route)),
             Step::SetWeight(_)
             | Step::Pause(_)
             | Step::SetCanaryScale(_)

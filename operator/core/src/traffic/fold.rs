@@ -4,8 +4,11 @@
 //! holds for the fleet only if it holds for every counted proxy. Contents compiled from an older object than this
 //! `World` holds do not count (design §2.1).
 
+mod trials;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::trials::{StandIn, TrialArm};
 use super::{Arm, Facts, Load, ObjectName, Proxy, Served, Split};
 use crate::key::{self, Kind};
 use crate::weight::Weight;
@@ -40,19 +43,6 @@ pub struct Fold<'a> {
     reaching: Vec<&'a Split>,
     /// The counted proxies that can have one of these: those of their scopes. All, while there is no such split.
     proxies: Vec<&'a Proxy>,
-}
-
-/// An arm of pods of an Experiment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TrialArm<'a> {
-    /// The base Mapping whose requests it shares.
-    pub base: &'a str,
-    /// The Mapping that gives it.
-    pub mapping: &'a str,
-    /// The hash of its pods.
-    pub hash: &'a str,
-    /// Its weight in percent.
-    pub weight: i32,
 }
 
 /// How many counted proxies satisfy a condition.
@@ -175,23 +165,6 @@ impl<'a> Fold<'a> {
             sending.iter().all(|(splits, name)| every(splits, &|served| sends(served, name)))
                 && mirrors.iter().all(|(splits, name)| every(splits, &|served| compiled(served, name)))
         })
-    }
-
-    /// Whether every listed split of their bases has these arms, each with its weight and with pods of its hash alone.
-    #[must_use]
-    pub fn trials_served(&self, trials: &[TrialArm<'_>]) -> Poll {
-        let is_served = |served: &Served, trial: &TrialArm<'_>| {
-            let mapping = self.route.name(trial.mapping);
-            let mut own = served.arms.iter().filter(|arm| arm.mapping == mapping);
-            own.any(|arm| arm.written == Some(trial.weight) && holds_exactly(arm, trial.hash, 1))
-        };
-        let mut poll = self.poll(&self.listed, |served| {
-            let Some(served) = served else { return trials.is_empty() };
-            let mut of = trials.iter().filter(|trial| served.gives(&self.route.name(trial.base)));
-            trials.is_empty() || self.fresh(served) && of.all(|trial| is_served(served, trial))
-        });
-        poll.problem = if trials.is_empty() { None } else { self.problem() };
-        poll
     }
 
     /// Whether no counted proxy sends anything by the Mappings of these names.

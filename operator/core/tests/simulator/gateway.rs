@@ -61,7 +61,7 @@ pub(crate) fn changes_text(weights: &[WeightChange], label: Option<&LabelChange>
     weights.chain(label).collect::<Vec<_>>().join(", ")
 }
 
-fn backends(rule: &Value) -> impl Iterator<Item = (String, i64)> {
+pub(super) fn backends(rule: &Value) -> impl Iterator<Item = (String, i64)> {
     let backends = rule["backendRefs"].as_array().into_iter().flatten();
     backends
         .map(|it| (it["name"].as_str().unwrap_or_default().to_owned(), it["weight"].as_i64().unwrap_or(1)))

@@ -52,10 +52,14 @@ enum PathRank {
 }
 
 /// The route that a match is of: of two that are equal the older counts, then the first by name, then the first rule.
+///
+/// One that stands in for another has the age and the name of that one, and is asked just before it. So it takes nothing
+/// from anybody else; and whoever can make it could have edited the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing<'a> {
     pub(crate) created: i64,
     pub(crate) name: &'a ObjectName,
+    pub(crate) stands_in: bool,
     pub(crate) rule: usize,
     pub(crate) index: usize,
 }
@@ -79,6 +83,8 @@ pub enum Precedence {
     Age,
     /// A route whose name comes first.
     Name,
+    /// It stands in for the other.
+    StandsIn,
     /// An earlier place in the same route.
     Position,
 }
@@ -105,6 +111,8 @@ pub(crate) fn precedence(
         Precedence::Age
     } else if standing.name != other_standing.name {
         Precedence::Name
+    } else if standing.stands_in != other_standing.stands_in {
+        Precedence::StandsIn
     } else {
         Precedence::Position
     }
@@ -121,6 +129,7 @@ impl Display for Precedence {
             Self::Parameters => "more query parameters",
             Self::Age => "the older route",
             Self::Name => "the name that comes first",
+            Self::StandsIn => "a route that stands in for the other",
             Self::Position => "the earlier place in the route",
         })
     }
@@ -214,7 +223,8 @@ impl Matching {
         down(&mut rank, query);
         rank.extend((i128::from(standing.created) - i128::from(i64::MIN)).to_be_bytes());
         rank.extend(standing.name.to_string().bytes());
-        rank.push(0);
+        // Both are less than any byte of a longer name.
+        rank.push(u8::from(!standing.stands_in));
         for number in [standing.rule, standing.index] {
             rank.extend(u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());
         }
@@ -268,9 +278,13 @@ mod tests {
     use super::*;
 
     fn rank(host: &str, of: &Matching, created: i64, name: &str, rule: usize) -> Rank {
+        let (name, stands_in) = match name.strip_prefix("in for ") {
+            Some(base) => (base, true),
+            None => (name, false),
+        };
         let name = ObjectName::new("shop", name);
         let host = HostName::parse(Some(host).filter(|it| *it != "*")).unwrap();
-        of.rank(&host, Standing { created, name: &name, rule, index: 0 })
+        of.rank(&host, Standing { created, name: &name, stands_in, rule, index: 0 })
     }
 
     fn http(spec: &Value) -> Matching {
@@ -300,8 +314,11 @@ mod tests {
             rank("a.example", &query, 0, "a", 0),
             rank("a.example", &all, -5, "z", 0),
             rank("a.example", &all, 5, "a", 0),
+            rank("a.example", &all, 6, "in for a", 0),
+            rank("a.example", &all, 6, "in for a", 1),
             rank("a.example", &all, 6, "a", 0),
             rank("a.example", &all, 6, "a", 1),
+            rank("a.example", &all, 6, "in for a-b", 0),
             rank("a.example", &all, 6, "b", 0),
             rank("*.long.example", &exact, 0, "a", 0),
             rank("*.example", &exact, 0, "a", 0),

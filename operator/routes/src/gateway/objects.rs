@@ -16,6 +16,8 @@ pub(crate) struct Read<T> {
     pub(crate) generation: i64,
     pub(crate) created: i64,
     pub(crate) uid: Arc<str>,
+    /// The route whose place it takes.
+    pub(crate) stands_in_for: Option<Arc<str>>,
     pub(crate) spec: Result<T, String>,
 }
 
@@ -51,6 +53,7 @@ impl<T> Read<T> {
             generation: object.generation,
             created: object.created,
             uid: Arc::clone(&object.uid),
+            stands_in_for: object.stands_in_for.clone(),
             spec,
         }
     }

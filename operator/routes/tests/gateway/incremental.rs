@@ -135,12 +135,14 @@ fn object(
     names: &'static [&'static str],
     spec: impl Strategy<Value = Value> + 'static,
 ) -> impl Strategy<Value = ObjectChange> {
-    let spec = option::weighted(0.85, (spec, 0..3_i64, 1..3_i64));
+    let stands_in_for = option::weighted(0.3, select(vec!["g", "h"]));
+    let spec = option::weighted(0.85, (spec, 0..3_i64, 1..3_i64, stands_in_for));
     (namespace(), select(names), spec).prop_map(move |(namespace, name, it)| {
         let namespace = if kind.namespaced() { namespace } else { "" };
-        let object = it.map(|(spec, created, generation)| GatewayObject {
+        let object = it.map(|(spec, created, generation, stands_in_for)| GatewayObject {
             created,
             generation,
+            stands_in_for: stands_in_for.map(Into::into),
             ..GatewayObject::new("1", spec)
         });
         ObjectChange::Gateway(GatewayObjectName { kind, name: ObjectName::new(namespace, name) }, object)

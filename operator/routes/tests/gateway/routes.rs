@@ -1,7 +1,12 @@
 //! Which routes attach, what they become, and what they are told.
 
 use crds::gateway::{GatewayKind, RouteKind};
-use operator_routes::{GatewayObject, Scope, object::AppProtocol};
+use operator_routes::{
+    GatewayObject, Scope,
+    explain::{Aside, Request},
+    gateway::Precedence,
+    object::AppProtocol,
+};
 use proxy_config::model::{Action, HostMatch, PathMatch, Protocol, UpstreamProtocol};
 use serde_json::{Value, json};
 
@@ -228,6 +233,48 @@ fn hosts_are_those_of_listener_and_route_and_listeners_are_told_apart() {
         names,
         [("listener any", "*"), ("listener one", "a.example.com"), ("listener wild", "*.example.com")]
     );
+}
+
+#[test]
+fn a_route_that_stands_in_for_another_takes_its_place_and_nobody_elses() {
+    let mut world = World::with_gateway();
+    let object = |created: i64, stands_in_for: Option<&str>| {
+        let spec = json!({"parentRefs": [{"name": "web", "namespace": "infra"}], "rules": [{"backendRefs": [{"name": "a", "port": 80}]}]});
+        GatewayObject {
+            created,
+            stands_in_for: stands_in_for.map(Into::into),
+            ..GatewayObject::new("1", spec)
+        }
+    };
+    let order = |world: &mut World| -> Vec<String> {
+        let routes = world.routes();
+        routes.iter().map(|it| it.id.as_str().split(' ').nth(1).unwrap().to_owned()).collect()
+    };
+    let put = |world: &mut World, route: &str, it: Option<GatewayObject>| {
+        world.put(GatewayKind::Route(RouteKind::Http), route, it);
+    };
+    world.gateway(json!([{
+        "name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}},
+    }]));
+    put(&mut world, "infra/base", Some(object(5, None)));
+    put(&mut world, "infra/older", Some(object(4, None)));
+    put(&mut world, "infra/younger", Some(object(6, None)));
+    put(&mut world, "infra/in-its-place", Some(object(9, Some("base"))));
+    // One of that name in another namespace is another one.
+    put(&mut world, "other/late", Some(object(9, Some("base"))));
+    let with_base = ["infra/older", "infra/in-its-place", "infra/base", "infra/younger", "other/late"];
+    assert_eq!(order(&mut world), with_base);
+    // Without a base it stands for itself, wherever that is.
+    put(&mut world, "infra/base", None);
+    assert_eq!(order(&mut world), ["infra/older", "infra/younger", "infra/in-its-place", "other/late"]);
+    put(&mut world, "infra/base", Some(object(2, None)));
+    let renewed = ["infra/in-its-place", "infra/base", "infra/older", "infra/younger", "other/late"];
+    assert_eq!(order(&mut world), renewed);
+    let request =
+        Request { port: 80, tls: false, authority: "a.org", method: "GET", target: "/", headers: &[] };
+    let at = world.0.at_gateway(&name("infra/web"), &request).unwrap();
+    let why = at.others.into_iter().find(|it| it.who.contains("infra/base")).map(|it| it.why);
+    assert!(matches!(why, Some(Aside::After(_, Precedence::StandsIn))), "{why:?}");
 }
 
 #[test]

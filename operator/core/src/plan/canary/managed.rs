@@ -13,7 +13,7 @@ use super::mappings;
 use super::routed::Routed;
 use super::verify::Confirmation;
 use crate::mapping::Part;
-use crate::spec::{Action, Canary, MappingRouting};
+use crate::spec::{Action, Canary, MappingRouting, beside};
 use crate::weight::{Position, managed_routes};
 use crate::why::Why;
 use crate::world::{Mapping, World};
@@ -104,20 +104,14 @@ pub(super) fn gone(scene: &Scene<'_>, routed: &Routed<'_>) -> bool {
 
 /// The names of all route Mappings that the steps may ask for.
 fn all_names(canary: &Canary, routing: &MappingRouting) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for route in canary.managed_routes() {
-        for base in routing.with_managed_routes() {
-            names.extend((0..route.conditions.len()).map(|index| Part::Route { route, index }.name(base)));
-        }
-    }
-    names
+    beside::managed_routes(canary, routing).into_keys().collect()
 }
 
 impl RouteMapping<'_> {
     fn is_mirror(&self) -> bool {
         match self.part {
             Part::Route { route, .. } => matches!(route.action, Action::Mirror(_)),
-            Part::Share(_) | Part::Trial(_) => false,
+            Part::Share(_) | Part::Trial(_) | Part::StandIn(_) => false,
         }
     }
 }

@@ -160,7 +160,7 @@ fn wanted(
         base_service: routed.routing.base_service(),
         copy_service: match part {
             Part::Share(_) => routed.routing.copy_service(),
-            Part::Route { .. } => &routed.routing.canary_service,
+            Part::Route { .. } | Part::StandIn(_) => &routed.routing.canary_service,
             Part::Trial(trial) => trial.service,
         },
         part,
@@ -172,7 +172,7 @@ fn wanted(
             let key = ingress::canary_key(&rollout.name, name);
             ingress::wanted(&base.object, existing, &canary, ingress::name_of(&key)?, annotations)
         }
-        (None, Some(_)) => gateway_route::header_route(&base.object, existing, &canary, &part.name(name)),
+        (None, Some(_)) => gateway_route::wanted(&base.object, existing, &canary, &part.name(name)),
         (None, None) => mapping::wanted(&base.object, existing, &canary),
     }
 }

@@ -9,6 +9,7 @@ use super::managed::{self, RouteMapping};
 use super::trials::{self, TrialMapping};
 use crate::gateway_route::{self, Services};
 use crate::key;
+use crate::mapping::Trial;
 use crate::replicas::Carried;
 use crate::spec::{self, MappingRouting};
 use crate::traffic::{Fold, Route};
@@ -92,8 +93,7 @@ impl<'w> Routed<'w> {
             Some(_) => managed::wanted(world, canary, routing),
             None => BTreeMap::new(),
         };
-        let trials = trials::wanted(scene, canary, routing);
-        let canary = |base: &String| {
+        let named = |base: &String| {
             let name = MappingRouting::copy_name(&scene.spec.name, base);
             let in_place = key::parse(base).0.is_split_in_place().then(|| routing.services());
             let existing =
@@ -101,7 +101,9 @@ impl<'w> Routed<'w> {
             Canary { name, existing, has_rest: routing.base_is_canary(), in_place }
         };
         let canaries: BTreeMap<&str, Canary<'_>> =
-            routing.names.iter().map(|base| (base.as_str(), canary(base))).collect();
+            routing.names.iter().map(|base| (base.as_str(), named(base))).collect();
+        let shares = canaries.iter().map(|(base, canary)| (*base, canary.weight())).collect();
+        let trials = trials::wanted(scene, canary, routing, &shares);
         let listed: BTreeSet<&str> = canaries.values().map(|canary| canary.name.as_str()).collect();
         let leftover = world
             .canary_mappings
@@ -201,8 +203,8 @@ impl<'w> Routed<'w> {
         ];
         parts.extend(routes.map(|(name, _)| format!("route {name}")));
         let trials = self.trials.iter().filter(|(_, trial)| trial.existing.is_some());
-        parts
-            .extend(trials.map(|(name, trial)| format!("weight {} by {name}", trial.trial.weight.percent())));
+        let weight = |name: &str, trial: &Trial<'_>| format!("weight {} by {name}", trial.weight.percent());
+        parts.extend(trials.flat_map(|(name, it)| it.trials.iter().map(move |trial| weight(name, trial))));
         parts.join(", ")
     }
 }

@@ -1,5 +1,5 @@
 //! The share of the requests that an Experiment's pods get: a Mapping beside each base Mapping for each template with a
-//! weight.
+//! weight; beside each route of the Gateway API one that stands in for it, with all of them.
 //!
 //! They exist while the Experiment of the current step runs and the template has pods, and are a leftover at any other time
 //! (`mappings::delete_leftovers`): so they go with an abort, with another template, and before the pods do, for which the
@@ -20,48 +20,58 @@ use super::mappings;
 use super::routed::Routed;
 use super::verify::Confirmation;
 use crate::effect::{Effect, Target};
+use crate::key;
 use crate::mapping::service::ServiceAddress;
-use crate::mapping::{Part, Trial, trial_name};
-use crate::spec::{self, Canary, MappingRouting, Step};
-use crate::traffic::TrialArm;
-use crate::weight::{Position, current_step};
+use crate::mapping::{Part, StandIn, Trial};
+use crate::spec::{self, Canary, MappingRouting, Step, beside};
+use crate::traffic::{self, TrialArm};
+use crate::weight::{Position, Weight, current_step, set_weight};
 use crate::why::Why;
 use crate::world::{Mapping, Shares, World};
 
-/// A Mapping that gives pods of an Experiment their share.
+/// A Mapping that gives pods of an Experiment their share, or a route that stands in for its base.
 #[derive(Debug)]
 pub(super) struct TrialMapping<'w> {
-    /// The listed base Mapping it is a copy of.
+    /// The listed base it is a copy of.
     pub(super) base: &'w str,
-    /// To whom it sends, and how much.
-    pub(super) trial: Trial<'w>,
-    /// The hash of their pods.
-    pub(super) hash: &'w str,
+    /// To whom it sends, and how much: of a Mapping one.
+    pub(super) trials: Vec<Trial<'w>>,
+    /// Of a route that stands in: the canary's weight.
+    canary: Option<Weight>,
     /// The object, if it exists.
     pub(super) existing: Option<&'w Mapping>,
 }
 
 /// The Mappings of the Experiment that runs now, by name.
+///
+/// `shares`: the canary's weight by each base.
 pub(super) fn wanted<'w>(
     scene: &'w scene::Scene<'w>,
     canary: &'w Canary,
     routing: &'w MappingRouting,
+    shares: &BTreeMap<&str, Weight>,
 ) -> BTreeMap<String, TrialMapping<'w>> {
     let mut mappings = BTreeMap::new();
-    let Some(experiment) = at_step(canary, &Position::of(&scene.before)) else { return mappings };
+    let position = Position::of(&scene.before);
+    let Some(experiment) = at_step(canary, &position) else { return mappings };
     let Some((_, running)) = experiment::running(scene) else { return mappings };
-    for (template, weight) in experiment.weighted() {
-        let pods = running.pods.get(&template.name).filter(|pods| pods.available > 0);
-        let Some((service, hash)) = pods.and_then(|it| Some((it.service.as_ref()?, it.hash.as_ref()?)))
-        else {
-            continue;
-        };
-        for base in &routing.names {
-            let port = port(scene.world, routing, base);
-            let trial = Trial { template: &template.name, service, port, weight };
-            let name = Part::Trial(trial).name(base);
+    let trial = |(template, weight): (&'w spec::ExperimentTemplate, Weight)| {
+        let pods = running.pods.get(&template.name).filter(|pods| pods.available > 0)?;
+        let (service, hash) = (pods.service.as_ref()?, pods.hash.as_ref()?);
+        Some(Trial { template: &template.name, service, hash, port: None, weight })
+    };
+    let trials: Vec<Trial<'_>> = experiment.weighted().filter_map(trial).collect();
+    for base in &routing.names {
+        // A raise is for the base to make first, which knows what the canary can carry.
+        let held = shares.get(base.as_str()).copied().unwrap_or_default();
+        let in_place = key::parse(base).0.is_split_in_place();
+        let share = in_place.then(|| set_weight(canary, &position).min(held));
+        let port = port(scene.world, routing, base).filter(|_| !in_place);
+        for trial in &trials {
+            let name = beside::trial(base, trial.template);
             let existing = scene.world.canary_mappings.get(&name);
-            mappings.insert(name, TrialMapping { base, trial, hash, existing });
+            let empty = || TrialMapping { base, trials: Vec::new(), canary: share, existing };
+            mappings.entry(name).or_insert_with(empty).trials.push(Trial { port, ..*trial });
         }
     }
     mappings
@@ -70,9 +80,16 @@ pub(super) fn wanted<'w>(
 /// Writes the Mappings, and tells the Experiment once everybody serves them.
 pub(super) fn keep(scene: &Scene<'_>, experiment: &spec::Experiment, draft: &mut Draft) {
     let Some(routed) = &scene.routed else { return };
-    for (name, trial) in &routed.trials {
-        let copy = (trial.base, name.as_str(), trial.existing);
-        if mappings::put(scene, routed, copy, Part::Trial(trial.trial), draft) {
+    let ports = pod_ports(scene.world, &routed.routing.stable_service);
+    for (name, mapping) in &routed.trials {
+        let copy = (mapping.base, name.as_str(), mapping.existing);
+        let trials = &mapping.trials[..];
+        let part = match (mapping.canary, trials) {
+            (Some(canary), _) => Part::StandIn(StandIn { canary, trials, ports: &ports }),
+            (None, [trial, ..]) => Part::Trial(*trial),
+            (None, []) => continue,
+        };
+        if mappings::put(scene, routed, copy, part, draft) {
             draft.because(Why::RouteWritten);
         }
     }
@@ -81,7 +98,8 @@ pub(super) fn keep(scene: &Scene<'_>, experiment: &spec::Experiment, draft: &mut
         return;
     };
     let all = experiment.weighted().count() * routed.routing.names.len();
-    if routed.trials.len() < all || draft.writes_route() {
+    let given: usize = routed.trials.values().map(|it| it.trials.len()).sum();
+    if given < all || draft.writes_route() {
         return;
     }
     match confirmed(scene, routed) {
@@ -120,21 +138,28 @@ pub(super) fn confirmed(scene: &Scene<'_>, routed: &Routed<'_>) -> Confirmation 
     if routed.trials.values().any(|trial| trial.existing.is_none()) {
         return Confirmation::Pending(Why::RouteWritten);
     }
-    let arms = routed.trials.iter().map(|(name, trial)| TrialArm {
-        base: trial.base,
-        mapping: name,
-        hash: trial.hash,
-        weight: trial.trial.weight.percent(),
-    });
-    let arms: Vec<TrialArm<'_>> = arms.collect();
+    let (mut beside, mut stand_ins) = (Vec::new(), Vec::new());
+    for (mapping, it) in &routed.trials {
+        let trials = it.trials.iter();
+        let arms =
+            trials.map(|trial| TrialArm { service: trial.service, hash: trial.hash, weight: trial.weight });
+        match it.canary {
+            None => beside.extend(arms.map(|arm| (it.base, mapping.as_str(), arm))),
+            Some(canary) => {
+                let trials = arms.collect();
+                stand_ins.push(traffic::StandIn { base: it.base, route: mapping, canary, trials });
+            }
+        }
+    }
     let mut removed = all_names(scene.canary, routed.routing);
     removed.retain(|name| !routed.trials.contains_key(name));
     Confirmation::of(routed.ask(scene, |fold| {
-        if !arms.is_empty() && fold.counted() == 0 {
+        if !routed.trials.is_empty() && fold.counted() == 0 {
             return Err(Why::NoProxy);
         }
         let late = |progress| Why::WaitingForWeight { progress };
-        waiting(&fold.trials_served(&arms), "the weights of the Experiment", late)?;
+        waiting(&fold.trials_served(&beside), "the weights of the Experiment", late)?;
+        waiting(&fold.stand_ins_served(&stand_ins), "the weights of the Experiment", late)?;
         waiting(&fold.serves_none(&removed), "no weight of an Experiment", late)
     }))
 }
@@ -142,11 +167,11 @@ pub(super) fn confirmed(scene: &Scene<'_>, routed: &Routed<'_>) -> Confirmation 
 /// What is written, as the status says it: one destination for each template.
 pub(super) fn destinations(routed: &Routed<'_>) -> Vec<WeightDestination> {
     let written = routed.trials.values().filter(|trial| trial.existing.is_some());
-    let by_template: BTreeMap<&str, &TrialMapping<'_>> =
-        written.map(|trial| (trial.trial.template, trial)).collect();
-    let destination = |trial: &TrialMapping<'_>| WeightDestination {
-        weight: trial.trial.weight.percent(),
-        service_name: Some(trial.trial.service.to_owned()),
+    let by_template: BTreeMap<&str, &Trial<'_>> =
+        written.flat_map(|it| &it.trials).map(|trial| (trial.template, trial)).collect();
+    let destination = |trial: &Trial<'_>| WeightDestination {
+        weight: trial.weight.percent(),
+        service_name: Some(trial.service.to_owned()),
         pod_template_hash: Some(trial.hash.to_owned()),
     };
     by_template.into_values().map(destination).collect()
@@ -167,39 +192,29 @@ fn at_step<'c>(canary: &'c Canary, position: &Position) -> Option<&'c spec::Expe
     }
 }
 
-fn experiments(canary: &Canary) -> impl Iterator<Item = &spec::Experiment> {
-    canary.steps.iter().filter_map(|step| match step {
-        Step::Experiment(experiment) => Some(experiment.as_ref()),
-        Step::SetWeight(_)
-        | Step::Pause(_)
-        | Step::SetCanaryScale(_)
-        | Step::SetRoute(_)
-        | Step::Analysis(_) => None,
-    })
-}
-
 fn has_any(canary: &Canary) -> bool {
-    experiments(canary).any(|experiment| experiment.weighted().next().is_some())
+    canary.experiments().any(|(_, experiment)| experiment.weighted().next().is_some())
 }
 
 /// The names of all Mappings that the steps may ask for.
 fn all_names(canary: &Canary, routing: &MappingRouting) -> BTreeSet<String> {
-    let templates = experiments(canary).flat_map(spec::Experiment::weighted);
-    let names = templates
-        .flat_map(|(template, _)| routing.names.iter().map(move |base| trial_name(base, &template.name)));
-    names.collect()
+    beside::trials(canary, routing).into_keys().collect()
 }
 
 /// The port of the pods to which the base sends by its Service. The Service of a template has the ports of the pods.
 fn port(world: &World, routing: &MappingRouting, base: &str) -> Option<i32> {
     let address = ServiceAddress::parse(world.mapping(base)?.object["spec"]["service"].as_str()?)?;
-    let port = address.port()?;
-    let service = world.service(routing.base_service())?;
-    match service.ports.iter().find(|(number, _)| *number == port) {
-        Some((_, Some(IntOrString::Int(number)))) => Some(*number),
-        Some((_, Some(IntOrString::String(name)))) => container_port(&world.template()?.0, name),
-        Some((_, None)) | None => None,
-    }
+    pod_ports(world, routing.base_service()).get(&address.port()?).copied()
+}
+
+/// The ports of the pods by those of a Service, where they are other ones.
+fn pod_ports(world: &World, service: &str) -> BTreeMap<i32, i32> {
+    let ports = world.service(service).into_iter().flat_map(|service| &service.ports);
+    let pods = |target: &IntOrString| match target {
+        IntOrString::Int(number) => Some(*number),
+        IntOrString::String(name) => container_port(&world.template()?.0, name),
+    };
+    ports.filter_map(|(number, target)| Some((*number, pods(target.as_ref()?)?))).collect()
 }
 
 /// The number of a port that a container names.

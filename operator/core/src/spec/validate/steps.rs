@@ -74,12 +74,9 @@ fn experiment(field: &str, step: &ExperimentStep, canary: &CanaryStrategy) -> Ch
         Some(it) if it.ambassador.is_some() && canary.ping_pong.is_some() => {
             "Experiment template weight is not available with pingPong: name stableService and canaryService"
         }
-        Some(it) if it.gateway_api.is_some() || it.plugins.contains_key(GATEWAY_API_PLUGIN) => {
-            "Experiment template weight is not available with routes of the Gateway API, which have two backends: name \
-             Mappings in trafficRouting.ambassador"
-        }
-        // Copies of a Mapping have weights of their own; Argo has no weights there.
-        Some(it) if it.ambassador.is_some() => return Ok(()),
+        // Copies of a Mapping have weights of their own, and another route can stand in for one; Argo has no weights there.
+        Some(it) if it.ambassador.is_some() || it.gateway_api.is_some() => return Ok(()),
+        Some(it) if it.plugins.contains_key(GATEWAY_API_PLUGIN) => return Ok(()),
         Some(it) if it.alb.is_none() && it.smi.is_none() && it.istio.is_none() && it.plugins.is_empty() => {
             "Experiment template weight is only available for TrafficRouting with SMI, ALB, Istio and Plugins at this \
              time"
@@ -136,13 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn an_experiment_has_weights_beside_mappings_alone() {
+    fn an_experiment_has_weights_beside_mappings_and_routes() {
         let mappings = json!({"ambassador": {"mappings": ["shop"]}});
-        assert_eq!(says(&mappings, 40, &json!({})), "");
         let ping_pong = json!({
             "pingPong": {"pingService": "ping", "pongService": "pong"}, "stableService": null, "canaryService": null,
         });
         let route = json!({"httpRoute": "shop", "namespace": "default"});
+        let [routes, plugin] =
+            [json!({"gatewayAPI": route}), json!({"plugins": {"argoproj-labs/gatewayAPI": route}})];
+        for (routing, more) in
+            [(&mappings, json!({})), (&routes, json!({})), (&routes, ping_pong.clone()), (&plugin, json!({}))]
+        {
+            assert_eq!(says(routing, 40, &more), "", "{routing}");
+        }
         for (routing, weight, more, told) in [
             (&mappings, 41, json!({}), "with the weight 60 of the canary at this step that is more than 100"),
             (&mappings, 10, ping_pong, "not available with pingPong"),
@@ -152,13 +155,7 @@ mod tests {
                 json!({}),
                 "only available for TrafficRouting with SMI",
             ),
-            (&json!({"gatewayAPI": route}), 10, json!({}), "not available with routes of the Gateway API"),
-            (
-                &json!({"plugins": {"argoproj-labs/gatewayAPI": route}}),
-                10,
-                json!({}),
-                "not available with routes of the Gateway API",
-            ),
+            (&routes, 41, json!({}), "with the weight 60 of the canary at this step that is more than 100"),
             (&Value::Null, 10, json!({}), "cannot be set unless TrafficRouting is enabled"),
         ] {
             let said = says(routing, weight, &more);

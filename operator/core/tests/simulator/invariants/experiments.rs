@@ -1,11 +1,12 @@
 //! The promises about Experiments of steps.
 
-use crds::contract::{POD_TEMPLATE_HASH_LABEL, STEP_INDEX_LABEL};
+use crds::contract::{POD_TEMPLATE_HASH_LABEL, STANDS_IN_ANNOTATION, STEP_INDEX_LABEL};
 use operator_core::experiment::Blueprint;
 use operator_core::plan::Plan;
 use serde_json::Value;
 
 use super::super::data_plane::{self, Content, Mode, service_name};
+use super::super::gateway;
 use super::Cluster;
 
 /// An Experiment is for the newest version, and the only one of its step that goes on. None begins while an update is
@@ -28,17 +29,39 @@ pub(super) fn one_of_a_kind(cluster: &Cluster, name: &str, blueprint: &Blueprint
 
 /// The Mapping gives pods of an Experiment their share.
 pub(super) fn is_trial(mapping: &Value) -> bool {
-    mapping["metadata"]["name"].as_str().is_some_and(|name| name.contains("-experiment-"))
+    let name = mapping["metadata"]["name"].as_str();
+    stands_in(mapping) || name.is_some_and(|name| name.contains("-experiment-"))
+}
+
+/// It is a route that takes the place of another.
+fn stands_in(object: &Value) -> bool {
+    object["metadata"]["annotations"][STANDS_IN_ANNOTATION].is_string()
+}
+
+/// The Services of an Experiment with their weights.
+fn shares(cluster: &Cluster, mapping: &Value) -> Vec<(String, Option<i32>)> {
+    if !stands_in(mapping) {
+        let service = service_name(mapping["spec"]["service"].as_str().unwrap_or_default());
+        let weight = data_plane::canary_share(mapping).and_then(|it| i32::try_from(it / 100).ok());
+        return vec![(service, weight)];
+    }
+    let rules = mapping["spec"]["rules"].as_array().expect("rules");
+    let others = |name: &str| !cluster.services.contains_key(name);
+    let backends = rules.iter().flat_map(gateway::backends).filter(|(name, _)| others(name));
+    let shares: Vec<_> = backends.map(|(name, weight)| (name, i32::try_from(weight).ok())).collect();
+    assert!(!shares.is_empty(), "it stands in for nothing: {mapping}");
+    shares
 }
 
 /// Requests are only sent to an Experiment that runs, and to pods that are there.
 pub(super) fn has_pods(cluster: &Cluster, mapping: &Value) {
-    let name = service_name(mapping["spec"]["service"].as_str().unwrap_or_default());
-    let running = cluster.experiments.values().filter(|it| it["status"]["phase"] == "Running");
-    let mut templates = running.filter_map(|it| it["status"]["templateStatuses"].as_array()).flatten();
-    let found = templates.find(|it| it["serviceName"] == name.as_str());
-    let found = found.unwrap_or_else(|| panic!("no Experiment that runs has the Service {name}"));
-    assert!(found["availableReplicas"].as_i64() > Some(0), "{name} has no pods");
+    for (name, _) in shares(cluster, mapping) {
+        let running = cluster.experiments.values().filter(|it| it["status"]["phase"] == "Running");
+        let mut templates = running.filter_map(|it| it["status"]["templateStatuses"].as_array()).flatten();
+        let found = templates.find(|it| it["serviceName"] == name.as_str());
+        let found = found.unwrap_or_else(|| panic!("no Experiment that runs has the Service {name}"));
+        assert!(found["availableReplicas"].as_i64() > Some(0), "{name} has no pods");
+    }
 }
 
 /// The time of an Experiment begins when every proxy serves its weights.
@@ -48,16 +71,20 @@ pub(super) fn is_served(cluster: &Cluster, name: &str) {
         return;
     }
     assert_eq!(cluster.data_plane.mode, Mode::Ready, "{name} begins blindly");
-    let trials: Vec<&Value> = cluster.mappings.values().filter(|it| is_trial(it)).collect();
+    let trials = cluster.mappings.iter().filter(|(_, it)| is_trial(it));
+    let of = |(mapping, object)| {
+        shares(cluster, object).into_iter().map(move |(service, weight)| (mapping, service, weight))
+    };
+    let trials: Vec<(&String, String, Option<i32>)> = trials.flat_map(of).collect();
     assert!(!trials.is_empty() && !cluster.data_plane.proxies.is_empty(), "nobody serves {name}");
     for (name, proxy) in &cluster.data_plane.proxies {
-        for trial in &trials {
-            let mapping = trial["metadata"]["name"].as_str().unwrap_or_default();
-            let written = data_plane::canary_share(trial).and_then(|it| i32::try_from(it / 100).ok());
+        for (mapping, service, written) in &trials {
             let serves = |content: &Content| {
                 let mut arms = content.values().flat_map(|served| &served.arms);
                 arms.any(|arm| {
-                    arm.mapping.name == mapping && arm.written == written && !arm.endpoints.is_empty()
+                    (&arm.mapping.name, &arm.service.name) == (mapping, service)
+                        && arm.written == *written
+                        && !arm.endpoints.is_empty()
                 })
             };
             assert!(proxy.known && proxy.contents().all(serves), "{name} does not serve {mapping} yet");

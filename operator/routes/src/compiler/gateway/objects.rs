@@ -49,6 +49,8 @@ pub(in super::super) struct Objects {
     pub(super) of_gateway: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
     /// The routes that name each parent.
     pub(super) of_parent: BTreeMap<Parent, BTreeSet<RouteName>>,
+    /// The routes that take the place of each.
+    pub(super) stand_ins: BTreeMap<RouteName, BTreeSet<RouteName>>,
     /// The routes that refer to something in each namespace that is not theirs.
     pub(super) abroad: BTreeMap<Arc<str>, BTreeSet<RouteName>>,
 }
@@ -72,6 +74,14 @@ pub(in super::super) struct Touched {
     /// Proxies that may serve other Gateways now.
     pub(super) scopes: BTreeSet<Scope>,
     pub(in super::super) policies: BTreeSet<ObjectName>,
+}
+
+impl RouteName {
+    /// The route that it names as the one whose place it takes.
+    fn base(&self, read: &Read<Route>) -> Option<Self> {
+        let name = self.name.sibling(Arc::clone(read.stands_in_for.as_ref()?));
+        Some(Self { kind: self.kind, name })
+    }
 }
 
 impl Parent {
@@ -124,6 +134,7 @@ impl Objects {
             GatewayKind::Route(kind) => {
                 let route = RouteName { kind, name: name.clone() };
                 self.set_route(&route, object.map(|object| Read::route(kind, object)));
+                touched.routes.extend(self.stand_ins.get(&route).into_iter().flatten().cloned());
                 touched.routes.insert(route);
             }
         }
@@ -185,6 +196,9 @@ impl Objects {
             for namespace in foreign(before) {
                 take(&mut self.abroad, &namespace, route);
             }
+            if let Some(base) = route.base(before) {
+                take(&mut self.stand_ins, &base, route);
+            }
         }
         if let Some(now) = &read {
             for parent in parents(now) {
@@ -193,8 +207,17 @@ impl Objects {
             for namespace in foreign(now) {
                 self.abroad.entry(namespace).or_default().insert(route.clone());
             }
+            if let Some(base) = route.base(now) {
+                self.stand_ins.entry(base).or_default().insert(route.clone());
+            }
         }
         put(&mut self.routes, route, read);
+    }
+
+    /// The route whose place a route takes, with its age; `None`: it stands for itself.
+    pub(super) fn base_of(&self, route: &RouteName, read: &Read<Route>) -> Option<(&ObjectName, i64)> {
+        let (base, found) = self.routes.get_key_value(&route.base(read)?)?;
+        Some((&base.name, found.created))
     }
 
     /// Takes the labels of a Namespace.

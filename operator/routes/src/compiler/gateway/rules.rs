@@ -41,6 +41,8 @@ use crate::{
 pub(super) struct Draft<'a> {
     route: &'a RouteName,
     read: &'a Read<Route>,
+    /// The route whose place it takes.
+    base: Option<(&'a ObjectName, i64)>,
     scope: Scope,
     /// What tells its routes from those that it has at another Gateway with the same proxies.
     prefix: String,
@@ -75,7 +77,7 @@ pub(super) struct Output {
 impl<'a> Draft<'a> {
     /// Reads the rules of a route.
     pub(super) fn new(
-        stores: &Stores,
+        stores: &'a Stores,
         gateway: &ObjectName,
         served: &Served,
         route: &'a RouteName,
@@ -121,7 +123,8 @@ impl<'a> Draft<'a> {
             Scope::Class(_) => format!("gateway {gateway} "),
             Scope::Gateway(_) | Scope::Fleet => String::new(),
         };
-        Self { route, read, scope, prefix, names, rules }
+        let base = stores.gateway.base_of(route, read);
+        Self { route, read, base, scope, prefix, names, rules }
     }
 
     /// What is wrong with its references by themselves, whatever there is of what they name.
@@ -268,7 +271,8 @@ impl<'a> Draft<'a> {
 
     /// What decides where the conditions of two matches are equally specific.
     fn standing(&self, rule: usize, index: usize) -> Standing<'_> {
-        Standing { created: self.read.created, name: &self.route.name, rule, index }
+        let (name, created) = self.base.unwrap_or((&self.route.name, self.read.created));
+        Standing { created, name, stands_in: self.base.is_some(), rule, index }
     }
 
     /// Readable, and the same for the same rule: draws and counters live as long as it does.
