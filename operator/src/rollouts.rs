@@ -38,7 +38,6 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use crds::{contract::REVISION_ANNOTATION, rollout::status::GuardStatus};
-use kube::core::DynamicObject;
 use operator_core::{
     effect::{Event, EventKind},
     key::{self, Kind},
@@ -50,7 +49,7 @@ use tracing::warn;
 
 use self::{
     execute::Executed,
-    objects::{AnalysisTemplate, Pod, index_pod, index_replica_set, index_rollout},
+    objects::{AnalysisTemplate, Pod, SplitObject, index_pod, index_replica_set, index_rollout},
     observe::{Observed, observe},
     workloads::Workloads,
 };
@@ -82,10 +81,10 @@ pub struct Stores {
     pub(crate) replica_sets: Store<ReplicaSet>,
     pub(crate) pods: Store<Pod>,
     pub(crate) services: Store<Service>,
-    pub(crate) mappings: Store<DynamicObject>,
-    pub(crate) ingresses: Store<DynamicObject>,
-    pub(crate) http_routes: Store<DynamicObject>,
-    pub(crate) grpc_routes: Store<DynamicObject>,
+    pub(crate) mappings: Store<SplitObject>,
+    pub(crate) ingresses: Store<SplitObject>,
+    pub(crate) http_routes: Store<SplitObject>,
+    pub(crate) grpc_routes: Store<SplitObject>,
     pub(crate) analysis_runs: Store<AnalysisRun>,
     pub(crate) templates: Store<AnalysisTemplate>,
     /// Those for all namespaces, under no namespace.
@@ -102,10 +101,10 @@ impl Default for Stores {
             replica_sets: Store::new(index_replica_set),
             pods: Store::new(index_pod),
             services: Store::new(index_owned),
-            mappings: Store::new(index_owned),
-            ingresses: Store::new(index_owned),
-            http_routes: Store::new(index_owned),
-            grpc_routes: Store::new(index_owned),
+            mappings: Store::new(SplitObject::index),
+            ingresses: Store::new(SplitObject::index),
+            http_routes: Store::new(SplitObject::index),
+            grpc_routes: Store::new(SplitObject::index),
             analysis_runs: Store::new(index_owned),
             templates: Store::new(|_| Vec::new()),
             cluster_templates: Store::new(|_| Vec::new()),
@@ -117,13 +116,13 @@ impl Default for Stores {
 
 impl Stores {
     /// The object of that key.
-    fn split_object(&self, namespace: &str, key: &str) -> Option<Arc<DynamicObject>> {
+    fn split_object(&self, namespace: &str, key: &str) -> Option<Arc<SplitObject>> {
         let (kind, name) = key::parse(key);
         self.split_objects(kind).get(&ObjectName::new(namespace, name))
     }
 
     /// The objects of a kind that splits traffic.
-    fn split_objects(&self, kind: Kind) -> &Store<DynamicObject> {
+    fn split_objects(&self, kind: Kind) -> &Store<SplitObject> {
         match kind {
             Kind::Mapping => &self.mappings,
             Kind::Ingress => &self.ingresses,

@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    objects::trim_mapping,
+    objects::{SplitObject, trim_mapping},
     store::{Change, Store},
-    watch::{follow, trimmed},
+    watch::follow,
 };
 use crate::errors::chain;
 
@@ -41,9 +41,9 @@ pub(super) async fn follow_mappings(
     client: Client,
     flag: Option<&str>,
     namespace: Option<&str>,
-    store: &Store<DynamicObject>,
+    store: &Store<SplitObject>,
     served: &watch::Sender<Served>,
-    changed: impl Fn(&Change<DynamicObject>),
+    changed: impl Fn(&Change<SplitObject>),
     stop: &CancellationToken,
 ) {
     let candidates: Vec<ApiResource> = match flag {
@@ -57,7 +57,15 @@ pub(super) async fn follow_mappings(
         None => Api::all_with(client, &found),
     };
     served.send_replace(Served(Some(found)));
-    follow(api, watcher::Config::default(), trimmed(trim_mapping), store, changed, stop).await;
+    follow(api, watcher::Config::default(), folded(trim_mapping), store, changed, stop).await;
+}
+
+/// Trims an object and folds it.
+pub(super) fn folded(trim: fn(&mut DynamicObject)) -> impl Fn(DynamicObject) -> Option<SplitObject> {
+    move |mut object| {
+        trim(&mut object);
+        Some(SplitObject::fold(&object))
+    }
 }
 
 /// Waits until one of these resources is served; `None`: it was told to stop. Until then the store is empty and complete.
@@ -65,7 +73,7 @@ pub(super) async fn when_served(
     client: &Client,
     candidates: &[ApiResource],
     what: &str,
-    store: &Store<DynamicObject>,
+    store: &Store<SplitObject>,
     stop: &CancellationToken,
 ) -> Option<ApiResource> {
     let mut said = String::new();

@@ -3,6 +3,7 @@
 
 mod analysis;
 mod pod;
+mod split;
 mod template;
 mod workload;
 
@@ -32,6 +33,7 @@ use self::template::Template;
 pub(crate) use self::{
     analysis::{AnalysisRun, Template as AnalysisTemplate, WatchedTemplate, trim_run},
     pod::{Pod, UNFINISHED, WatchedPod, index_pod},
+    split::SplitObject,
     workload::{WatchedWorkload, Workload, reference},
 };
 use super::claims::{claims, templates};
@@ -302,8 +304,12 @@ pub(crate) fn trim<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
 }
 
-/// Drops what is never read of a Mapping. Of its field managers only the last one matters: who changed it.
+/// Drops what is never read of a Mapping or of another object that sends requests somewhere: its status, which is larger
+/// than the rest of an HTTPRoute. Of its field managers only the last one matters: who changed it.
 pub(super) fn trim_mapping(mapping: &mut DynamicObject) {
+    if let Some(data) = mapping.data.as_object_mut() {
+        data.remove("status");
+    }
     let managed = mapping.metadata.managed_fields.take().into_iter().flatten();
     let last =
         managed.filter(|it| it.subresource.is_none()).max_by_key(|it| it.time.as_ref().map(|time| time.0));
@@ -400,9 +406,12 @@ mod tests {
                 entry("kubectl-edit", "2026-11-20T10:00:07Z", Value::Null),
                 entry("routes", "2026-11-20T10:00:09Z", json!("status")),
             ]},
+            "spec": {"weight": 20},
+            "status": {"state": "Running"},
         }))
         .unwrap();
         trim_mapping(&mut mapping);
+        assert_eq!(mapping.data, json!({"spec": {"weight": 20}}));
         let kept = serde_json::to_value(mapping.metadata.managed_fields).unwrap();
         assert_eq!(kept, json!([{"manager": "kubectl-edit"}]));
     }

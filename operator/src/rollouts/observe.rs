@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use chrono::{DateTime, TimeDelta, Utc};
 use crds::Rollout;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{ResourceExt, core::DynamicObject};
+use kube::ResourceExt;
 use operator_core::{
     key::{self, Kind},
     spec::{MappingRouting, Selector},
@@ -20,7 +20,8 @@ use operator_core::{
 use super::{
     Stores,
     claims::{claims, mappings, services},
-    objects::{Index, Malformed, controller, created, key, reference},
+    objects::{Index, Malformed, SplitObject, controller, created, key, reference},
+    store::Stored as _,
 };
 use crate::traffic::TrafficStore;
 
@@ -193,7 +194,8 @@ fn named_mappings(
     names
         .map(|mapping| {
             let found = stores.split_object(&name.namespace, &mapping);
-            let lookup = found.map_or(Lookup::Missing, |it| Lookup::Found(convert::mapping(&it, uid)));
+            let lookup =
+                found.map_or(Lookup::Missing, |it| Lookup::Found(convert::mapping(&it.unfold(), uid)));
             (mapping, lookup)
         })
         .collect()
@@ -208,12 +210,12 @@ fn canary_mappings(stores: &Stores, rollout: &Rollout, name: &ObjectName) -> BTr
         Some((copy, found))
     });
     let owned = Index::Controller(uid.clone());
-    let ours = |it: &Arc<DynamicObject>| key(&it.metadata).namespace == name.namespace;
+    let ours = |it: &Arc<SplitObject>| it.name().namespace == name.namespace;
     let made = SPLIT_KINDS.into_iter().flat_map(|kind| {
         let found = stores.split_objects(kind).find(&owned).into_iter().filter(ours);
-        found.map(move |it| (key::of(kind, &it.name_any()), it))
+        found.map(move |it| (key::of(kind, &it.name().name), it))
     });
-    named.chain(made).map(|(name, it)| (name, convert::mapping(&it, &uid))).collect()
+    named.chain(made).map(|(name, it)| (name, convert::mapping(&it.unfold(), &uid))).collect()
 }
 
 /// The other Rollouts that name what this one names.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     mappings::when_served,
-    objects::trim_mapping,
+    objects::{SplitObject, trim_mapping},
     store::{Change, Store},
     watch::follow,
 };
@@ -33,8 +33,8 @@ pub(super) async fn follow_routes(
     client: Client,
     kind: Kind,
     namespace: Option<&str>,
-    store: &Store<DynamicObject>,
-    changed: impl Fn(&Change<DynamicObject>),
+    store: &Store<SplitObject>,
+    changed: impl Fn(&Change<SplitObject>),
     stop: &CancellationToken,
 ) {
     let Some(resource) = resource(kind) else { return };
@@ -44,7 +44,7 @@ pub(super) async fn follow_routes(
         Some(namespace) => Api::namespaced_with(client, namespace, &found),
         None => Api::all_with(client, &found),
     };
-    let keep = move |object| Some(typed(&found, object));
+    let keep = move |object| Some(SplitObject::fold(&typed(&found, object)));
     follow(api, watcher::Config::default(), keep, store, changed, stop).await;
 }
 

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::{
     Controller, Stores,
     execute::Executor,
-    mappings::{Served, follow_mappings},
+    mappings::{Served, folded, follow_mappings},
     objects::{Pod, UNFINISHED, WatchedTemplate, trim, trim_ingress, trim_run, trim_service},
     routes::follow_routes,
     triggers,
@@ -212,7 +212,7 @@ impl Watches {
                 None => Api::all_with(client.clone(), &resource),
             },
             watcher::Config::default(),
-            trimmed(trim_ingress),
+            folded(trim_ingress),
             &stores.ingresses,
             |change| concern(triggers::of_split_object(stores, Kind::Ingress, change)),
             stop,

@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::core::DynamicObject;
 use operator_core::{
     ingress,
     key::{self, Kind},
@@ -15,8 +14,8 @@ use super::{
     Stores,
     claims::{base_of_canary, claims, templates},
     objects::{
-        AnalysisRun, AnalysisTemplate, Index, Pod, ReplicaSet, Service, StoredRollout, Workload, controller,
-        key, reference,
+        AnalysisRun, AnalysisTemplate, Index, Pod, ReplicaSet, Service, SplitObject, StoredRollout, Workload,
+        controller, key, reference,
     },
     observe::claimants,
     store::{Change, Stored},
@@ -105,12 +104,13 @@ pub(super) fn of_service(stores: &Stores, change: &Change<Service>) -> BTreeSet<
 pub(super) fn of_split_object(
     stores: &Stores,
     kind: Kind,
-    change: &Change<DynamicObject>,
+    change: &Change<SplitObject>,
 ) -> BTreeSet<ObjectName> {
     let mut concerned = BTreeSet::new();
     for object in both(change) {
-        let name = key(&object.metadata);
-        concerned.extend(owner(&object.metadata));
+        let name = object.name();
+        let owner = object.controller.as_ref().filter(|it| it.kind == "Rollout");
+        concerned.extend(owner.map(|it| ObjectName::new(name.namespace.clone(), it.name.clone())));
         concerned.extend(splitting(stores, &name.namespace, &key::of(kind, &name.name)));
     }
     concerned
@@ -196,7 +196,7 @@ fn owner(metadata: &ObjectMeta) -> Option<ObjectName> {
 
 #[cfg(test)]
 mod tests {
-    use kube::runtime::watcher::Event;
+    use kube::{core::DynamicObject, runtime::watcher::Event};
     use serde::Deserialize;
     use serde_json::json;
 
@@ -257,7 +257,7 @@ mod tests {
         let mapping: DynamicObject =
             serde_json::from_value(json!({"metadata": {"namespace": "web", "name": "own-route-canary"}}))
                 .unwrap();
-        let change = Change { old: Some(Arc::new(mapping)), new: None };
+        let change = Change { old: Some(Arc::new(SplitObject::fold(&mapping))), new: None };
         assert_eq!(names(&of_split_object(&stores, Kind::Mapping, &change)), ["c"]);
     }
 
