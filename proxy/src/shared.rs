@@ -61,7 +61,7 @@ pub(crate) struct Shared {
     /// Those that did not begin with the header that their peer has to send.
     pub(crate) header_failures: AtomicU64,
     /// Whoever has a permit may compare a password.
-    pub(crate) comparisons: Semaphore,
+    pub(crate) comparisons: Arc<Semaphore>,
 }
 
 /// What upstreams are told of clients, if the user wants it.
@@ -117,7 +117,7 @@ impl Shared {
             stalled: AtomicU64::new(0),
             tls_failures: AtomicU64::new(0),
             header_failures: AtomicU64::new(0),
-            comparisons: Semaphore::new(COMPARISONS),
+            comparisons: Arc::new(Semaphore::new(COMPARISONS)),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Everything in here is `!Send` and runs on one current-thread runtime; the control thread reaches it through
 //! [`Handle`] only.
 
+mod authorization;
 mod body;
 mod connection;
 mod copy;
@@ -16,6 +17,7 @@ mod local;
 mod login;
 mod mirror;
 mod own;
+mod pending;
 mod permits;
 mod pin;
 mod place;
@@ -117,6 +119,8 @@ struct Worker {
     requests: Cell<u32>,
     /// How many copies of requests are under way to mirrors.
     copies: Cell<u32>,
+    /// How many services are being asked about requests.
+    questions: Cell<u32>,
     deadlines: RefCell<Deadlines>,
     phase: Cell<Phase>,
     phases: watch::Receiver<Phase>,
@@ -201,6 +205,7 @@ impl Worker {
             random: Random::new(),
             requests: Cell::new(0),
             copies: Cell::new(0),
+            questions: Cell::new(0),
             deadlines: RefCell::default(),
             phase: Cell::new(Phase::Serving),
             phases,

@@ -174,7 +174,7 @@ fn access(config: &Map<String, Value>, remarks: &mut Vec<String>) -> Option<Acce
     if allowed.as_ref().is_some_and(Vec::is_empty) {
         denied.extend([IpNet::from(Ipv4Net::default()), Ipv6Net::default().into()].map(Origin::Client));
     }
-    Some(Access { allowed: allowed.unwrap_or_default(), denied, login: None })
+    Some(Access { allowed: allowed.unwrap_or_default(), denied, ..Access::default() })
 }
 
 /// `peer: RANGE` or `remote: RANGE`.

@@ -547,7 +547,7 @@ fn addresses_and_passwords_keep_clients_out() {
     let user = User { name: "ann".to_owned(), hash: Secret(hash.to_owned()) };
     let login = Login { realm: "staff only".to_owned(), users: vec![user] };
     let allowed = vec![From::Client("198.18.0.0/15".parse().unwrap())];
-    let access = Access { allowed, denied: Vec::new(), login: Some(login) };
+    let access = Access { allowed, login: Some(login), ..Access::default() };
     // Of every kind of request that the canary tells apart.
     assert_eq!(accesses(&compiler), vec![Some(access); 3]);
     assert!(

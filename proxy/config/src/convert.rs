@@ -4,6 +4,7 @@
 //! `Nack` why it did not take a commit.
 
 mod access;
+mod authorization;
 mod clients;
 mod cluster;
 mod filters;

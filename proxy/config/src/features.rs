@@ -41,6 +41,8 @@ pub const ERROR_RESPONSES: &str = "error_responses";
 pub const UPGRADES: &str = "upgrades";
 /// It lets in whom a route names only.
 pub const ACCESS: &str = "access";
+/// It asks a service about requests before they go on.
+pub const AUTHORIZATION: &str = "authorization";
 /// It counts what each client has of a route.
 pub const CLIENT_LIMITS: &str = "client_limits";
 /// It refuses bodies that are too long.
@@ -91,6 +93,7 @@ const ALL: &[&str] = &[
     ERROR_RESPONSES,
     UPGRADES,
     ACCESS,
+    AUTHORIZATION,
     CLIENT_LIMITS,
     BODY_LIMITS,
     TOTAL_TIMEOUTS,
@@ -126,6 +129,7 @@ pub const SERVED: &[&str] = &[
     ERROR_RESPONSES,
     UPGRADES,
     ACCESS,
+    AUTHORIZATION,
     CLIENT_LIMITS,
     BODY_LIMITS,
     TOTAL_TIMEOUTS,
@@ -188,9 +192,13 @@ impl Features {
                 _ => None,
             })
             .collect();
-        let touched = |route: &Route| match &route.action {
-            Action::Split(split) => split.arms.iter().any(|arm| clusters.contains(&arm.cluster)),
-            Action::Refuse(_) | Action::Redirect(_) => false,
+        let touched = |route: &Route| {
+            let asked = route.authorization().is_some_and(|it| clusters.contains(&it.cluster));
+            asked
+                || match &route.action {
+                    Action::Split(split) => split.arms.iter().any(|arm| clusters.contains(&arm.cluster)),
+                    Action::Refuse(_) | Action::Redirect(_) => false,
+                }
         };
         let others =
             config.routes.values().filter(|route| touched(route) && !known.contains(&route.id)).cloned();
@@ -298,6 +306,11 @@ fn needed(route: &Route, config: &Config) -> Vec<&'static str> {
     need(cors.is_some(), CORS);
     need(*upgrades != Upgrades::Any, UPGRADES);
     need(access.is_some(), ACCESS);
+    need(route.authorization().is_some(), AUTHORIZATION);
+    let asked = route.authorization().and_then(|it| config.clusters.get(&it.cluster));
+    for feature in asked.into_iter().flat_map(|it| cluster_needs(it)) {
+        need(true, feature);
+    }
     need(clients.is_some(), CLIENT_LIMITS);
     need(max_body_bytes.is_some(), BODY_LIMITS);
     match &route.action {

@@ -6,6 +6,7 @@
 
 mod access;
 mod action;
+mod authorization;
 mod clients;
 mod cluster;
 mod filters;
@@ -24,6 +25,7 @@ pub use self::{
     action::{
         Action, Arm, HostRewrite, Mirror, RedirectTo, Refusal, RegexRewrite, Rewrite, Scheme, Share, Split,
     },
+    authorization::{Absent, Authorization, AuthorizationFailure, Cookies, Refusals, Sees},
     clients::{ClientLimits, Rate},
     cluster::{
         Address, Balance, BalancePolicy, Cluster, Draining, Endpoint, Enforced, HashCookie, HashKey, Limits,

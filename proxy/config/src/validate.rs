@@ -4,6 +4,7 @@
 //! that leaves the one arrives at the other. What needs the outside (can the port be bound, does the name
 //! resolve) is no part of it.
 
+mod authorization;
 mod cluster;
 mod fault;
 mod filters;
@@ -19,7 +20,7 @@ use std::{
 };
 
 pub use self::{fault::Fault, references::References, text::is_server_name};
-use crate::model::{Action, Change, Config, Key, Route, Split};
+use crate::model::{Access, Action, Change, Config, Key, Route, Split};
 
 /// One reason why a configuration is not acceptable, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +65,14 @@ pub fn validate_change(change: &Change) -> Vec<Problem> {
     }
 }
 
+/// What is wrong with who may use a route, by itself.
+#[must_use]
+pub fn validate_access(access: &Access) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    filters::access(access, &mut faults);
+    faults
+}
+
 /// What is wrong between the resources of a configuration each of which is acceptable by itself. It looks at all of
 /// them; [`References`] tell whether a change is the reason to.
 #[must_use]
@@ -85,6 +94,12 @@ pub fn validate_references(config: &Config) -> Vec<Problem> {
             faults.push(Fault::SplitTaken(split.id.to_string()));
         }
         problems.extend(at(&key, faults));
+    }
+    for (id, route) in &config.routes {
+        let missing =
+            route.authorization().map(|it| &it.cluster).filter(|it| !config.clusters.contains_key(it));
+        let faults = missing.cloned().map(Fault::NoAuthorizationCluster).into_iter().collect();
+        problems.extend(at(&Key::Route(id.clone()), faults));
     }
     for (id, host) in &config.hosts {
         let named = host.tls.iter().flat_map(|it| &it.certificates);

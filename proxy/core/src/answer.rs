@@ -24,6 +24,10 @@ pub enum Reason {
     RateLimited,
     /// The route wants a name with its password.
     Unauthorized,
+    /// The service that the route asks does not let the request pass.
+    AuthorizationRefused,
+    /// The service that the route asks says nothing, or nothing that has a meaning.
+    AuthorizationFailed,
     /// The body is longer than the route takes.
     BodyTooLarge,
     /// The route does not allow the protocol that the client wants to switch to.
@@ -51,7 +55,7 @@ pub const REASON_HEADER: &str = "x-sluice-reason";
 
 impl Reason {
     /// All of them, for counters that exist from the start.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::BadRequest,
         Self::HeadTooLarge,
         Self::ConnectMethod,
@@ -61,6 +65,8 @@ impl Reason {
         Self::AddressRefused,
         Self::RateLimited,
         Self::Unauthorized,
+        Self::AuthorizationRefused,
+        Self::AuthorizationFailed,
         Self::BodyTooLarge,
         Self::UpgradeRefused,
         Self::UpstreamReset,
@@ -86,6 +92,8 @@ impl Reason {
             Self::AddressRefused => "address_refused",
             Self::RateLimited => "rate_limited",
             Self::Unauthorized => "unauthorized",
+            Self::AuthorizationRefused => "authorization_refused",
+            Self::AuthorizationFailed => "authorization_failed",
             Self::BodyTooLarge => "body_too_large",
             Self::UpgradeRefused => "upgrade_refused",
             Self::UpstreamReset => "upstream_reset",
@@ -107,13 +115,13 @@ impl Reason {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoRoute | Self::Insecure => StatusCode::NOT_FOUND,
-            Self::AddressRefused | Self::UpgradeRefused => StatusCode::FORBIDDEN,
+            Self::AddressRefused | Self::UpgradeRefused | Self::AuthorizationRefused => StatusCode::FORBIDDEN,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::UpstreamReset | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
-            Self::NoBackend => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NoBackend | Self::AuthorizationFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoEndpoints | Self::ConnectFailed | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout | Self::IdleTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -132,6 +140,8 @@ impl Reason {
             Self::AddressRefused => "sluice: this route is not for your address\n",
             Self::RateLimited => "sluice: this route takes no more of your requests for now\n",
             Self::Unauthorized => "sluice: this route wants a name with its password\n",
+            Self::AuthorizationRefused => "sluice: the service that this route asks does not let you in\n",
+            Self::AuthorizationFailed => "sluice: the service that this route asks gave no answer\n",
             Self::BodyTooLarge => "sluice: the body is longer than this route takes\n",
             Self::UpgradeRefused => "sluice: this route does not allow a switch to that protocol\n",
             Self::UpstreamReset => "sluice: the upstream closed the connection before it answered\n",

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use proxy_config::model::{Scheme, Value, ValuePart, Variable};
 
+use crate::{path, router::without_port};
+
 /// A request as the client sent it. Made only where an edit or an answer refers to it.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -93,6 +95,11 @@ impl Template {
 }
 
 impl Facts {
+    /// Path and query.
+    fn target(&self) -> (&str, &str) {
+        self.path.split_once('?').unwrap_or((&self.path, ""))
+    }
+
     fn write(&self, variable: Variable, status: Option<StatusCode>, text: &mut Vec<u8>) {
         match variable {
             Variable::ClientAddress => text.extend(self.client.ip().to_canonical().to_string().bytes()),
@@ -111,6 +118,20 @@ impl Facts {
                     self.request_id.as_ref().map(HeaderValue::as_bytes).unwrap_or_default(),
                 );
             }
+            Variable::Host => {
+                text.extend(without_port(&self.authority).bytes().map(|it| it.to_ascii_lowercase()));
+            }
+            Variable::NormalPath => text.extend(path::normalize(self.target().0).bytes()),
+            Variable::NormalTarget => {
+                let (path, query) = self.target();
+                text.extend(path::normalize(path).bytes());
+                if self.path.len() > path.len() {
+                    text.push(b'?');
+                    text.extend(query.bytes());
+                }
+            }
+            Variable::Query => text.extend(self.target().1.bytes()),
+            Variable::EscapedPath => path::escape(&self.path, text),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What happens to requests and responses of a route besides its action, ready to be done.
 
 mod access;
+mod authorization;
 mod cors;
 mod edits;
 mod errors;
@@ -13,6 +14,7 @@ use proxy_config::{
 
 pub use self::{
     access::{Access, Login, Shown, Verification},
+    authorization::{Authorization, Grant, Question, Refusal, Text, Verdict},
     cors::Cors,
     edits::Edits,
     errors::{ErrorText, ErrorTexts},

@@ -1,6 +1,9 @@
 //! What gRPC clients are told, who look at a status of their own (gRPC over HTTP/2, "Responses").
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -17,11 +20,24 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 /// Makes the headers of an answer with `status` those of an answer without messages. Its HTTP status is 200.
 pub fn answer(headers: &mut HeaderMap, status: StatusCode, message: &str) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.remove(CONTENT_ENCODING);
     headers.insert(GRPC_STATUS, HeaderValue::from(code(status)));
-    // Printable ASCII needs no encoding but for the percent sign, which none of our texts has.
-    if let Ok(message) = HeaderValue::from_str(message.trim_end()) {
+    if let Ok(message) = HeaderValue::from_bytes(&encoded(message)) {
         headers.insert(GRPC_MESSAGE, message);
     }
+}
+
+/// The first line of a text, encoded (gRPC over HTTP/2, "Percent-Encoded").
+fn encoded(text: &str) -> Vec<u8> {
+    let line = text.lines().next().unwrap_or_default();
+    let mut encoded = Vec::with_capacity(line.len());
+    for byte in line.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => encoded.push(byte),
+            _ => encoded.extend(format!("%{byte:02X}").bytes()),
+        }
+    }
+    encoded
 }
 
 /// The trailers of an answer that ends early, as if with `status`.
@@ -77,6 +93,8 @@ mod tests {
         answer(&mut headers, StatusCode::SERVICE_UNAVAILABLE, "sluice: nobody\n");
         assert_eq!(headers[GRPC_STATUS], "14");
         assert_eq!(headers[GRPC_MESSAGE], "sluice: nobody");
+        answer(&mut headers, StatusCode::FORBIDDEN, "100 % für dich\nund <mich>");
+        assert_eq!(headers[GRPC_MESSAGE], "100 %25 f%C3%BCr dich");
         assert_eq!(code(StatusCode::NOT_FOUND), 12);
     }
 }

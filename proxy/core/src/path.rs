@@ -14,6 +14,18 @@ pub fn normalize(path: &str) -> Cow<'_, str> {
     if has_dot_segment(&decoded) { Cow::Owned(resolve_dots(&decoded)) } else { decoded }
 }
 
+/// Adds a text as a value within a query: all but unreserved characters escaped (RFC 3986 §2.3).
+pub(crate) fn escape(text: &str, out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
+        if is_unreserved(byte) {
+            out.push(byte);
+        } else {
+            out.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0x0f)]]);
+        }
+    }
+}
+
 /// What a decoded character completes is decoded as well: in `%%32e` the `%32` is a `2`, and an upstream, which decodes what we
 /// send, would find a dot in the `%2e` that is left.
 fn decode_unreserved(path: &str) -> Cow<'_, str> {

@@ -46,11 +46,16 @@ impl<'a> RequestHead<'a> {
     /// The authority without its port.
     #[must_use]
     pub fn host(&self) -> &'a str {
-        let name_ends = self.authority.rfind(']').map_or(0, |it| it + 1);
-        match self.authority[name_ends..].rfind(':') {
-            Some(colon) => &self.authority[..name_ends + colon],
-            None => self.authority,
-        }
+        without_port(self.authority)
+    }
+}
+
+/// The name in an authority.
+pub(crate) fn without_port(authority: &str) -> &str {
+    let name_ends = authority.rfind(']').map_or(0, |it| it + 1);
+    match authority[name_ends..].rfind(':') {
+        Some(colon) => &authority[..name_ends + colon],
+        None => authority,
     }
 }
 

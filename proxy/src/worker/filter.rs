@@ -1,6 +1,6 @@
 //! What a route does to requests and responses besides its action. A route without filters costs one look.
 
-use std::borrow::Cow;
+mod access;
 
 use http::{
     HeaderMap, HeaderValue, StatusCode,
@@ -9,64 +9,19 @@ use http::{
 };
 use proxy_core::{
     answer::Reason,
-    clients::{TooMany, UnderWay},
+    clients::UnderWay,
     facts::Facts,
-    filters::{Cors, Filters, Shown, Verification},
+    filters::{Cors, Filters, Grant},
     forward,
     snapshot::{Arm, Rule},
 };
 
+pub(super) use self::access::{Access, Answer, access};
 use super::{
     Worker,
     entry::Entry,
     own::{self, Draft},
 };
-use crate::clock;
-
-/// Whether a client may use a route.
-pub(super) enum Access {
-    /// For as long as this is kept, if its requests are counted.
-    Granted(Option<UnderWay>),
-    /// It is not where it should be.
-    AddressRefused,
-    /// It asks too often, or has as much under way as it may.
-    RateLimited,
-    /// It must show a name with its password, and is asked so.
-    Unauthorized(HeaderValue),
-}
-
-/// Whether a client may use a route; what it must show for that was compared before, or has to be now. A request is counted
-/// once, when that is known. `headers` are asked for only where it depends on them.
-pub(super) fn access<'a>(
-    entry: &Entry,
-    rule: &Rule,
-    headers: impl FnOnce() -> Option<Cow<'a, HeaderMap>>,
-) -> Result<Access, Verification> {
-    let access = rule.filters.as_ref().and_then(|it| it.access.as_ref());
-    if access.is_none() && rule.clients.is_none() {
-        return Ok(Access::Granted(None));
-    }
-    let headers = headers().unwrap_or_default();
-    let client = forward::client(&entry.sender, &headers);
-    if access.is_some_and(|it| !it.takes(client, entry.sender.address.ip())) {
-        return Ok(Access::AddressRefused);
-    }
-    let shown = access.and_then(|it| it.login.as_ref()).map(|login| (login, login.shown(&headers)));
-    if let Some((_, Shown::Unknown(verification))) = shown {
-        // To compare takes long: not for who is refused anyway.
-        let refused = rule.clients.as_ref().is_some_and(|it| it.refuses(client, clock::now()));
-        return if refused { Ok(Access::RateLimited) } else { Err(verification) };
-    }
-    let under_way = match rule.clients.as_ref().map(|it| it.take(client, clock::now())) {
-        Some(Err(TooMany)) => return Ok(Access::RateLimited),
-        Some(Ok(under_way)) => under_way,
-        None => None,
-    };
-    Ok(match shown {
-        Some((login, Shown::Wrong)) => Access::Unauthorized(login.challenge.clone()),
-        Some((_, Shown::Right | Shown::Unknown(_))) | None => Access::Granted(under_way),
-    })
-}
 
 /// The filters of a route for one exchange.
 pub(super) struct Filtering<'a> {
@@ -107,7 +62,7 @@ impl<'a> Filtering<'a> {
         match self.access {
             Access::AddressRefused => return Some(self.refuse(worker, Reason::AddressRefused)),
             Access::RateLimited => return Some(self.refuse(worker, Reason::RateLimited)),
-            Access::Granted(_) | Access::Unauthorized(_) => {}
+            Access::Granted(..) | Access::Unauthorized(_) | Access::Refused(_) | Access::Unasked => {}
         }
         if let Some((cors, _)) = self.page
             && let Some(headers) = cors.preflight(&request.method, &request.headers)
@@ -121,6 +76,14 @@ impl<'a> Filtering<'a> {
             let mut response = self.refuse(worker, Reason::Unauthorized);
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge.clone());
             return Some(response);
+        }
+        if let Access::Refused(answer) = &self.access {
+            let mut response = own::refuse_as_said(worker, answer);
+            self.end(None, &mut response);
+            return Some(response);
+        }
+        if matches!(self.access, Access::Unasked) {
+            return Some(self.refuse(worker, Reason::AuthorizationFailed));
         }
         let length = || request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse::<u64>().ok();
         if let Some(most) = filters.max_body_bytes
@@ -144,8 +107,24 @@ impl<'a> Filtering<'a> {
     /// What its client has under way by it, for whoever knows when it is over.
     pub(super) fn under_way(&mut self) -> Option<UnderWay> {
         match &mut self.access {
-            Access::Granted(under_way) => under_way.take(),
-            Access::AddressRefused | Access::RateLimited | Access::Unauthorized(_) => None,
+            Access::Granted(under_way, _) => under_way.take(),
+            Access::AddressRefused
+            | Access::RateLimited
+            | Access::Unauthorized(_)
+            | Access::Refused(_)
+            | Access::Unasked => None,
+        }
+    }
+
+    /// What the service that was asked adds.
+    fn grant(&self) -> Option<&Grant> {
+        match &self.access {
+            Access::Granted(_, grant) => grant.as_ref(),
+            Access::AddressRefused
+            | Access::RateLimited
+            | Access::Unauthorized(_)
+            | Access::Refused(_)
+            | Access::Unasked => None,
         }
     }
 
@@ -166,11 +145,16 @@ impl<'a> Filtering<'a> {
 
     /// Whether it has anything to do with the headers that the upstream sees.
     pub(super) fn changes_request(&self, arm: &Arm) -> bool {
-        self.filters.is_some_and(|it| !it.request.is_empty()) || !arm.transform.request.is_empty()
+        self.filters.is_some_and(|it| !it.request.is_empty())
+            || !arm.transform.request.is_empty()
+            || self.grant().is_some()
     }
 
     /// Changes the headers that the upstream sees.
     pub(super) fn change_request(&self, arm: &Arm, headers: &mut HeaderMap) {
+        if let Some(grant) = self.grant() {
+            grant.apply(headers);
+        }
         if let Some(filters) = self.filters {
             filters.request.apply(headers, self.facts(), None);
         }
@@ -194,6 +178,9 @@ impl<'a> Filtering<'a> {
             *response.body_mut() = Some(body.into());
         }
         let headers = response.headers_mut();
+        if let Some(grant) = self.grant() {
+            grant.mark(status, headers);
+        }
         if let Some(arm) = arm {
             arm.transform.response.apply(headers, self.facts(), Some(status));
         }

@@ -7,11 +7,12 @@ use http::{
 };
 use proxy_core::{
     answer::{REASON_HEADER, Reason},
+    filters::Text,
     snapshot::{Action, Refusal},
 };
 use proxy_http1::Malformed;
 
-use super::Worker;
+use super::{Worker, filter::Answer};
 
 /// A response that is made or changed here. Without a body of its own it has the upstream's.
 pub(super) type Draft = Response<Option<Bytes>>;
@@ -36,6 +37,26 @@ pub(super) fn malformed(worker: &Worker, malformed: Malformed) -> Draft {
     };
     worker.shared.count_reason(reason);
     said(status, HeaderValue::from_static(reason.as_str()), format!("sluice: {malformed}\n").into())
+}
+
+/// The answer for a request that the service of its route does not let pass.
+pub(super) fn refuse_as_said(worker: &Worker, answer: &Answer) -> Draft {
+    let Answer { refusal, text } = answer;
+    worker.shared.count_reason(refusal.reason);
+    let reason = HeaderValue::from_static(refusal.reason.as_str());
+    let mut response = match refusal.text {
+        Text::Ours => said(refusal.status, reason, Bytes::from_static(refusal.reason.text().as_bytes())),
+        Text::Theirs | Text::Empty => {
+            let mut response = empty(refusal.status);
+            response.headers_mut().insert(REASON_HEADER, reason);
+            response
+        }
+    };
+    if refusal.text == Text::Theirs {
+        *response.body_mut() = Some(text.clone());
+    }
+    response.headers_mut().extend(refusal.headers.clone());
+    response
 }
 
 /// An answer that the configuration asks for because a route cannot be served as it is written.

@@ -18,8 +18,15 @@ pub(super) struct Placed<'a> {
     pub(super) rule: &'a Rule,
     /// Where the client is sent, if the rule is a redirect.
     pub(super) location: Option<HeaderValue>,
-    /// Who gets a copy.
-    pub(super) mirrors: Vec<&'a Mirror>,
+}
+
+/// Who gets a copy of a request that a rule sends on. Each draws, so that this is asked once.
+pub(super) fn mirrors<'a>(rule: &'a Rule, head: &RequestHead<'_>) -> Vec<&'a Mirror> {
+    match &rule.action {
+        // Without mirrors this allocates nothing.
+        Action::Split(split) => split.mirrors.iter().filter(|it| it.takes(head)).collect(),
+        Action::Refuse(_) | Action::Redirect(_) => Vec::new(),
+    }
 }
 
 /// Where a rule sends its next request; `None`: nowhere.
@@ -47,11 +54,9 @@ pub(super) fn place<'a>(pin: &'a Pin, entry: &Entry, head: &RequestHead<'_>) -> 
     let shown = entry.host.as_ref().map(|it| &it.id);
     let entered = Entered { listener: &entry.listener, sender: &entry.sender, shown };
     let rule = pin.snapshot.admit(&entered, head, &asked)?;
-    let (mirrors, location) = match &rule.action {
-        // Without mirrors this allocates nothing.
-        Action::Split(split) => (split.mirrors.iter().filter(|it| it.takes(head)).collect(), None),
-        Action::Redirect(redirect) => (Vec::new(), Some(redirect.location(&asked).ok_or_else(bad)?)),
-        Action::Refuse(_) => (Vec::new(), None),
+    let location = match &rule.action {
+        Action::Redirect(redirect) => Some(redirect.location(&asked).ok_or_else(bad)?),
+        Action::Split(_) | Action::Refuse(_) => None,
     };
-    Ok(Placed { rule, location, mirrors })
+    Ok(Placed { rule, location })
 }

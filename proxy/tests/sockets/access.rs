@@ -1,16 +1,10 @@
 //! Routes that are not for everybody, over both protocols.
 
-use bytes::Bytes;
-use http::Request;
-use http_body_util::Empty;
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy_config::model::{Access, Change, Cors, Login, Origin, OriginMatch, Secret, User};
-use tokio::net::TcpStream;
 
 use crate::support::{
     Directory, Proxy,
-    client::{Client, Reply},
+    client::{Reply, ask_both},
     configs::{cluster, listener_with, route_changed},
     operator::Operator,
     upstream::Pod,
@@ -42,21 +36,7 @@ async fn serving(access: Access, trusted_hops: u32) -> (Operator, Directory, Pro
 
 /// The answers to one request over HTTP/1.1 and HTTP/2, which must say the same.
 async fn ask(proxy: &Proxy, method: &str, headers: &[(&str, &str)]) -> Reply {
-    let request = |uri: &str| {
-        let mut request = Request::builder().method(method).uri(uri);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        request
-    };
-    let mut client = Client::connect(proxy.http).await.unwrap();
-    let first = request("/").header("host", "example.org").body(Empty::<Bytes>::new()).unwrap();
-    let first = Reply::read(client.send(first).await.unwrap()).await.unwrap();
-    let io = TokioIo::new(TcpStream::connect(proxy.http).await.unwrap());
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
-    tokio::spawn(async move { drop(connection.await) });
-    let second = request("http://example.org/").body(Empty::<Bytes>::new()).unwrap();
-    let second = Reply::read(sender.send_request(second).await.unwrap()).await.unwrap();
+    let [first, second] = ask_both(proxy.http, method, "/", headers).await;
     assert_eq!(first.reason(), second.reason(), "{method} {headers:?}");
     assert_eq!(first.header("www-authenticate"), second.header("www-authenticate"));
     first
@@ -77,7 +57,7 @@ async fn clients_come_in_from_where_the_route_allows() {
         (vec![peer("127.0.0.0/8")], vec![], 1, 200),
     ];
     for (allowed, denied, trusted_hops, expected) in table {
-        let access = Access { allowed, denied, login: None };
+        let access = Access { allowed, denied, ..Access::default() };
         let (_operator, _directory, proxy, pod) = serving(access.clone(), trusted_hops).await;
         let reply = ask(&proxy, "GET", &[("x-forwarded-for", "198.18.0.1")]).await;
         assert_eq!(reply.status, expected, "{access:?} behind {trusted_hops}");
@@ -114,7 +94,7 @@ async fn a_preflight_shows_no_password_but_comes_from_an_address() {
     let table = [("127.0.0.0/8", 200), ("198.18.0.0/15", 403)];
     for (allowed, expected) in table {
         let allowed = vec![Origin::Client(allowed.parse().unwrap())];
-        let access = Access { allowed, denied: Vec::new(), login: login.clone() };
+        let access = Access { allowed, login: login.clone(), ..Access::default() };
         let (_operator, _directory, proxy, pod) = serving(access, 0).await;
         let reply = ask(&proxy, "OPTIONS", &preflight).await;
         assert_eq!((reply.status, pod.seen()), (expected, 0));

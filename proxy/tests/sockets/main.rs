@@ -10,6 +10,7 @@
 mod access;
 mod actions;
 mod attacks;
+mod authorization;
 mod balancing;
 mod clients;
 mod cohorts;

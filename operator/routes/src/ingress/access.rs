@@ -84,7 +84,7 @@ impl Guard {
         let ranges = Access {
             allowed: written(allowed, &defaults.allowed)?,
             denied: written(denied, &defaults.denied)?,
-            login: None,
+            ..Access::default()
         };
         let passwords = passwords(annotations, namespace)?;
         for (name, value) in AS_IT_IS {
@@ -223,7 +223,7 @@ mod tests {
 
     /// What clients must be, in one line.
     fn show(access: Option<Access>) -> String {
-        let Some(Access { allowed, denied, login }) = access else { return "everybody".to_owned() };
+        let Some(Access { allowed, denied, login, .. }) = access else { return "everybody".to_owned() };
         let list = |origins: Vec<Origin>| {
             let range = |origin: &Origin| match origin {
                 Origin::Client(range) | Origin::Peer(range) => range.to_string(),

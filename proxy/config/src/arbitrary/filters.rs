@@ -5,8 +5,9 @@ use proptest::{collection::vec, option, prelude::*};
 
 use super::name;
 use crate::model::{
-    Access, ClientLimits, Cors, Edit, ErrorResponse, Filters, HeaderEdit, Login, Origin, OriginMatch, Rate,
-    Retry, RetryOn, Secret, Upgrades, User, Value, ValuePart, Variable,
+    Absent, Access, Authorization, AuthorizationFailure, ClientLimits, ClusterId, Cookies, Cors, Edit,
+    ErrorResponse, Filters, HeaderEdit, Login, Origin, OriginMatch, Rate, Refusals, Retry, RetryOn, Secret,
+    Sees, Upgrades, User, Value, ValuePart, Variable,
 };
 
 pub(super) fn filters() -> impl Strategy<Value = Filters> {
@@ -56,6 +57,11 @@ fn value() -> impl Strategy<Value = Value> {
         Just(Variable::Path),
         Just(Variable::Status),
         Just(Variable::RequestId),
+        Just(Variable::Host),
+        Just(Variable::NormalPath),
+        Just(Variable::NormalTarget),
+        Just(Variable::Query),
+        Just(Variable::EscapedPath),
     ];
     let part = prop_oneof![
         name().prop_map(ValuePart::Text),
@@ -85,8 +91,50 @@ fn access() -> impl Strategy<Value = Access> {
     });
     let user = (name(), name()).prop_map(|(name, hash)| User { name, hash: Secret(hash) });
     let login = (name(), vec(user, 0..3)).prop_map(|(realm, users)| Login { realm, users });
-    (vec(range.clone(), 0..3), vec(range, 0..3), option::of(login))
-        .prop_map(|(allowed, denied, login)| Access { allowed, denied, login })
+    (vec(range.clone(), 0..3), vec(range, 0..3), option::of(login), option::of(authorization()))
+        .prop_map(|(allowed, denied, login, authorization)| Access { allowed, denied, login, authorization })
+}
+
+/// On the heap: the tests' stacks are too small for all that a route may have.
+fn authorization() -> BoxedStrategy<Authorization> {
+    let names = || vec(name(), 0..3);
+    let question = (option::of("[A-Z]{1,9}"), option::of("[a-z]{1,9}"), value(), edits());
+    let sees = prop_oneof![Just(Sees::All), names().prop_map(Sees::Only)];
+    let absent = prop_oneof![Just(Absent::Removed), Just(Absent::Kept)];
+    let refusals = prop_oneof![Just(Refusals::Status), Just(Refusals::Whole)];
+    let cookies = prop_oneof![Just(Cookies::Never), Just(Cookies::Good), Just(Cookies::Always)];
+    let failure = prop_oneof![
+        any::<u16>().prop_map(AuthorizationFailure::Refused),
+        Just(AuthorizationFailure::Passed),
+    ];
+    let answer = (names(), absent, refusals, names(), option::of(value()), cookies);
+    (name(), question, sees, answer, any::<u32>(), failure)
+        .prop_map(
+            |(
+                cluster,
+                (method, host, target, request_headers),
+                sees,
+                (passed_on, absent, refusals, told, sign_in, cookies),
+                timeout_ms,
+                failure,
+            )| Authorization {
+                cluster: ClusterId::new(cluster),
+                method,
+                host,
+                target,
+                sees,
+                request_headers,
+                passed_on,
+                absent,
+                refusals,
+                told,
+                sign_in,
+                cookies,
+                timeout_ms,
+                failure,
+            },
+        )
+        .boxed()
 }
 
 fn retry() -> impl Strategy<Value = Retry> {

@@ -10,7 +10,7 @@ impl TryFrom<wire::Access> for Access {
     type Error = ConvertError;
 
     fn try_from(access: wire::Access) -> Result<Self, ConvertError> {
-        let wire::Access { allowed, denied, login } = access;
+        let wire::Access { allowed, denied, login, authorization } = access;
         Ok(Self {
             allowed: allowed.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             denied: denied.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
@@ -18,6 +18,7 @@ impl TryFrom<wire::Access> for Access {
                 realm,
                 users: users.into_iter().map(|it| User { name: it.name, hash: Secret(it.hash) }).collect(),
             }),
+            authorization: authorization.map(TryInto::try_into).transpose()?,
         })
     }
 }
@@ -44,7 +45,7 @@ impl From<&Origin> for wire::Origin {
 
 impl From<&Access> for wire::Access {
     fn from(access: &Access) -> Self {
-        let Access { allowed, denied, login } = access;
+        let Access { allowed, denied, login, authorization } = access;
         Self {
             allowed: allowed.iter().map(Into::into).collect(),
             denied: denied.iter().map(Into::into).collect(),
@@ -55,6 +56,7 @@ impl From<&Access> for wire::Access {
                     .map(|User { name, hash }| wire::User { name: name.clone(), hash: hash.0.clone() })
                     .collect(),
             }),
+            authorization: authorization.as_ref().map(Into::into),
         }
     }
 }

@@ -58,6 +58,11 @@ fn variable_of(variable: wire::Variable) -> Result<Variable, ConvertError> {
         wire::Variable::Path => Variable::Path,
         wire::Variable::Status => Variable::Status,
         wire::Variable::RequestId => Variable::RequestId,
+        wire::Variable::Host => Variable::Host,
+        wire::Variable::NormalPath => Variable::NormalPath,
+        wire::Variable::NormalTarget => Variable::NormalTarget,
+        wire::Variable::Query => Variable::Query,
+        wire::Variable::EscapedPath => Variable::EscapedPath,
     })
 }
 
@@ -102,6 +107,11 @@ impl From<Variable> for wire::Variable {
             Variable::Path => Self::Path,
             Variable::Status => Self::Status,
             Variable::RequestId => Self::RequestId,
+            Variable::Host => Self::Host,
+            Variable::NormalPath => Self::NormalPath,
+            Variable::NormalTarget => Self::NormalTarget,
+            Variable::Query => Self::Query,
+            Variable::EscapedPath => Self::EscapedPath,
         }
     }
 }

@@ -1,7 +1,8 @@
 use super::*;
 use crate::model::{
-    Arm, ArmId, Case, Certificate, CertificateId, ClusterId, Host, HostId, HostMatch, Insecure, Key,
-    Listener, ListenerId, Rank, RouteId, Secret, Share, Split, SplitId, Trust, UpstreamTls, Value,
+    Absent, Access, Arm, ArmId, Authorization, AuthorizationFailure, Case, Certificate, CertificateId,
+    ClusterId, Cookies, Host, HostId, HostMatch, Insecure, Key, Listener, ListenerId, Rank, Refusals,
+    RouteId, Secret, Sees, Share, Split, SplitId, Trust, UpstreamTls, Value,
 };
 
 fn route(edit: impl FnOnce(&mut Route)) -> Route {
@@ -55,6 +56,27 @@ fn tls() -> UpstreamTls {
         certificate: None,
         versions: crate::model::TlsVersions::default(),
     }
+}
+
+/// A service is asked, in the cluster `c`.
+fn asking() -> Access {
+    let authorization = Authorization {
+        cluster: ClusterId::new("c"),
+        method: None,
+        host: None,
+        target: Value::text("/"),
+        sees: Sees::All,
+        request_headers: Vec::new(),
+        passed_on: Vec::new(),
+        absent: Absent::Removed,
+        refusals: Refusals::Status,
+        told: Vec::new(),
+        sign_in: None,
+        cookies: Cookies::Never,
+        timeout_ms: 1,
+        failure: AuthorizationFailure::Refused(500),
+    };
+    Access { authorization: Some(authorization), ..Access::default() }
 }
 
 #[test]
@@ -123,6 +145,25 @@ fn a_cluster_that_would_be_spoken_to_in_the_clear_has_no_endpoints() {
     assert!(empty.endpoints.is_empty());
     let plain = Change::Cluster(cluster(None));
     assert_eq!(features.adapt_one(&plain, &config), Some(plain));
+}
+
+#[test]
+fn a_proxy_that_cannot_speak_to_the_service_lets_nobody_in() {
+    let mut config = Config::default();
+    let asked = route(|it| {
+        it.filters.access = Some(asking());
+        it.action = Action::Split(Split { id: SplitId::new("r"), arms: Vec::new(), mirrors: Vec::new() });
+    });
+    config.apply(Change::Route(Arc::new(asked)));
+    config.apply(Change::Cluster(cluster(Some(tls()))));
+    let asked = &config.routes[&RouteId::new("r")];
+    assert_eq!(Features::from_iter([ACCESS]).missing(asked, &config), Some(AUTHORIZATION));
+    let features = Features::from_iter([ACCESS, AUTHORIZATION]);
+    assert_eq!(features.missing(asked, &config), Some(UPSTREAM_TLS));
+    let cluster = Arc::clone(&config.clusters[&ClusterId::new("c")]);
+    let adapted = features.adapt(vec![Change::Cluster(cluster)], &config);
+    let is_refused = |it: &Change| matches!(it, Change::Route(it) if matches!(it.action, Action::Refuse(_)));
+    assert!(adapted.iter().any(is_refused), "a route changes with the cluster of its service");
 }
 
 #[test]

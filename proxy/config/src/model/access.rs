@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::Secret;
+use super::{Authorization, Secret};
 
 /// Who may use a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Access {
     pub denied: Vec<Origin>,
     /// Who must show a password; `None`: nobody.
     pub login: Option<Login>,
+    /// Who is asked about each request; `None`: nobody.
+    pub authorization: Option<Authorization>,
 }
 
 /// Where a request comes from.

@@ -3,7 +3,7 @@
 use super::{Access, ClientLimits, HeaderEdit, Value};
 
 /// In this order: `access` looks at the client's address; `clients` counts; `cors` answers a preflight; `access` asks who it
-/// is; `max_body_bytes` and `upgrades` refuse; `request_headers`, then those of the arm; on the way back `errors`, then
+/// is, by its password, then its service; `max_body_bytes` and `upgrades` refuse; `request_headers`, then those of the arm; on the way back `errors`, then
 /// `response_headers` of the arm, those of the route, and `cors`. The default is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {

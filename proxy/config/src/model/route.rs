@@ -1,6 +1,6 @@
 //! Which requests a rule is for.
 
-use super::{Action, Filters, ListenerId, RouteId};
+use super::{Action, Authorization, Filters, ListenerId, RouteId};
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,14 @@ pub struct Route {
     pub filters: Filters,
     /// What becomes of the request.
     pub action: Action,
+}
+
+impl Route {
+    /// Who is asked about its requests, if somebody is.
+    #[must_use]
+    pub fn authorization(&self) -> Option<&Authorization> {
+        self.filters.access.as_ref()?.authorization.as_ref()
+    }
 }
 
 /// Sends clients to `https`, but for `/.well-known/acme-challenge/`. What the host says about such requests goes first.

@@ -56,6 +56,16 @@ pub enum Variable {
     Status,
     /// The `X-Request-Id`.
     RequestId,
+    /// The host in lower case, without its port.
+    Host,
+    /// The path in normal form, without the query.
+    NormalPath,
+    /// The path in normal form, with the query.
+    NormalTarget,
+    /// What follows the `?`.
+    Query,
+    /// [`Path`](Self::Path) as a value within a query: all but letters, digits and `-._~` is escaped (RFC 3986 §2.3).
+    EscapedPath,
 }
 
 impl Value {

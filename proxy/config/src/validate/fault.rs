@@ -174,6 +174,17 @@ pub enum Fault {
         /// What is wrong.
         error: HashError,
     },
+    /// Who is asked must be there.
+    #[error("the authorization names cluster {0}, which does not exist")]
+    NoAuthorizationCluster(ClusterId),
+    /// An answer that comes too late always.
+    #[error("the timeout of the authorization is zero")]
+    AuthorizationTimeout,
+    /// A service cannot be asked for it.
+    #[error(
+        "the target of the authorization does not begin with `/` or holds a character that no target has"
+    )]
+    AuthorizationTarget,
     /// Nobody could keep to it.
     #[error(
         "the limits of clients have a number that is zero, or more than {most} rates",

@@ -2,12 +2,14 @@
 
 use super::{
     Fault,
+    authorization::authorization,
     route::regex,
     text::{is_header_name, is_header_value, is_token},
 };
 use crate::{
     model::{
-        ClientLimits, Cors, Edit, Filters, HeaderEdit, Login, OriginMatch, Retry, Upgrades, Value, ValuePart,
+        Access, ClientLimits, Cors, Edit, Filters, HeaderEdit, Login, OriginMatch, Retry, Upgrades, Value,
+        ValuePart,
     },
     password::PasswordHash,
 };
@@ -55,15 +57,18 @@ pub(super) fn filters(filters: &Filters, faults: &mut Vec<Fault>) {
         let odd = protocols.iter().filter(|it| !it.splitn(2, '/').all(is_header_name));
         faults.extend(odd.cloned().map(Fault::Protocol));
     }
-    if let Some(of) = filters.access.as_ref().and_then(|it| it.login.as_ref()) {
-        login(of, faults);
-    }
+    filters.access.iter().for_each(|it| access(it, faults));
     if let Some(ClientLimits { rates, at_once, .. }) = &filters.clients {
         let odd = rates.iter().any(|it| it.requests == 0 || it.per_ms == 0) || *at_once == Some(0);
         if odd || rates.len() > ClientLimits::MOST_RATES {
             faults.push(Fault::ClientLimits);
         }
     }
+}
+
+pub(super) fn access(access: &Access, faults: &mut Vec<Fault>) {
+    access.login.iter().for_each(|it| login(it, faults));
+    access.authorization.iter().for_each(|it| authorization(it, faults));
 }
 
 fn login(login: &Login, faults: &mut Vec<Fault>) {
@@ -87,11 +92,7 @@ fn login(login: &Login, faults: &mut Vec<Fault>) {
 
 pub(super) fn edits(edits: &[HeaderEdit], faults: &mut Vec<Fault>) {
     for HeaderEdit { name, edit } in edits {
-        if !is_header_name(name) {
-            faults.push(Fault::HeaderName(name.clone()));
-        } else if FORBIDDEN.contains(&name.as_str()) {
-            faults.push(Fault::ForbiddenHeader(name.clone()));
-        }
+        reserved(name, faults);
         match edit {
             Edit::Set(value) | Edit::Add(value) => {
                 names(value, faults);
@@ -108,7 +109,16 @@ pub(super) fn edits(edits: &[HeaderEdit], faults: &mut Vec<Fault>) {
     }
 }
 
-fn names(value: &Value, faults: &mut Vec<Fault>) {
+/// No name of a header, or of one that is ours to decide on.
+pub(super) fn reserved(name: &str, faults: &mut Vec<Fault>) {
+    if !is_header_name(name) {
+        faults.push(Fault::HeaderName(name.to_owned()));
+    } else if FORBIDDEN.contains(&name) {
+        faults.push(Fault::ForbiddenHeader(name.to_owned()));
+    }
+}
+
+pub(super) fn names(value: &Value, faults: &mut Vec<Fault>) {
     for part in &value.0 {
         match part {
             ValuePart::RequestHeader(name) if !is_header_name(name) => {
@@ -131,6 +141,6 @@ fn cors(cors: &Cors, faults: &mut Vec<Fault>) {
     faults.extend(headers.filter(|it| !is_token(it)).cloned().map(Fault::HeaderName));
 }
 
-fn is_error(status: u16) -> bool {
+pub(super) fn is_error(status: u16) -> bool {
     (400..=599).contains(&status)
 }

@@ -81,7 +81,11 @@ fn named<'a>(config: &'a Config, key: &Key) -> Named<'a> {
             port: Some((listener.protocol.transport(), listener.port)),
             ..Named::default()
         }),
-        Key::Route(id) => config.routes.get(id).and_then(|it| split_of(it)).map(Named::by_split),
+        Key::Route(id) => config.routes.get(id).map(|route| {
+            let mut named = split_of(route).map(Named::by_split).unwrap_or_default();
+            named.clusters.extend(route.authorization().map(|it| &it.cluster));
+            named
+        }),
         Key::TcpRoute(id) => config.tcp_routes.get(id).map(|route| Named::by_split(&route.split)),
         Key::Host(id) => config.hosts.get(id).map(|host| Named {
             certificates: host.tls.iter().flat_map(|it| &it.certificates).collect(),

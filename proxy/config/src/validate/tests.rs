@@ -1,4 +1,5 @@
 mod actions;
+mod authorization;
 mod listeners;
 mod references;
 

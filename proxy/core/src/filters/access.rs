@@ -14,6 +14,7 @@ use proxy_config::{
 };
 use sha2::{Digest as _, Sha256};
 
+use super::Authorization;
 use crate::password;
 
 /// Who may use a route.
@@ -23,6 +24,8 @@ pub struct Access {
     denied: Box<[Origin]>,
     /// Who must show a password; `None`: nobody.
     pub login: Option<Arc<Login>>,
+    /// Who is asked about each request; `None`: nobody.
+    pub authorization: Option<Arc<Authorization>>,
 }
 
 /// Names with passwords.
@@ -65,11 +68,12 @@ impl Access {
     /// Prepares it.
     #[must_use]
     pub fn new(access: &model::Access) -> Self {
-        let model::Access { allowed, denied, login } = access;
+        let model::Access { allowed, denied, login, authorization } = access;
         Self {
             allowed: allowed.as_slice().into(),
             denied: denied.as_slice().into(),
             login: login.as_ref().map(|login| Arc::new(Login::new(login))),
+            authorization: authorization.as_ref().map(|it| Arc::new(Authorization::new(it))),
         }
     }
 
@@ -175,7 +179,7 @@ mod tests {
         ];
         for (allowed, denied, client, expected) in table {
             let (allowed, denied) = (origins(allowed), origins(denied));
-            let access = Access::new(&model::Access { allowed, denied, login: None });
+            let access = Access::new(&model::Access { allowed, denied, ..model::Access::default() });
             let taken = access.takes(client.parse().unwrap(), "192.0.2.9".parse().unwrap());
             assert_eq!(taken, expected, "{access:?} {client}");
         }

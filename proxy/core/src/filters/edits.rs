@@ -105,8 +105,8 @@ mod tests {
             scheme: Scheme::Https,
             version: Version::HTTP_11,
             method: Method::PUT,
-            authority: "example.org:8443".into(),
-            path: "/a?b".into(),
+            authority: "Example.org:8443".into(),
+            path: "/./a?b=%20&c".into(),
             headers: [("x-user", "ada")]
                 .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
                 .into_iter()
@@ -161,6 +161,16 @@ mod tests {
             Text(" ".into()),
             Of(Variable::RequestId),
             Text(" ".into()),
+            Of(Variable::Host),
+            Text(" ".into()),
+            Of(Variable::NormalPath),
+            Text(" ".into()),
+            Of(Variable::NormalTarget),
+            Text(" ".into()),
+            Of(Variable::Query),
+            Text(" ".into()),
+            Of(Variable::EscapedPath),
+            Text(" ".into()),
             RequestHeader("x-user".into()),
             RequestHeader("x-absent".into()),
         ]);
@@ -168,8 +178,8 @@ mod tests {
         assert!(edits.refers());
         let mut headers = HeaderMap::new();
         edits.apply(&mut headers, Some(&facts()), Some(StatusCode::NOT_FOUND));
-        let expected =
-            "x-all: 198.18.0.9 198.18.0.9:4000 https://example.org:8443/a?b PUT HTTP/1.1 404 id ada";
+        let expected = "x-all: 198.18.0.9 198.18.0.9:4000 https://Example.org:8443/./a?b=%20&c PUT HTTP/1.1 404 id example.org /a \
+             /a?b=%20&c b=%20&c %2F.%2Fa%3Fb%3D%2520%26c ada";
         assert_eq!(lines(&headers), [expected]);
     }
 }

@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     cell::Cell,
     future::poll_fn,
+    pin::pin,
     rc::Rc,
     task::{Poll, ready},
     time::Duration,
@@ -15,7 +16,6 @@ use proxy_core::{
     admission::Instead,
     answer::Reason,
     balance::Affinity,
-    filters::Verification,
     path,
     router::RequestHead,
     snapshot::{Arm, HostRewrite, Mirror},
@@ -44,10 +44,11 @@ use crate::{
         Worker,
         entry::Entry,
         filter::{self, Filtering},
-        login, mirror,
+        mirror,
         own::{self, Draft},
+        pending::{Known, Pending, Waiting},
         pin::Pin,
-        place::{Placed, draw, lower_case, place},
+        place::{Placed, draw, lower_case, mirrors, place},
         tries::Tries,
         tunnel::{self, Prefixed, Protocol},
         upstream::authority,
@@ -84,8 +85,8 @@ struct Refused {
 /// Why a request is not sent to an upstream.
 enum Stopped {
     Refused(Box<Refused>),
-    /// Not before the password that it shows was compared.
-    Unverified(Verification),
+    /// Not before this is known.
+    Pending(Pending),
 }
 
 /// How a response came to its end.
@@ -130,17 +131,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let worker = Rc::clone(&self.worker);
         let mut pin = worker.pin();
         self.peer.output.begin();
-        let placed = loop {
-            match self.place(&pin, begin, end) {
-                Ok(plan) => break Ok(plan),
-                Err(Stopped::Refused(refused)) => break Err(refused),
-                Err(Stopped::Unverified(verification)) => {
-                    // A request that waits for this keeps no snapshot.
-                    drop(pin);
-                    if !login::compare(&worker, verification).await {
-                        return After::Drop;
+        let placed = {
+            // Within these braces: what comes later needs no room for it.
+            let mut known = Known::default();
+            loop {
+                match self.place(&pin, begin, end, &mut known) {
+                    Ok(plan) => break Ok(plan),
+                    Err(Stopped::Refused(refused)) => break Err(refused),
+                    Err(Stopped::Pending(pending)) => {
+                        let waiting = pending.begin(&worker);
+                        drop(pin);
+                        // Its state need not be part of every connection's.
+                        let Some(more) = Box::pin(self.find_out(waiting, known)).await else {
+                            return After::Drop;
+                        };
+                        (known, pin) = (more, worker.pin());
                     }
-                    pin = worker.pin();
                 }
             }
         };
@@ -243,7 +249,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Reads the head, finds the rule and the arm, and writes the head for the upstream.
     #[expect(clippy::too_many_lines, reason = "one decision after the other")]
-    fn place<'p>(&mut self, pin: &'p Pin, begin: usize, end: usize) -> Result<Plan<'p>, Stopped> {
+    fn place<'p>(
+        &mut self,
+        pin: &'p Pin,
+        begin: usize,
+        end: usize,
+        known: &mut Known,
+    ) -> Result<Plan<'p>, Stopped> {
         let (worker, entry) = (&self.worker, &self.entry);
         let mut room = Room::new();
         let head = &self.peer.input.rest()[begin..end];
@@ -252,7 +264,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let own = own::malformed(worker, malformed);
             Stopped::Refused(Box::new(Refused { own, client: UNKNOWN, framing: Framing::None }))
         })?;
-        self.record = record(worker, entry, &request);
+        if !known.again {
+            self.record = record(worker, entry, &request);
+        }
         let client = Client {
             version: request.version,
             asked: Asked::by(request.method),
@@ -276,19 +290,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             method: &method,
             headers: &Lines(request.fields),
         };
-        let Placed { rule, location, mirrors } =
-            place(pin, entry, &looked_at).map_err(|instead| match instead {
-                Instead::Because(reason) => refuse(own::refuse(worker, reason)),
-                Instead::Redirect(status, location) => refuse(own::redirect(status, location)),
-            })?;
+        let Placed { rule, location } = place(pin, entry, &looked_at).map_err(|instead| match instead {
+            Instead::Because(reason) => refuse(own::refuse(worker, reason)),
+            Instead::Redirect(status, location) => refuse(own::redirect(status, location)),
+        })?;
         self.record.iter_mut().for_each(|it| it.routed(&rule.route.id));
-        let headers = || Some(Cow::Owned(received(&request)?.headers));
-        let access = filter::access(entry, rule, headers).map_err(Stopped::Unverified)?;
-        let arm = draw(rule);
+        let said = request.authority.unwrap_or_default();
+        let whole = || Some(Cow::Owned(received(&request)?));
+        let access = filter::access(worker, entry, rule, known, said, whole).map_err(Stopped::Pending)?;
+        let (arm, mirrors) =
+            if access.is_granted() { (draw(rule), mirrors(rule, &looked_at)) } else { (None, Vec::new()) };
         let filtering = if Filtering::is_needed(rule, arm) {
             let received =
                 received(&request).ok_or_else(|| refuse(own::refuse(worker, Reason::BadRequest)))?;
-            let said = request.authority.unwrap_or_default();
             let filtering = Filtering::begin(worker, entry, rule, arm, &received, said, access);
             if let Some(own) = filtering.instead(worker, &received) {
                 return Err(refuse(own));
@@ -347,6 +361,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             offers,
             has_host,
         })
+    }
+
+    /// Waits for what has to be known of a request. `None`: nobody is there to be told, or it cannot be found out.
+    async fn find_out(&mut self, waiting: Waiting, known: Known) -> Option<Known> {
+        let worker = Rc::clone(&self.worker);
+        let mut found = pin!(waiting.end(&worker, known));
+        poll_fn(|context| {
+            if let Poll::Ready(known) = found.as_mut().poll(context) {
+                return Poll::Ready(known);
+            }
+            self.poll_gone(&mut worker.scratch.borrow_mut(), context).map(|()| None)
+        })
+        .await
     }
 
     /// The head that was written for the upstream, for others than who reads it. `None`: it has more fields than a head

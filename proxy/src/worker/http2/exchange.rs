@@ -14,7 +14,7 @@ use proxy_core::{
     answer::Reason,
     forward, grpc, path,
     router::RequestHead,
-    snapshot::{Arm, HostRewrite},
+    snapshot::{Arm, HostRewrite, Mirror},
 };
 use tokio::time::Instant;
 
@@ -31,10 +31,11 @@ use crate::{
         deadlines::Overdue,
         entry::Entry,
         filter::{self, Access, Filtering},
-        login, mirror,
+        mirror,
         own::{self, Draft},
+        pending::{Known, Pending},
         pin::Pin,
-        place::{Placed, draw, lower_case, place},
+        place::{Placed, draw, lower_case, mirrors, place},
         tries::Tries,
     },
 };
@@ -53,22 +54,18 @@ pub(super) async fn answer(
         let authority = parts.uri.authority().map_or("", |it| it.as_str());
         Record::begin(log, entry.sender.address, clock::now(), authority, &parts)
     });
+    let mut known = Known::default();
     let found = loop {
-        let (placed, path) = match find(&pin, entry, &parts) {
-            Ok(found) => found,
-            Err(instead) => break Err(instead),
-        };
-        match filter::access(entry, placed.rule, || Some(Cow::Borrowed(&parts.headers))) {
-            Ok(access) => break Ok(Found { placed, path, access }),
-            Err(verification) => {
-                // A request that waits for this keeps no snapshot.
-                drop(placed);
+        match find(worker, &pin, entry, &parts, &mut known) {
+            Ok(found) => break Ok(found),
+            Err(Stopped::Instead(instead)) => break Err(instead),
+            Err(Stopped::Pending(pending)) => {
+                let waiting = pending.begin(worker);
                 drop(pin);
-                let compared = login::compare(worker, verification).await;
+                let more = waiting.end(worker, known).await;
                 pin = worker.pin();
-                if !compared {
-                    break Err(Instead::Because(Reason::Unauthorized));
-                }
+                let Some(more) = more else { break Err(Instead::Because(Reason::Unauthorized)) };
+                known = more;
             }
         }
     };
@@ -97,16 +94,33 @@ pub(super) async fn answer(
 /// What was found out about a request.
 struct Found<'a> {
     placed: Placed<'a>,
+    /// Who gets a copy.
+    mirrors: Vec<&'a Mirror>,
+    /// In normal form, if that is another than its own.
     path: Option<String>,
     access: Access,
 }
 
-/// The rule for a request, and its path in normal form if that is another.
-fn find<'p>(pin: &'p Pin, entry: &Entry, request: &Parts) -> Result<(Placed<'p>, Option<String>), Instead> {
-    let bad = || Instead::Because(Reason::BadRequest);
+/// Why a request has no rule.
+enum Stopped {
+    Instead(Instead),
+    /// Not before this is known.
+    Pending(Pending),
+}
+
+/// The rule for a request, and whether it may use it.
+fn find<'p>(
+    worker: &Worker,
+    pin: &'p Pin,
+    entry: &Entry,
+    request: &Parts,
+    known: &mut Known,
+) -> Result<Found<'p>, Stopped> {
+    let because = |reason| Stopped::Instead(Instead::Because(reason));
+    let bad = || because(Reason::BadRequest);
     forward::check(&request.headers, request.version).map_err(|_| bad())?;
     if request.method == Method::CONNECT {
-        return Err(Instead::Because(Reason::ConnectMethod));
+        return Err(because(Reason::ConnectMethod));
     }
     let uri = &request.uri;
     let host = request.headers.get(HOST).map(HeaderValue::to_str).transpose();
@@ -115,7 +129,8 @@ fn find<'p>(pin: &'p Pin, entry: &Entry, request: &Parts) -> Result<(Placed<'p>,
         return Err(bad());
     }
     // `:authority` replaces the Host header (RFC 9113 §8.3.1).
-    let authority = lower_case(uri.authority().map_or(host, |it| it.as_str()));
+    let said = uri.authority().map_or(host, |it| it.as_str());
+    let authority = lower_case(said);
     let path = path::normalize(uri.path());
     let head = RequestHead {
         listener: &entry.listener.id,
@@ -125,12 +140,15 @@ fn find<'p>(pin: &'p Pin, entry: &Entry, request: &Parts) -> Result<(Placed<'p>,
         method: &request.method,
         headers: &request.headers,
     };
-    let placed = place(pin, entry, &head)?;
+    let placed = place(pin, entry, &head).map_err(Stopped::Instead)?;
+    let access = filter::access(worker, entry, placed.rule, known, said, || Some(Cow::Borrowed(request)));
+    let access = access.map_err(Stopped::Pending)?;
+    let mirrors = if access.is_granted() { mirrors(placed.rule, &head) } else { Vec::new() };
     let path = match path {
         Cow::Borrowed(_) => None,
         Cow::Owned(path) => Some(path),
     };
-    Ok((placed, path))
+    Ok(Found { placed, mirrors, path, access })
 }
 
 /// Does what the rule asks.
@@ -142,9 +160,9 @@ async fn act(
     incoming: Incoming,
     record: &mut Option<Box<Record>>,
 ) -> Response<Download> {
-    let Found { placed, path, access } = found;
+    let Found { placed, mirrors, path, access } = found;
     let rule = placed.rule;
-    let arm = draw(rule);
+    let arm = if access.is_granted() { draw(rule) } else { None };
     let said = request.headers.get(HOST).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let said = request.uri.authority().map_or(said, |it| it.as_str());
     let mut filtering = Filtering::begin(worker, entry, rule, arm, &request, said, access);
@@ -154,7 +172,7 @@ async fn act(
     }
     let (mut draft, body) = match arm {
         Some(arm) => {
-            let target = Target { arm, path, placed: &placed };
+            let target = Target { arm, path, mirrors };
             match forward_to(worker, entry, target, &filtering, request, incoming, record).await {
                 Ok((draft, body)) => (draft, Some(body)),
                 Err(reason) => (own::refuse(worker, reason), None),
@@ -180,7 +198,7 @@ fn respond(draft: Draft, upstream: Option<Download>) -> Response<Download> {
 struct Target<'a> {
     arm: &'a Arm,
     path: Option<String>,
-    placed: &'a Placed<'a>,
+    mirrors: Vec<&'a Mirror>,
 }
 
 async fn forward_to(
@@ -199,7 +217,7 @@ async fn forward_to(
     let affinity = balancer.affinity(&parts.headers, entry.sender.address.ip(), || worker.random.next());
     let progress = Rc::new(Progress::default());
     let start = progress.last.get();
-    let tees = mirror::start(worker, &target.placed.mirrors, &parts, incoming.size_hint(), arm.timeout);
+    let tees = mirror::start(worker, &target.mirrors, &parts, incoming.size_hint(), arm.timeout);
     parts.version = Version::HTTP_11;
     let mut upload = Upload::of_client(incoming, &progress);
     upload.copy_to(tees);

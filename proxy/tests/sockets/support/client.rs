@@ -7,9 +7,12 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{
     body::{Body, Incoming},
-    client::conn::http1::{self, SendRequest},
+    client::conn::{
+        http1::{self, SendRequest},
+        http2,
+    },
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -90,6 +93,31 @@ pub(crate) async fn get_from(
     let mut client = Client::connect(address).await?;
     let request = Request::get(path).header("host", host).body(Empty::<Bytes>::new())?;
     Ok(Reply::read(client.send(request).await?).await?)
+}
+
+/// The answers to one request for `example.org` over HTTP/1.1 and over HTTP/2.
+pub(crate) async fn ask_both(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> [Reply; 2] {
+    let request = |uri: String| {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request
+    };
+    let mut client = Client::connect(address).await.unwrap();
+    let first = request(path.to_owned()).header("host", "example.org").body(Empty::<Bytes>::new()).unwrap();
+    let first = Reply::read(client.send(first).await.unwrap()).await.unwrap();
+    let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    let second = request(format!("http://example.org{path}")).body(Empty::<Bytes>::new()).unwrap();
+    let second = Reply::read(within(sender.send_request(second)).await.unwrap()).await.unwrap();
+    [first, second]
 }
 
 /// Sends these bytes and reads until the proxy closes.

@@ -54,6 +54,7 @@ fn a_route_may_have_everything() {
             allowed: vec![Origin::Client("198.18.0.0/15".parse().unwrap())],
             denied: vec![Origin::Peer("2001:db8::/32".parse().unwrap())],
             login: Some(Login { realm: "staff only".into(), users: vec![user("ann"), user("bob")] }),
+            authorization: None,
         }),
         clients: Some(ClientLimits {
             id: "a".into(),

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::{
+    authorization::asking,
     cluster,
     listeners::{host, shown, tcp_route},
     route,
@@ -43,8 +44,11 @@ fn change() -> impl Strategy<Value = Change> {
     };
     let made = |(name, first, second): (&str, &str, &str)| {
         let Action::Split(split) = route().action else { unreachable!("the fixture is a split") };
-        let http =
+        let mut http =
             Route { id: RouteId::new(name), action: Action::Split(to(&split, first, second)), ..route() };
+        if first == name {
+            asking(|it| it.cluster = ClusterId::new(first))(&mut http);
+        }
         let tcp = TcpRoute { id: TcpRouteId::new(name), split: to(&split, first, second), ..tcp_route() };
         let mut host = Host { id: HostId::new(name), ..host() };
         let mut cluster = Cluster { id: ClusterId::new(name), ..cluster(&[]) };
