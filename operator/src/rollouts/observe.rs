@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use operator_core::{
     key::{self, Kind},
-    spec::{MappingRouting, Selector},
+    spec::{MappingRouting, Selector, beside},
     traffic::ObjectName,
     world::{Claim, Lookup, Mapping, Owner, Pod, ReplicaSet, Rival, WorkloadKind, World},
 };
@@ -201,12 +201,15 @@ fn named_mappings(
         .collect()
 }
 
-/// Those that the Rollout controls, and those that have a canary's name.
+/// Those that the Rollout controls, and those that have a name which it would give.
 fn canary_mappings(stores: &Stores, rollout: &Rollout, name: &ObjectName) -> BTreeMap<String, Mapping> {
     let uid = rollout.metadata.uid.clone().unwrap_or_default();
-    let named = mappings(&rollout.spec).into_iter().filter_map(|base| {
+    let copies = mappings(&rollout.spec).into_iter().filter_map(|base| {
         let copy = MappingRouting::copy_name(&name.name, &base);
-        let found = stores.split_object(&name.namespace, &copy).filter(|_| copy != base)?;
+        (copy != base).then_some(copy)
+    });
+    let named = copies.chain(beside::of_rollout(rollout)).filter_map(|copy| {
+        let found = stores.split_object(&name.namespace, &copy)?;
         Some((copy, found))
     });
     let owned = Index::Controller(uid.clone());

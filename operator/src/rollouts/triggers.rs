@@ -119,6 +119,7 @@ pub(super) fn of_split_object(
 /// The Rollouts that split an object, or made it beside one that they split.
 fn splitting(stores: &Stores, namespace: &str, key: &str) -> BTreeSet<ObjectName> {
     let bases = [Some(key.to_owned()), base_of_canary(key).map(str::to_owned)].into_iter().flatten();
+    let bases = bases.chain(bases_beside(key));
     let mut concerned: BTreeSet<ObjectName> =
         bases.flat_map(|base| claimants(stores, namespace, Claim::Mapping(base))).collect();
     // The name of a canary Ingress begins with that of the Rollout, of which nobody knows where it ends.
@@ -129,6 +130,12 @@ fn splitting(stores: &Stores, namespace: &str, key: &str) -> BTreeSet<ObjectName
         concerned.extend(claimants.into_iter().filter(|rollout| rollout.name == canary[..at]));
     }
     concerned
+}
+
+/// The keys of the objects beside which a step may make one of this key, should it be somebody else's now.
+fn bases_beside(key: &str) -> impl Iterator<Item = String> {
+    let marks = ["-canary-", "-experiment"].into_iter();
+    marks.flat_map(|mark| key.match_indices(mark)).map(|(at, _)| key[..at].to_owned())
 }
 
 /// A changed `AnalysisRun`: the Rollout that controls it. A measurement concerns nobody.
@@ -254,11 +261,12 @@ mod tests {
     #[test]
     fn a_canary_mapping_concerns_those_that_name_its_base() {
         let stores = stores();
-        let mapping: DynamicObject =
-            serde_json::from_value(json!({"metadata": {"namespace": "web", "name": "own-route-canary"}}))
-                .unwrap();
-        let change = Change { old: Some(Arc::new(SplitObject::fold(&mapping))), new: None };
-        assert_eq!(names(&of_split_object(&stores, Kind::Mapping, &change)), ["c"]);
+        for name in ["own-route-canary", "own-route-canary-testers", "own-route-experiment-trial"] {
+            let mapping = json!({"metadata": {"namespace": "web", "name": name}});
+            let mapping: DynamicObject = serde_json::from_value(mapping).unwrap();
+            let change = Change { old: Some(Arc::new(SplitObject::fold(&mapping))), new: None };
+            assert_eq!(names(&of_split_object(&stores, Kind::Mapping, &change)), ["c"], "{name}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use chrono::SubsecRound as _;
 use crds::contract;
 use crds::rollout::PodTemplate;
 use operator_core::references::services::named;
-use operator_core::spec::{MappingRouting, split_objects};
+use operator_core::spec::{MappingRouting, beside, split_objects};
 use operator_core::world::{
     Lookup, Mapping, Owner, Pod, ReplicaSet, ReplicaSetAnnotations, Service, Workload, WorkloadKind, World,
 };
@@ -22,6 +22,7 @@ impl Cluster {
         let canary = rollout.spec.strategy.canary.clone().unwrap_or_default();
         let routing = canary.traffic_routing.unwrap_or_default();
         let bases: BTreeSet<String> = split_objects(&routing).into_iter().collect();
+        let beside = beside::of_rollout(&rollout);
         let rollout_name = rollout.metadata.name.clone().unwrap_or_default();
         let uid = rollout.metadata.uid.clone().unwrap_or_default();
         let canary_mappings: BTreeMap<String, Mapping> = self
@@ -30,7 +31,8 @@ impl Cluster {
             .map(|(name, object)| (name.clone(), mapping(object, &uid)))
             .filter(|(name, mapping)| {
                 let copy = |base: &String| MappingRouting::copy_name(&rollout_name, base);
-                mapping.owned || bases.iter().any(|base| base != name && copy(base) == *name)
+                let named = || bases.iter().any(|base| base != name && copy(base) == *name);
+                mapping.owned || beside.contains(name) || named()
             })
             .collect();
         let services = named(&rollout.spec.strategy);

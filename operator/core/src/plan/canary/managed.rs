@@ -72,7 +72,7 @@ pub(super) fn confirmed(scene: &Scene<'_>, routed: &Routed<'_>) -> Confirmation 
             sending.insert(name.as_str());
         }
     }
-    let mut removed = all_names(scene.canary, routed.routing);
+    let mut removed = all_names(scene, routed.routing);
     removed.retain(|name| !routed.routes.contains_key(name));
     Confirmation::of(routed.ask(scene, |fold| {
         if fold.counted() == 0 {
@@ -96,15 +96,16 @@ pub(super) fn gone(scene: &Scene<'_>, routed: &Routed<'_>) -> bool {
         return false;
     }
     match routed.fold() {
-        Ok(fold) => fold.serves_none(&all_names(scene.canary, routed.routing)).unanimous(),
+        Ok(fold) => fold.serves_none(&all_names(scene, routed.routing)).unanimous(),
         Err(Blind::Unknown(_)) => false,
         Err(Blind::NotConfigured) => true,
     }
 }
 
 /// The names of all route Mappings that the steps may ask for.
-fn all_names(canary: &Canary, routing: &MappingRouting) -> BTreeSet<String> {
-    beside::managed_routes(canary, routing).into_keys().collect()
+fn all_names(scene: &Scene<'_>, routing: &MappingRouting) -> BTreeSet<String> {
+    let names = beside::managed_routes(scene.canary, routing).into_keys();
+    names.filter(|name| !mappings::is_foreign(scene.world, name)).collect()
 }
 
 impl RouteMapping<'_> {

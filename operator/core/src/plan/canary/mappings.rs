@@ -15,7 +15,7 @@ use crate::ingress;
 use crate::key;
 use crate::mapping::{self, Part};
 use crate::weight::Weight;
-use crate::world::Mapping;
+use crate::world::{Mapping, World};
 
 /// Reason of the event that tells a written weight; Argo's.
 const WEIGHT_UPDATE: &str = "CanaryMappingWeightUpdate";
@@ -137,11 +137,18 @@ pub(super) fn put(
         None => draft.effect(Effect::CreateMapping { name: name.to_owned(), manifest }),
         Some(existing) if existing.object == manifest => return false,
         Some(existing) if existing.deleting => {}
+        // Somebody else's, whom the user has been told of; but for the canary Mapping of Argo, which is taken over.
+        Some(existing) if !existing.owned && !matches!(part, Part::Share(_)) => {}
         Some(existing) => {
             draft.effect(Effect::UpdateMapping { target: target_of(name, existing), manifest });
         }
     }
     true
+}
+
+/// Whether somebody else has an object of this name, which says nothing of what the Rollout made.
+pub(super) fn is_foreign(world: &World, name: &str) -> bool {
+    world.canary_mappings.get(name).is_some_and(|mapping| !mapping.owned)
 }
 
 /// The object to write; `None` if the base does not send to its Service, which is an invalid spec.

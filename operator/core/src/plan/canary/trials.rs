@@ -151,7 +151,7 @@ pub(super) fn confirmed(scene: &Scene<'_>, routed: &Routed<'_>) -> Confirmation 
             }
         }
     }
-    let mut removed = all_names(scene.canary, routed.routing);
+    let mut removed = all_names(scene, routed.routing);
     removed.retain(|name| !routed.trials.contains_key(name));
     Confirmation::of(routed.ask(scene, |fold| {
         if !routed.trials.is_empty() && fold.counted() == 0 {
@@ -197,8 +197,9 @@ fn has_any(canary: &Canary) -> bool {
 }
 
 /// The names of all Mappings that the steps may ask for.
-fn all_names(canary: &Canary, routing: &MappingRouting) -> BTreeSet<String> {
-    beside::trials(canary, routing).into_keys().collect()
+fn all_names(scene: &Scene<'_>, routing: &MappingRouting) -> BTreeSet<String> {
+    let names = beside::trials(scene.canary, routing).into_keys();
+    names.filter(|name| !mappings::is_foreign(scene.world, name)).collect()
 }
 
 /// The port of the pods to which the base sends by its Service. The Service of a template has the ports of the pods.
