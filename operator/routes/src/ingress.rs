@@ -4,7 +4,7 @@
 //! |---|---|
 //! | which Ingresses are ours | `class.rs` |
 //! | which fields are read | `parse.rs` |
-//! | which annotations are acted on | `options.rs`, `canary.rs`, `access.rs`, `limits.rs`, `mirror.rs` |
+//! | which annotations are acted on | `options.rs`, `canary.rs`, `access.rs`, `authorization.rs`, `limits.rs`, `mirror.rs` |
 //! | what the ConfigMap says | `defaults.rs` |
 //! | what one of Emissary's class means to the letter | `emissary.rs` |
 //! | which rule is asked first | `place.rs` |
@@ -12,6 +12,7 @@
 
 mod access;
 mod annotations;
+mod authorization;
 mod canary;
 pub(crate) mod class;
 pub(crate) mod defaults;
@@ -21,6 +22,7 @@ mod mirror;
 mod options;
 mod parse;
 pub(crate) mod place;
+mod variables;
 
 use std::sync::Arc;
 
@@ -28,6 +30,7 @@ use proxy_config::model::{RedirectTo, ToHttps};
 
 pub(crate) use self::{
     access::{Guard, range},
+    authorization::is_exempt,
     canary::Canary,
     options::Options,
     parse::parse,

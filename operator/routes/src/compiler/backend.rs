@@ -91,6 +91,7 @@ impl BackendKey {
         let tls = match self.tls() {
             Originates::No => return backend,
             Originates::Context(namespace) => self.upstream_tls(stores, namespace),
+            Originates::Web => Ok((web(&backend.cluster.endpoints), None)),
             Originates::Policy(shown) => {
                 let port = self.service_port(stores);
                 let policy = backend.service.as_ref().zip(port).and_then(|(service, port)| {
@@ -322,4 +323,20 @@ impl BackendKey {
 fn fault(cluster: &Arc<Cluster>) -> Option<String> {
     let problems = validate_change(&Change::Cluster(Arc::clone(cluster)));
     problems.into_iter().next().map(|problem| problem.fault.to_string())
+}
+
+/// How TLS is spoken to a service that somebody asks: what has a name must show that it is its own, as on the web. Pods are
+/// known by their addresses, which no certificate has.
+fn web(endpoints: &[Endpoint]) -> UpstreamTls {
+    let server_name = endpoints.iter().find_map(|endpoint| match &endpoint.address {
+        Address::Name { host, .. } => Some(host.clone()),
+        Address::Socket(_) => None,
+    });
+    UpstreamTls {
+        trust: if server_name.is_some() { Trust::System } else { Trust::Anyone },
+        server_name,
+        names: Vec::new(),
+        certificate: None,
+        versions: TlsVersions::default(),
+    }
 }

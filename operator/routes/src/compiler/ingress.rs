@@ -129,8 +129,11 @@ impl Compiler {
         let names = self.places.get(place).into_iter().flatten();
         let claimants: Vec<Claimant<'_>> =
             names.filter_map(|name| Claimant::new(&self.stores, name, place)).collect();
-        let wanted: BTreeSet<BackendKey> =
-            claimants.iter().flat_map(|it| [it.backend(), it.mirror()]).flatten().collect();
+        let wanted: BTreeSet<BackendKey> = claimants
+            .iter()
+            .flat_map(|it| [it.backend(), it.mirror(), it.authorized_by()])
+            .flatten()
+            .collect();
         let made = self.make(&wanted);
         let backends = Backends { known: &self.backends, made: &made };
         let Output { routes, splits, words } = compile(place, &claimants, backends, &self.stores);
@@ -282,7 +285,7 @@ fn compile(place: &Place, claimants: &[Claimant<'_>], backends: Backends<'_>, st
             }
         }
     }
-    let guarded = Guarded::new(main.name, main.ingress, stores);
+    let guarded = Guarded::new(main, backends, stores);
     let made = routes(place, main, canary.as_ref(), &guarded, backends);
     let with_canary = canary.is_some();
     let (routes, refused) = match (made, with_canary) {

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
 use proxy_config::{
-    model::{Access, Login, Origin, Secret, User},
+    model::{Access, Authorization, Login, Origin, Secret, User},
     password::PasswordHash,
 };
 
-use super::{annotations::Annotations, defaults::Defaults};
+use super::{annotations::Annotations, authorization::Asked, defaults::Defaults};
 use crate::object::SecretObject;
 
 /// Who may use the routes of an Ingress.
@@ -18,8 +18,12 @@ pub(crate) struct Guard {
     ranges: Access,
     /// `auth-type: basic`.
     pub(crate) passwords: Option<Passwords>,
+    /// `auth-url`.
+    pub(crate) authorization: Option<Asked>,
     /// Annotations that keep clients out and are not acted on: without them nobody is let in.
-    pub(crate) unprotected: Vec<String>,
+    unprotected: Vec<String>,
+    /// Why nobody is let in besides.
+    closed: Option<String>,
 }
 
 /// Where names and passwords are.
@@ -43,16 +47,16 @@ enum Layout {
 /// The entry of a Secret that is a file of passwords.
 const FILE: &str = "auth";
 /// What keeps clients out beside what is read here: whoever wrote it does not want to be served without it.
-const PROTECTION: [&str; 8] = [
-    "auth-url",
+const PROTECTION: [&str; 6] = [
     "auth-tls-secret",
     "auth-tls-verify-client",
-    "enable-global-auth",
     "enable-modsecurity",
     "modsecurity-snippet",
     "satisfy",
     "ssl-passthrough",
 ];
+/// The key for all Ingresses that some do without.
+pub(super) const GLOBAL_AUTHORIZATION: &str = "global-auth-url";
 /// What some of them, and a few others, say to have things as they are here anyway.
 const AS_IT_IS: [(&str, &str); 7] = [
     ("auth-tls-verify-client", "off"),
@@ -90,25 +94,36 @@ impl Guard {
         for (name, value) in AS_IT_IS {
             annotations.is(name, value);
         }
-        let global = !annotations.is("enable-global-auth", "false");
-        let global = defaults.unprotected.iter().filter(|key| global || *key != "global-auth-url");
+        let own_authorization = Asked::of_annotations(annotations, namespace);
+        let is_global =
+            annotations.text("enable-global-auth") != Some("false") && own_authorization == Ok(None);
+        let (authorization, closed) = match own_authorization {
+            Ok(None) => (defaults.authorization.clone().filter(|_| is_global), None),
+            Ok(own) => (own, None),
+            Err(reason) => (None, Some(reason)),
+        };
+        let global = defaults.unprotected.iter().filter(|key| is_global || *key != GLOBAL_AUTHORIZATION);
         let unread = annotations.unread();
         let own = unread.iter().filter(|name| PROTECTION.contains(name)).map(|name| (*name).to_owned());
         let unprotected = own.chain(global.cloned()).collect();
-        Ok(Self { ranges, passwords, unprotected })
+        Ok(Self { ranges, passwords, authorization, unprotected, closed })
     }
 
-    /// What the proxies look at, and what its owner should know. `secret` is that of the passwords. An error: nobody may
-    /// be let in.
+    /// What the proxies look at, and what its owner should know. `secret` is that of the passwords, `authorization` who is
+    /// asked. An error: nobody may be let in.
     pub(crate) fn access(
         &self,
         secret: Option<&SecretObject>,
+        authorization: Option<Authorization>,
     ) -> Result<(Option<Access>, Option<String>), String> {
+        if let Some(reason) = &self.closed {
+            return Err(reason.clone());
+        }
         if !self.unprotected.is_empty() {
             let names = self.unprotected.join("`, `");
             return Err(format!("`{names}` is not acted on, and without it everybody would be let in"));
         }
-        let mut access = self.ranges.clone();
+        let mut access = Access { authorization, ..self.ranges.clone() };
         let mut remark = None;
         if let Some(Passwords { secret: name, layout, realm }) = &self.passwords {
             let secret = secret.ok_or_else(|| format!("Secret `{name}` does not exist"))?;
@@ -267,9 +282,9 @@ mod tests {
                 "! `auth-secret` is in namespace `else`, not in that of the Ingress",
             ),
             (
-                &[("auth-url", "https://a.org"), ("satisfy", "any")],
+                &[("auth-tls-secret", "a/b"), ("satisfy", "any")],
                 None,
-                "! `auth-url`, `satisfy` is not acted on, and without it everybody would be let in",
+                "! `auth-tls-secret`, `satisfy` is not acted on, and without it everybody would be let in",
             ),
             (
                 &[("satisfy", "all"), ("enable-global-auth", "false"), ("ssl-passthrough", "false")],
@@ -278,7 +293,8 @@ mod tests {
             ),
         ];
         for (annotations, secret, expected) in table {
-            let access = guard(annotations, &Defaults::default()).and_then(|it| it.access(secret.as_ref()));
+            let access =
+                guard(annotations, &Defaults::default()).and_then(|it| it.access(secret.as_ref(), None));
             let shown = access.map_or_else(|error| format!("! {error}"), |(access, _)| show(access));
             assert_eq!(shown, expected, "{annotations:?}");
         }
@@ -289,7 +305,7 @@ mod tests {
         let basic = [("auth-type", "basic"), ("auth-secret", "staff")];
         let secret = secret(&[("auth", "eve:plain\nann:$apr1$x$y")]);
         let guard = guard(&basic, &Defaults::default()).unwrap();
-        let (_, remark) = guard.access(Some(&secret)).unwrap();
+        let (_, remark) = guard.access(Some(&secret), None).unwrap();
         let expected = "users who cannot come in: `eve`: the hash of its password is none of bcrypt, $apr1$, $1$, {SHA} \
                         and {SSHA}: make it with `htpasswd -B`; `ann`: the hash of its password is damaged: make it anew \
                         with `htpasswd -B`";
@@ -298,15 +314,28 @@ mod tests {
 
     #[test]
     fn what_holds_for_all_ingresses_is_kept() {
-        let data =
-            [("whitelist-source-range", "198.18.0.0/15"), ("global-auth-url", "https://auth.example.org")];
-        let data = data.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let defaults = Defaults::parse(&data);
-        assert_eq!(guard(&[], &defaults).unwrap().unprotected, ["global-auth-url"]);
+        let defaults = |url: &str| {
+            let data = [("whitelist-source-range", "198.18.0.0/15"), ("global-auth-url", url)];
+            let data = data.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            Defaults::parse(&data)
+        };
+        let broken = defaults("auth.example.org");
+        assert_eq!(guard(&[], &broken).unwrap().unprotected, ["global-auth-url"]);
+        let defaults = defaults("https://auth.example.org");
+        let asked = guard(&[], &defaults).unwrap();
+        assert!(asked.unprotected.is_empty() && asked.authorization == defaults.authorization);
+        let other = [("auth-url", "https://other.example.org")];
+        for defaults in [&broken, &defaults] {
+            let own = guard(&other, defaults).unwrap();
+            assert!(own.unprotected.is_empty() && own.authorization.is_some());
+            assert_ne!(own.authorization, defaults.authorization);
+            let none = guard(&[("enable-global-auth", "false")], defaults).unwrap();
+            assert!(none.unprotected.is_empty() && none.authorization.is_none());
+        }
         let own = [("enable-global-auth", "false"), ("whitelist-source-range", "192.0.2.0/24")];
-        let access = guard(&own, &defaults).and_then(|it| it.access(None)).unwrap().0;
+        let access = guard(&own, &defaults).and_then(|it| it.access(None, None)).unwrap().0;
         assert_eq!(show(access), "+192.0.2.0/24 -");
-        let access = guard(&own[..1], &defaults).and_then(|it| it.access(None)).unwrap().0;
+        let access = guard(&own[..1], &defaults).and_then(|it| it.access(None, None)).unwrap().0;
         assert_eq!(show(access), "+198.18.0.0/15 -");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proxy_config::model::Origin;
 
-use super::{access, limits};
+use super::{access, authorization::Asked, limits};
 
 /// Settings for all Ingresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(crate) struct Defaults {
     pub(crate) allowed: Vec<Origin>,
     /// `denylist-source-range`: clients from there are.
     pub(crate) denied: Vec<Origin>,
+    /// `global-auth-url` and what belongs to it: who is asked about the requests of Ingresses that say nothing else.
+    pub(crate) authorization: Option<Asked>,
     /// Keys that keep clients out and are not acted on: without them nobody is let in.
     pub(crate) unprotected: Vec<String>,
     /// What of the ConfigMap cannot be used, or is not acted on.
@@ -43,6 +45,7 @@ impl Default for Defaults {
             max_body_bytes: None,
             allowed: Vec::new(),
             denied: Vec::new(),
+            authorization: None,
             unprotected: Vec::new(),
             remarks: Vec::new(),
         }
@@ -55,6 +58,7 @@ impl Defaults {
         let mut defaults = Self::default();
         let mut idle = [None, None];
         let mut others = Vec::new();
+        let mut authorization = BTreeMap::new();
         for (key, value) in data {
             let value = value.trim();
             let mut remark = |wanted: &str| {
@@ -95,11 +99,19 @@ impl Defaults {
                         }
                     }
                 }
-                "global-auth-url" | "block-cidrs" if !value.is_empty() => {
-                    defaults.unprotected.push(key.clone());
-                }
+                "block-cidrs" if !value.is_empty() => defaults.unprotected.push(key.clone()),
                 "enable-modsecurity" if value == "true" => defaults.unprotected.push(key.clone()),
-                _ => others.push(format!("`{key}`")),
+                _ => match key.strip_prefix("global-auth-").filter(|it| !it.starts_with("cache-")) {
+                    Some(of_authorization) => drop(authorization.insert(of_authorization, value)),
+                    None => others.push(format!("`{key}`")),
+                },
+            }
+        }
+        match Asked::of_defaults(&authorization) {
+            Ok(asked) => defaults.authorization = asked,
+            Err(reason) => {
+                defaults.remarks.push(reason);
+                defaults.unprotected.push(access::GLOBAL_AUTHORIZATION.to_owned());
             }
         }
         if let Some(longest) = idle.into_iter().flatten().max() {

@@ -67,6 +67,8 @@ pub(super) enum Originates {
     No,
     /// It is, and the context is looked up in this namespace.
     Context(Arc<str>),
+    /// It is, and certificates are those that the web accepts, where a name says whose they must be.
+    Web,
     /// If a BackendTLSPolicy says so; then it is shown the certificate in this Secret.
     Policy(Option<ObjectName>),
 }
@@ -116,6 +118,19 @@ impl BackendKey {
         Self::new(target, tls, connection.clone())
     }
 
+    /// A service that is asked about the requests of an Ingress in `namespace`: the pods of a Service, or what has the name.
+    pub(in crate::compiler) fn of_authorization(reference: &ServiceReference, namespace: &Arc<str>) -> Self {
+        let connection = Connection::default();
+        let Self(asked) = Self::of(reference, &connection, namespace, true);
+        let mut target = asked.target.clone();
+        if let (Target::Service { or_dns, .. }, ServiceHost::ServiceOrName(_)) =
+            (&mut target, &reference.host)
+        {
+            *or_dns = true;
+        }
+        Self::new(target, if reference.tls { Originates::Web } else { Originates::No }, connection)
+    }
+
     /// The pods of a Service of an Ingress.
     pub(in crate::compiler) fn of_ingress(
         service: &ObjectName,
@@ -163,6 +178,7 @@ impl BackendKey {
             Originates::No => {}
             // The name of a context means another one in another namespace.
             Originates::Context(namespace) => drop(write!(settings, " originates={namespace}")),
+            Originates::Web => settings.push_str(" web"),
             Originates::Policy(None) => settings.push_str(" policy"),
             Originates::Policy(Some(secret)) => drop(write!(settings, " policy shown={secret}")),
         }
@@ -196,7 +212,7 @@ impl BackendKey {
     /// The port that is meant where none is written.
     pub(super) fn default_port(&self) -> u16 {
         match self.0.tls {
-            Originates::Context(_) => DEFAULT_TLS_PORT,
+            Originates::Context(_) | Originates::Web => DEFAULT_TLS_PORT,
             Originates::No | Originates::Policy(_) => DEFAULT_PORT,
         }
     }

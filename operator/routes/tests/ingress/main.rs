@@ -1,182 +1,24 @@
 //! Ingresses: which requests go where, and what their owners are told, as tables.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+mod access;
+mod world;
+
+use std::sync::Arc;
 
 use operator_routes::{
     Compiler, INGRESS_CONTROLLER, ObjectChange, ObjectName, Settings, State, Subject,
     dialect::{DocumentKind, Origin, documents::DocumentName},
-    explain::{Answer, Candidate, Outcome, Request, What, candidates, explain},
+    explain::{Candidate, Request, candidates},
     ingress_key,
-    object::{
-        EmissaryObject, EndpointCondition, EndpointSlice, Family, IngressClass, IngressObject, SecretObject,
-        Service, ServiceAddress, ServicePort, SliceEndpoint,
-    },
+    object::IngressClass,
 };
-use proxy_config::{
-    model::{Access, Action, Address, HostRewrite, Login, Origin as From, Secret, SplitId, User},
-    validate::{validate_change, validate_references},
-};
+use proxy_config::model::{Action, Address, SplitId};
 use serde_json::{Value, json};
 
-const NGINX: &str = "nginx.ingress.kubernetes.io";
-
-/// Names without their prefix, and values.
-type Annotations<'a> = &'a [(&'a str, &'a str)];
-
-/// A Service with an endpoint, ports 80 (`http`) and 9000 (`admin`).
-fn service(name: &str) -> [ObjectChange; 2] {
-    let port = |name: &str, port| ServicePort { name: name.to_owned(), port, ..ServicePort::default() };
-    let service = Service {
-        resource_version: "1".into(),
-        ports: vec![port("http", 80), port("admin", 9000)],
-        address: ServiceAddress::ClusterIp(IpAddr::from([198, 18, 0, 1])),
-        ..Service::default()
-    };
-    let slice = EndpointSlice {
-        resource_version: "1".into(),
-        service: name.into(),
-        family: Family::V4,
-        ports: BTreeMap::from([("http".to_owned(), 8080), ("admin".to_owned(), 9001)]),
-        endpoints: vec![SliceEndpoint {
-            address: IpAddr::from([198, 18, 1, 1]),
-            condition: EndpointCondition::Ready,
-            pod: None,
-            zone: None,
-            hints: Vec::new(),
-        }],
-    };
-    [
-        ObjectChange::Service(ObjectName::new("shop", name), Some(service)),
-        ObjectChange::EndpointSlice(ObjectName::new("shop", format!("{name}-1")), Some(slice)),
-    ]
-}
-
-/// An Ingress of ours, created at this second; annotations are under the prefix.
-fn ingress(name: &str, created: i64, annotations: &[(&str, &str)], spec: Value) -> ObjectChange {
-    let mut spec = spec;
-    spec["ingressClassName"] = json!("sluice");
-    let annotations =
-        annotations.iter().map(|(name, value)| (format!("{NGINX}/{name}"), (*value).to_owned())).collect();
-    let object = IngressObject { created, annotations, ..IngressObject::new("1", spec) };
-    ObjectChange::Ingress(ObjectName::new("shop", name), Some(object))
-}
-
-fn backend(service: &str) -> Value {
-    json!({"service": {"name": service, "port": {"number": 80}}})
-}
-
-fn path(kind: &str, path: &str, service: &str) -> Value {
-    json!({"path": path, "pathType": kind, "backend": backend(service)})
-}
-
-fn rule(host: &str, paths: &[Value]) -> Value {
-    let mut rule = json!({"http": {"paths": paths}});
-    if !host.is_empty() {
-        rule["host"] = json!(host);
-    }
-    rule
-}
-
-fn rules(rules: &[Value]) -> Value {
-    json!({"rules": rules})
-}
-
-fn secret(name: &str) -> ObjectChange {
-    let secret = SecretObject {
-        chain: Some("-----BEGIN CERTIFICATE-----".to_owned()),
-        key: Some(Secret("-----BEGIN PRIVATE KEY-----".to_owned())),
-        ..SecretObject::default()
-    };
-    ObjectChange::Secret(ObjectName::new("shop", name), Some(secret))
-}
-
-fn emissary(kind: DocumentKind, name: &str, spec: Value) -> ObjectChange {
-    let name = DocumentName { kind, name: ObjectName::new("shop", name) };
-    ObjectChange::Emissary(name, Some(EmissaryObject::new("1", spec)))
-}
-
-fn compiler(changes: Vec<ObjectChange>) -> Compiler {
-    compiler_with(Settings::default(), changes)
-}
-
-fn compiler_with(settings: Settings, changes: Vec<ObjectChange>) -> Compiler {
-    let mut compiler = Compiler::new(settings);
-    let class = IngressClass { controller: INGRESS_CONTROLLER.to_owned(), default: false };
-    compiler.apply(ObjectChange::IngressClass(Arc::from("sluice"), Some(class)));
-    for name in ["web", "api", "next"] {
-        for change in service(name) {
-            compiler.apply(change);
-        }
-    }
-    for change in changes {
-        compiler.apply(change);
-    }
-    compiler.compile();
-    let config = &compiler.compiled().config;
-    let problems: Vec<_> = config.changes().flat_map(|change| validate_change(&change)).collect();
-    assert!(problems.is_empty(), "the proxies would refuse it: {problems:?}");
-    assert!(validate_references(config).is_empty());
-    compiler
-}
-
-/// What becomes of `[https://]host/path[ header: value]…`: `percent service path`, joined.
-fn outcome(compiler: &Compiler, request: &str) -> String {
-    let (tls, rest) = match request.strip_prefix("https://") {
-        Some(rest) => (true, rest),
-        None => (false, request),
-    };
-    let mut words = rest.split(" | ");
-    let target = words.next().unwrap_or_default();
-    let headers: Vec<(String, String)> = words
-        .filter_map(|word| word.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned())))
-        .collect();
-    let (authority, target) = target.split_at(target.find('/').expect("a path"));
-    let port = if tls { 8443 } else { 8080 };
-    let request = Request { port, tls, authority, method: "GET", target, headers: &headers };
-    let served = compiler.compiled();
-    let outcomes = match explain(served, &request) {
-        Answer::Host(_, outcomes) => outcomes,
-        other => return format!("{other:?}"),
-    };
-    let show = |Outcome { parts, what }: Outcome| match what {
-        What::NoRoute => "404".to_owned(),
-        What::Refused { status, reason, .. } => format!("{status} {reason}"),
-        What::Redirected { status, location, .. } => format!("{status} {location}"),
-        What::Forwarded { cluster, target: to, host, .. } => {
-            let cluster = cluster.to_string();
-            let name =
-                cluster.split([' ', ':']).find_map(|word| word.strip_prefix("shop/")).unwrap_or(&cluster);
-            let mut text = name.to_owned();
-            if to != target {
-                text = format!("{text} {to}");
-            }
-            if let HostRewrite::Literal(host) = host {
-                text = format!("{text} at {host}");
-            }
-            if parts == 10_000 { text } else { format!("{} {text}", parts / 100) }
-        }
-    };
-    outcomes.into_iter().map(show).collect::<Vec<_>>().join(", ")
-}
-
-#[track_caller]
-fn check(compiler: &Compiler, table: &[(&str, &str)]) {
-    for (request, expected) in table {
-        assert_eq!(outcome(compiler, request), *expected, "{request}");
-    }
-}
-
-/// The verdict on an Ingress: a star before it if all is well.
-fn told(compiler: &Compiler, name: &str) -> String {
-    let subject = Subject::Ingress(ObjectName::new("shop", name));
-    compiler.compiled().statuses.get(&subject).map_or_else(
-        || "-".to_owned(),
-        |status| match status.state {
-            State::Running => format!("* {}", status.reason),
-            State::Inactive => status.reason.clone(),
-        },
-    )
-}
+use self::world::{
+    backend, check, compiler, compiler_with, emissary, ingress, outcome, path, rule, rules, secret, service,
+    told,
+};
 
 #[test]
 fn hosts_and_paths_match_as_the_api_says() {
@@ -422,39 +264,6 @@ fn annotations_do_what_they_do_in_ingress_nginx() {
 }
 
 #[test]
-fn what_cannot_be_acted_on_is_told_and_never_weakens_protection() {
-    let of = |annotations: &[(&str, &str)]| {
-        let paths = [path("Prefix", "/", "web")];
-        compiler(vec![ingress("main", 1, annotations, rules(&[rule("a.org", &paths)]))])
-    };
-    let table: [(Annotations<'_>, &str, &str); 13] = [
-        (&[("whitelist-source-range", "office")], "404", "`office` is no address and no range"),
-        (
-            &[("auth-type", "basic"), ("auth-secret", "staff")],
-            "503 no_protection",
-            "Secret `staff` does not exist",
-        ),
-        (&[("auth-type", "digest"), ("auth-secret", "staff")], "404", "`basic` is acted on"),
-        (&[("auth-url", "https://a.org/auth")], "503 no_protection", "`auth-url` is not acted on"),
-        (&[("limit-rate", "5")], "web", "not acted on: `limit-rate`"),
-        (&[("limit-rps", "many")], "404", "`limit-rps` is `many`, not a whole number from 0 to 1000000"),
-        (&[("proxy-body-size", "huge")], "404", "`proxy-body-size` is `huge`, not a size such as 8m"),
-        (&[("ssl-redirect", "maybe")], "404", "`ssl-redirect` is `maybe`, not true or false"),
-        (&[("backend-protocol", "FCGI")], "404", "HTTP, HTTPS, GRPC and GRPCS are spoken"),
-        (&[("proxy-read-timeout", "0")], "404", "not a whole number of seconds"),
-        (&[("rewrite-target", "/$host")], "404", "of what begins with `$` only the groups"),
-        (&[("upstream-vhost", "a b")], "404", "a b"),
-        (&[("affinity", "cookie"), ("session-cookie-name", "a b")], "404", "a b"),
-    ];
-    for (annotations, expected, verdict) in table {
-        let compiler = of(annotations);
-        let got = outcome(&compiler, "a.org/");
-        assert!(got == expected || expected == "404" && got == "NoHost", "{annotations:?}: {got}");
-        assert!(told(&compiler, "main").contains(verdict), "{}", told(&compiler, "main"));
-    }
-}
-
-#[test]
 fn requests_are_copied_to_a_service_and_never_depend_on_it() {
     let main = |mirror: &str| {
         let paths = [path("Prefix", "/", "web")];
@@ -511,54 +320,6 @@ fn requests_are_copied_to_a_service_and_never_depend_on_it() {
         rules(&[rule("a.org", &[path("Prefix", "/", "web")])]),
     )]);
     assert!(copied(&elsewhere).is_empty() && elsewhere.compiled().config.clusters.is_empty());
-}
-
-/// Whom the routes of a compiler let in.
-fn accesses(compiler: &Compiler) -> Vec<Option<Access>> {
-    compiler.compiled().config.routes.values().map(|route| route.filters.access.clone()).collect()
-}
-
-#[test]
-fn addresses_and_passwords_keep_clients_out() {
-    let paths = [path("Prefix", "/", "web")];
-    let annotations = [
-        ("whitelist-source-range", "198.18.0.0/15"),
-        ("auth-type", "basic"),
-        ("auth-secret", "staff"),
-        ("auth-realm", "staff only"),
-    ];
-    let canary = [("canary", "true"), ("canary-weight", "30"), ("canary-by-header", "x-beta")];
-    let mut compiler = compiler(vec![
-        ingress("main", 1, &annotations, rules(&[rule("a.org", &paths)])),
-        ingress("canary", 2, &canary, rules(&[rule("a.org", &[path("Prefix", "/", "api")])])),
-    ]);
-    check(&compiler, &[("a.org/", "503 no_protection"), ("a.org/ | x-beta: always", "503 no_protection")]);
-    assert!(compiler.compiled().secrets.contains(&ObjectName::new("shop", "staff")), "it is not asked for");
-
-    let passwords = |file: &str| {
-        let entries = BTreeMap::from([("auth".to_owned(), Secret(file.to_owned()))]);
-        let secret = SecretObject { entries, ..SecretObject::default() };
-        ObjectChange::Secret(ObjectName::new("shop", "staff"), Some(secret))
-    };
-    let hash = "$apr1$lZL6V/ci$eIMz/iKDkbtys/uU7LEK00";
-    compiler.apply(passwords(&format!("ann:{hash}\neve:plain")));
-    compiler.compile();
-    check(&compiler, &[("a.org/", "30 api, 70 web"), ("a.org/ | x-beta: always", "api")]);
-    let user = User { name: "ann".to_owned(), hash: Secret(hash.to_owned()) };
-    let login = Login { realm: "staff only".to_owned(), users: vec![user] };
-    let allowed = vec![From::Client("198.18.0.0/15".parse().unwrap())];
-    let access = Access { allowed, login: Some(login), ..Access::default() };
-    // Of every kind of request that the canary tells apart.
-    assert_eq!(accesses(&compiler), vec![Some(access); 3]);
-    assert!(
-        told(&compiler, "main").contains("users who cannot come in: `eve`"),
-        "{}",
-        told(&compiler, "main")
-    );
-
-    compiler.apply(ObjectChange::Secret(ObjectName::new("shop", "staff"), None));
-    compiler.compile();
-    check(&compiler, &[("a.org/", "503 no_protection")]);
 }
 
 #[test]
