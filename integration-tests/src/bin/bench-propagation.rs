@@ -13,7 +13,6 @@ use integration_tests::{
     propagation::{Churn, Edge, Fleet, flipped, http_route, probed},
 };
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
 use serde_json::json;
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
@@ -103,6 +102,9 @@ impl Bench {
         self.attach(figures).await?;
         self.probe("propagation", self.sizes.probed, figures).await?;
         self.flip(figures).await?;
+        // What is measured from here on is the fleet's.
+        self.fleet.detach().await?;
+        self.edge.attached(0).await?;
         self.grow(figures).await?;
         let churn = Churn::begin(self.fleet.clone(), self.sizes.fleet);
         self.rest(figures).await?;
@@ -196,13 +198,12 @@ impl Bench {
 
     /// Routes with backends of their own.
     async fn grow(&self, figures: &mut Figures) -> anyhow::Result<()> {
-        let before = self.cluster.dynamic(Kind::HttpRoute).list(&ListParams::default()).await?.items.len();
         let bar = progress(u64::try_from(self.sizes.fleet)?, "HTTPRoutes with Services and endpoints");
         let begun = Instant::now();
         self.fleet.create(self.sizes.fleet, &bar).await?;
         bar.finish_and_clear();
         let created = begun.elapsed();
-        let attached = self.edge.attached(before + self.sizes.fleet).await?;
+        let attached = self.edge.attached(self.sizes.fleet).await?;
         figures.add("fleet_routes", json!(self.sizes.fleet));
         figures.add("fleet_created_s", rounded(created.as_secs_f64(), 1));
         figures.add("fleet_attached_after_ms", json!(attached.as_millis()));

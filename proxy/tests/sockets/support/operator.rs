@@ -1,6 +1,6 @@
 //! A config server: the other end of the contract, over TLS, driven by a test.
 
-use std::{net::SocketAddr, pin::Pin, sync::Mutex};
+use std::{net::SocketAddr, pin::Pin, sync::Mutex, time::Duration};
 
 use futures::{Stream, StreamExt as _};
 use proxy_config::{
@@ -12,7 +12,7 @@ use proxy_config::{
         from_proxy, to_proxy,
     },
 };
-use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle, time::Instant};
 use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
 use tonic::{
     Request, Response, Status, Streaming,
@@ -20,6 +20,9 @@ use tonic::{
 };
 
 use super::{configs, free_port, within};
+
+/// How long a report is waited for: what it is about may take the proxy a while on a machine that is busy.
+const REPORTED: Duration = Duration::from_mins(1);
 
 /// A config server.
 pub(crate) struct Operator {
@@ -177,13 +180,16 @@ impl Link {
 
     /// Waits for a report that fits.
     pub(crate) async fn report(&mut self, mut fits: impl FnMut(&Report) -> bool) -> Report {
-        loop {
+        let mut last = None;
+        let end = Instant::now() + REPORTED;
+        while Instant::now() < end {
             match self.message().await.expect("the stream is open") {
                 from_proxy::Message::Report(report) if fits(&report) => return report,
-                from_proxy::Message::Report(_) => {}
+                from_proxy::Message::Report(report) => last = Some(report),
                 other => panic!("not a report: {other:?}"),
             }
         }
+        panic!("waited in vain for a report; the last one: {last:?}")
     }
 
     /// Waits until the proxy has closed its half.
