@@ -428,9 +428,13 @@ impl RolloutView {
     /// The status is about the newest spec, and all is done.
     #[must_use]
     pub fn healthy(&self) -> bool {
-        self.phase == "Healthy"
-            && self.observed_generation == self.generation
-            && self.stable_rs == self.current_pod_hash
+        self.phase == "Healthy" && self.seen() && self.stable_rs == self.current_pod_hash
+    }
+
+    /// The status is about the newest spec.
+    #[must_use]
+    pub fn seen(&self) -> bool {
+        self.observed_generation == self.generation
     }
 
     /// It waits at a step, and the status says so.

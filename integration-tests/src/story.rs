@@ -202,7 +202,11 @@ pub struct Story {
 impl Story {
     /// Applies the manifests, waits until the Rollout is healthy and puts load on it.
     pub async fn begin(cluster: Cluster, settings: Settings) -> anyhow::Result<Self> {
+        let was_there = cluster.get(Kind::Rollout, ROLLOUT).await?.is_some();
         cluster.apply(&settings.manifests).await?;
+        if was_there {
+            Self::return_at_once(&cluster, &settings).await?;
+        }
         cluster.until_rollout(ROLLOUT, "healthy", settings.limit, RolloutView::healthy).await?;
         let rollout = cluster.get(Kind::Rollout, ROLLOUT).await?.context("the Rollout is gone")?;
         let steps = rollout
@@ -217,6 +221,17 @@ impl Story {
         let load = cluster.load(&target, settings.rate, settings.connections).await?;
         let stages = Stages::new(settings.new_version.clone(), proxies);
         Ok(Self { cluster, settings, load, steps, proxies, stages })
+    }
+
+    /// Goes back to the first version from where an earlier story has ended, without steps: nobody sends the requests yet
+    /// that a guard would wait for.
+    async fn return_at_once(cluster: &Cluster, settings: &Settings) -> anyhow::Result<()> {
+        let seen = cluster.until_rollout(ROLLOUT, "seen", settings.limit, RolloutView::seen).await?;
+        if !seen.healthy() {
+            let full = json!({"status": {"promoteFull": true}});
+            cluster.merge_status(Kind::Rollout, ROLLOUT, &full).await?;
+        }
+        Ok(())
     }
 
     /// The namespace it is played in.
