@@ -23,6 +23,7 @@ mod pin;
 mod place;
 mod pool;
 mod proxied;
+mod quota;
 mod reply;
 mod stream;
 mod tcp;
@@ -55,6 +56,7 @@ use self::{
     permits::Permits,
     pin::{Pin, Pins},
     pool::Pool,
+    quota::Quota,
 };
 pub(crate) use self::{
     local::Local,
@@ -117,10 +119,10 @@ struct Worker {
     random: Random,
     /// Counts requests, where some of them are logged.
     requests: Cell<u32>,
-    /// How many copies of requests are under way to mirrors.
-    copies: Cell<u32>,
-    /// How many services are being asked about requests.
-    questions: Cell<u32>,
+    /// Copies of requests that are under way to mirrors.
+    copies: Quota,
+    /// Services that are being asked about requests.
+    questions: Quota,
     deadlines: RefCell<Deadlines>,
     phase: Cell<Phase>,
     phases: watch::Receiver<Phase>,
@@ -204,8 +206,8 @@ impl Worker {
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             random: Random::new(),
             requests: Cell::new(0),
-            copies: Cell::new(0),
-            questions: Cell::new(0),
+            copies: Quota::new(mirror::MOST),
+            questions: Quota::new(authorization::MOST),
             deadlines: RefCell::default(),
             phase: Cell::new(Phase::Serving),
             phases,

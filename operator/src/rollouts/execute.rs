@@ -377,7 +377,7 @@ impl Executor {
                         Kind::Ingress => objects::trim_ingress(&mut object),
                         Kind::HttpRoute | Kind::GrpcRoute => object = trim_route(kind, object),
                     }
-                    stores.split_objects(kind).written(objects::SplitObject::fold(&object));
+                    stores.split_objects(kind).written(objects::SplitObject::fold(object));
                 }
             }
             (Subject::AnalysisRun(_), Verb::Create | Verb::Change) => {

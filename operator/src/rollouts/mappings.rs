@@ -64,7 +64,7 @@ pub(super) async fn follow_mappings(
 pub(super) fn folded(trim: fn(&mut DynamicObject)) -> impl Fn(DynamicObject) -> Option<SplitObject> {
     move |mut object| {
         trim(&mut object);
-        Some(SplitObject::fold(&object))
+        Some(SplitObject::fold(object))
     }
 }
 

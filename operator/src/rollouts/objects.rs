@@ -2,15 +2,15 @@
 //! long.
 
 mod analysis;
+mod folded;
 mod pod;
 mod split;
-mod template;
 mod workload;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use crds::{Rollout, contract};
+use crds::{Rollout, contract, rollout::PodTemplate};
 use k8s_openapi::{
     api::{apps::v1 as apps, core::v1 as core},
     apimachinery::pkg::{
@@ -29,7 +29,7 @@ use operator_core::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 
-use self::template::Template;
+use self::folded::Folded;
 pub(crate) use self::{
     analysis::{AnalysisRun, Template as AnalysisTemplate, WatchedTemplate, trim_run},
     pod::{Pod, UNFINISHED, WatchedPod, index_pod},
@@ -50,14 +50,14 @@ pub(crate) struct StoredRollout {
     pub argo_wrote: Option<DateTime<Utc>>,
     /// The rest, but for its pod template: [`StoredRollout::rollout`] has it.
     pub decoded: Result<Box<Rollout>, Malformed>,
-    template: Option<Template>,
+    template: Option<Folded<PodTemplate>>,
 }
 
 impl StoredRollout {
     /// The whole Rollout.
     pub(crate) fn rollout(&self) -> Result<Rollout, &Malformed> {
         let mut rollout = self.decoded.as_ref()?.as_ref().clone();
-        rollout.spec.template = self.template.as_ref().map(Template::read);
+        rollout.spec.template = self.template.as_ref().map(Folded::read);
         Ok(rollout)
     }
 }
@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for StoredRollout {
         let argo_wrote = last_write(&managed, ARGO_MANAGER);
         match crds::read::read::<Rollout>(&object) {
             Ok(mut rollout) => {
-                let template = rollout.spec.template.take().map(Template::of);
+                let template = rollout.spec.template.take().map(Folded::of);
                 let metadata = rollout.metadata.clone();
                 Ok(Self { metadata, argo_wrote, decoded: Ok(Box::new(rollout)), template })
             }

@@ -44,7 +44,7 @@ pub(super) async fn follow_routes(
         Some(namespace) => Api::namespaced_with(client, namespace, &found),
         None => Api::all_with(client, &found),
     };
-    let keep = move |object| Some(SplitObject::fold(&typed(&found, object)));
+    let keep = move |object| Some(SplitObject::fold(typed(&found, object)));
     follow(api, watcher::Config::default(), keep, store, changed, stop).await;
 }
 

@@ -264,7 +264,7 @@ mod tests {
         for name in ["own-route-canary", "own-route-canary-testers", "own-route-experiment-trial"] {
             let mapping = json!({"metadata": {"namespace": "web", "name": name}});
             let mapping: DynamicObject = serde_json::from_value(mapping).unwrap();
-            let change = Change { old: Some(Arc::new(SplitObject::fold(&mapping))), new: None };
+            let change = Change { old: Some(Arc::new(SplitObject::fold(mapping))), new: None };
             assert_eq!(names(&of_split_object(&stores, Kind::Mapping, &change)), ["c"], "{name}");
         }
     }

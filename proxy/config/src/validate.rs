@@ -20,7 +20,7 @@ use std::{
 };
 
 pub use self::{fault::Fault, references::References, text::is_server_name};
-use crate::model::{Access, Action, Change, Config, Key, Route, Split};
+use crate::model::{Access, Change, Config, Key, Split};
 
 /// One reason why a configuration is not acceptable, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,8 +84,7 @@ pub fn validate_references(config: &Config) -> Vec<Problem> {
             problems.push(Problem { key: Key::Listener(id.clone()), fault: Fault::PortTaken(listener.port) });
         }
     }
-    let http =
-        config.routes.iter().filter_map(|(id, route)| Some((Key::Route(id.clone()), split_of(route)?)));
+    let http = config.routes.iter().filter_map(|(id, route)| Some((Key::Route(id.clone()), route.split()?)));
     let tcp = config.tcp_routes.iter().map(|(id, route)| (Key::TcpRoute(id.clone()), &route.split));
     let mut splits = BTreeSet::new();
     for (key, split) in http.chain(tcp) {
@@ -112,13 +111,6 @@ pub fn validate_references(config: &Config) -> Vec<Problem> {
         problems.extend(at(&Key::Cluster(id.clone()), missing.cloned().map(Fault::NoCertificate).collect()));
     }
     problems
-}
-
-fn split_of(route: &Route) -> Option<&Split> {
-    match &route.action {
-        Action::Split(split) => Some(split),
-        Action::Refuse(_) | Action::Redirect(_) => None,
-    }
 }
 
 fn split_references(config: &Config, split: &Split) -> Vec<Fault> {

@@ -45,7 +45,7 @@ pub struct Snapshot {
     hosts: Arc<Hosts>,
     rules: Rules,
     clusters: Clusters,
-    checked: Box<[Arc<Cluster>]>,
+    checked: Arc<[Arc<Cluster>]>,
     names: Arc<Names<Arc<model::Host>>>,
     tcp: Arc<TcpRules>,
     config: Arc<Config>,
@@ -226,9 +226,9 @@ impl Snapshot {
         self.names.find(name, |host| host.listeners.is_empty() || host.listeners.contains(listener))
     }
 
-    /// The clusters whose endpoints are asked how they are.
+    /// The clusters whose endpoints are asked how they are; shared between snapshots in which they are the same.
     #[must_use]
-    pub fn checked(&self) -> &[Arc<Cluster>] {
+    pub fn checked(&self) -> &Arc<[Arc<Cluster>]> {
         &self.checked
     }
 

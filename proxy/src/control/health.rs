@@ -27,6 +27,8 @@ pub(super) struct Checker {
     shared: Arc<Shared>,
     random: Rc<Random>,
     tls: Rc<RefCell<Arc<Table>>>,
+    /// Those of the newest snapshot.
+    clusters: Arc<[Arc<Cluster>]>,
     asked: HashMap<EndpointId, Vec<Asking>>,
 }
 
@@ -57,14 +59,24 @@ struct Verdict {
 
 impl Checker {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, random: Rc::new(Random::new()), tls: Rc::default(), asked: HashMap::new() }
+        Self {
+            shared,
+            random: Rc::new(Random::new()),
+            tls: Rc::default(),
+            clusters: Arc::default(),
+            asked: HashMap::new(),
+        }
     }
 
     /// Asks the endpoints of this snapshot. Who was asked the same before is not disturbed.
     pub(super) fn update(&mut self, snapshot: &Snapshot, tls: &Arc<Table>) {
         self.tls.replace(Arc::clone(tls));
+        if Arc::ptr_eq(&self.clusters, snapshot.checked()) {
+            return;
+        }
+        self.clusters = Arc::clone(snapshot.checked());
         let mut before = std::mem::take(&mut self.asked);
-        for cluster in snapshot.checked() {
+        for cluster in snapshot.checked().iter() {
             for endpoint in cluster.balancer.endpoints() {
                 let mut known = before.remove(&endpoint.id).unwrap_or_default();
                 let asked = cluster.checks.iter().map(|check| {

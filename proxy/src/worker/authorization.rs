@@ -25,13 +25,14 @@ use super::{
     body::{Progress, Upload},
     pending::Said,
     pool::InFlight,
+    quota::Taken,
     reply::{Failed, Reply, ask},
 };
 use crate::clock;
 
 /// How many questions one thread has under way: each keeps a request waiting. Above that they fail at once (Envoy's default of a
 /// cluster is 1024 requests over all threads).
-const MOST: u32 = 1024;
+pub(super) const MOST: u32 = 1024;
 /// How long the text of an answer may be that a client gets.
 const LONGEST: usize = 64 * 1024;
 /// How long the end of a text is waited for that nobody wants, for the sake of its connection.
@@ -47,11 +48,8 @@ pub(super) struct Asking {
 
 struct UnderWay {
     first: (Arc<Cluster>, InFlight),
-    _place: Place,
+    _place: Taken,
 }
-
-/// One of the questions that a thread may have under way.
-struct Place(Rc<Worker>);
 
 /// An answer of the service.
 struct Answer {
@@ -64,7 +62,7 @@ impl Asking {
     /// Chooses the endpoint. The question counts as a request of it from here on, before the request leaves its snapshot:
     /// whoever waits for the end of a pod's requests waits for it as well.
     pub(super) fn begin(worker: &Rc<Worker>, by: Arc<Authorization>, question: Box<Question>) -> Self {
-        let place = Place::take(worker).ok_or(Reason::Overloaded);
+        let place = worker.questions.take().ok_or(Reason::Overloaded);
         let under_way = place.and_then(|place| {
             let first = choose(worker, &by, &[])?;
             Ok(UnderWay { first, _place: place })
@@ -184,22 +182,5 @@ async fn skip(mut reply: Reply, in_flight: InFlight) {
     });
     if tokio::time::timeout(REST, rest).await.unwrap_or(false) {
         reply.keep(&in_flight);
-    }
-}
-
-impl Place {
-    fn take(worker: &Rc<Worker>) -> Option<Self> {
-        let taken = worker.questions.get();
-        if taken >= MOST {
-            return None;
-        }
-        worker.questions.set(taken + 1);
-        Some(Self(Rc::clone(worker)))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.questions.set(self.0.questions.get() - 1);
     }
 }

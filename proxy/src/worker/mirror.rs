@@ -16,6 +16,7 @@ use super::{
     body::{Progress, Upload},
     copy::{self, Tee},
     pool::InFlight,
+    quota::Taken,
     reply::{Failed, ask},
     upstream::set_host,
 };
@@ -23,7 +24,7 @@ use crate::clock;
 
 /// How many copies one thread has under way. A mirror that is slower than its requests come would collect them
 /// without end (Envoy's default of a cluster is 1024 requests over all threads).
-const MOST: u32 = 256;
+pub(super) const MOST: u32 = 256;
 /// How long a copy may take where its request may take for ever.
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -39,7 +40,7 @@ pub(super) fn start(
 ) -> Vec<Tee> {
     let mut tees = Vec::new();
     for mirror in mirrors {
-        let Some(place) = Place::take(worker) else {
+        let Some(place) = worker.copies.take() else {
             mirror.counters.count(Copied::Dropped);
             continue;
         };
@@ -67,7 +68,8 @@ pub(super) fn start(
             in_flight,
             cluster: Arc::clone(&mirror.cluster),
             counters: Arc::clone(&mirror.counters),
-            place,
+            worker: Rc::clone(worker),
+            _place: place,
         };
         tokio::task::spawn_local(sending.run(timeout.unwrap_or(LIMIT)));
     }
@@ -87,11 +89,9 @@ struct Sending {
     in_flight: InFlight,
     cluster: Arc<Cluster>,
     counters: Arc<MirrorCounters>,
-    place: Place,
+    worker: Rc<Worker>,
+    _place: Taken,
 }
-
-/// One of the copies that a thread may have under way.
-struct Place(Rc<Worker>);
 
 /// The request with a body that follows that of the original. Its host says that it is a copy, as Envoy's does.
 fn request(head: &Parts, body: Upload) -> Request<Upload> {
@@ -107,10 +107,10 @@ fn request(head: &Parts, body: Upload) -> Request<Upload> {
 
 impl Sending {
     async fn run(self, limit: Duration) {
-        let Self { request, in_flight, cluster, counters, place } = self;
+        let Self { request, in_flight, cluster, counters, worker, _place } = self;
         let progress = request.body().progress();
         let broken = request.body().watch();
-        let exchange = exchange(&place.0, &cluster, &in_flight, request, &progress);
+        let exchange = exchange(&worker, &cluster, &in_flight, request, &progress);
         // While the mirror reads nothing, nobody reads the copy either, and only this sees that it broke off.
         let broken = async {
             match broken {
@@ -159,22 +159,5 @@ async fn exchange(
             reply.keep(in_flight);
         }
         return Copied::Answered;
-    }
-}
-
-impl Place {
-    fn take(worker: &Rc<Worker>) -> Option<Self> {
-        let taken = worker.copies.get();
-        if taken >= MOST {
-            return None;
-        }
-        worker.copies.set(taken + 1);
-        Some(Self(Rc::clone(worker)))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.copies.set(self.0.copies.get() - 1);
     }
 }

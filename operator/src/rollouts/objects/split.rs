@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::DynamicObject;
 use operator_core::traffic::ObjectName;
 
-use super::{Index, controller, key};
+use super::{Index, controller, folded::Folded, key};
 use crate::rollouts::store::Stored;
 
 /// A Mapping, an Ingress or a route. Rollouts name few of the thousands that a cluster may have: each is kept as text, a
@@ -16,53 +16,29 @@ pub(crate) struct SplitObject {
     version: Option<String>,
     /// Whose it is.
     pub(crate) controller: Option<Box<OwnerReference>>,
-    content: Content,
-}
-
-#[derive(Clone, Debug)]
-enum Content {
-    /// As text.
-    Text(Box<str>),
-    /// As it is: a number in it would be another one after it was read again.
-    Tree(Box<DynamicObject>),
+    content: Folded<DynamicObject>,
 }
 
 impl SplitObject {
     /// Keeps an object.
-    pub(crate) fn fold(object: &DynamicObject) -> Self {
+    pub(crate) fn fold(object: DynamicObject) -> Self {
         Self {
             name: key(&object.metadata),
             uid: object.metadata.uid.clone(),
             version: object.metadata.resource_version.clone(),
             controller: controller(&object.metadata).cloned().map(Box::new),
-            content: Content::of(object),
+            content: Folded::of(object),
         }
     }
 
     /// The object as it was.
     pub(crate) fn unfold(&self) -> DynamicObject {
-        match &self.content {
-            // It was read before it was kept.
-            Content::Text(text) => serde_json::from_str(text).expect("what was read can be read again"),
-            Content::Tree(object) => DynamicObject::clone(object),
-        }
+        self.content.read()
     }
 
     /// How it is found that only a controller may own.
     pub(crate) fn index(&self) -> Vec<Index> {
         self.controller.iter().map(|owner| Index::Controller(owner.uid.clone())).collect()
-    }
-}
-
-impl Content {
-    fn of(object: &DynamicObject) -> Self {
-        let text = serde_json::to_string(object).ok();
-        let same =
-            |text: &String| serde_json::from_str(text).is_ok_and(|read: DynamicObject| read == *object);
-        match text.filter(same) {
-            Some(text) => Self::Text(text.into()),
-            None => Self::Tree(Box::new(object.clone())),
-        }
     }
 }
 
@@ -102,7 +78,7 @@ mod tests {
             "spec": {"prefix": "/", "weight": 20, "labels": {"x": [1, null, 2.5]}},
         });
         let object = DynamicObject::deserialize(object).unwrap();
-        let folded = SplitObject::fold(&object);
+        let folded = SplitObject::fold(object.clone());
         assert_eq!(folded.unfold(), object);
         assert_eq!(
             (folded.name(), folded.uid(), folded.version()),

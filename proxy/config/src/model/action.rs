@@ -24,6 +24,14 @@ pub struct Split {
     pub mirrors: Vec<Mirror>,
 }
 
+impl Split {
+    /// The clusters that its arms and mirrors name.
+    pub fn clusters(&self) -> impl Iterator<Item = &ClusterId> {
+        let arms = self.arms.iter().map(|arm| &arm.cluster);
+        arms.chain(self.mirrors.iter().map(|mirror| &mirror.cluster))
+    }
+}
+
 /// A receiver of copies. What it answers is thrown away, and it is in no arm's counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mirror {

@@ -1,6 +1,6 @@
 //! Which requests a rule is for.
 
-use super::{Action, Authorization, Filters, ListenerId, RouteId};
+use super::{Action, Authorization, Filters, ListenerId, RouteId, Split};
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,15 @@ impl Route {
     #[must_use]
     pub fn authorization(&self) -> Option<&Authorization> {
         self.filters.access.as_ref()?.authorization.as_ref()
+    }
+
+    /// How its requests are divided, if they go to endpoints.
+    #[must_use]
+    pub fn split(&self) -> Option<&Split> {
+        match &self.action {
+            Action::Split(split) => Some(split),
+            Action::Refuse(_) | Action::Redirect(_) => None,
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use std::{
     hash::Hash,
 };
 
-use super::split_of;
 use crate::model::{CertificateId, ClusterId, Config, Key, Split, SplitId, Transport};
 
 /// How often everything that can be named is named by the resources of a configuration.
@@ -82,7 +81,7 @@ fn named<'a>(config: &'a Config, key: &Key) -> Named<'a> {
             ..Named::default()
         }),
         Key::Route(id) => config.routes.get(id).map(|route| {
-            let mut named = split_of(route).map(Named::by_split).unwrap_or_default();
+            let mut named = route.split().map(Named::by_split).unwrap_or_default();
             named.clusters.extend(route.authorization().map(|it| &it.cluster));
             named
         }),
@@ -102,8 +101,7 @@ fn named<'a>(config: &'a Config, key: &Key) -> Named<'a> {
 
 impl<'a> Named<'a> {
     fn by_split(split: &'a Split) -> Self {
-        let arms = split.arms.iter().map(|arm| &arm.cluster);
-        let clusters = arms.chain(split.mirrors.iter().map(|mirror| &mirror.cluster)).collect();
+        let clusters = split.clusters().collect();
         Self { clusters, split: Some(&split.id), ..Self::default() }
     }
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    Address, Arm, ArmId, Case, Cluster, ClusterId, Endpoint, Filters, HostMatch, HostRewrite, Listener,
-    ListenerId, Mirror, MirrorId, NamedMatch, PathMatch, Rank, Refusal, Rewrite, Route, RouteId, Share,
-    SplitId, TextMatch, Version,
+    Action, Address, Arm, ArmId, Case, Cluster, ClusterId, Endpoint, Filters, HostMatch, HostRewrite,
+    Listener, ListenerId, Mirror, MirrorId, NamedMatch, PathMatch, Rank, Refusal, Rewrite, Route, RouteId,
+    Share, SplitId, TextMatch, Version,
 };
 
 /// One listener, one route with two arms, one cluster: nothing wrong with it.

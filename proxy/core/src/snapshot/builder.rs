@@ -6,14 +6,14 @@ use std::{
 };
 
 use proxy_config::{
-    model::{self, ClusterId, Config, HostMatch, RouteId, SplitId, TcpRouteId},
+    model::{self, Config, HostMatch, RouteId, SplitId, TcpRouteId},
     pattern::{self, PatternError},
 };
 use regex::Regex;
 
 use super::{
     Cluster, CounterKey, MirrorCounters, PodLoad, Refused, Rule, Snapshot, TcpRule, VersionLoad,
-    difference::{Difference, Users, split},
+    difference::{Difference, Users},
     parts::Parts,
     pieces::Clusters,
     registry::Registry,
@@ -45,7 +45,7 @@ pub struct Builder {
     hosts: Arc<Hosts>,
     clusters: Clusters,
     /// Those of them whose endpoints are asked how they are.
-    checked: BTreeMap<ClusterId, Arc<Cluster>>,
+    checked: Arc<[Arc<Cluster>]>,
     users: Users,
     names: Arc<Names<Arc<model::Host>>>,
     connections: BTreeMap<TcpRouteId, Arc<TcpRule>>,
@@ -97,7 +97,7 @@ impl Builder {
             hosts: Arc::clone(&self.hosts),
             rules: self.rules.clone(),
             clusters: self.clusters.clone(),
-            checked: self.checked.values().cloned().collect(),
+            checked: Arc::clone(&self.checked),
             names: Arc::clone(&self.names),
             tcp: Arc::clone(&self.tcp),
             config: Arc::clone(&self.config),
@@ -174,21 +174,23 @@ impl Builder {
     }
 
     fn update_clusters(&mut self, difference: &Difference) {
+        let mut touches_checks = false;
         for id in &difference.clusters {
             let before = self.clusters.remove(id);
             let now = self.config.clusters.get(id);
             let now = now.map(|it| Arc::new(self.registry.cluster(it, self.zone.as_deref())));
             // Endpoints of clusters that no arm names get no requests either, which is not known here.
             mark_endpoints(before.as_deref(), now.as_deref());
-            self.checked.remove(id);
+            let is_checked = |cluster: Option<&Arc<Cluster>>| cluster.is_some_and(|it| !it.checks.is_empty());
+            touches_checks |= is_checked(before.as_ref()) || is_checked(now.as_ref());
             if let Some(now) = now {
-                if !now.checks.is_empty() {
-                    self.checked.insert(id.clone(), Arc::clone(&now));
-                }
                 self.clusters.insert(id.clone(), now);
             } else {
                 self.registry.forget_cluster(id);
             }
+        }
+        if touches_checks {
+            self.checked = self.clusters.values().filter(|it| !it.checks.is_empty()).cloned().collect();
         }
     }
 
@@ -268,7 +270,7 @@ impl Builder {
     /// that one which a route had is now with a route that changed as well, or nowhere.
     fn forget_splits(&mut self, past: &Config, difference: &Difference) {
         let of = |config: &Config| -> BTreeSet<SplitId> {
-            let routes = difference.routes.iter().filter_map(|id| split(config.routes.get(id)?));
+            let routes = difference.routes.iter().filter_map(|id| config.routes.get(id)?.split());
             let tcp = difference.tcp_routes.iter().filter_map(|id| Some(&config.tcp_routes.get(id)?.split));
             routes.chain(tcp).map(|split| split.id.clone()).collect()
         };

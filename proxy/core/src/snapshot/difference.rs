@@ -5,7 +5,7 @@ use std::{
     hash::Hash,
 };
 
-use proxy_config::model::{self, ClusterId, Config, Route, RouteId, Split, TcpRouteId};
+use proxy_config::model::{ClusterId, Config, RouteId, Split, TcpRouteId};
 
 use crate::router::Matcher;
 
@@ -57,14 +57,13 @@ impl Users {
         for id in &difference.routes {
             self.routes.change(
                 id,
-                past.routes.get(id).and_then(|it| split(it)),
-                next.routes.get(id).and_then(|it| split(it)),
+                past.routes.get(id).and_then(|it| it.split()),
+                next.routes.get(id).and_then(|it| it.split()),
             );
         }
         for id in &difference.tcp_routes {
-            let of = |config: &'_ Config| config.tcp_routes.get(id).cloned();
-            let (before, now) = (of(past), of(next));
-            self.tcp_routes.change(id, before.as_ref().map(|it| &it.split), now.as_ref().map(|it| &it.split));
+            let (before, now) = (past.tcp_routes.get(id), next.tcp_routes.get(id));
+            self.tcp_routes.change(id, before.map(|it| &it.split), now.map(|it| &it.split));
         }
     }
 }
@@ -75,7 +74,7 @@ impl<Id: Clone + Ord + Hash> By<Id> {
     }
 
     fn change(&mut self, id: &Id, before: Option<&Split>, now: Option<&Split>) {
-        for cluster in before.into_iter().flat_map(named) {
+        for cluster in before.into_iter().flat_map(Split::clusters) {
             if let Some(users) = self.0.get_mut(cluster) {
                 users.remove(id);
                 if users.is_empty() {
@@ -83,7 +82,7 @@ impl<Id: Clone + Ord + Hash> By<Id> {
                 }
             }
         }
-        for cluster in now.into_iter().flat_map(named) {
+        for cluster in now.into_iter().flat_map(Split::clusters) {
             self.0.entry(cluster.clone()).or_default().insert(id.clone());
         }
     }
@@ -92,19 +91,5 @@ impl<Id: Clone + Ord + Hash> By<Id> {
 impl<Id> Default for By<Id> {
     fn default() -> Self {
         Self(HashMap::new())
-    }
-}
-
-/// The clusters that a split names.
-fn named(split: &Split) -> impl Iterator<Item = &ClusterId> {
-    let arms = split.arms.iter().map(|arm| &arm.cluster);
-    arms.chain(split.mirrors.iter().map(|mirror| &mirror.cluster))
-}
-
-/// How a route divides its requests, if it does.
-pub(super) fn split(route: &Route) -> Option<&Split> {
-    match &route.action {
-        model::Action::Split(split) => Some(split),
-        model::Action::Refuse(_) | model::Action::Redirect(_) => None,
     }
 }
