@@ -354,12 +354,14 @@ impl State {
     }
 
     /// Nobody asks for these proxies any more. They lose what they have, and are known until they are gone as well. Those
-    /// of a Gateway that has moved to the proxies of its class keep it: connections end there as they began.
+    /// whose Gateway has moved to the proxies of its class, or from these to its own, keep it: connections end there as
+    /// they began.
     fn close(&mut self, scope: &Scope) {
-        self.members.remove(scope);
+        let left = self.members.remove(scope).unwrap_or_default();
         let moved = match scope {
             Scope::Gateway(gateway) => self.members.values().any(|members| members.contains(gateway)),
-            Scope::Class(_) | Scope::Fleet => false,
+            Scope::Class(_) => left.into_iter().any(|it| self.members.contains_key(&Scope::Gateway(it))),
+            Scope::Fleet => false,
         };
         if let Some(scoped) = self.scopes.get_mut(scope) {
             if !moved {

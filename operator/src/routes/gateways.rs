@@ -253,13 +253,18 @@ impl Gateways {
             if all.refused.is_none() && all.lacking.is_none() && told.proxies.contains_key(scope) {
                 told.proxies.insert(scope.clone(), Presence::Reached);
             }
+            // Classes come last: what serves a Gateway counts, not what is to.
             match scope {
                 Scope::Fleet => {}
                 Scope::Gateway(name) => drop(told.supplies.insert(name.clone(), all)),
                 Scope::Class(_) => {
-                    let of = |asked: &_| supply_of_member(demand, asked, &seen, ready, outcome);
-                    let members = demand.members.iter().map(|(name, asked)| (name.clone(), of(asked)));
-                    told.supplies.extend(members);
+                    for (name, asked) in &demand.members {
+                        let mut supply = supply_of_member(demand, asked, &seen, ready, outcome);
+                        // One that is to have proxies of its own learns why they cannot be made.
+                        let own = told.supplies.remove(name);
+                        supply.refused = supply.refused.or(own.and_then(|own| own.refused));
+                        told.supplies.insert(name.clone(), supply);
+                    }
                 }
             }
         }

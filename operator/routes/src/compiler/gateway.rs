@@ -102,7 +102,7 @@ impl Compiler {
             self.wants.set(&Wanter::Gateway(name.clone()), wanted, pending);
             let before = objects::put(&mut self.gateways.served, &name, now);
             let scopes = before.iter().chain(self.gateways.served.get(&name));
-            let scopes = scopes.flat_map(|it| it.shares.iter().chain([&it.home]));
+            let scopes = scopes.flat_map(|it| it.place.scopes());
             self.touched.gateway.scopes.extend(scopes.cloned());
             if before.as_ref() != self.gateways.served.get(&name) {
                 let touched = &mut self.touched.gateway;
@@ -110,7 +110,7 @@ impl Compiler {
                 let policies = |it: &Served| it.controller.clone();
                 let after = self.gateways.served.get(&name);
                 if before.as_ref().map(policies) != after.map(policies) {
-                    let homes = [before.as_ref(), after].map(|it| it.map(|it| &it.home));
+                    let homes = [before.as_ref(), after].map(|it| it.map(|it| &it.place.home));
                     let services = self
                         .backends
                         .iter()
@@ -126,9 +126,10 @@ impl Compiler {
 
     /// Those that were touched, and those that share proxies with them; the older first, for who comes later gives way.
     fn with_neighbours(&self, mut all: BTreeSet<ObjectName>) -> Vec<ObjectName> {
-        let before = all.iter().filter_map(|name| self.gateways.served.get(name)?.shares.clone());
-        let now = all.iter().filter_map(|name| served::shared(&self.stores, name));
-        for scope in before.chain(now).collect::<BTreeSet<Scope>>() {
+        let before = all.iter().filter_map(|name| Some(self.gateways.served.get(name)?.place.clone()));
+        let now = all.iter().filter_map(|name| served::place(&self.stores, name));
+        let scopes = before.chain(now).flat_map(|it| it.scopes().cloned().collect::<Vec<_>>());
+        for scope in scopes.collect::<BTreeSet<Scope>>() {
             if let Scope::Class(class) = scope {
                 all.extend(self.stores.gateway.of_class(&class.name).cloned());
             }
@@ -140,13 +141,13 @@ impl Compiler {
 
     /// Takes from a Gateway the listeners that an older one with the same proxies has.
     fn give_way(&self, name: &ObjectName, served: &mut Served) {
-        let Scope::Class(class) = &served.home else { return };
+        let Scope::Class(class) = &served.place.home else { return };
         let place = |name: &ObjectName| (self.stores.gateway.age(name), name.clone());
         let own = place(name);
         let others = self.stores.gateway.of_class(&class.name).filter(|other| place(other) < own);
         let mut elders: Vec<(&ObjectName, &Served)> = others
             .filter_map(|other| self.gateways.served.get_key_value(other))
-            .filter(|(_, other)| other.home == served.home)
+            .filter(|(_, other)| other.place.home == served.place.home)
             .collect();
         elders.sort_by_cached_key(|(name, _)| place(name));
         let elders = elders.into_iter();
@@ -162,7 +163,7 @@ impl Compiler {
         for name in &judged {
             self.judge_gateway(name, pending);
             scopes.insert(Scope::Gateway(name.clone()));
-            scopes.extend(self.gateways.served.get(name).map(|it| it.home.clone()));
+            scopes.extend(self.gateways.served.get(name).map(|it| it.place.home.clone()));
         }
         for scope in &scopes {
             self.open(scope, pending);
@@ -185,7 +186,7 @@ impl Compiler {
     /// The Gateways that proxies serve.
     fn residents(&self, scope: &Scope) -> Vec<(&ObjectName, &Served)> {
         let here = |name: &ObjectName| {
-            self.gateways.served.get_key_value(name).filter(|(_, served)| served.home == *scope)
+            self.gateways.served.get_key_value(name).filter(|(_, served)| served.place.home == *scope)
         };
         match scope {
             Scope::Fleet => Vec::new(),
@@ -250,7 +251,8 @@ impl Compiler {
         match scope {
             Scope::Fleet => None,
             Scope::Gateway(name) => {
-                let served = self.gateways.served.get(name).filter(|it| it.home == *scope)?;
+                let served =
+                    self.gateways.served.get(name).filter(|it| it.place.scopes().any(|it| it == scope))?;
                 let (read, spec) = (objects.gateways.get(name)?, spec(name)?);
                 let class = objects.classes.get(spec.gateway_class_name.as_str());
                 let class = class.and_then(|class| class.spec.as_ref().ok());
@@ -261,10 +263,10 @@ impl Compiler {
                 let sharing: Vec<_> = objects
                     .of_class(&class.name)
                     .filter_map(|name| Some((name, spec(name)?, self.gateways.served.get(name)?)))
-                    .filter(|(_, _, served)| served.shares.as_ref() == Some(scope))
+                    .filter(|(_, _, served)| served.place.scopes().any(|it| it == scope))
                     .collect();
                 let read = objects.classes.get(&class.name).filter(|_| !sharing.is_empty())?;
-                Some(entrances::shared_demand(&class.name, read, &sharing))
+                Some(entrances::shared_demand(scope, &class.name, read, &sharing))
             }
         }
     }

@@ -27,11 +27,34 @@ pub(crate) fn is_asked_for(data: Option<&BTreeMap<String, String>>, made: bool) 
     }
 }
 
-/// The proxies that serve a Gateway whose class asks for shared ones: those, unless it has proxies of its own that nobody
-/// could take over from yet.
-pub(crate) fn home(own: &Scope, shared: &Scope, seen: &BTreeMap<Scope, Presence>) -> Scope {
-    let takes_over = seen.get(shared) == Some(&Presence::Reached);
-    if takes_over || !seen.contains_key(own) { shared.clone() } else { own.clone() }
+/// The proxies of a Gateway whose class asks for `wanted`, its own ones or shared ones, and that may have the `other`:
+/// those that serve it, and those that are to. The other ones serve until clients reach what takes over from them. Those
+/// of its own that were made serve even where nobody reaches them yet, for their address is about to be the Gateway's.
+pub(crate) fn place(own: &Scope, shared: &Scope, is_shared: bool, seen: &BTreeMap<Scope, Presence>) -> Place {
+    let reached = |scope: &Scope| seen.get(scope) == Some(&Presence::Reached);
+    let (wanted, other, other_serves) =
+        if is_shared { (shared, own, seen.contains_key(own)) } else { (own, shared, reached(shared)) };
+    if other_serves && !reached(wanted) {
+        Place { home: other.clone(), next: Some(wanted.clone()) }
+    } else {
+        Place { home: wanted.clone(), next: None }
+    }
+}
+
+/// Which proxies serve a Gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Those that do.
+    pub(crate) home: Scope,
+    /// Those that it moves to as soon as clients reach them; `None`: it stays.
+    pub(crate) next: Option<Scope>,
+}
+
+impl Place {
+    /// All proxies that it has to do with.
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &Scope> {
+        [&self.home].into_iter().chain(&self.next)
+    }
 }
 
 #[cfg(test)]
@@ -55,20 +78,28 @@ mod tests {
     }
 
     #[test]
-    fn proxies_of_its_own_serve_a_gateway_until_the_shared_ones_are_reached() {
+    fn the_proxies_that_a_gateway_has_serve_it_until_the_others_are_reached() {
+        use Presence::{Made, Reached};
         let own = Scope::Gateway(ObjectName::new("shop", "web"));
         let shared = Scope::Class(ObjectName::new("infra", "edge"));
+        let stays = |home: &Scope| Place { home: home.clone(), next: None };
+        let moves = |from: &Scope, to: &Scope| Place { home: from.clone(), next: Some(to.clone()) };
+        // What there is of its own ones and of the shared ones, and what becomes of it where these are asked for.
         let table = [
-            (None, None, &shared),
-            (None, Some(Presence::Made), &shared),
-            (Some(Presence::Made), None, &own),
-            (Some(Presence::Reached), Some(Presence::Made), &own),
-            (Some(Presence::Reached), Some(Presence::Reached), &shared),
+            (None, None, stays(&shared), stays(&own)),
+            (None, Some(Made), stays(&shared), stays(&own)),
+            (None, Some(Reached), stays(&shared), moves(&shared, &own)),
+            (Some(Made), None, moves(&own, &shared), stays(&own)),
+            (Some(Made), Some(Made), moves(&own, &shared), stays(&own)),
+            (Some(Made), Some(Reached), stays(&shared), moves(&shared, &own)),
+            (Some(Reached), Some(Made), moves(&own, &shared), stays(&own)),
+            (Some(Reached), Some(Reached), stays(&shared), stays(&own)),
         ];
-        for (of_own, of_shared, expected) in table {
+        for (of_own, of_shared, where_shared, where_own) in table {
             let seen = [(&own, of_own), (&shared, of_shared)];
             let seen = seen.into_iter().filter_map(|(scope, it)| Some((scope.clone(), it?))).collect();
-            assert_eq!(home(&own, &shared, &seen), *expected, "{seen:?}");
+            assert_eq!(place(&own, &shared, true, &seen), where_shared, "{seen:?}");
+            assert_eq!(place(&own, &shared, false, &seen), where_own, "{seen:?}");
         }
     }
 }

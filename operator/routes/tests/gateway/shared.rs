@@ -208,10 +208,43 @@ fn proxies_of_its_own_serve_a_gateway_until_those_of_the_class_are_reached() {
     assert_eq!(world.0.compiled().config_of(&shared()).unwrap().routes.len(), own_routes);
     assert!(world.0.compiled().splits.values().all(|it| it.scope == shared()));
 
+    // Its own are being taken away: until they are made anew and reached, the shared ones serve it.
+    world.0.apply(ObjectChange::Proxies(own("infra/one"), None));
     parameters_say(&mut world, Some("own"));
+    world.compile();
+    assert_eq!(homes(&world), [own("infra/one"), shared()], "its own are made ready");
+    let of_class = &world.0.compiled().demands[&shared()];
+    assert_eq!(of_class.members.keys().collect::<Vec<_>>(), [&name("infra/one")]);
+    assert_eq!(world.0.compiled().demands[&own("infra/one")].ports, of_class.ports);
+    assert!(world.0.compiled().splits.values().all(|it| it.scope == shared()));
+
+    world.0.apply(ObjectChange::Proxies(own("infra/one"), Some(Presence::Reached)));
     world.compile();
     assert_eq!(homes(&world), [own("infra/one")]);
     assert!(world.0.compiled().splits.values().all(|it| it.scope == own("infra/one")));
+}
+
+#[test]
+fn each_gateway_leaves_the_proxies_of_its_class_when_its_own_are_reached() {
+    let mut world = world();
+    gateway(&mut world, "infra/one", 1, &json!([http(Some("one.io"), 80)]));
+    gateway(&mut world, "infra/two", 2, &json!([http(Some("two.io"), 80)]));
+    route(&mut world, "infra/first", "one", "a");
+    route(&mut world, "infra/second", "two", "b");
+    world.0.apply(ObjectChange::Proxies(shared(), Some(Presence::Reached)));
+    parameters_say(&mut world, Some("own"));
+    world.0.apply(ObjectChange::Proxies(own("infra/two"), Some(Presence::Reached)));
+    world.compile();
+    let served = |world: &World, scope| world.0.compiled().config_of(&scope).map(|it| it.routes.len());
+    assert_eq!(served(&world, shared()), Some(1));
+    assert_eq!(served(&world, own("infra/one")), Some(0), "it is about to be served there");
+    assert_eq!(served(&world, own("infra/two")), Some(1));
+    assert_eq!(answers(&mut world, "infra/one", "one.io"), "infra/first");
+    assert_eq!(answers(&mut world, "infra/two", "two.io"), "infra/second");
+    // One that goes before it has moved leaves nothing behind.
+    world.put(GatewayKind::Gateway, "infra/one", None);
+    world.compile();
+    assert_eq!(world.0.compiled().demands.keys().collect::<Vec<_>>(), [&own("infra/two")]);
 }
 
 #[test]

@@ -115,7 +115,7 @@ impl Compiler {
     ) -> Finding {
         let key = (gateway.clone(), name.clone());
         let before = self.gateways.contributions.get(&key).map(|it| it.scope.clone());
-        let scope = self.gateways.served.get(gateway).map(|it| it.home.clone());
+        let scope = self.gateways.served.get(gateway).map(|it| it.place.home.clone());
         let scope = scope.or_else(|| before.clone()).unwrap_or_else(|| Scope::Gateway(gateway.clone()));
         let user = |scope| {
             let (gateway, route) = (gateway.clone(), name.clone());

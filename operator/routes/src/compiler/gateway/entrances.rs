@@ -18,7 +18,7 @@ use crate::gateway::{
     objects::Read,
     port::container_port,
 };
-use crate::object::ObjectName;
+use crate::{object::ObjectName, scope::Scope};
 
 /// The id of the proxies' listener that stands for a listener's port. Ports of UDP are others than those of TCP.
 pub(super) fn port_id(listener: &Listener) -> ListenerId {
@@ -109,12 +109,12 @@ pub(super) fn demand(
 
 /// What the Gateways of a class ask of the proxies that they share: those that are served by them, and those that will be.
 pub(super) fn shared_demand(
+    scope: &Scope,
     class: &Arc<str>,
     read: &Read<GatewayClassSpec>,
     sharing: &[(&ObjectName, &GatewaySpec, &Served)],
 ) -> Demand {
-    let here = |served: &Served| served.shares.as_ref() == Some(&served.home);
-    let members = sharing.iter().filter(|(_, _, served)| here(served));
+    let members = sharing.iter().filter(|(_, _, served)| served.place.home == *scope);
     Demand {
         uid: Arc::clone(&read.uid),
         generation: read.generation,

@@ -135,7 +135,7 @@ impl Compiler {
         listener: &'a Listener,
         request: &Request<'_>,
     ) -> Result<&'a Listener, NoListener> {
-        let others = self.residents(&served.home).into_iter().filter(|(name, _)| *name != gateway);
+        let others = self.residents(&served.place.home).into_iter().filter(|(name, _)| *name != gateway);
         let others = others.flat_map(|(name, served)| served.listeners.iter().map(move |it| (name, it)));
         let better = others.filter(|(_, it)| {
             it.served()
@@ -152,7 +152,7 @@ impl Compiler {
 
     /// What the proxies of a Gateway have.
     fn config_at(&self, gateway: &ObjectName) -> Option<&Config> {
-        self.compiled.config_of(&self.gateways.served.get(gateway)?.home)
+        self.compiled.config_of(&self.gateways.served.get(gateway)?.place.home)
     }
 
     /// The routes that are attached to a Gateway, with what they refer to.

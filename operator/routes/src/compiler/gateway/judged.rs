@@ -43,7 +43,8 @@ impl Compiler {
     /// What there is of a Gateway's proxies. Parameters of its own mean nothing for those that it shares.
     fn supply(&self, name: &ObjectName) -> Option<Cow<'_, Supply>> {
         let supply = self.stores.gateway.supplies.get(name)?;
-        let shared = matches!(self.gateways.served.get(name)?.home, Scope::Class(_));
+        let place = &self.gateways.served.get(name)?.place;
+        let shared = matches!(place.home, Scope::Class(_)) && place.next.is_none();
         let spec = self.stores.gateway.gateways.get(name)?.spec.as_ref().ok()?;
         let infrastructure = spec.infrastructure.as_ref().filter(|_| shared && supply.refused.is_none());
         let Some(reference) = infrastructure.and_then(|it| it.parameters_ref.as_ref()) else {

@@ -118,7 +118,7 @@ impl<'a> Draft<'a> {
             }
             Ok(RouteRules::Stream(_) | RouteRules::Unreadable(_)) | Err(_) => Vec::new(),
         };
-        let scope = served.home.clone();
+        let scope = served.place.home.clone();
         let prefix = match scope {
             Scope::Class(_) => format!("gateway {gateway} "),
             Scope::Gateway(_) | Scope::Fleet => String::new(),

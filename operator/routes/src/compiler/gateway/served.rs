@@ -19,7 +19,7 @@ use crate::{
     gateway::{
         grants::Referrer,
         listener::{self, Fault, From, Listener, Owner, Speaks},
-        sharing,
+        sharing::{self, Place},
     },
     object::ObjectName,
     scope::Scope,
@@ -31,9 +31,7 @@ pub(in super::super) struct Served {
     /// The controller of its class.
     pub(super) controller: String,
     /// The proxies that serve it.
-    pub(super) home: Scope,
-    /// The proxies that it is to share with others of its class.
-    pub(super) shares: Option<Scope>,
+    pub(super) place: Place,
     /// Its own, then those of its ListenerSets in their order.
     pub(super) listeners: Vec<Listener>,
     /// ListenerSets that name it and that it does not allow.
@@ -61,15 +59,11 @@ pub(super) fn compile(stores: &Stores, controllers: &[String], name: &ObjectName
     if !controllers.contains(&class.controller_name) {
         return None;
     }
-    let shares = shared(stores, name);
-    let alone = Scope::Gateway(name.clone());
-    let home =
-        shares.as_ref().map_or_else(|| alone.clone(), |it| sharing::home(&alone, it, &objects.proxies));
+    let place = place(stores, name)?;
     let parameters = sharing::parameters(class.parameters_ref.as_ref());
     let mut served = Served {
         controller: class.controller_name.clone(),
-        home,
-        shares,
+        place,
         listeners: Vec::new(),
         refused_sets: BTreeSet::new(),
         shown: None,
@@ -102,7 +96,7 @@ pub(super) fn compile(stores: &Stores, controllers: &[String], name: &ObjectName
     }
     served.listeners =
         specs.iter().map(|(owner, namespace, spec)| Listener::read(owner.clone(), namespace, spec)).collect();
-    if served.home != alone {
+    if matches!(served.place.home, Scope::Class(_)) {
         served.listeners.iter_mut().for_each(|it| it.shared_by = Some(name.clone()));
     }
     listener::compare(&mut served.listeners);
@@ -116,15 +110,19 @@ pub(super) fn compile(stores: &Stores, controllers: &[String], name: &ObjectName
     Some(served)
 }
 
-/// The proxies that a Gateway shares with others of its class, as soon as it can.
-pub(super) fn shared(stores: &Stores, name: &ObjectName) -> Option<Scope> {
+/// The proxies that serve a Gateway, and those that are to: its own, or those that it shares with others of its class.
+pub(super) fn place(stores: &Stores, name: &ObjectName) -> Option<Place> {
     let objects = &stores.gateway;
     let class = objects.gateways.get(name)?.spec.as_ref().ok()?.gateway_class_name.as_str();
     let spec = objects.classes.get(class)?.spec.as_ref().ok()?;
-    let parameters = sharing::parameters(spec.parameters_ref.as_ref())?;
-    let scope = Scope::Class(parameters.sibling(class));
-    let made = objects.proxies.contains_key(&scope);
-    sharing::is_asked_for(objects.config_maps.get(&parameters), made).then_some(scope)
+    let own = Scope::Gateway(name.clone());
+    let Some(parameters) = sharing::parameters(spec.parameters_ref.as_ref()) else {
+        return Some(Place { home: own, next: None });
+    };
+    let shared = Scope::Class(parameters.sibling(class));
+    let made = objects.proxies.contains_key(&shared);
+    let is_shared = sharing::is_asked_for(objects.config_maps.get(&parameters), made);
+    Some(sharing::place(&own, &shared, is_shared, &objects.proxies))
 }
 
 impl Served {

@@ -68,7 +68,7 @@ pub(super) fn compile(
     backends: Backends<'_>,
 ) -> Output {
     let mut output = Output::default();
-    let scope = &served.home;
+    let scope = &served.place.home;
     let mut sorted: Vec<_> = attached.iter().collect();
     sorted.sort_by_key(|(name, read, _)| (read.created, &name.name, name.kind));
     for (index, listener) in served.listeners.iter().enumerate().filter(|(_, it)| it.served()) {

@@ -51,10 +51,15 @@ fn of_gateway(text: &str) -> Delta {
 impl World {
     /// A proxy of a Gateway, which serves what it is sent.
     fn served_by(&mut self, text: &str) -> Peer {
+        self.served_in(&gateway(text), text)
+    }
+
+    /// The same of any scope.
+    fn served_in(&mut self, scope: &Scope, text: &str) -> Peer {
         let id = ProxyId { pod: format!("pod of {text}"), boot: "a".to_owned() };
         let features = proxy_config::features::SERVED.iter().copied().collect();
         let hello = Hello { features, ..Hello::default() };
-        let seat = self.state.connect(&gateway(text), &id, name(text), &hello).unwrap();
+        let seat = self.state.connect(scope, &id, name(text), &hello).unwrap();
         let mut peer = Peer { seat, config: Config::default(), last: None };
         self.send(&mut peer);
         self.acknowledge(&peer);
@@ -169,20 +174,25 @@ fn proxies_of_a_gateway_that_moved_to_those_of_its_class_keep_what_they_have_unt
     assert!(state.compiled.is_some() && state.views[0].served.is_some(), "it is served: {state:?}");
     assert_eq!(world.state.split_state(&moved).unwrap().scope, class.to_string());
 
-    // Back again: it begins anew, with what the changes say and no more.
+    let mut edge = world.served_in(&class, "edge");
+
+    // Back again: it begins anew, with what the changes say and no more, and the class keeps what it has.
+    world.state.publish(&of_gateway("east"));
     world.state.publish(&Delta {
         demands: BTreeMap::from([(class, None)]),
         splits: BTreeMap::from([(moved.clone(), None)]),
         ..Delta::default()
     });
-    world.state.publish(&of_gateway("east"));
+    assert_eq!(world.send(&mut edge), None, "connections end there as well");
+    assert!(world.state.split_state(&moved).unwrap().compiled.is_some());
     assert!(world.send(&mut east).is_some());
     world.acknowledge(&east);
     assert!(world.state.split_state(&split).unwrap().compiled.is_some());
 
     world.state.publish(&Delta { demands: BTreeMap::from([(gateway("east"), None)]), ..Delta::default() });
     world.state.disconnect(&east.seat);
-    assert_eq!(world.state.counted().len(), 1, "nothing is left of it");
+    world.state.disconnect(&edge.seat);
+    assert_eq!(world.state.counted().len(), 1, "nothing is left of them");
 }
 
 #[test]
