@@ -4,6 +4,7 @@
 mod client;
 mod connect;
 mod convert;
+mod splits;
 mod store;
 mod tries;
 

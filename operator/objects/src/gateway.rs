@@ -5,17 +5,17 @@ use kube::core::DynamicObject;
 use operator_routes::GatewayObject;
 use serde_json::Value;
 
-use crate::version;
+use crate::{Folded, version};
 
 /// What an object of the Gateway API says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SeenGateway {
     /// `metadata.resourceVersion`: a write is on top of what was seen, or not at all.
     pub resource_version: String,
     /// `metadata.finalizers`.
     pub finalizers: Vec<String>,
     /// `status`, as it is.
-    pub status: Value,
+    pub status: Folded<Value>,
 }
 
 /// An object of the Gateway API, its spec as it was written.
@@ -42,6 +42,6 @@ pub fn seen_gateway(object: &mut DynamicObject) -> SeenGateway {
     SeenGateway {
         resource_version: object.metadata.resource_version.clone().unwrap_or_default(),
         finalizers: object.metadata.finalizers.clone().unwrap_or_default(),
-        status: object.data.get_mut("status").map(Value::take).unwrap_or_default(),
+        status: Folded::of(object.data.get_mut("status").map(Value::take).unwrap_or_default()),
     }
 }

@@ -1,6 +1,7 @@
 //! What routes need of each Kubernetes object. Everything else is dropped as soon as it is decoded. Pure: for whoever
 //! watches or lists the objects.
 
+mod folded;
 mod gateway;
 
 use std::{
@@ -34,6 +35,7 @@ use operator_routes::{
 use proxy_config::model::{Draining, UnixMillis};
 use serde_json::Value;
 
+pub use folded::Folded;
 pub use gateway::{SeenGateway, gateway, seen_gateway};
 
 /// The annotation with objects of Emissary.

@@ -2,7 +2,6 @@
 //! long.
 
 mod analysis;
-mod folded;
 mod pod;
 mod split;
 mod workload;
@@ -26,10 +25,10 @@ use operator_core::{
     traffic::ObjectName,
     world::{Claim, WorkloadKind},
 };
+use operator_objects::Folded;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 
-use self::folded::Folded;
 pub(crate) use self::{
     analysis::{AnalysisRun, Template as AnalysisTemplate, WatchedTemplate, trim_run},
     pod::{Pod, UNFINISHED, WatchedPod, index_pod},

@@ -98,7 +98,7 @@ impl Statuses {
             let seen = self.gateways.get(name);
             let wanted = wanted.get(name).map(|it| &**it);
             let write = seen.and_then(|seen| {
-                let status = gateway::differing(&seen.status, wanted, &self.controllers, &now)?;
+                let status = gateway::differing(&seen.status.read(), wanted, &self.controllers, &now)?;
                 Some(Write::Gateway { name: name.clone(), version: seen.resource_version.clone(), status })
             });
             let topic = Topic::Gateway(name.clone());

@@ -47,7 +47,7 @@ pub(super) struct Stores {
     secrets: BTreeMap<ObjectName, SecretObject>,
     services: BTreeMap<ObjectName, Service>,
     /// By Service, then by the slice's own name.
-    slices: BTreeMap<ObjectName, BTreeMap<Arc<str>, EndpointSlice>>,
+    slices: BTreeMap<(ObjectName, Arc<str>), EndpointSlice>,
     /// The Service of each slice, which may change with its label.
     slice_services: BTreeMap<ObjectName, ObjectName>,
     pods: BTreeMap<ObjectName, Pod>,
@@ -200,7 +200,9 @@ impl Stores {
     }
 
     pub(super) fn slices(&self, service: &ObjectName) -> impl Iterator<Item = (&Arc<str>, &EndpointSlice)> {
-        self.slices.get(service).into_iter().flatten()
+        let first = (service.clone(), Arc::from(""));
+        let from = self.slices.range(first..).map(|((service, name), slice)| (service, name, slice));
+        from.take_while(move |(of, ..)| *of == service).map(|(_, name, slice)| (name, slice))
     }
 
     /// The revision's hash of a pod; empty if it has none or is not known.
@@ -245,17 +247,14 @@ impl Stores {
     pub(super) fn set_slice(&mut self, name: ObjectName, slice: Option<EndpointSlice>) -> Vec<ObjectName> {
         let mut touched = Vec::new();
         if let Some(service) = self.slice_services.remove(&name) {
-            let old = self.slices.get_mut(&service).and_then(|slices| slices.remove(&name.name));
-            if self.slices.get(&service).is_some_and(BTreeMap::is_empty) {
-                self.slices.remove(&service);
-            }
+            let old = self.slices.remove(&(service.clone(), name.name.clone()));
             self.count_pods(&name, &service, old.iter(), false);
             touched.push(service);
         }
         if let Some(slice) = slice {
             let service = name.sibling(slice.service.clone());
             self.count_pods(&name, &service, [&slice].into_iter(), true);
-            self.slices.entry(service.clone()).or_default().insert(name.name.clone(), slice);
+            self.slices.insert((service.clone(), name.name.clone()), slice);
             self.slice_services.insert(name, service.clone());
             touched.push(service);
         }

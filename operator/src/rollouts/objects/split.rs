@@ -3,8 +3,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::DynamicObject;
 use operator_core::traffic::ObjectName;
+use operator_objects::Folded;
 
-use super::{Index, controller, folded::Folded, key};
+use super::{Index, controller, key};
 use crate::rollouts::store::Stored;
 
 /// A Mapping, an Ingress or a route. Rollouts name few of the thousands that a cluster may have: each is kept as text, a

@@ -38,7 +38,7 @@ pub(super) fn attach(
     name: &RouteName,
     route: &Route,
 ) -> Vec<Attachment> {
-    let mut attachments: Vec<Attachment> = Vec::new();
+    let mut attachments: Vec<Attachment> = Vec::with_capacity(route.parents.len());
     for reference in &route.parents {
         if attachments.iter().any(|it| it.reference == *reference) {
             continue;

@@ -160,8 +160,9 @@ pub(super) fn divide(common: Common<'_>, members: &[Member], backends: Backends<
     if carrying.clone().all(|(member, _)| member.unresolved(backends).is_some()) {
         return Divided::Nobody;
     }
-    let mut arms = Vec::new();
-    let mut served = Vec::new();
+    // There are as many of these as rules, and each is kept: they take no more room than they need.
+    let mut arms = Vec::with_capacity(members.len());
+    let mut served = Vec::with_capacity(members.len());
     let mut versions = vec![common.version];
     let mut problems = Vec::new();
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
@@ -188,6 +189,7 @@ pub(super) fn divide(common: Common<'_>, members: &[Member], backends: Backends<
     served.sort_by(|a, b| a.service.cmp(&b.service));
     versions.sort();
     versions.dedup();
+    versions.shrink_to_fit();
     problems.sort();
     problems.dedup();
     let report = SplitReport {

@@ -1,11 +1,11 @@
-//! Values of JSON between two passes.
+//! Values of JSON between two uses.
 
 use serde::{Serialize, de::DeserializeOwned};
 
 /// A value as it is kept: as text, which takes a tenth of the memory of its tree. Of ten thousand Rollouts the trees of
 /// their pod templates alone would be more than everything else that is kept.
 #[derive(Clone, Debug)]
-pub(super) enum Folded<T> {
+pub enum Folded<T> {
     /// As text.
     Text(Box<str>),
     /// As it is: a number in it would be another one after it was read again.
@@ -13,7 +13,8 @@ pub(super) enum Folded<T> {
 }
 
 impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Folded<T> {
-    pub(super) fn of(value: T) -> Self {
+    /// Folds a value.
+    pub fn of(value: T) -> Self {
         let text = serde_json::to_string(&value).ok();
         match text.filter(|text| serde_json::from_str(text).is_ok_and(|read: T| read == value)) {
             Some(text) => Self::Text(text.into()),
@@ -22,7 +23,10 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Folded<T> {
     }
 
     /// The value exactly as it was.
-    pub(super) fn read(&self) -> T {
+    ///
+    /// # Panics
+    /// Never: what is kept as text was read from it before.
+    pub fn read(&self) -> T {
         match self {
             // It was read before it was kept.
             Self::Text(text) => serde_json::from_str(text).expect("what was read can be read again"),
