@@ -1,9 +1,14 @@
-//! The `CustomResourceDefinition` of every kind, as it is written to `charts/sluice/crds` by `cargo xtask codegen`.
+//! The `CustomResourceDefinition` of every kind, as it is written to `charts/sluice/crds` by `cargo xtask codegen`; and
+//! [`pruned`]: what another one drops.
+
+mod pruning;
 
 use std::collections::BTreeMap;
 
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
+
+pub use self::pruning::{Definition, SHARED, pruned};
 
 use crate::schema::{pod_template, rules, structural};
 use crate::{

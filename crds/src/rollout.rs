@@ -6,6 +6,7 @@ pub mod canary;
 pub mod experiment;
 pub mod guard;
 pub mod metadata;
+pub mod own_field;
 pub mod status;
 pub mod step;
 pub mod template;
@@ -26,6 +27,7 @@ pub use self::canary::{CanaryStrategy, PingPong, ReplicaProgressThreshold, Thres
 pub use self::experiment::{ExperimentAnalysisTemplateRef, ExperimentStep, ExperimentStepTemplate, SpecRef};
 pub use self::guard::{ErrorRateGuard, Guard, GuardNoData, GuardPromotion, LatencyGuard};
 pub use self::metadata::{AntiAffinity, PodMetadata};
+pub use self::own_field::OwnField;
 pub use self::status::{
     AnalysisRunStatusRef, BlueGreenStatus, CanaryStatus, PauseCondition, PauseReason, RolloutCondition,
     RolloutPhase, RolloutStatus, TrafficWeights, WeightDestination,

@@ -1,5 +1,5 @@
-//! Events on Rollouts, Experiments and AnalysisRuns, as client-go's recorder writes them: core/v1, source `rollouts-controller`, and
-//! a repeated event raises the count of the one that is there.
+//! Events on Rollouts, Experiments, AnalysisRuns and their definitions, as client-go's recorder writes them: core/v1, source
+//! `rollouts-controller`, and a repeated event raises the count of the one that is there.
 //!
 //! They are written in the background, in order. A lost event is a pity and never holds a Rollout up.
 
@@ -69,12 +69,17 @@ impl Subject {
         }
     }
 
+    /// The namespace of its events: of what has none it is `default`, as everywhere in Kubernetes.
+    fn home(&self) -> &str {
+        if self.namespace.is_empty() { "default" } else { &self.namespace }
+    }
+
     fn reference(&self) -> ObjectReference {
         ObjectReference {
             api_version: Some(self.api_version.clone()),
             kind: Some(self.kind.clone()),
             name: Some(self.name.clone()),
-            namespace: Some(self.namespace.clone()),
+            namespace: (!self.namespace.is_empty()).then(|| self.namespace.clone()),
             uid: Some(self.uid.clone()),
             resource_version: Some(self.resource_version.clone()),
             field_path: None,
@@ -142,7 +147,7 @@ impl Writer {
 
     async fn write(&mut self, subject: &Subject, event: &Event) -> kube::Result<()> {
         let now = clock::now();
-        let events: Api<KubernetesEvent> = Api::namespaced(self.client.clone(), &subject.namespace);
+        let events: Api<KubernetesEvent> = Api::namespaced(self.client.clone(), subject.home());
         match self.book.entry(subject, event, now) {
             Entry::Again { name, patch } => {
                 match events.patch(&name, &PatchParams::default(), &Patch::Strategic(patch)).await {

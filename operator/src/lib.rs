@@ -12,6 +12,7 @@
 //! | [`routes`] | the route controller: watches, compiler, statuses of Mappings |
 //! | [`config_server`] | the server of the proxies and of [`traffic`] |
 //! | [`certificates`] | the authority that its certificate comes from |
+//! | `definitions` | which fields of our objects the API server drops |
 //! | [`events`] | Events on Rollouts and AnalysisRuns |
 //! | [`clock`], [`errors`] | the time of day; errors in one line |
 //! | [`telemetry`] | metrics, health, logs |
@@ -21,6 +22,7 @@ pub mod arguments;
 pub mod certificates;
 pub mod clock;
 pub mod config_server;
+mod definitions;
 pub mod errors;
 pub mod events;
 mod experiments;

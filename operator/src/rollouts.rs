@@ -7,12 +7,14 @@
 //! | `store`, `watch`, `mappings`, `workloads` | stores that watches fill |
 //! | `triggers` | which Rollouts a change concerns |
 //! | `queue`, `work` | when each Rollout is looked at, and by whom |
+//! | `memory` | what is known of a Rollout beside its status |
 //! | `complaint` | a Rollout that cannot be read, or whose plan the API server refuses |
 
 mod claims;
 mod complaint;
 mod execute;
 mod mappings;
+mod memory;
 mod objects;
 mod observe;
 mod queue;
@@ -37,7 +39,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use crds::{contract::REVISION_ANNOTATION, rollout::status::GuardStatus};
+use crds::{contract::REVISION_ANNOTATION, rollout::RolloutStatus};
 use operator_core::{
     effect::{Event, EventKind},
     key::{self, Kind},
@@ -49,6 +51,7 @@ use tracing::warn;
 
 use self::{
     execute::Executed,
+    memory::Memory,
     objects::{AnalysisTemplate, Pod, SplitObject, index_pod, index_replica_set, index_rollout},
     observe::{Observed, observe},
     workloads::Workloads,
@@ -139,8 +142,8 @@ struct Controller {
     executor: Executor,
     recorder: Recorder,
     metrics: RolloutMetrics,
-    /// What the last plan of each Rollout knew of its canary.
-    guards: Mutex<BTreeMap<ObjectName, GuardStatus>>,
+    /// Those that have something in them.
+    memories: Mutex<BTreeMap<ObjectName, Memory>>,
 }
 
 /// How a pass over an object ended.
@@ -171,17 +174,14 @@ impl Controller {
         recorder: Recorder,
         metrics: RolloutMetrics,
     ) -> Self {
-        Self { stores, traffic, executor, recorder, metrics, guards: Mutex::default() }
+        Self { stores, traffic, executor, recorder, metrics, memories: Mutex::default() }
     }
 
     /// One pass: observe, plan, execute, record, wake. Why it was called does not matter.
     async fn reconcile(&self, name: &ObjectName, now: DateTime<Utc>) -> Result<Pass, Error> {
         // observe (no client: stores)
-        let world = match observe(&self.stores, &self.traffic, name, now) {
-            Observed::World(mut world) => {
-                world.guard = self.guards().get(name).cloned();
-                world
-            }
+        let mut world = match observe(&self.stores, &self.traffic, name, now) {
+            Observed::World(world) => world,
             Observed::Malformed { metadata, malformed } => {
                 return self.refuse(name, &metadata, &malformed, now).await;
             }
@@ -190,25 +190,29 @@ impl Controller {
             Observed::Gone => return Ok(self.forget(name)),
         };
         self.greet(&world);
+        let recorded = world.rollout.status.clone().unwrap_or_default();
+        let mut memory = self.memories().get(name).cloned().unwrap_or_default();
+        memory.complete(&mut world);
         // plan (no client: pure)
         let plan = plan(&world);
         self.metrics.planned(name, &plan.why);
-        match &plan.guard {
-            Some(known) => drop(self.guards().insert(name.clone(), known.clone())),
-            None => drop(self.guards().remove(name)),
-        }
+        memory.guard.clone_from(&plan.guard);
+        self.remember(name, &memory);
         // execute (client)
         let Executed { version, changed } = self.executor.execute(&world, &plan.effects).await?;
         // record (client)
-        let old = world.rollout.status.clone().unwrap_or_default();
-        let patch = record::status_patch(&old, &plan.status, &version).map_err(Error::Status)?;
-        let recorded = patch.is_some();
+        let known = world.rollout.status.as_ref().unwrap_or(&recorded);
+        let patch = record::status_patch(&recorded, known, &plan.status, &version).map_err(Error::Status)?;
+        let writes = patch.is_some();
         if let Some(patch) = patch {
             self.executor.write_status(name, patch).await?;
-            self.metrics.recorded(old.duration.as_ref(), plan.status.duration.as_ref());
+            self.metrics.recorded(known.duration.as_ref(), plan.status.duration.as_ref());
         }
+        let recorded = if writes { self.status(name).unwrap_or_default() } else { recorded };
+        memory.compare(&plan.status, &recorded);
+        self.remember(name, &memory);
         // wake
-        Ok(if recorded || changed { Pass::Moved } else { Pass::Settled(plan.wake) })
+        Ok(if writes || changed { Pass::Moved } else { Pass::Settled(plan.wake) })
     }
 
     /// A Rollout without a status has not been seen by anyone yet: Argo's first event. (With a revision it has, and its
@@ -241,12 +245,26 @@ impl Controller {
         Ok(Pass::Moved)
     }
 
-    fn guards(&self) -> MutexGuard<'_, BTreeMap<ObjectName, GuardStatus>> {
-        self.guards.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The status as the API server has it, as far as we know.
+    fn status(&self, name: &ObjectName) -> Option<RolloutStatus> {
+        self.stores.rollouts.get(name)?.decoded.as_ref().ok()?.status.clone()
+    }
+
+    fn remember(&self, name: &ObjectName, memory: &Memory) {
+        let mut memories = self.memories();
+        if memory.is_empty() {
+            memories.remove(name);
+        } else {
+            memories.insert(name.clone(), memory.clone());
+        }
+    }
+
+    fn memories(&self) -> MutexGuard<'_, BTreeMap<ObjectName, Memory>> {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn forget(&self, name: &ObjectName) -> Pass {
-        self.guards().remove(name);
+        self.memories().remove(name);
         self.metrics.forget(name);
         Pass::Gone
     }

@@ -12,8 +12,8 @@ use kube::{Client, client::Body};
 use serde_json::{Value, json};
 use tower::service_fn;
 
-/// One answer; `None`: it never comes.
-type Answer = Option<(StatusCode, Value)>;
+/// What is answered to a body; `None`: the answer never comes.
+type Answer = Box<dyn FnOnce(&Value) -> Option<(StatusCode, Value)> + Send>;
 
 /// Answers in the order of its script; every request beyond it is answered with 500.
 #[derive(Clone, Default)]
@@ -26,8 +26,12 @@ impl TestApi {
     /// The next answer.
     pub(crate) fn answer(self, status: u16, body: Value) -> Self {
         let status = StatusCode::from_u16(status).unwrap();
-        self.script.lock().unwrap().push_back(Some((status, body)));
-        self
+        self.then(Box::new(move |_| Some((status, body))))
+    }
+
+    /// The next answer, made of what is sent.
+    pub(crate) fn answer_to(self, make: impl FnOnce(&Value) -> Value + Send + 'static) -> Self {
+        self.then(Box::new(|sent| Some((StatusCode::OK, make(sent)))))
     }
 
     /// The next answer: a refusal as the API server words it.
@@ -41,7 +45,11 @@ impl TestApi {
 
     /// The next answer never comes.
     pub(crate) fn silence(self) -> Self {
-        self.script.lock().unwrap().push_back(None);
+        self.then(Box::new(|_| None))
+    }
+
+    fn then(self, answer: Answer) -> Self {
+        self.script.lock().unwrap().push_back(answer);
         self
     }
 
@@ -62,10 +70,11 @@ impl TestApi {
             async move {
                 let line = format!("{} {}", request.method(), request.uri());
                 let body = request.into_body().collect().await.unwrap().to_bytes();
-                let body = serde_json::from_slice(&body).unwrap_or_default();
-                api.seen.lock().unwrap().push((line, body));
+                let body: Value = serde_json::from_slice(&body).unwrap_or_default();
                 let next = api.script.lock().unwrap().pop_front();
-                let answer = next.unwrap_or_else(|| Some((StatusCode::INTERNAL_SERVER_ERROR, json!({}))));
+                let beyond = Some((StatusCode::INTERNAL_SERVER_ERROR, json!({})));
+                let answer = next.map_or(beyond, |answer| answer(&body));
+                api.seen.lock().unwrap().push((line, body));
                 let Some((status, body)) = answer else { return std::future::pending().await };
                 let body = Body::from(serde_json::to_vec(&body).unwrap());
                 Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap())

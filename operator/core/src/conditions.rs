@@ -30,6 +30,8 @@ pub enum Kind {
     ActiveServiceVerified,
     /// What the guard says of the canary. Sluice's own.
     Guard,
+    /// Fields that were applied are not in the object. Sluice's own.
+    FieldsPruned,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             Self::InvalidSpec => "InvalidSpec",
             Self::ActiveServiceVerified => "ActiveServiceVerified",
             Self::Guard => "Guard",
+            Self::FieldsPruned => "FieldsPruned",
         }
     }
 }

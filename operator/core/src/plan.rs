@@ -20,6 +20,7 @@
 //! | `scaling`, `quiesce`, `release`, `history`, `leftovers` | sizes, pods and versions that go, clean-up |
 //! | `workload` | the template that another object holds, and that object's pods |
 //! | `metadata`, `restart`, `affinity` | labels, age and placement of pods |
+//! | `pruned` | fields that were applied and are not there |
 //! | `rivals` | other Rollouts that name our objects |
 //! | `status` | counts, conditions, phase, events of transitions |
 
@@ -39,6 +40,7 @@ mod leftovers;
 mod metadata;
 mod pause;
 mod promotion;
+mod pruned;
 mod quiesce;
 mod release;
 mod reset;
@@ -99,6 +101,7 @@ pub fn plan(world: &World) -> Plan {
         draft.because(Why::Deleting);
         return draft.finish(world.now);
     }
+    pruned::tell(world, &mut draft);
     match accept::spec(world) {
         Ok(accepted) => decide(&Scene::new(world, &accepted), &mut draft),
         Err(message) => accept::hold(world, &message, &mut draft),

@@ -70,7 +70,7 @@ impl Book {
         Entry::New(Box::new(KubernetesEvent {
             metadata: ObjectMeta {
                 name: Some(name),
-                namespace: Some(subject.namespace.clone()),
+                namespace: Some(subject.home().to_owned()),
                 ..ObjectMeta::default()
             },
             involved_object: subject.reference(),
@@ -184,6 +184,16 @@ mod tests {
                 "reportingComponent": "rollouts-controller",
             })
         );
+    }
+
+    #[test]
+    fn an_event_on_what_has_no_namespace_is_in_default() {
+        let definition = Subject { namespace: String::new(), ..subject() };
+        let Entry::New(written) = Book::default().entry(&definition, &event("broken"), now()) else {
+            panic!("the event is new");
+        };
+        assert_eq!(written.metadata.namespace.as_deref(), Some("default"));
+        assert_eq!(written.involved_object.namespace, None);
     }
 
     #[test]

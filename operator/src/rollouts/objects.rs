@@ -193,7 +193,7 @@ macro_rules! resource {
     ($type:ty, $of:ty) => {
         impl ::kube::Resource for $type {
             type DynamicType = ();
-            type Scope = ::k8s_openapi::NamespaceResourceScope;
+            type Scope = <$of as ::kube::Resource>::Scope;
 
             fn kind((): &()) -> ::std::borrow::Cow<'_, str> {
                 <$of as ::kube::Resource>::kind(&())

@@ -3,16 +3,24 @@
 use crds::rollout::RolloutStatus;
 use serde_json::{Map, Value, json};
 
-/// The merge patch for `/status` that turns `old` into `new`; `None` if nothing differs.
+/// The merge patch for `/status` that turns what is recorded into `new`; `None` if that says nothing that is not known.
 ///
 /// Only differing fields are in it, so that a field which a user or plugin writes at the same time stays; the
 /// `resourceVersion` refuses the patch all the same if the Rollout has changed since the plan's world.
+///
+/// What is known is what is recorded, with what the API server has dropped of it: that is written whole whenever
+/// something is, for the definition may have changed, and never alone, for it may not.
 pub(super) fn status_patch(
-    old: &RolloutStatus,
+    recorded: &RolloutStatus,
+    known: &RolloutStatus,
     new: &RolloutStatus,
     resource_version: &str,
 ) -> Result<Option<Value>, serde_json::Error> {
-    let difference = difference(&serde_json::to_value(old)?, &serde_json::to_value(new)?);
+    let new = serde_json::to_value(new)?;
+    if difference(&serde_json::to_value(known)?, &new).is_none() {
+        return Ok(None);
+    }
+    let difference = difference(&serde_json::to_value(recorded)?, &new);
     Ok(difference.map(|status| guarded(&status, resource_version)))
 }
 
@@ -47,14 +55,15 @@ pub(crate) fn difference(old: &Value, new: &Value) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use crds::rollout::RolloutPhase;
+    use chrono::DateTime;
+    use crds::rollout::{RolloutPhase, status::RolloutDuration};
 
     use super::*;
 
     #[test]
     fn an_equal_status_is_not_written() {
         let status = RolloutStatus { replicas: 3, ..RolloutStatus::default() };
-        assert_eq!(status_patch(&status, &status, "7").unwrap(), None);
+        assert_eq!(status_patch(&status, &status, &status, "7").unwrap(), None);
     }
 
     #[test]
@@ -72,12 +81,26 @@ mod tests {
             ..RolloutStatus::default()
         };
         assert_eq!(
-            status_patch(&old, &new, "7").unwrap(),
+            status_patch(&old, &old, &new, "7").unwrap(),
             Some(json!({
                 "metadata": {"resourceVersion": "7"},
                 "status": {"replicas": 4, "message": null, "phase": "Healthy"},
             }))
         );
+    }
+
+    #[test]
+    fn what_was_dropped_is_written_with_what_is_new_and_never_alone() {
+        let duration =
+            RolloutDuration { rollout_started_at: DateTime::from_timestamp(0, 0), ..Default::default() };
+        let recorded = RolloutStatus { replicas: 3, ..RolloutStatus::default() };
+        let known = RolloutStatus { duration: Some(duration), ..recorded.clone() };
+        assert_eq!(status_patch(&recorded, &known, &known, "7").unwrap(), None);
+        let new = RolloutStatus { replicas: 4, ..known.clone() };
+        let status = json!({"replicas": 4, "duration": {"rolloutStartedAt": "1970-01-01T00:00:00Z"}});
+        let patch = json!({"metadata": {"resourceVersion": "7"}, "status": status});
+        assert_eq!(status_patch(&recorded, &known, &new, "7").unwrap(), Some(patch));
+        assert_eq!(status_patch(&recorded, &known, &recorded, "7").unwrap(), None, "it is not there already");
     }
 
     #[test]

@@ -23,6 +23,7 @@ use super::{
     workloads::KINDS,
 };
 use crate::{
+    definitions,
     events::Recorder,
     experiments,
     lease::Tenure,
@@ -88,6 +89,9 @@ pub async fn run(context: Context) -> prometheus::Result<()> {
     let registered = metrics;
     let metrics =
         RolloutMetrics::register(&registered, counts, tenure.clone(), stores.clone(), list.clone())?;
+    // Events on what has no namespace are in `default`, where an operator of one namespace may not write.
+    let told = settings.namespace.is_none().then(|| recorder.clone());
+    let definitions = definitions::Watcher::new(client.clone(), &registered.registry, told, tenure.clone())?;
     let (served, mappings) = watch::channel(Served::default());
     let executor = Executor::new(
         client.clone(),
@@ -143,7 +147,7 @@ pub async fn run(context: Context) -> prometheus::Result<()> {
             traffic::follow(connector, &store, touched, &stop).await;
         }
     };
-    tokio::join!(watches.follow(&served), traffic, working);
+    tokio::join!(watches.follow(&served), traffic, definitions.run(&stop), working);
     Ok(())
 }
 

@@ -229,3 +229,58 @@ async fn a_run_is_created_then_recorded_and_its_verdict_aborts() {
     let why = patch["status"]["message"].as_str().unwrap();
     assert!(why.ends_with("Step-based analysis phase error/failed: too many errors"), "{why}");
 }
+
+/// What an API server with Argo's definition makes of a patch of the status: another object only if something is left of
+/// the patch.
+fn pruned(stored: &Mutex<Value>, patch: &Value) -> Value {
+    assert!(patch["status"].is_object(), "not of the status: {patch}");
+    let mut stored = stored.lock().unwrap();
+    let before = stored["status"].clone();
+    json_patch::merge(&mut stored["status"], &patch["status"]);
+    stored["status"].as_object_mut().unwrap().remove("duration");
+    if let Some(canary) = stored["status"]["canary"].as_object_mut() {
+        canary.remove("guard");
+    }
+    if stored["status"] != before {
+        let version: u64 = stored["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+        stored["metadata"]["resourceVersion"] = json!((version + 1).to_string());
+    }
+    stored.clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_api_server_drops_of_a_status_is_remembered_and_not_written_again() {
+    let mut object = measured();
+    object["metadata"]["annotations"]["sluice.dev/guard"] = json!(r#"{"errorRate": {}}"#);
+    object["spec"]["strategy"]["canary"]["steps"] = json!([{"pause": {}}]);
+    let stored = Arc::new(Mutex::new(object.clone()));
+    let mut api = TestApi::default();
+    for _ in 0..9 {
+        let stored = stored.clone();
+        api = api.answer_to(move |patch| pruned(&stored, patch));
+    }
+    let controller = controller(&api, object);
+    for set in [replica_set("new", "2", 0), replica_set("old", "1", 1)] {
+        controller.stores.replica_sets.apply(Event::Apply(set));
+    }
+    let mut passes = 0;
+    while controller.reconcile(&name(), at(passes)).await.unwrap() == Pass::Moved {
+        passes += 1;
+        assert!(passes < 9, "it is written again and again: {:#?}", api.seen());
+    }
+    let written = api.seen();
+    let status = |it: &(String, Value)| it.0.contains("/status").then(|| it.1["status"].clone());
+    let written: Vec<Value> = written.iter().filter_map(status).collect();
+    let has = |pointer: &str| written.iter().filter(|it| it.pointer(pointer).is_some()).count();
+    assert!(has("/duration/rolloutStartedAt") > 0, "{written:#?}");
+    assert!(has("/canary/guard/message") > 0, "{written:#?}");
+    let memory = controller.memories().get(&name()).cloned().unwrap();
+    let mut world = match observe(&controller.stores, &controller.traffic, &name(), at(passes)) {
+        Observed::World(world) => world,
+        other => panic!("{other:?}"),
+    };
+    memory.complete(&mut world);
+    let known = world.rollout.status.clone().unwrap();
+    assert!(known.canary.guard.is_some() && known.duration.is_some(), "{known:#?}");
+    assert!(stored.lock().unwrap()["status"].get("duration").is_none(), "the API server has dropped it");
+}

@@ -17,7 +17,6 @@ mod power;
 mod traffic;
 
 use chrono::TimeDelta;
-use crds::contract::GUARD_ANNOTATION;
 use crds::rollout::status::{GuardCount, GuardStatus, GuardVerdict};
 use operator_judge::Judge;
 use operator_judge::cohorts::Cohort;
@@ -31,7 +30,7 @@ use super::commands;
 use super::draft::Draft;
 use super::scene::Scene;
 use crate::conditions::{self, Kind, Truth};
-use crate::spec::{Guard, Strategy, is_dropped};
+use crate::spec::{Guard, Strategy};
 use crate::traffic::{Facts, Traffic};
 use crate::weight::Position;
 use crate::why::Why;
@@ -47,7 +46,6 @@ const BLIND: &str = "GuardBlind";
 const SPLIT: &str = "GuardSplit";
 const POWER: &str = "GuardPower";
 const NO_DATA: &str = "GuardNoData";
-const DROPPED: &str = "GuardDropped";
 
 /// Where no data plane reports back.
 const NO_COUNTS: &str = "nobody counts the requests: a guard needs Sluice's proxies";
@@ -57,11 +55,7 @@ const NO_COUNTS: &str = "nobody counts the requests: a guard needs Sluice's prox
 pub(super) fn judge(scene: &Scene<'_>, draft: &mut Draft) -> bool {
     let Some(guard) = guard(scene) else {
         draft.status.canary.guard = None;
-        if is_dropped(&scene.world.rollout) {
-            miss(scene, draft);
-        } else {
-            conditions::remove(&mut draft.status, Kind::Guard);
-        }
+        conditions::remove(&mut draft.status, Kind::Guard);
         return false;
     };
     if !analysis::counts(scene, draft) {
@@ -111,20 +105,6 @@ pub(super) fn judge(scene: &Scene<'_>, draft: &mut Draft) -> bool {
     let before = saved.map(|it| it.verdict);
     let is_news = saved.is_none_or(|it| is_news(it, &known));
     is_news && say(scene, known, (before, said.split.is_broken()), draft) || gate::ends(scene, draft)
-}
-
-/// Whoever has written a guard believes that there is one.
-fn miss(scene: &Scene<'_>, draft: &mut Draft) {
-    let message = format!(
-        "kubectl has applied spec.strategy.canary.guard, and the Rollout has none: updates are not guarded. The \
-         CustomResourceDefinition of Argo Rollouts does not have the field; install that of Sluice, or write the guard \
-         into the annotation {GUARD_ANNOTATION}"
-    );
-    let is_new =
-        conditions::set(&mut draft.status, Kind::Guard, Truth::Unknown, DROPPED, &message, scene.start());
-    if is_new {
-        draft.warning(DROPPED, message);
-    }
 }
 
 /// Without a data plane that reports back nothing is ever known.

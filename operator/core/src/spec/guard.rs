@@ -1,6 +1,6 @@
 //! `spec.strategy.canary.guard`.
 
-use crds::contract::{GUARD_ANNOTATION, LAST_APPLIED_ANNOTATION};
+use crds::contract::GUARD_ANNOTATION;
 use crds::rollout::{self as crd, GuardNoData, GuardPromotion, Rollout};
 use operator_judge::latency;
 use operator_judge::level::Level;
@@ -44,21 +44,6 @@ pub(super) fn of(rollout: &Rollout) -> Result<Option<Guard>, Invalid> {
         (None, None) => None,
     };
     written.map(|guard| read(&guard, canary.steps.len())).transpose()
-}
-
-/// Whether kubectl has applied a guard, and the object has none: so the API server drops the field, as it does by the
-/// definition of Argo Rollouts, or somebody has taken it out.
-#[must_use]
-pub(crate) fn is_dropped(rollout: &Rollout) -> bool {
-    let Some(canary) = &rollout.spec.strategy.canary else { return false };
-    let annotations = rollout.metadata.annotations.as_ref();
-    let annotation = |name: &str| annotations.and_then(|it| it.get(name));
-    if canary.guard.is_some() || annotation(GUARD_ANNOTATION).is_some() {
-        return false;
-    }
-    let applied = annotation(LAST_APPLIED_ANNOTATION).filter(|text| text.contains("\"guard\""));
-    let applied: Option<Value> = applied.and_then(|text| serde_json::from_str(text).ok());
-    applied.is_some_and(|it| it.pointer("/spec/strategy/canary/guard").is_some_and(Value::is_object))
 }
 
 /// A word that is not known must not leave an update unguarded in silence.
@@ -187,35 +172,6 @@ mod tests {
         ] {
             let refused = of(&rollout(text, json!({}))).unwrap_err().to_string();
             assert!(refused.contains(told), "{text}: {refused}");
-        }
-    }
-
-    #[test]
-    fn a_guard_that_was_applied_and_is_not_there_was_dropped() {
-        let dropped = |applied: &str, annotations: Value, strategy: Value| {
-            let mut annotations = annotations;
-            annotations[LAST_APPLIED_ANNOTATION] = json!(applied);
-            let rollout = json!({
-                "apiVersion": "argoproj.io/v1alpha1",
-                "kind": "Rollout",
-                "metadata": {"name": "shop", "annotations": annotations},
-                "spec": {"strategy": strategy},
-            });
-            is_dropped(&serde_json::from_value(rollout).unwrap())
-        };
-        let applied = r#"{"spec": {"strategy": {"canary": {"guard": {"errorRate": {}}}}}}"#;
-        let canary = |canary: Value| json!({"canary": canary});
-        assert!(dropped(applied, json!({}), canary(json!({}))));
-        assert!(!dropped(applied, json!({}), canary(json!({"guard": {"errorRate": {}}}))));
-        assert!(
-            !dropped(applied, json!({GUARD_ANNOTATION: "{}"}), canary(json!({}))),
-            "it is said elsewhere"
-        );
-        assert!(!dropped(applied, json!({}), json!({"blueGreen": {}})));
-        for other in
-            ["{", r#"{"spec": {"guard": {}}}"#, r#"{"spec": {"strategy": {"canary": {"guard": null}}}}"#]
-        {
-            assert!(!dropped(other, json!({}), canary(json!({}))), "{other}");
         }
     }
 
