@@ -26,6 +26,7 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Folded<T> {
     ///
     /// # Panics
     /// Never: what is kept as text was read from it before.
+    #[must_use]
     pub fn read(&self) -> T {
         match self {
             // It was read before it was kept.

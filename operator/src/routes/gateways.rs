@@ -262,7 +262,7 @@ impl Gateways {
                         let mut supply = supply_of_member(demand, asked, &seen, ready, outcome);
                         // One that is to have proxies of its own learns why they cannot be made.
                         let own = told.supplies.remove(name);
-                        supply.refused = supply.refused.or(own.and_then(|own| own.refused));
+                        supply.refused = supply.refused.or_else(|| own.and_then(|own| own.refused));
                         told.supplies.insert(name.clone(), supply);
                     }
                 }
