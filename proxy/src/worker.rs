@@ -73,7 +73,7 @@ use crate::{
 /// How often idle upstream connections are looked at.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// How much is read at once.
+/// Room to read into: the longest datagram has to fit.
 const SCRATCH: usize = 64 * 1024;
 
 /// How often it is looked whether the time of a draining endpoint is over.

@@ -35,7 +35,20 @@ pub(crate) enum Task {
     Judge(Options),
     /// Our proxy beside Envoy, `HAProxy` and nginx: processor time per request, memory, latency. Needs two cores, no
     /// cluster; takes ten minutes.
-    Proxy(Options),
+    Proxy(Beside),
+}
+
+/// Options of the bench of the proxy.
+#[derive(Debug, Args)]
+pub(crate) struct Beside {
+    #[command(flatten)]
+    options: Options,
+    /// Only loads whose names have this in them, and no memory.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Another build of our proxy, which the same loads meet: what a change is worth is seen within one run only.
+    #[arg(long, value_name = "FILE")]
+    before: Option<PathBuf>,
 }
 
 /// Options of every bench.
@@ -75,7 +88,7 @@ pub(crate) fn run(settings: &Settings, task: &Task) -> anyhow::Result<()> {
         Task::Routes(options) => measure(of_crate("operator-routes", "routes"), options),
         Task::Changes(options) => measure(of_crate("proxy-core", "changes"), options),
         Task::Judge(options) => measure(of_crate("operator-judge", "judge"), options),
-        Task::Proxy(options) => {
+        Task::Proxy(Beside { options, only, before }) => {
             let peers = stage("other proxies", |stage| peers::ensure(settings, stage))?;
             // Both optimised, or clients and servers would be what is measured.
             let (sluice, bench) = images::program_with(Image::Proxy, "proxy-bench", Profile::Release)?;
@@ -86,6 +99,12 @@ pub(crate) fn run(settings: &Settings, task: &Task) -> anyhow::Result<()> {
             }
             pinned.arg("--libraries").arg(peers.libraries);
             pinned.arg("--directory").arg(settings.cache().join("bench/run"));
+            if let Some(text) = only {
+                pinned.arg("--only").arg(text);
+            }
+            if let Some(program) = before {
+                pinned.arg("--before").arg(program);
+            }
             measure(pinned, options)
         }
     }

@@ -30,6 +30,8 @@ use crate::{backend::Backend, identity::Identity, process::Process, scenario::RO
 pub(crate) enum Kind {
     /// Ours.
     Sluice,
+    /// Another build of ours.
+    Before,
     /// `HAProxy`.
     Haproxy,
     /// nginx.
@@ -69,6 +71,9 @@ pub(crate) struct Programs {
     /// The program of our proxy.
     #[arg(long, value_name = "FILE")]
     sluice: PathBuf,
+    /// Another build of our proxy, as it was before a change.
+    #[arg(long, value_name = "FILE")]
+    before: Option<PathBuf>,
     /// The program of `HAProxy`.
     #[arg(long, value_name = "FILE")]
     haproxy: Option<PathBuf>,
@@ -111,6 +116,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Sluice => "sluice",
+            Self::Before => "before",
             Self::Haproxy => "haproxy",
             Self::Nginx => "nginx",
             Self::Envoy => "envoy",
@@ -120,13 +126,14 @@ impl fmt::Display for Kind {
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Sluice, Self::Haproxy, Self::Nginx, Self::Envoy];
+    pub(crate) const ALL: [Self; 5] = [Self::Sluice, Self::Before, Self::Haproxy, Self::Nginx, Self::Envoy];
 }
 
 impl Programs {
     fn of(&self, kind: Kind) -> Option<&Path> {
         match kind {
             Kind::Sluice => Some(&self.sluice),
+            Kind::Before => self.before.as_deref(),
             Kind::Haproxy => self.haproxy.as_deref(),
             Kind::Nginx => self.nginx.as_deref(),
             Kind::Envoy => self.envoy.as_deref(),
@@ -158,7 +165,7 @@ impl Programs {
         let http = free_address()?;
         let http2 = match kind {
             // They see by the first bytes what a client speaks.
-            Kind::Sluice | Kind::Envoy => http,
+            Kind::Sluice | Kind::Before | Kind::Envoy => http,
             Kind::Haproxy | Kind::Nginx => free_address()?,
         };
         let addresses = Addresses { http, http2, https: free_address()? };
@@ -183,7 +190,7 @@ impl Programs {
 
     fn version(&self, kind: Kind, program: &Path) -> anyhow::Result<String> {
         let flag = match kind {
-            Kind::Sluice | Kind::Envoy => "--version",
+            Kind::Sluice | Kind::Before | Kind::Envoy => "--version",
             Kind::Haproxy | Kind::Nginx => "-v",
         };
         let output = self.command(program).arg(flag).output();
@@ -235,7 +242,7 @@ fn configure(
     write("certificate.pem", &format!("{}{}", identity.certificate, identity.key))?;
     write("key.pem", &identity.key)?;
     Ok(match kind {
-        Kind::Sluice => {
+        Kind::Sluice | Kind::Before => {
             let admin = free_address()?.port();
             let memory = commit(routes, addresses, backend, identity)?;
             fs::write(directory.join("commit"), memory).context("failed to write our configuration")?;

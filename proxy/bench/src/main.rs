@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -39,6 +39,9 @@ struct Arguments {
     /// A short run, for a look.
     #[arg(long)]
     quick: bool,
+    /// Only loads whose names have this in them, and no memory.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// Writes every figure into this file.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -85,6 +88,10 @@ async fn main() -> anyhow::Result<()> {
         if arguments.quick { (1, Duration::from_secs(1)) } else { (3, Duration::from_secs(4)) };
     let backend = Backend::start().await?;
     let identity = Identity::new()?;
+    let only = arguments.only.as_deref();
+    let scenarios = Scenario::ALL.into_iter().filter(|it| only.is_none_or(|only| it.name().contains(only)));
+    let scenarios: Vec<_> = scenarios.collect();
+    ensure!(!scenarios.is_empty(), "no load has that name");
     let mut figures = Figures::new();
     let mut contenders = Vec::new();
     for kind in Kind::ALL {
@@ -92,18 +99,20 @@ async fn main() -> anyhow::Result<()> {
             |routes| arguments.programs.start(kind, routes, &backend, &identity, &arguments.directory);
         let Some(contender) = start(Routes::Few).await? else { continue };
         add(&mut figures, format!("version_{kind}"), contender.version.clone());
-        memory(&contender, Idle::Http1, &identity, &mut figures).await?;
-        for idle in [Idle::Tls, Idle::Http2] {
-            if let Some(fresh) = start(Routes::Few).await? {
-                memory(&fresh, idle, &identity, &mut figures).await?;
+        if only.is_none() {
+            memory(&contender, Idle::Http1, &identity, &mut figures).await?;
+            for idle in [Idle::Tls, Idle::Http2] {
+                if let Some(fresh) = start(Routes::Few).await? {
+                    memory(&fresh, idle, &identity, &mut figures).await?;
+                }
             }
         }
         let Some(crowded) = start(Routes::Many).await? else { continue };
         contenders.push((contender, crowded));
     }
-    let costs = contest(&mut contenders, &identity, rounds, time).await?;
+    let costs = contest(&scenarios, &mut contenders, &identity, rounds, time).await?;
     for ((scenario, kind), costs) in &costs {
-        let name = format!("{}_{kind}", Scenario::ALL[*scenario].name());
+        let name = format!("{}_{kind}", scenarios[*scenario].name());
         let cost = median(costs);
         add(&mut figures, format!("{name}_us_per_request"), rounded(cost.microseconds, 2));
         add(&mut figures, format!("{name}_requests_per_second"), rounded(cost.rate, 0));
@@ -112,7 +121,7 @@ async fn main() -> anyhow::Result<()> {
         add(&mut figures, format!("{name}_p999_us"), rounded(cost.p999.as_secs_f64() * 1e6, 0));
     }
     report(&figures, arguments.json.as_deref())?;
-    compare(&costs, &contenders);
+    compare(&scenarios, &costs, &contenders);
     Ok(())
 }
 
@@ -175,18 +184,19 @@ async fn memory(
     Ok(())
 }
 
-/// All scenarios on all proxies, in rounds whose order turns.
+/// These scenarios on all proxies, in rounds whose order turns.
 async fn contest(
+    scenarios: &[Scenario],
     contenders: &mut [(Contender, Contender)],
     identity: &Identity,
     rounds: u64,
     time: Duration,
 ) -> anyhow::Result<Costs> {
     let mut costs = Costs::new();
-    let bar = ProgressBar::new(rounds * (Scenario::ALL.len() * contenders.len()) as u64);
+    let bar = ProgressBar::new(rounds * (scenarios.len() * contenders.len()) as u64);
     bar.set_style(ProgressStyle::with_template("load {wide_bar} {pos}/{len}").context("a template is none")?);
     for _ in 0..rounds {
-        for (place, scenario) in Scenario::ALL.into_iter().enumerate() {
+        for (place, scenario) in scenarios.iter().copied().enumerate() {
             for (few, many) in contenders.iter() {
                 let contender = if matches!(scenario, Scenario::Routes { .. }) { many } else { few };
                 let begin = || contender.process.processor_time();
@@ -226,14 +236,14 @@ fn median(costs: &[Cost]) -> Cost {
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are what a bench is for")]
-fn compare(costs: &Costs, contenders: &[(Contender, Contender)]) {
+fn compare(scenarios: &[Scenario], costs: &Costs, contenders: &[(Contender, Contender)]) {
     let of = |scenario: usize, kind| costs.get(&(scenario, kind)).map(|costs| median(costs).microseconds);
     println!("\nprocessor time per request in µs, and what ours costs of it");
     let kinds: Vec<_> = contenders.iter().map(|(it, _)| it.kind).collect();
     let heads: String =
         kinds.iter().map(|kind| format!("{:>16}", kind.to_string())).collect::<Vec<_>>().concat();
     println!("{:<32}{heads}", "");
-    for (place, scenario) in Scenario::ALL.into_iter().enumerate() {
+    for (place, scenario) in scenarios.iter().enumerate() {
         let cell = |kind: &Kind| match (of(place, *kind), of(place, Kind::Sluice)) {
             (Some(theirs), Some(ours)) => format!("{theirs:>9.2} ({:.2})", ours / theirs),
             _ => format!("{:>16}", "-"),
@@ -241,7 +251,7 @@ fn compare(costs: &Costs, contenders: &[(Contender, Contender)]) {
         println!("{:<32}{}", scenario.name(), kinds.iter().map(cell).collect::<Vec<_>>().concat());
     }
     println!("\nlatency at a fixed rate in µs, from when a request was due: p50, p99, p99.9");
-    for (place, scenario) in Scenario::ALL.into_iter().enumerate() {
+    for (place, scenario) in scenarios.iter().enumerate() {
         if !matches!(scenario, Scenario::Paced { .. }) {
             continue;
         }
@@ -255,7 +265,7 @@ fn compare(costs: &Costs, contenders: &[(Contender, Contender)]) {
     }
     println!();
     for (scenario, kind, target) in TARGETS {
-        let Some(place) = Scenario::ALL.iter().position(|it| *it == scenario) else { continue };
+        let Some(place) = scenarios.iter().position(|it| *it == scenario) else { continue };
         let (Some(ours), Some(theirs)) = (of(place, Kind::Sluice), of(place, kind)) else { continue };
         let ratio = ours / theirs;
         let verdict = if ratio <= target { "reached" } else { "not reached" };

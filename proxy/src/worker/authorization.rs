@@ -121,7 +121,8 @@ async fn exchange(
     let (mut cluster, mut in_flight) = first;
     let (mut unreachable, mut may_reuse, mut tries) = (Vec::new(), true, 1);
     loop {
-        let request = Request::from_parts(parts.clone(), Upload::nothing(&Rc::new(Progress::default())));
+        let body = Upload::nothing(&Rc::new(Progress::default()));
+        let request = Box::new(Request::from_parts(parts.clone(), body));
         let failure = match ask(worker, &cluster, &in_flight, may_reuse, request).await {
             Ok(response) => return read(authorization, response, in_flight).await,
             Err(Failed { failure, .. }) => failure,

@@ -56,11 +56,12 @@ where
     let service = service_fn(move |request| {
         of_requests.set(Instant::now());
         let (worker, entry, last) = (Rc::clone(&served_by), Rc::clone(&requested), Rc::clone(&of_requests));
-        async move {
+        // hyper and the task of the stream move it several times, and once more when it has ended.
+        Box::pin(async move {
             let response = exchange::answer(&worker, &entry, request).await;
             last.set(Instant::now());
             Ok::<_, Infallible>(response)
-        }
+        })
     });
     let mut builder = http2::Builder::new(Local);
     builder

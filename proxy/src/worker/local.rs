@@ -4,8 +4,11 @@
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Local;
 
-impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
+impl<F> hyper::rt::Executor<F> for Local
+where
+    F: Future<Output: 'static> + 'static,
+{
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(async { drop(future.await) });
+        tokio::task::spawn_local(future);
     }
 }

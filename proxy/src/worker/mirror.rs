@@ -85,7 +85,7 @@ pub(super) fn drop_all(mirrors: &[&Mirror]) {
 
 /// One copy on its way.
 struct Sending {
-    request: Request<Upload>,
+    request: Box<Request<Upload>>,
     in_flight: InFlight,
     cluster: Arc<Cluster>,
     counters: Arc<MirrorCounters>,
@@ -94,8 +94,8 @@ struct Sending {
 }
 
 /// The request with a body that follows that of the original. Its host says that it is a copy, as Envoy's does.
-fn request(head: &Parts, body: Upload) -> Request<Upload> {
-    let mut request = Request::new(body);
+fn request(head: &Parts, body: Upload) -> Box<Request<Upload>> {
+    let mut request = Box::new(Request::new(body));
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = head.uri.clone();
     *request.headers_mut() = head.headers.clone();
@@ -131,7 +131,7 @@ async fn exchange(
     worker: &Rc<Worker>,
     cluster: &Cluster,
     in_flight: &InFlight,
-    mut request: Request<Upload>,
+    mut request: Box<Request<Upload>>,
     progress: &Progress,
 ) -> Copied {
     if !request.headers().contains_key(HOST) {

@@ -48,16 +48,17 @@ pub(super) struct Offer;
 pub(super) struct Failed {
     pub(super) failure: Failure,
     /// The request, if it can be sent again.
-    pub(super) request: Option<Request<Upload>>,
+    pub(super) request: Option<Box<Request<Upload>>>,
 }
 
-/// Sends a request to an endpoint of the cluster, on a connection from the pool if that may be.
+/// Sends a request to an endpoint of the cluster, on a connection from the pool if that may be. It is boxed because every
+/// future on its way would have room for it twice.
 pub(super) async fn ask(
     worker: &Rc<Worker>,
     cluster: &Cluster,
     in_flight: &InFlight,
     may_reuse: bool,
-    request: Request<Upload>,
+    request: Box<Request<Upload>>,
 ) -> Result<Response<Reply>, Failed> {
     match cluster.protocol {
         UpstreamProtocol::Http1 => {
@@ -81,13 +82,14 @@ async fn ask_http2(
     cluster: &Cluster,
     in_flight: &InFlight,
     may_reuse: bool,
-    request: Request<Upload>,
+    request: Box<Request<Upload>>,
 ) -> Result<Response<Reply>, Failed> {
     let endpoint = &in_flight.endpoint;
     let pooled = if may_reuse { worker.pool.borrow_mut().take(endpoint.id) } else { None };
     let (mut sender, connection) = match pooled {
         Some(sender) => (sender, Connection::Pooled),
-        None => match connect(worker, cluster, endpoint, may_reuse).await {
+        // It is rare, and its state need not be part of every request's.
+        None => match Box::pin(connect(worker, cluster, endpoint, may_reuse)).await {
             Ok(connected) => connected,
             Err(error) => {
                 debug!(address = ?endpoint.address, %error, "failed to connect to an endpoint");
@@ -114,7 +116,7 @@ async fn ask_http2(
         }
         Err(mut error) => {
             if let Some(request) = error.take_message() {
-                return Err(Failed { failure: Failure::Unsent, request: Some(request) });
+                return Err(Failed { failure: Failure::Unsent, request: Some(Box::new(request)) });
             }
             debug!(address = ?endpoint.address, error = %error.error(), "exchange failed");
             Err(Failed { failure: failure(error.error(), connection), request: spare })
@@ -123,11 +125,11 @@ async fn ask_http2(
 }
 
 /// The request again, if it has no body: one that is on its way is not kept.
-pub(super) fn copy(request: &Request<Upload>, progress: &Rc<Progress>) -> Option<Request<Upload>> {
+pub(super) fn copy(request: &Request<Upload>, progress: &Rc<Progress>) -> Option<Box<Request<Upload>>> {
     if !request.body().is_end_stream() {
         return None;
     }
-    let mut copy = Request::new(Upload::nothing(progress));
+    let mut copy = Box::new(Request::new(Upload::nothing(progress)));
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();

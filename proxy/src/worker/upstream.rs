@@ -120,11 +120,11 @@ impl Sender {
     /// Sends a request of HTTP/1 form, and returns an answer of that form. What was not begun comes back.
     pub(super) async fn send(
         &mut self,
-        mut request: Request<Upload>,
+        mut request: Box<Request<Upload>>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Upload>>> {
         to_http2(&mut request, &self.scheme);
         let key = self.takes_websockets().then(|| websocket::ask(&mut request)).flatten();
-        let mut response = self.requests.try_send_request(request).await?;
+        let mut response = self.requests.try_send_request(*request).await?;
         self.shared.heard.set(true);
         if let Some(key) = key {
             websocket::answered(&mut response, &key);

@@ -217,7 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         self.invite(plan);
         let outcome = {
-            let mut responding = pin!(sender.send(request));
+            let mut responding = pin!(sender.send(Box::new(request)));
             poll_fn(|context| {
                 let scratch = &mut **worker.scratch.borrow_mut();
                 if let Some(feed) = &mut feed {

@@ -29,7 +29,8 @@ pub(in crate::worker) async fn connection(
     let pooled = if may_reuse { worker.http1.borrow_mut().take(endpoint.id) } else { None };
     match pooled {
         Some(upstream) => Ok((upstream, retry::Connection::Pooled)),
-        None => connect(worker, cluster, endpoint, may_reuse).await,
+        // It is rare, and its state need not be part of every request's.
+        None => Box::pin(connect(worker, cluster, endpoint, may_reuse)).await,
     }
 }
 

@@ -41,7 +41,7 @@ pub(in crate::worker) async fn fetch(
     worker: &Rc<Worker>,
     mut upstream: Upstream,
     connection: retry::Connection,
-    mut request: Request<Upload>,
+    mut request: Box<Request<Upload>>,
 ) -> Result<Response<Rest>, Failed> {
     let framing = framing(&request);
     upstream.output.begin();

@@ -11,6 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Buffers that have grown beyond this are not used again.
 const KEPT: usize = 4 * 1024;
+/// How much is read at a time. With 64 KiB an upload cost a fifth more, though it took half the system calls: the kernel
+/// copied more slowly what no longer was in the nearest caches.
+const READ: usize = 32 * 1024;
 /// How many empty buffers a thread keeps.
 const SPARE: usize = 256;
 
@@ -101,13 +104,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         Self { stream, input: Buffer::default(), output: Buffer::default(), holds: false }
     }
 
-    /// Reads into `scratch`, and says how much; 0 is the end.
+    /// Reads into the front of `scratch`, and says how much; 0 is the end.
     pub(super) fn poll_read(
         &mut self,
         context: &mut Context<'_>,
         scratch: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(scratch);
+        let room = scratch.len().min(READ);
+        let mut buffer = ReadBuf::new(&mut scratch[..room]);
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
         Poll::Ready(Ok(buffer.filled().len()))
     }

@@ -38,7 +38,7 @@ pub(super) async fn attempt(
     worker: &Rc<Worker>,
     arm: &Arm,
     tries: &mut Tries<'_>,
-    mut request: Request<Upload>,
+    mut request: Box<Request<Upload>>,
     progress: &Rc<Progress>,
 ) -> Result<Answered, Unanswered> {
     loop {
@@ -52,7 +52,8 @@ pub(super) async fn attempt(
             None => trying.await,
             Some(limit) => {
                 let late = Failed { failure: Failure::Late, request: None };
-                tokio::time::timeout(limit, trying).await.unwrap_or(Err(late))
+                // Its state need not be part of every request's.
+                Box::pin(tokio::time::timeout(limit, trying)).await.unwrap_or(Err(late))
             }
         };
         let (wait, again) = match outcome {
@@ -82,7 +83,7 @@ async fn once(
     worker: &Rc<Worker>,
     arm: &Arm,
     may_reuse: bool,
-    mut request: Request<Upload>,
+    mut request: Box<Request<Upload>>,
     in_flight: InFlight,
 ) -> Result<Answered, Failed> {
     match (&arm.transform.host, &in_flight.endpoint.address) {

@@ -62,7 +62,8 @@ pub(super) async fn answer(
             Err(Stopped::Pending(pending)) => {
                 let waiting = pending.begin(worker);
                 drop(pin);
-                let more = waiting.end(worker, known).await;
+                // Its state need not be part of every request's.
+                let more = Box::pin(waiting.end(worker, known)).await;
                 pin = worker.pin();
                 let Some(more) = more else { break Err(Instead::Because(Reason::Unauthorized)) };
                 known = more;
@@ -223,7 +224,7 @@ async fn forward_to(
     upload.copy_to(tees);
     upload.limit(filtering.max_body_bytes());
     let opening = parts.extensions.remove::<Opening>();
-    let request = Request::from_parts(parts, upload);
+    let request = Box::new(Request::from_parts(parts, upload));
     let policy = filtering.filters().and_then(|it| it.retry.as_ref());
     let mut tries = Tries::new(worker, arm, policy, &affinity, start);
     let until = arm.total_timeout.map(|it| start + it);
