@@ -128,7 +128,8 @@ impl Bench {
     async fn probe(&self, name: &str, routes: usize, figures: &mut Figures) -> anyhow::Result<()> {
         let bar = progress(u64::try_from(routes)?, "HTTPRoute written, then served by every proxy");
         let mut probes = self.edge.probes(HOST, "/");
-        let (mut delays, mut writes, mut stray) = (Vec::new(), Vec::new(), BTreeMap::<String, u64>::new());
+        let (mut delays, mut writes, mut behind) = (Vec::new(), Vec::new(), Vec::new());
+        let mut stray = BTreeMap::<String, u64>::new();
         for index in 0..routes {
             let (route, path) = (format!("{}-{index}", name.replace('_', "-")), format!("/{name}/{index}/"));
             let written = Instant::now();
@@ -138,20 +139,26 @@ impl Bench {
                 anyhow::Ok(written.elapsed())
             };
             let (served, write) = tokio::join!(served_everywhere(&mut probes, &path), write);
-            writes.push(write?);
+            let (delay, write) = (written.elapsed(), write?);
             for status in served? {
                 *stray.entry(status.to_string()).or_default() += 1;
             }
-            delays.push(written.elapsed());
+            delays.push(delay);
+            writes.push(write);
+            behind.push(delay.saturating_sub(write));
             bar.inc(1);
         }
         bar.finish_and_clear();
-        delays.sort();
-        writes.sort();
+        for times in [&mut delays, &mut writes, &mut behind] {
+            times.sort();
+        }
         figures.add(format!("{name}_routes"), json!(routes));
         // What of it the API server alone takes before it answers: no controller can be faster.
         figures.add(format!("{name}_written_p50_ms"), percentile(&writes, 50));
         figures.add(format!("{name}_written_p99_ms"), percentile(&writes, 99));
+        // And what passes after that answer until every proxy serves the route.
+        figures.add(format!("{name}_behind_p50_ms"), percentile(&behind, 50));
+        figures.add(format!("{name}_behind_p99_ms"), percentile(&behind, 99));
         figures.add(format!("{name}_p50_ms"), percentile(&delays, 50));
         figures.add(format!("{name}_p99_ms"), percentile(&delays, 99));
         figures.add(format!("{name}_max_ms"), percentile(&delays, 100));
