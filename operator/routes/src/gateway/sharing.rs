@@ -27,14 +27,12 @@ pub(crate) fn is_asked_for(data: Option<&BTreeMap<String, String>>, made: bool) 
     }
 }
 
-/// The proxies of a Gateway whose class asks for `wanted`, its own ones or shared ones, and that may have the `other`:
-/// those that serve it, and those that are to. The other ones serve until clients reach what takes over from them. Those
-/// of its own that were made serve even where nobody reaches them yet, for their address is about to be the Gateway's.
+/// The proxies of a Gateway whose class asks for shared ones, or for its own: those that serve it, and those that are to.
+/// Where there are those that it should not have, they serve it until clients reach the others. (That they are there is
+/// enough: a process that has just begun does not know yet whether clients reach them.)
 pub(crate) fn place(own: &Scope, shared: &Scope, is_shared: bool, seen: &BTreeMap<Scope, Presence>) -> Place {
-    let reached = |scope: &Scope| seen.get(scope) == Some(&Presence::Reached);
-    let (wanted, other, other_serves) =
-        if is_shared { (shared, own, seen.contains_key(own)) } else { (own, shared, reached(shared)) };
-    if other_serves && !reached(wanted) {
+    let (wanted, other) = if is_shared { (shared, own) } else { (own, shared) };
+    if seen.contains_key(other) && seen.get(wanted) != Some(&Presence::Reached) {
         Place { home: other.clone(), next: Some(wanted.clone()) }
     } else {
         Place { home: wanted.clone(), next: None }
@@ -87,10 +85,10 @@ mod tests {
         // What there is of its own ones and of the shared ones, and what becomes of it where these are asked for.
         let table = [
             (None, None, stays(&shared), stays(&own)),
-            (None, Some(Made), stays(&shared), stays(&own)),
+            (None, Some(Made), stays(&shared), moves(&shared, &own)),
             (None, Some(Reached), stays(&shared), moves(&shared, &own)),
             (Some(Made), None, moves(&own, &shared), stays(&own)),
-            (Some(Made), Some(Made), moves(&own, &shared), stays(&own)),
+            (Some(Made), Some(Made), moves(&own, &shared), moves(&shared, &own)),
             (Some(Made), Some(Reached), stays(&shared), moves(&shared, &own)),
             (Some(Reached), Some(Made), moves(&own, &shared), stays(&own)),
             (Some(Reached), Some(Reached), stays(&shared), stays(&own)),
