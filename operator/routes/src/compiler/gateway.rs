@@ -251,8 +251,7 @@ impl Compiler {
         match scope {
             Scope::Fleet => None,
             Scope::Gateway(name) => {
-                let served =
-                    self.gateways.served.get(name).filter(|it| it.place.scopes().any(|it| it == scope))?;
+                let served = self.gateways.served.get(name).filter(|it| it.place.concerns(scope))?;
                 let (read, spec) = (objects.gateways.get(name)?, spec(name)?);
                 let class = objects.classes.get(spec.gateway_class_name.as_str());
                 let class = class.and_then(|class| class.spec.as_ref().ok());
@@ -263,7 +262,7 @@ impl Compiler {
                 let sharing: Vec<_> = objects
                     .of_class(&class.name)
                     .filter_map(|name| Some((name, spec(name)?, self.gateways.served.get(name)?)))
-                    .filter(|(_, _, served)| served.place.scopes().any(|it| it == scope))
+                    .filter(|(_, _, served)| served.place.concerns(scope))
                     .collect();
                 let read = objects.classes.get(&class.name).filter(|_| !sharing.is_empty())?;
                 Some(entrances::shared_demand(scope, &class.name, read, &sharing))

@@ -53,6 +53,11 @@ impl Place {
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &Scope> {
         [&self.home].into_iter().chain(&self.next)
     }
+
+    /// Whether these proxies serve it or are to.
+    pub(crate) fn concerns(&self, scope: &Scope) -> bool {
+        self.scopes().any(|it| it == scope)
+    }
 }
 
 #[cfg(test)]
