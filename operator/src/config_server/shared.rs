@@ -221,8 +221,8 @@ impl Shared {
         let _ = self.look_in(watch.term, |state| state.unwatch(watch.watcher));
     }
 
-    pub(super) fn next_updates(&self, watch: Watch) -> Result<Vec<Update>, NotServing> {
-        self.look_in(watch.term, |state| state.next_updates(watch.watcher))
+    pub(super) fn next_update(&self, watch: Watch) -> Result<Option<Update>, NotServing> {
+        self.look_in(watch.term, |state| state.next_update(watch.watcher))
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {

@@ -308,12 +308,12 @@ impl State {
         self.watchers.remove(&id);
     }
 
-    /// What a watcher has not been told yet; nothing if it knows everything.
-    pub(crate) fn next_updates(&mut self, id: WatcherId) -> Vec<Update> {
-        let Some(mut watcher) = self.watchers.remove(&id) else { return Vec::new() };
-        let updates = self.updates_for(&mut watcher);
+    /// The next of what a watcher has not been told yet; `None`: it knows everything.
+    pub(crate) fn next_update(&mut self, id: WatcherId) -> Option<Update> {
+        let mut watcher = self.watchers.remove(&id)?;
+        let update = self.update_for(&mut watcher);
         self.watchers.insert(id, watcher);
-        updates
+        update
     }
 
     /// How many proxies count, and how many of them serve the newest configuration and nothing else.

@@ -74,14 +74,14 @@ async fn tell(shared: &Shared, outbound: &mpsc::Sender<Result<Update, Status>>) 
     };
     loop {
         bell.mark_unchanged();
-        match shared.next_updates(watch.watch) {
-            Ok(updates) => {
-                for update in updates {
-                    if outbound.send(Ok(update)).await.is_err() {
-                        return Ok(());
-                    }
+        match shared.next_update(watch.watch) {
+            Ok(Some(update)) => {
+                if outbound.send(Ok(update)).await.is_err() {
+                    return Ok(());
                 }
+                continue;
             }
+            Ok(None) => {}
             Err(NotServing::Elsewhere(holder)) => return Err(elsewhere(holder)),
             Err(NotServing::Preparing) => return Err(elsewhere(None)),
         }

@@ -46,15 +46,15 @@ fn what_a_proxy_may_serve_is_what_it_acknowledged_and_what_was_sent_since() {
     let mut peer = world.served("a");
     let watcher = world.state.watch();
     let mut known = Known::default();
-    assert_eq!(known.update(world.state.next_updates(watcher)).views, ["0: uid/a"]);
+    assert_eq!(known.update(world.updates(watcher)).views, ["0: uid/a"]);
     world.mapping("canary", Some(20));
-    known.update(world.state.next_updates(watcher));
+    known.update(world.updates(watcher));
     assert_eq!((known.views.clone(), known.compiled), (vec!["0: uid/a".to_owned()], Some(2000)));
     world.send(&mut peer);
-    assert_eq!(known.update(world.state.next_updates(watcher)).views, ["0: uid/a", "2000: uid/a"]);
+    assert_eq!(known.update(world.updates(watcher)).views, ["0: uid/a", "2000: uid/a"]);
     world.acknowledge(&peer);
-    assert_eq!(known.update(world.state.next_updates(watcher)).views, ["2000: uid/a"]);
-    assert_eq!(world.state.next_updates(watcher), Vec::new(), "all is told");
+    assert_eq!(known.update(world.updates(watcher)).views, ["2000: uid/a"]);
+    assert_eq!(world.updates(watcher), Vec::new(), "all is told");
 }
 
 #[test]
@@ -62,10 +62,10 @@ fn a_newer_version_of_an_object_with_the_same_effect_needs_no_commit() {
     let mut world = World::new();
     let mut peer = world.served("a");
     let watcher = world.state.watch();
-    world.state.next_updates(watcher);
+    world.updates(watcher);
     world.mapping("stable", None);
     assert_eq!(world.send(&mut peer), None);
-    let updates = world.state.next_updates(watcher);
+    let updates = world.updates(watcher);
     let versions = &updates[0].splits[0].views[0].served.as_ref().unwrap().versions;
     let newest = world.version.to_string();
     assert!(
@@ -110,14 +110,14 @@ fn a_refused_commit_is_said_and_not_sent_again_before_something_changes() {
     assert_eq!(world.send(&mut peer), None);
     let watcher = world.state.watch();
     let mut known = Known::default();
-    known.update(world.state.next_updates(watcher));
+    known.update(world.updates(watcher));
     assert_eq!(known.views, ["0: uid/a"]);
     assert_eq!(known.problem, "proxy shop/proxy refused the configuration: no memory");
     world.mapping("canary", Some(21));
     world.send(&mut peer);
     world.acknowledge(&peer);
     assert_eq!(peer.config, world.compiler.compiled().config, "it starts from what the proxy has");
-    assert_eq!(known.update(world.state.next_updates(watcher)).problem, "");
+    assert_eq!(known.update(world.updates(watcher)).problem, "");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_version_settles_when_no_proxy_routes_to_it_and_nothing_older_is_pinned() {
     let old = peer.last.unwrap();
     let watcher = world.state.watch();
     let mut known = Known::default();
-    let mut load = |world: &mut World| known.update(world.state.next_updates(watcher)).loads["new"];
+    let mut load = |world: &mut World| known.update(world.updates(watcher)).loads["new"];
     world.report(&peer, old, &[("new", 3)]);
     assert_eq!(load(&mut world), (3, true, false));
     world.mapping("canary", Some(0));
@@ -157,8 +157,7 @@ fn a_chosen_pod_settles_when_every_proxy_has_taken_it_out_and_its_requests_are_o
     let old = peer.last.unwrap();
     let watcher = world.state.watch();
     let mut known = Known::default();
-    let mut pod =
-        |world: &mut World| known.update(world.state.next_updates(watcher)).pods.get("shop/p").copied();
+    let mut pod = |world: &mut World| known.update(world.updates(watcher)).pods.get("shop/p").copied();
     assert_eq!(pod(&mut world), None, "nobody has chosen it");
     world.choose("p", true);
     assert_eq!(pod(&mut world), Some((0, true, false)), "the proxy has not been told");
@@ -186,7 +185,7 @@ fn a_chosen_pod_that_is_needed_or_that_somebody_may_serve_is_routable() {
     world.send(&mut peer);
     let watcher = world.state.watch();
     let mut known = Known::default();
-    let mut pod = |world: &mut World| known.update(world.state.next_updates(watcher)).pods["shop/old"];
+    let mut pod = |world: &mut World| known.update(world.updates(watcher)).pods["shop/old"];
     world.report_pods(&peer, peer.last.unwrap(), Some(&[]));
     assert_eq!(pod(&mut world), (0, true, false), "it is the only one of the Service");
     world.change(ObjectChange::Pod(name("p"), Some(Pod { hash: "old".into(), leaving: None })));
@@ -205,7 +204,7 @@ fn a_version_that_only_gets_copies_is_routable_until_they_end() {
     let mut peer = world.served("a");
     let watcher = world.state.watch();
     let mut known = Known::default();
-    let mut load = |world: &mut World| known.update(world.state.next_updates(watcher)).loads["new"];
+    let mut load = |world: &mut World| known.update(world.updates(watcher)).loads["new"];
     world.report(&peer, peer.last.unwrap(), &[]);
     assert_eq!(load(&mut world), (0, false, true), "its arm has no share");
     let shadow = |world: &mut World, there: bool| {
@@ -222,7 +221,7 @@ fn a_version_that_only_gets_copies_is_routable_until_they_end() {
     assert_eq!(load(&mut world), (1, true, false));
     let updates = {
         let watch = world.state.watch();
-        world.state.next_updates(watch)
+        world.updates(watch)
     };
     let mirrors: Vec<_> = updates
         .iter()
@@ -244,15 +243,39 @@ fn after_a_change_of_the_holder_nothing_is_settled_before_the_proxies_say_so() {
     world.state = State::new(EPOCH, world.compiler.compiled(), behind("uid", "proxy"));
     let watcher = world.state.watch();
     let mut known = Known::default();
-    known.update(world.state.next_updates(watcher));
+    known.update(world.updates(watcher));
     assert_eq!(known.fleet, [("uid/".to_owned(), false)]);
     assert_eq!(known.loads["new"], (0, true, false), "an unknown proxy may send anything to any arm");
     let peer = world.served("a");
-    known.update(world.state.next_updates(watcher));
+    known.update(world.updates(watcher));
     assert_eq!(known.fleet, [("uid/a".to_owned(), true)]);
     assert_eq!(known.loads["new"], (0, false, false), "no report yet");
     world.report(&peer, peer.last.unwrap(), &[]);
-    assert_eq!(known.update(world.state.next_updates(watcher)).loads["new"], (0, false, true));
+    assert_eq!(known.update(world.updates(watcher)).loads["new"], (0, false, true));
+}
+
+#[test]
+fn splits_of_thousands_of_routes_come_in_many_messages_and_everything_else_behind_them() {
+    let mut world = World::new();
+    for number in 0..450 {
+        let spec = json!({"prefix": format!("/{number}/"), "service": "stable"});
+        let mapping = EmissaryObject::new(world.next_version(), spec);
+        world.compiler.apply(ObjectChange::Emissary(mapping_name(&number.to_string()), Some(mapping)));
+    }
+    let delta = world.compiler.compile();
+    world.state.publish(&delta);
+    world.served("a");
+    let watcher = world.state.watch();
+    let first = world.state.next_update(watcher).unwrap();
+    assert_eq!((first.splits.len(), first.complete, first.fleet), (200, false, None));
+    // What changes meanwhile comes before what was not under way.
+    world.mapping("canary", Some(20));
+    let updates = world.updates(watcher);
+    let (last, between) = updates.split_last().unwrap();
+    assert!(between.iter().all(|it| !it.complete && it.fleet.is_none() && it.loads.is_empty()));
+    assert!(last.complete && last.fleet.is_some() && !last.loads.is_empty());
+    let told = updates.iter().map(|it| it.splits.len()).sum::<usize>();
+    assert_eq!(told, 251 + 1, "each once, and the one that changed again");
 }
 
 #[test]
@@ -260,16 +283,15 @@ fn a_removed_split_is_told_once_nobody_serves_it() {
     let mut world = World::new();
     let mut peer = world.served("a");
     let watcher = world.state.watch();
-    world.state.next_updates(watcher);
+    world.updates(watcher);
     world.change(ObjectChange::Emissary(mapping_name("canary"), None));
     world.change(ObjectChange::Emissary(mapping_name("stable"), None));
-    let updates = world.state.next_updates(watcher);
+    let updates = world.updates(watcher);
     assert_eq!(updates[0].splits[0].compiled, None);
     assert_eq!(updates[0].splits[0].views.len(), 1, "the proxy still serves it");
     world.send(&mut peer);
     world.acknowledge(&peer);
-    let removed: Vec<String> =
-        world.state.next_updates(watcher).into_iter().flat_map(|it| it.removed_splits).collect();
+    let removed: Vec<String> = world.updates(watcher).into_iter().flat_map(|it| it.removed_splits).collect();
     assert_eq!(removed, ["mapping */"]);
 }
 
@@ -307,7 +329,7 @@ fn tries_are_told_by_version_each_watcher_what_is_new_to_it() {
     world.mapping("canary", Some(20));
     let peer = world.served("a");
     let told = |world: &mut World, watcher| {
-        let tries = world.state.next_updates(watcher).into_iter().flat_map(|it| it.tries);
+        let tries = world.updates(watcher).into_iter().flat_map(|it| it.tries);
         tries.map(|it| (it.hash, it.bad, it.ended)).collect::<Vec<_>>()
     };
     let first = world.state.watch();
@@ -328,7 +350,7 @@ fn tries_that_found_no_endpoint_are_of_the_version_that_their_arm_holds() {
     let peer = world.served("a");
     let watcher = world.state.watch();
     world.report_tries(&peer, &[("shop/canary", "", 5, 5), ("shop/unknown", "", 3, 3)]);
-    let tries: Vec<_> = world.state.next_updates(watcher).into_iter().flat_map(|it| it.tries).collect();
+    let tries: Vec<_> = world.updates(watcher).into_iter().flat_map(|it| it.tries).collect();
     let expected =
         wire::VersionTries { namespace: "shop".to_owned(), hash: "new".to_owned(), bad: 5, ended: vec![5] };
     assert_eq!(tries, [expected]);

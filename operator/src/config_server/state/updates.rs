@@ -22,17 +22,22 @@ const NO_WEIGHT: u32 = 101;
 const NO_HASH: &str = "none";
 
 impl State {
-    pub(super) fn updates_for(&mut self, watcher: &mut Watcher) -> Vec<wire::Update> {
-        let mut updates = Vec::new();
+    /// The next message, which is made when it can be sent: all splits of thousands of routes in messages at once would
+    /// take as much room as the routes. What else there is comes behind the last split, so that nobody is told of a proxy
+    /// before what it serves.
+    pub(super) fn update_for(&mut self, watcher: &mut Watcher) -> Option<wire::Update> {
         let mut update = wire::Update::default();
-        for id in std::mem::take(&mut watcher.news.splits) {
+        while let Some(id) = watcher.news.splits.pop_first() {
             match self.split_state(&id) {
                 Some(state) => update.splits.push(state),
                 None => update.removed_splits.push(id.to_string()),
             }
             if update.splits.len() + update.removed_splits.len() >= SPLITS_PER_UPDATE {
-                updates.push(std::mem::take(&mut update));
+                break;
             }
+        }
+        if !watcher.news.splits.is_empty() {
+            return Some(update);
         }
         if std::mem::take(&mut watcher.news.fleet) {
             update.fleet = Some(self.fleet_message());
@@ -58,10 +63,7 @@ impl State {
             watcher.complete = true;
             update.complete = true;
         }
-        if update != wire::Update::default() {
-            updates.push(update);
-        }
-        updates
+        (update != wire::Update::default()).then_some(update)
     }
 
     /// The loads of all versions, over all scopes.

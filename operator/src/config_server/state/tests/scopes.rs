@@ -97,7 +97,7 @@ fn a_split_waits_for_the_proxies_of_its_scope_alone() {
     world.state.publish(&of_gateway("east"));
     let (_fleet, _east) = (world.served("a"), world.served_by("east"));
     let watcher = world.state.watch();
-    let updates = world.state.next_updates(watcher);
+    let updates = world.updates(watcher);
     let scopes: Vec<_> = updates[0].fleet.iter().flat_map(|it| &it.proxies).map(|it| &it.scope).collect();
     assert_eq!(scopes, ["", "gateway/shop/east"]);
     let (_, split, _) = route("east");
@@ -140,10 +140,10 @@ fn pods_are_settled_once_no_scope_can_send_to_them() {
     let watcher = world.state.watch();
     let mut known = Known::default();
     world.report(&fleet, fleet.last.unwrap(), &[]);
-    known.update(world.state.next_updates(watcher));
+    known.update(world.updates(watcher));
     assert_eq!(known.loads["new"], (0, false, false), "the Gateway's proxy has not reported");
     world.report(&east, east.last.unwrap(), &[("new", 3)]);
-    known.update(world.state.next_updates(watcher));
+    known.update(world.updates(watcher));
     assert_eq!(known.loads["new"], (3, false, true), "requests of all scopes are counted");
     assert_eq!(known.loads["old"], (0, true, false), "the fleet sends to it");
 }

@@ -98,7 +98,7 @@ impl World {
             resource_version: self.next_version(),
             service: service.into(),
             family: Family::V4,
-            ports: BTreeMap::from([(String::new(), 8080)]),
+            ports: std::iter::once((String::new(), 8080)).collect(),
             endpoints: pods.iter().map(endpoint).collect(),
         };
         self.change(ObjectChange::EndpointSlice(name(&format!("{service}-1")), Some(slice)));
@@ -114,6 +114,11 @@ impl World {
         let seat = self.state.connect(&Scope::Fleet, &id, name("proxy"), &hello).unwrap();
         let config = last.map(|peer| peer.config.clone()).unwrap_or_default();
         Peer { seat, config, last: last.and_then(|peer| peer.last) }
+    }
+
+    /// All that a watcher has not been told yet.
+    pub(super) fn updates(&mut self, watcher: WatcherId) -> Vec<Update> {
+        std::iter::from_fn(|| self.state.next_update(watcher)).collect()
     }
 
     /// Sends a proxy what it may be sent. Says how many changes that were.
