@@ -68,6 +68,10 @@ impl Controller {
                 return self.refuse(name, &metadata, &malformed).await;
             }
             Observed::OfOthers => return Ok(Pass::Settled(Wake::OnChange)),
+            Observed::Unlisted => {
+                self.stores.covered(&name.namespace).await;
+                return Ok(Pass::Moved);
+            }
             Observed::Gone => return Ok(self.forget(name)),
         };
         // plan (no client: pure)

@@ -4,7 +4,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `objects`, `claims` | what is kept of each kind, and what a Rollout names |
-//! | `store`, `watch`, `mappings`, `workloads` | stores that watches fill |
+//! | `store`, `watch`, `namespaces`, `mappings`, `routes`, `workloads` | stores that watches fill |
 //! | `triggers` | which Rollouts a change concerns |
 //! | `queue`, `work` | when each Rollout is looked at, and by whom |
 //! | `memory` | what is known of a Rollout beside its status |
@@ -15,6 +15,7 @@ mod complaint;
 mod execute;
 mod mappings;
 mod memory;
+mod namespaces;
 mod objects;
 mod observe;
 mod queue;
@@ -52,6 +53,7 @@ use tracing::warn;
 use self::{
     execute::Executed,
     memory::Memory,
+    namespaces::Namespaces,
     objects::{AnalysisTemplate, Pod, SplitObject, index_pod, index_replica_set, index_rollout},
     observe::{Observed, observe},
     workloads::Workloads,
@@ -94,6 +96,7 @@ pub struct Stores {
     pub(crate) cluster_templates: Store<AnalysisTemplate>,
     pub(crate) experiments: Store<StoredExperiment>,
     pub(crate) workloads: Workloads,
+    pub(crate) namespaces: Namespaces,
 }
 
 impl Default for Stores {
@@ -113,6 +116,7 @@ impl Default for Stores {
             cluster_templates: Store::new(|_| Vec::new()),
             experiments: Store::new(index_owned),
             workloads: Workloads::default(),
+            namespaces: Namespaces::default(),
         }
     }
 }
@@ -186,6 +190,10 @@ impl Controller {
                 return self.refuse(name, &metadata, &malformed, now).await;
             }
             Observed::Unread { kind, workload } => return self.read(kind, &workload).await,
+            Observed::Unlisted => {
+                self.stores.covered(&name.namespace).await;
+                return Ok(Pass::Moved);
+            }
             Observed::Contested { until } => return Ok(Self::hold(name, until)),
             Observed::Gone => return Ok(self.forget(name)),
         };

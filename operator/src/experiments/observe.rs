@@ -28,6 +28,8 @@ pub(super) enum Observed {
     Gone,
     /// An Experiment of another instance.
     OfOthers,
+    /// An Experiment in a namespace of which the other objects are not all known yet.
+    Unlisted,
     /// An Experiment, and all that matters to it.
     World(Box<World>),
     /// An Experiment that cannot be read.
@@ -51,6 +53,9 @@ pub(super) fn observe(
     let instance = found.labels().get(contract::INSTANCE_ID_LABEL).map_or("", String::as_str);
     if instance != instance_id {
         return Observed::OfOthers;
+    }
+    if !stores.cover(&name.namespace) {
+        return Observed::Unlisted;
     }
     let experiment = match &found.decoded {
         Ok(experiment) => experiment.as_ref().clone(),

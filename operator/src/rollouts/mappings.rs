@@ -6,16 +6,16 @@ use std::time::Duration;
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject},
-    runtime::watcher,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
+    Stores,
+    namespaces::follow_occupied,
     objects::{SplitObject, trim_mapping},
     store::{Change, Store},
-    watch::follow,
 };
 use crate::errors::chain;
 
@@ -41,7 +41,7 @@ pub(super) async fn follow_mappings(
     client: Client,
     flag: Option<&str>,
     namespace: Option<&str>,
-    store: &Store<SplitObject>,
+    stores: &Stores,
     served: &watch::Sender<Served>,
     changed: impl Fn(&Change<SplitObject>),
     stop: &CancellationToken,
@@ -50,14 +50,16 @@ pub(super) async fn follow_mappings(
         Some(version) => vec![resource(version)],
         None => VERSIONS.map(resource).to_vec(),
     };
-    let Some(found) = when_served(&client, &candidates, "Mappings", store, stop).await else { return };
+    let Some(found) = when_served(&client, &candidates, "Mappings", &stores.mappings, stop).await else {
+        return;
+    };
     info!(version = found.api_version, resource = found.plural, "reading Mappings");
     let api: Api<DynamicObject> = match namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &found),
         None => Api::all_with(client, &found),
     };
     served.send_replace(Served(Some(found)));
-    follow(api, watcher::Config::default(), folded(trim_mapping), store, changed, stop).await;
+    follow_occupied(api, folded(trim_mapping), &stores.mappings, changed, &stores.namespaces, stop).await;
 }
 
 /// Trims an object and folds it.

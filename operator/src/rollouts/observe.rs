@@ -31,7 +31,7 @@ pub(crate) use self::{
 };
 
 /// Every kind of object that splits traffic.
-const SPLIT_KINDS: [Kind; 4] = [Kind::Mapping, Kind::Ingress, Kind::HttpRoute, Kind::GrpcRoute];
+pub(super) const SPLIT_KINDS: [Kind; 4] = [Kind::Mapping, Kind::Ingress, Kind::HttpRoute, Kind::GrpcRoute];
 
 /// How long a Rollout is left alone after Argo's controller has written it: its lease's duration, after which it has
 /// stopped if it was told to.
@@ -49,6 +49,8 @@ pub(super) enum Observed {
         /// Until when it is left alone.
         until: DateTime<Utc>,
     },
+    /// A Rollout in a namespace of which the other objects are not all known yet.
+    Unlisted,
     /// A Rollout that refers to a workload of which it is not known whether it exists.
     Unread {
         /// The workload's kind.
@@ -73,6 +75,9 @@ pub(super) fn observe(
     now: DateTime<Utc>,
 ) -> Observed {
     let Some(found) = stores.rollouts.get(name) else { return Observed::Gone };
+    if !stores.cover(&name.namespace) {
+        return Observed::Unlisted;
+    }
     if let Some(until) = found.argo_wrote.map(|it| it + CONTESTED).filter(|it| now < *it) {
         return Observed::Contested { until };
     }

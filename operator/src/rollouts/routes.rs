@@ -5,16 +5,16 @@ use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject},
     core::GroupVersionKind,
-    runtime::watcher,
 };
 use operator_core::key::Kind;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    Stores,
     mappings::when_served,
+    namespaces::follow_occupied,
     objects::{SplitObject, trim_mapping},
-    store::{Change, Store},
-    watch::follow,
+    store::Change,
 };
 
 /// The resource of the routes of this kind; `None`: it is no kind of the Gateway API.
@@ -33,19 +33,19 @@ pub(super) async fn follow_routes(
     client: Client,
     kind: Kind,
     namespace: Option<&str>,
-    store: &Store<SplitObject>,
+    stores: &Stores,
     changed: impl Fn(&Change<SplitObject>),
     stop: &CancellationToken,
 ) {
     let Some(resource) = resource(kind) else { return };
-    let what = format!("{}s", kind.text());
+    let (what, store) = (format!("{}s", kind.text()), stores.split_objects(kind));
     let Some(found) = when_served(&client, &[resource], &what, store, stop).await else { return };
     let api: Api<DynamicObject> = match namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &found),
         None => Api::all_with(client, &found),
     };
     let keep = move |object| Some(SplitObject::fold(typed(&found, object)));
-    follow(api, watcher::Config::default(), keep, store, changed, stop).await;
+    follow_occupied(api, keep, store, changed, &stores.namespaces, stop).await;
 }
 
 /// Trims a route. In a list the API server does not say what its items are.

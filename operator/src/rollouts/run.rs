@@ -15,8 +15,10 @@ use super::{
     Controller, Stores,
     execute::Executor,
     mappings::{Served, folded, follow_mappings},
+    namespaces::follow_occupied,
     objects::{Pod, UNFINISHED, WatchedTemplate, trim, trim_ingress, trim_run, trim_service},
     routes::follow_routes,
+    store::{Change, Stored},
     triggers,
     watch::{follow, trimmed},
     work::{Workers, Worklist, Worklists},
@@ -164,8 +166,7 @@ struct Watches {
 
 impl Watches {
     async fn follow(&self, served: &watch::Sender<Served>) {
-        let Self { client, settings, stores, list, experiment_list, stop } = self;
-        let namespace = settings.namespace.as_deref();
+        let Self { settings, stores, list, experiment_list, stop, .. } = self;
         let concern = |rollouts: BTreeSet<ObjectName>| list.add(rollouts);
         let rollouts = follow(
             self.api(),
@@ -174,6 +175,7 @@ impl Watches {
             &stores.rollouts,
             |change| {
                 triggers::forget_workload(stores, change);
+                occupy(stores, change);
                 concern(triggers::of_rollout(stores, change));
             },
             stop,
@@ -189,54 +191,65 @@ impl Watches {
             },
             stop,
         );
-        let services = follow(
+        tokio::join!(
+            rollouts,
+            replica_sets,
+            self.follow_pods(),
+            self.follow_named(served),
+            self.follow_workloads(),
+            self.follow_analyses(),
+        );
+    }
+
+    /// What Rollouts and Experiments name in their namespaces, which have to be known first.
+    async fn follow_named(&self, served: &watch::Sender<Served>) {
+        let Self { client, settings, stores, list, experiment_list, stop } = self;
+        let namespace = settings.namespace.as_deref();
+        let concern = |rollouts: BTreeSet<ObjectName>| list.add(rollouts);
+        let owners = async { tokio::join!(stores.rollouts.completed(), stores.experiments.completed()) };
+        if stop.run_until_cancelled(owners).await.is_none() {
+            return;
+        }
+        let rollouts = stores.rollouts.all().into_iter().map(|it| it.name());
+        let experiments = stores.experiments.all().into_iter().map(|it| it.name());
+        rollouts.chain(experiments).for_each(|it| stores.namespaces.occupy(&it.namespace));
+        let services = follow_occupied(
             self.api(),
-            watcher::Config::default(),
             trimmed(trim_service),
             &stores.services,
             |change| {
                 concern(triggers::of_service(stores, change));
                 experiment_list.add(experiments::triggers::of_service(change));
             },
+            &stores.namespaces,
             stop,
         );
         let mappings = follow_mappings(
             client.clone(),
             settings.mapping_version.as_deref(),
             namespace,
-            &stores.mappings,
+            stores,
             served,
             |change| concern(triggers::of_split_object(stores, Kind::Mapping, change)),
             stop,
         );
         let resource = ApiResource::erase::<Ingress>(&());
-        let ingresses = follow(
+        let ingresses = follow_occupied(
             match namespace {
                 Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
                 None => Api::all_with(client.clone(), &resource),
             },
-            watcher::Config::default(),
             folded(trim_ingress),
             &stores.ingresses,
             |change| concern(triggers::of_split_object(stores, Kind::Ingress, change)),
+            &stores.namespaces,
             stop,
         );
-        let routes = |kind, store| {
+        let routes = |kind| {
             let changed = move |change: &_| list.add(triggers::of_split_object(stores, kind, change));
-            follow_routes(client.clone(), kind, namespace, store, changed, stop)
+            follow_routes(client.clone(), kind, namespace, stores, changed, stop)
         };
-        tokio::join!(
-            rollouts,
-            replica_sets,
-            self.follow_pods(),
-            services,
-            mappings,
-            ingresses,
-            routes(Kind::HttpRoute, &stores.http_routes),
-            routes(Kind::GrpcRoute, &stores.grpc_routes),
-            self.follow_workloads(),
-            self.follow_analyses(),
-        );
+        tokio::join!(services, mappings, ingresses, routes(Kind::HttpRoute), routes(Kind::GrpcRoute));
     }
 
     /// What is kept of a pod depends on its ReplicaSet and its Rollout: they come first.
@@ -302,6 +315,7 @@ impl Watches {
             Some,
             &stores.experiments,
             |change| {
+                occupy(stores, change);
                 list.add(triggers::of_experiment(change));
                 experiment_list.add(experiments::triggers::of_experiment(change));
             },
@@ -364,6 +378,13 @@ impl Watches {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         }
+    }
+}
+
+/// Where a Rollout or an Experiment is, other objects are of interest.
+fn occupy<K: Stored>(stores: &Stores, change: &Change<K>) {
+    if let Some(new) = &change.new {
+        stores.namespaces.occupy(&new.name().namespace);
     }
 }
 

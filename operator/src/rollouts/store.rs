@@ -43,7 +43,8 @@ impl<K: Resource> Stored for K {
 #[derive(Debug)]
 pub(crate) struct Store<K> {
     inner: RwLock<Inner<K>>,
-    complete: watch::Sender<bool>,
+    /// How many lists have been complete.
+    lists: watch::Sender<u64>,
     index: fn(&K) -> Vec<Index>,
 }
 
@@ -62,9 +63,16 @@ struct Inner<K> {
     indexed: BTreeMap<Index, BTreeSet<ObjectName>>,
     /// The list under way, which replaces everything once it is complete.
     listing: Option<Listing<K>>,
+    /// The namespaces that lists have from now on; `None`: all.
+    limit: Limit,
+    /// The namespaces that the last list had.
+    covered: Limit,
     /// Objects that we have deleted and whose end the watch has not told yet, by uid.
     deleted: BTreeSet<String>,
 }
+
+/// Some namespaces; `None`: all.
+type Limit = Option<Arc<BTreeSet<String>>>;
 
 #[derive(Debug)]
 struct Listing<K> {
@@ -80,9 +88,11 @@ impl<K: Stored> Store<K> {
             objects: BTreeMap::new(),
             indexed: BTreeMap::new(),
             listing: None,
+            limit: None,
+            covered: None,
             deleted: BTreeSet::new(),
         };
-        Self { inner: RwLock::new(inner), complete: watch::Sender::new(false), index }
+        Self { inner: RwLock::new(inner), lists: watch::Sender::new(0), index }
     }
 
     /// The object of that name.
@@ -116,9 +126,31 @@ impl<K: Stored> Store<K> {
 
     /// Waits until the store has been filled once.
     pub(crate) async fn completed(&self) {
-        let mut complete = self.complete.subscribe();
+        let mut lists = self.lists.subscribe();
         // The sender lives as long as `self`.
-        let _ = complete.wait_for(|it| *it).await;
+        let _ = lists.wait_for(|it| *it > 0).await;
+    }
+
+    /// From the next list on the store has the objects of these namespaces alone.
+    pub(crate) fn limit(&self, namespaces: Limit) {
+        self.write(|inner| inner.limit = namespaces);
+    }
+
+    /// Whether the store has what there is in a namespace. One that was never filled has nothing to wait for.
+    pub(crate) fn covers(&self, namespace: &str) -> bool {
+        let lists = *self.lists.borrow();
+        self.has(lists, namespace)
+    }
+
+    /// Waits until it has.
+    pub(crate) async fn covered(&self, namespace: &str) {
+        let mut lists = self.lists.subscribe();
+        // The sender lives as long as `self`.
+        let _ = lists.wait_for(|lists| self.has(*lists, namespace)).await;
+    }
+
+    fn has(&self, lists: u64, namespace: &str) -> bool {
+        lists == 0 || self.read(|inner| inner.covered.as_ref().is_none_or(|it| it.contains(namespace)))
     }
 
     /// Says that there is nothing to fill the store with: the kind is not served.
@@ -141,12 +173,15 @@ impl<K: Stored> Store<K> {
                 }
                 (Vec::new(), false)
             }
-            Event::InitDone => (inner.take_listing(self.index), true),
+            Event::InitDone => {
+                inner.covered.clone_from(&inner.limit);
+                (inner.take_listing(self.index), true)
+            }
             Event::Apply(object) => (inner.take(object, self.index), false),
             Event::Delete(object) => (inner.lose(&object, self.index), false),
         });
         if done {
-            self.complete.send_replace(true);
+            self.lists.send_modify(|it| *it += 1);
         }
         changes
     }
