@@ -183,7 +183,7 @@ pub fn service(service: &Service) -> object::Service {
     object::Service {
         resource_version: version(&service.metadata),
         ports: ports.collect(),
-        selector: spec.selector.clone().unwrap_or_default(),
+        selector: spec.selector.clone().into_iter().flatten().collect(),
         address,
         managed: is_managed(&service.metadata, spec),
         slow_start: service

@@ -6,6 +6,7 @@ use std::{
 };
 
 use crds::gateway::RouteKind;
+use litemap::LiteMap;
 use proxy_config::model::{ArmId, Change, Config, HostId, ListenerId, RouteId, Share, SplitId, Version};
 
 use crate::{
@@ -155,7 +156,7 @@ pub struct ServedArm {
     pub share: Share,
     /// By pod-template hash, how many endpoints the proxy may pick: draining ones do not count. The empty hash
     /// stands for pods without one. Nothing if the arm does not go to pods.
-    pub endpoints: BTreeMap<Arc<str>, u32>,
+    pub endpoints: LiteMap<Arc<str>, u32>,
 }
 
 /// One version of one object.

@@ -87,10 +87,10 @@ pub struct Compiler {
     /// What is wrong with the names that Ingresses have certificates for.
     ingress_tls: BTreeMap<ObjectName, Vec<String>>,
     /// The backends that each group, place, way for connections or route uses.
-    uses: HashMap<User, BTreeSet<BackendKey>>,
-    backends: HashMap<BackendKey, Used>,
+    uses: HashMap<User, Box<[BackendKey]>>,
+    backends: HashMap<BackendKey, Box<Used>>,
     /// The used backends of each Service.
-    service_backends: BTreeMap<ObjectName, BTreeSet<BackendKey>>,
+    service_backends: HashMap<ObjectName, Vec<BackendKey>>,
     /// The used backends that originate TLS.
     tls_backends: BTreeSet<BackendKey>,
     certificates: certificates::Shown,
@@ -150,7 +150,7 @@ impl Compiler {
             ingress_tls: BTreeMap::new(),
             uses: HashMap::default(),
             backends: HashMap::default(),
-            service_backends: BTreeMap::new(),
+            service_backends: HashMap::default(),
             tls_backends: BTreeSet::new(),
             certificates: certificates::Shown::new(),
             host_certificates: BTreeMap::new(),

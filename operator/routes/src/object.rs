@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use litemap::LiteMap;
 use proxy_config::model::{Draining, Secret};
 use serde_json::Value;
 
@@ -144,7 +145,7 @@ pub struct Service {
     /// `spec.ports`.
     pub ports: Vec<ServicePort>,
     /// `spec.selector`.
-    pub selector: BTreeMap<String, String>,
+    pub selector: LiteMap<String, String>,
     /// Where connections to it go.
     pub address: ServiceAddress,
     /// The first of `spec.ipFamilies`.
@@ -220,7 +221,7 @@ pub struct EndpointSlice {
     /// `addressType`.
     pub family: Family,
     /// Port numbers by port name; an unnamed port has the empty name.
-    pub ports: BTreeMap<String, u16>,
+    pub ports: LiteMap<String, u16>,
     /// Its endpoints.
     pub endpoints: Vec<SliceEndpoint>,
 }

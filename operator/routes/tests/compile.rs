@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr, sync::Arc};
 
+use litemap::LiteMap;
 use operator_routes::{
     Compiler, Leaving, ObjectChange, ObjectName, Settings,
     compiled::{Compiled, Subject},
@@ -44,7 +45,7 @@ fn service(service: &str, address: ServiceAddress) -> ObjectChange {
     let object = Service {
         resource_version: "s1".into(),
         ports: vec![port],
-        selector: BTreeMap::from([("app".to_owned(), service.to_owned())]),
+        selector: LiteMap::from_iter([("app".to_owned(), service.to_owned())]),
         address,
         family: Family::V4,
         managed: service.starts_with("managed"),
@@ -70,7 +71,7 @@ fn slice(service: &str, number: u8, endpoints: &[(u8, EndpointCondition, &str)])
         resource_version: format!("e{number}").into(),
         service: service.into(),
         family: Family::V4,
-        ports: BTreeMap::from([("http".to_owned(), 8080)]),
+        ports: LiteMap::from_iter([("http".to_owned(), 8080)]),
         endpoints: endpoints.iter().map(endpoint).collect(),
     };
     ObjectChange::EndpointSlice(name(&format!("{service}-{number}")), Some(object))
@@ -150,7 +151,7 @@ fn show(compiled: &Compiled) -> String {
                 arm.mapping,
                 arm.written,
                 arm.share.parts(),
-                arm.endpoints
+                arm.endpoints.iter().collect::<BTreeMap<_, _>>()
             );
         }
         let versions = report.served.versions.iter();

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use litemap::LiteMap;
 use operator_routes::{
     Compat, Compiled, Compiler, EMISSARY_CONTROLLER, INGRESS_CONTROLLER, ObjectChange, ObjectName, Settings,
     dialect::{
@@ -230,7 +231,7 @@ fn service() -> impl Strategy<Value = Service> {
                 ..ServicePort::default()
             })
             .collect(),
-        selector: BTreeMap::from([("hash".to_owned(), hash.to_string())]),
+        selector: LiteMap::from_iter([("hash".to_owned(), hash.to_string())]),
         address,
         family: Family::V4,
         managed: hash == 1,
@@ -262,7 +263,7 @@ fn slice() -> impl Strategy<Value = EndpointSlice> {
             resource_version,
             service: service.into(),
             family: Family::V4,
-            ports: BTreeMap::from([("p80".to_owned(), 1080), ("p8080".to_owned(), 9080)]),
+            ports: LiteMap::from_iter([("p80".to_owned(), 1080), ("p8080".to_owned(), 9080)]),
             endpoints,
         },
     )

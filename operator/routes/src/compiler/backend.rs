@@ -6,13 +6,9 @@ mod ports;
 mod slow_start;
 mod zones;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fmt::Write as _, net::SocketAddr, sync::Arc};
 
+use litemap::LiteMap;
 use proxy_config::{
     model::{
         Address, Balance, Certificate, Change, Cluster, ClusterId, Endpoint, TlsVersions, Trust,
@@ -41,7 +37,7 @@ pub(super) struct Backend {
     /// The Service it stands for.
     pub(super) service: Option<ObjectName>,
     /// By hash, the pods that may be picked.
-    pub(super) ready: BTreeMap<Arc<str>, u32>,
+    pub(super) ready: LiteMap<Arc<str>, u32>,
     /// The pods among them that were chosen to go: the Service has no better ones.
     pub(super) needed: BTreeSet<ObjectName>,
     pub(super) versions: Vec<ObjectVersion>,
@@ -73,7 +69,7 @@ impl BackendKey {
         let cluster = Cluster::plain(backend.cluster.id.clone(), connect_timeout_ms, Vec::new());
         Backend {
             cluster: Arc::new(cluster),
-            ready: BTreeMap::new(),
+            ready: LiteMap::new(),
             needed: BTreeSet::new(),
             certificate: None,
             problem: Some(Problem { code: "invalid_cluster", text }),
@@ -229,6 +225,7 @@ impl BackendKey {
             resource_version: service.resource_version.clone(),
         };
         let mut backend = self.of_known_service(stores, name, service, written, pods, id);
+        backend.versions.reserve_exact(1);
         backend.versions.push(version);
         backend.versions.sort();
         backend.service = Some(name.clone());
@@ -279,7 +276,7 @@ impl BackendKey {
         Backend {
             cluster: self.cluster(id, addresses.into_iter().map(endpoint).collect()),
             service: None,
-            ready: BTreeMap::new(),
+            ready: LiteMap::new(),
             needed: BTreeSet::new(),
             versions: Vec::new(),
             certificate: None,

@@ -33,6 +33,7 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::HashMap;
 use proxy_config::model::{Certificate, SplitId};
 
 pub(super) use self::objects::{Objects, RouteName, Touched};
@@ -57,9 +58,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Derived {
     served: BTreeMap<ObjectName, Served>,
-    attached: BTreeMap<RouteName, Vec<Attachment>>,
-    /// What each route contributes to a Gateway.
-    contributions: BTreeMap<(ObjectName, RouteName), Contribution>,
+    /// What each route contributes to the Gateways that it names and that are ours.
+    contributions: HashMap<RouteName, Vec<Contribution>>,
     /// The TLSRoutes, TCPRoutes and UDPRoutes of each Gateway.
     streams: BTreeMap<ObjectName, BTreeSet<RouteName>>,
     /// The splits of these, by the proxies that have them.
@@ -204,7 +204,7 @@ impl Compiler {
             let routes = self.gateways.streams.get(name).into_iter().flatten();
             let attached: Vec<_> = routes
                 .filter_map(|route| {
-                    let read = self.stores.gateway.routes.get(route)?;
+                    let read = &**self.stores.gateway.routes.get(route)?;
                     Some((route, read, self.taken(route, name)))
                 })
                 .collect();
@@ -270,14 +270,14 @@ impl Compiler {
         }
     }
 
+    /// To what a route attaches.
+    fn attachments(&self, route: &RouteName) -> Vec<Attachment> {
+        let read = self.stores.gateway.routes.get(route).and_then(|read| read.spec.as_ref().ok());
+        read.map(|read| attach::attach(&self.stores, &self.gateways.served, route, read)).unwrap_or_default()
+    }
+
     /// The names that a route has of the listeners of a Gateway.
     fn taken(&self, route: &RouteName, gateway: &ObjectName) -> Taken {
-        let attachments = self.gateways.attached.get(route).into_iter().flatten();
-        let of_gateway = attachments.filter(|it| it.gateway == *gateway);
-        let mut taken = Taken::new();
-        for (index, hosts) in of_gateway.filter_map(|it| it.listeners.as_ref().ok()).flatten() {
-            taken.entry(*index).or_default().extend(hosts.iter().cloned());
-        }
-        taken
+        attach::taken(&self.attachments(route), gateway)
     }
 }

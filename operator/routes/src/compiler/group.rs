@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use litemap::LiteMap;
 use proxy_config::{
     model::{
         Action, Arm, ArmId, Case, Change, ClusterId, Edit, Filters, HeaderEdit, HostMatch, HostRewrite,
@@ -395,7 +396,7 @@ pub(super) fn rejected_report(name: &ObjectName, stored: &StoredMapping, reason:
         service: None,
         written: None,
         share: Share::ZERO,
-        endpoints: BTreeMap::new(),
+        endpoints: LiteMap::new(),
     };
     let served = Served { arms: vec![arm], mirrors: Vec::new(), versions: vec![version(name, stored)] };
     SplitReport { scope: Scope::Fleet, served, problem: Some(reason.to_owned()) }

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use litemap::LiteMap;
 use proxy_config::{
     model::{
         Access, Action, Arm, ArmId, Case, Change, Filters, HostRewrite, Mirror, MirrorId, NamedMatch,
@@ -544,7 +545,7 @@ fn unserved(canary: &Claimant<'_>) -> SplitReport {
         service: None,
         written: None,
         share: Share::ZERO,
-        endpoints: BTreeMap::new(),
+        endpoints: LiteMap::new(),
     };
     let served = Served { arms: vec![arm], mirrors: Vec::new(), versions: vec![canary.version()] };
     SplitReport {

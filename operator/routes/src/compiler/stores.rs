@@ -45,11 +45,11 @@ pub(super) struct Stores {
     /// How many Hosts have the same selector.
     selectors: BTreeMap<Selector, usize>,
     secrets: BTreeMap<ObjectName, SecretObject>,
-    services: BTreeMap<ObjectName, Service>,
+    services: BTreeMap<ObjectName, Box<Service>>,
     /// By Service, then by the slice's own name.
-    slices: BTreeMap<(ObjectName, Arc<str>), EndpointSlice>,
-    /// The Service of each slice, which may change with its label.
-    slice_services: BTreeMap<ObjectName, ObjectName>,
+    slices: BTreeMap<(ObjectName, Arc<str>), Box<EndpointSlice>>,
+    /// The Service of each slice, in its namespace, which may change with its label.
+    slice_services: BTreeMap<ObjectName, Arc<str>>,
     pods: BTreeMap<ObjectName, Pod>,
     /// How many pods each revision has.
     revisions: BTreeMap<Version, usize>,
@@ -196,13 +196,13 @@ impl Stores {
     }
 
     pub(super) fn service(&self, name: &ObjectName) -> Option<&Service> {
-        self.services.get(name)
+        self.services.get(name).map(|it| &**it)
     }
 
     pub(super) fn slices(&self, service: &ObjectName) -> impl Iterator<Item = (&Arc<str>, &EndpointSlice)> {
         let first = (service.clone(), Arc::from(""));
         let from = self.slices.range(first..).map(|((service, name), slice)| (service, name, slice));
-        from.take_while(move |(of, ..)| *of == service).map(|(_, name, slice)| (name, slice))
+        from.take_while(move |(of, ..)| *of == service).map(|(_, name, slice)| (name, &**slice))
     }
 
     /// The revision's hash of a pod; empty if it has none or is not known.
@@ -238,7 +238,10 @@ impl Stores {
 
     pub(super) fn set_service(&mut self, name: ObjectName, service: Option<Service>) {
         match service {
-            Some(service) => drop(self.services.insert(name, service)),
+            Some(mut service) => {
+                service.ports.shrink_to_fit();
+                self.services.insert(name, Box::new(service));
+            }
             None => drop(self.services.remove(&name)),
         }
     }
@@ -247,15 +250,17 @@ impl Stores {
     pub(super) fn set_slice(&mut self, name: ObjectName, slice: Option<EndpointSlice>) -> Vec<ObjectName> {
         let mut touched = Vec::new();
         if let Some(service) = self.slice_services.remove(&name) {
+            let service = name.sibling(service);
             let old = self.slices.remove(&(service.clone(), name.name.clone()));
-            self.count_pods(&name, &service, old.iter(), false);
+            self.count_pods(&name, &service, old.as_deref().into_iter(), false);
             touched.push(service);
         }
-        if let Some(slice) = slice {
+        if let Some(mut slice) = slice {
+            slice.endpoints.shrink_to_fit();
             let service = name.sibling(slice.service.clone());
             self.count_pods(&name, &service, [&slice].into_iter(), true);
-            self.slices.insert((service.clone(), name.name.clone()), slice);
-            self.slice_services.insert(name, service.clone());
+            self.slice_services.insert(name.clone(), slice.service.clone());
+            self.slices.insert((service.clone(), name.name), Box::new(slice));
             touched.push(service);
         }
         touched

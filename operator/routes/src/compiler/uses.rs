@@ -1,7 +1,7 @@
 //! Who uses which backends: they are made for the first, compiled anew for all, and dropped with the last. A scope has
 //! those that somebody in it uses.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, mem, sync::Arc};
 
 use foldhash::{HashMap, HashSet};
 
@@ -33,8 +33,17 @@ pub(super) struct Contributor {
 #[derive(Debug)]
 pub(super) struct Used {
     pub(super) backend: Backend,
+    users: Users,
+}
+
+/// The users of a backend. Most have one.
+#[derive(Debug, Default)]
+enum Users {
+    #[default]
+    Nobody,
+    One(User),
     /// By scope; there are few, and none is without users.
-    users: Vec<(Scope, HashSet<User>)>,
+    Many(Vec<(Scope, HashSet<User>)>),
 }
 
 /// Backends that are made for somebody, before he is known to use them.
@@ -42,42 +51,97 @@ pub(super) type Made = HashMap<BackendKey, Backend>;
 
 impl User {
     /// Whose proxies need the backends.
-    fn scope(&self) -> Scope {
+    fn scope(&self) -> &Scope {
         match self {
-            Self::Group(_) | Self::Place(_) | Self::Connections(_) => Scope::Fleet,
-            Self::Route(contributor) => contributor.scope.clone(),
+            Self::Group(_) | Self::Place(_) | Self::Connections(_) => &Scope::Fleet,
+            Self::Route(contributor) => &contributor.scope,
         }
     }
 }
 
 impl Used {
     pub(super) fn by_nobody(backend: Backend) -> Self {
-        Self { backend, users: Vec::new() }
+        Self { backend, users: Users::Nobody }
     }
 
     pub(super) fn users(&self) -> impl Iterator<Item = &User> {
-        self.users.iter().flat_map(|(_, of_scope)| of_scope)
+        let (one, many) = match &self.users {
+            Users::Nobody => (None, &[][..]),
+            Users::One(user) => (Some(user), &[][..]),
+            Users::Many(many) => (None, &many[..]),
+        };
+        one.into_iter().chain(many.iter().flat_map(|(_, of_scope)| of_scope))
     }
 
     pub(super) fn is_used_in(&self, scope: &Scope) -> bool {
-        self.users.iter().any(|(it, _)| it == scope)
+        match &self.users {
+            Users::Nobody => false,
+            Users::One(user) => user.scope() == scope,
+            Users::Many(many) => many.iter().any(|(it, _)| it == scope),
+        }
+    }
+
+    /// The scopes that it is used in, each once.
+    fn scopes(&self) -> impl Iterator<Item = &Scope> {
+        let (one, many) = match &self.users {
+            Users::Nobody => (None, &[][..]),
+            Users::One(user) => (Some(user.scope()), &[][..]),
+            Users::Many(many) => (None, &many[..]),
+        };
+        one.into_iter().chain(many.iter().map(|(scope, _)| scope))
     }
 
     /// Returns whether the user is new.
-    fn add(&mut self, scope: &Scope, user: &User) -> bool {
-        if let Some((_, of_scope)) = self.users.iter_mut().find(|(it, _)| it == scope) {
-            return of_scope.insert(user.clone());
+    fn add(&mut self, user: &User) -> bool {
+        match mem::take(&mut self.users) {
+            Users::Nobody => {
+                self.users = Users::One(user.clone());
+                true
+            }
+            Users::One(known) if known == *user => {
+                self.users = Users::One(known);
+                false
+            }
+            Users::One(known) => {
+                let mut many = Vec::new();
+                insert(&mut many, &known);
+                insert(&mut many, user);
+                self.users = Users::Many(many);
+                true
+            }
+            Users::Many(mut many) => {
+                let new = insert(&mut many, user);
+                self.users = Users::Many(many);
+                new
+            }
         }
-        self.users.push((scope.clone(), [user.clone()].into_iter().collect()));
-        true
     }
 
-    fn remove(&mut self, scope: &Scope, user: &User) {
-        for (_, of_scope) in self.users.iter_mut().filter(|(it, _)| it == scope) {
-            of_scope.remove(user);
+    fn remove(&mut self, user: &User) {
+        match &mut self.users {
+            Users::Nobody => {}
+            Users::One(known) if known == user => self.users = Users::Nobody,
+            Users::One(_) => {}
+            Users::Many(many) => {
+                for (_, of_scope) in many.iter_mut().filter(|(it, _)| it == user.scope()) {
+                    of_scope.remove(user);
+                }
+                many.retain(|(_, of_scope)| !of_scope.is_empty());
+                if many.is_empty() {
+                    self.users = Users::Nobody;
+                }
+            }
         }
-        self.users.retain(|(_, of_scope)| !of_scope.is_empty());
     }
+}
+
+/// Returns whether the user is new.
+fn insert(many: &mut Vec<(Scope, HashSet<User>)>, user: &User) -> bool {
+    if let Some((_, of_scope)) = many.iter_mut().find(|(it, _)| it == user.scope()) {
+        return of_scope.insert(user.clone());
+    }
+    many.push((user.scope().clone(), [user.clone()].into_iter().collect()));
+    true
 }
 
 impl Compiler {
@@ -101,7 +165,7 @@ impl Compiler {
                 continue;
             }
             users.extend(used.users().cloned());
-            for (scope, _) in &used.users {
+            for scope in used.scopes() {
                 pending.replace_backend(scope, Some(&used.backend), Some(&backend));
                 let (before, now) = (used.backend.certificate.as_ref(), backend.certificate.as_ref());
                 certificates::replace(&mut self.certificates, scope, before, now, pending);
@@ -126,12 +190,12 @@ impl Compiler {
                 self.add_backend(key, new);
             }
             let Some(known) = self.backends.get_mut(key) else { continue };
-            if !known.is_used_in(&scope) {
-                pending.replace_backend(&scope, None, Some(&known.backend));
+            if !known.is_used_in(scope) {
+                pending.replace_backend(scope, None, Some(&known.backend));
                 let certificate = known.backend.certificate.as_ref();
-                certificates::replace(&mut self.certificates, &scope, None, certificate, pending);
+                certificates::replace(&mut self.certificates, scope, None, certificate, pending);
             }
-            if known.add(&scope, user) {
+            if known.add(user) {
                 self.touch_policies(key);
             }
         }
@@ -140,17 +204,17 @@ impl Compiler {
         if wanted.is_empty() {
             self.uses.remove(user);
         } else {
-            self.uses.insert(user.clone(), wanted);
+            self.uses.insert(user.clone(), wanted.into_iter().collect());
         }
         for key in &gone {
             let Some(known) = self.backends.get_mut(key) else { continue };
-            known.remove(&scope, user);
-            if !known.is_used_in(&scope) {
-                pending.replace_backend(&scope, Some(&known.backend), None);
+            known.remove(user);
+            if !known.is_used_in(scope) {
+                pending.replace_backend(scope, Some(&known.backend), None);
                 let certificate = known.backend.certificate.as_ref();
-                certificates::replace(&mut self.certificates, &scope, certificate, None, pending);
+                certificates::replace(&mut self.certificates, scope, certificate, None, pending);
             }
-            let unused = known.users.is_empty();
+            let unused = matches!(known.users, Users::Nobody);
             self.touch_policies(key);
             if unused {
                 self.drop_backend(key);
@@ -166,12 +230,15 @@ impl Compiler {
 
     fn add_backend(&mut self, key: &BackendKey, backend: Backend) {
         if let Some(service) = key.service() {
-            self.service_backends.entry(service.clone()).or_default().insert(key.clone());
+            let of_service = self.service_backends.entry(service.clone()).or_default();
+            // Most have one.
+            of_service.reserve_exact(1);
+            of_service.push(key.clone());
         }
         if key.originates_tls() {
             self.tls_backends.insert(key.clone());
         }
-        self.backends.insert(key.clone(), Used::by_nobody(backend));
+        self.backends.insert(key.clone(), Box::new(Used::by_nobody(backend)));
     }
 
     fn drop_backend(&mut self, backend: &BackendKey) {
@@ -180,7 +247,7 @@ impl Compiler {
         if let Some(service) = backend.service()
             && let Some(backends) = self.service_backends.get_mut(service)
         {
-            backends.remove(backend);
+            backends.retain(|it| it != backend);
             if backends.is_empty() {
                 self.service_backends.remove(service);
             }
@@ -191,7 +258,7 @@ impl Compiler {
 /// Backends that are used already, and those that are made for somebody who asks now.
 #[derive(Clone, Copy)]
 pub(super) struct Backends<'a> {
-    pub(super) known: &'a HashMap<BackendKey, Used>,
+    pub(super) known: &'a HashMap<BackendKey, Box<Used>>,
     pub(super) made: &'a Made,
 }
 

@@ -228,6 +228,7 @@ impl Matching {
         for number in [standing.rule, standing.index] {
             rank.extend(u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());
         }
+        rank.shrink_to_fit();
         Rank(rank)
     }
 }

@@ -1,6 +1,6 @@
 //! The objects as they are read.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use crds::gateway::{
     GrpcRouteSpec, HttpRouteSpec, RouteKind, StreamRouteSpec, read_spec, reference::ParentReference,
@@ -24,12 +24,12 @@ pub(crate) struct Read<T> {
 /// A route of any kind.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
-    pub(crate) parents: Vec<ParentReference>,
+    pub(crate) parents: Vec<Arc<ParentReference>>,
     pub(crate) hostnames: Result<Vec<HostName>, String>,
     pub(crate) rules: RouteRules,
 }
 
-/// The rules of a route.
+/// The rules of a route, without the parents and hostnames beside them.
 #[derive(Clone, Debug)]
 pub(crate) enum RouteRules {
     Http(HttpRouteSpec),
@@ -74,25 +74,32 @@ impl Read<Route> {
                 read_spec(&object.spec).map(RouteRules::Stream)
             }
         };
+        let shared = |parents: Vec<ParentReference>| parents.into_iter().map(Arc::new).collect();
         let route = match rules {
             Err(reason) => read_spec(&object.spec).map(|Parents { parent_refs }| Route {
-                parents: parent_refs,
+                parents: shared(parent_refs),
                 hostnames: Ok(Vec::new()),
                 rules: RouteRules::Unreadable(reason),
             }),
-            Ok(rules) => {
-                let (parents, hostnames) = match &rules {
-                    RouteRules::Http(spec) => (&spec.parent_refs[..], &spec.hostnames[..]),
-                    RouteRules::Grpc(spec) => (&spec.parent_refs[..], &spec.hostnames[..]),
-                    RouteRules::Stream(spec) if kind == RouteKind::Tls => {
-                        (&spec.parent_refs[..], &spec.hostnames[..])
+            Ok(mut rules) => {
+                // What is read of them is kept once.
+                let (parents, hostnames) = match &mut rules {
+                    RouteRules::Http(spec) => {
+                        (mem::take(&mut spec.parent_refs), mem::take(&mut spec.hostnames))
                     }
-                    RouteRules::Stream(spec) => (&spec.parent_refs[..], &[][..]),
-                    RouteRules::Unreadable(_) => (&[][..], &[][..]),
+                    RouteRules::Grpc(spec) => {
+                        (mem::take(&mut spec.parent_refs), mem::take(&mut spec.hostnames))
+                    }
+                    RouteRules::Stream(spec) => {
+                        (mem::take(&mut spec.parent_refs), mem::take(&mut spec.hostnames))
+                    }
+                    RouteRules::Unreadable(_) => (Vec::new(), Vec::new()),
                 };
+                let named = !matches!(kind, RouteKind::Tcp | RouteKind::Udp);
+                let hostnames = hostnames.iter().filter(|_| named);
                 Ok(Route {
-                    parents: parents.to_vec(),
-                    hostnames: hostnames.iter().map(|name| HostName::parse(Some(name))).collect(),
+                    parents: shared(parents),
+                    hostnames: hostnames.map(|name| HostName::parse(Some(name))).collect(),
                     rules,
                 })
             }
@@ -101,7 +108,7 @@ impl Read<Route> {
     }
 
     /// Whom it wants to attach to.
-    pub(crate) fn parents(&self) -> &[ParentReference] {
+    pub(crate) fn parents(&self) -> &[Arc<ParentReference>] {
         self.spec.as_ref().map_or(&[], |route| &route.parents)
     }
 }

@@ -1,5 +1,7 @@
 //! What the status of an object says. Times are not in it: whoever writes it knows since when a condition holds.
 
+use std::{borrow::Cow, sync::Arc};
+
 use crds::gateway::{RouteKind, reference::ParentReference};
 
 use super::demand::Address;
@@ -66,9 +68,9 @@ pub struct ListenerStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParentStatus {
     /// The reference, as it was written.
-    pub parent: ParentReference,
+    pub parent: Arc<ParentReference>,
     /// The controller of the Gateway's class.
-    pub controller: String,
+    pub controller: Arc<str>,
     /// Its conditions.
     pub conditions: Vec<Condition>,
 }
@@ -83,17 +85,17 @@ pub struct Condition {
     /// A word for programs.
     pub reason: &'static str,
     /// A sentence for people.
-    pub message: String,
+    pub message: Cow<'static, str>,
 }
 
 impl Condition {
     /// One that holds.
-    pub fn holds(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn holds(kind: &'static str, reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, holds: true, reason, message: message.into() }
     }
 
     /// One that does not.
-    pub fn fails(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn fails(kind: &'static str, reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, holds: false, reason, message: message.into() }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crds::gateway::{GatewayKind, RouteKind};
+use litemap::LiteMap;
 use operator_routes::{
     Compiler, GATEWAY_CONTROLLER, GatewayObject, GatewayObjectName, ObjectChange, ObjectName, Scope,
     Settings,
@@ -92,7 +93,7 @@ impl World {
             resource_version: "1".into(),
             service: service.name.clone(),
             family: Family::V4,
-            ports: BTreeMap::from([("http".to_owned(), 8080), ("https".to_owned(), 8443)]),
+            ports: LiteMap::from_iter([("http".to_owned(), 8080), ("https".to_owned(), 8443)]),
             endpoints: vec![SliceEndpoint {
                 address: [198, 18, 1, octet].into(),
                 condition: EndpointCondition::Ready,

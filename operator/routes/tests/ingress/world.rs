@@ -1,7 +1,8 @@
 //! Services and Ingresses, and what comes of them in one line.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
+use litemap::LiteMap;
 use operator_routes::{
     Compiler, INGRESS_CONTROLLER, ObjectChange, ObjectName, Settings, State, Subject,
     dialect::{DocumentKind, documents::DocumentName},
@@ -35,7 +36,7 @@ pub(crate) fn service(name: &str) -> [ObjectChange; 2] {
         resource_version: "1".into(),
         service: name.into(),
         family: Family::V4,
-        ports: BTreeMap::from([("http".to_owned(), 8080), ("admin".to_owned(), 9001)]),
+        ports: LiteMap::from_iter([("http".to_owned(), 8080), ("admin".to_owned(), 9001)]),
         endpoints: vec![SliceEndpoint {
             address: IpAddr::from([198, 18, 1, 1]),
             condition: EndpointCondition::Ready,

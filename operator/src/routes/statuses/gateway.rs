@@ -141,13 +141,13 @@ impl Times<'_> {
     ) -> Vec<Value> {
         let seen = seen.as_array().map_or(&[][..], Vec::as_slice);
         let same = |entry: &Value, status: &ParentStatus| {
-            entry["controllerName"] == *status.controller && entry[reference] == json!(status.parent)
+            entry["controllerName"] == *status.controller && entry[reference] == json!(*status.parent)
         };
         let entry = |before: Option<&Value>, status: &ParentStatus| {
             let before = before.map_or(&Value::Null, |it| &it["conditions"]);
             json!({
-                reference: status.parent,
-                "controllerName": status.controller,
+                reference: *status.parent,
+                "controllerName": *status.controller,
                 "conditions": self.conditions(before, &status.conditions),
             })
         };
@@ -169,6 +169,8 @@ impl Times<'_> {
 mod tests {
     use crds::gateway::{RouteKind, reference::ParentReference};
 
+    use std::sync::Arc;
+
     use super::*;
 
     const OWN: &str = "sluice.dev/gateway-controller";
@@ -179,8 +181,8 @@ mod tests {
 
     fn route(parents: &[&str]) -> GatewayStatus {
         let status = |name: &&str| ParentStatus {
-            parent: parent(name),
-            controller: OWN.to_owned(),
+            parent: Arc::new(parent(name)),
+            controller: OWN.into(),
             conditions: vec![Condition::holds("Accepted", "Accepted", "yes")],
         };
         GatewayStatus { generation: 2, content: StatusContent::Route(parents.iter().map(status).collect()) }
@@ -216,8 +218,8 @@ mod tests {
         let status = GatewayStatus {
             generation: 1,
             content: StatusContent::Route(vec![ParentStatus {
-                parent: serde_json::from_value(written.clone()).unwrap(),
-                controller: OWN.to_owned(),
+                parent: Arc::new(serde_json::from_value(written.clone()).unwrap()),
+                controller: OWN.into(),
                 conditions: Vec::new(),
             }]),
         };

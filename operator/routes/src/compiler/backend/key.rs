@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     hash::{Hash, Hasher},
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use crate::{
@@ -17,6 +17,15 @@ use crate::{
 const DEFAULT_PORT: u16 = 80;
 const DEFAULT_TLS_PORT: u16 = 443;
 
+/// Those that thousands of others would each hold one of.
+static ABSENT: LazyLock<BackendKey> = LazyLock::new(|| BackendKey::usual(Target::Absent, Originates::No));
+static NOBODY: LazyLock<BackendKey> = LazyLock::new(|| BackendKey::usual(Target::Nobody, Originates::No));
+
+/// Connections as they are made where nothing is said about them, and to HTTP/2 servers.
+static USUAL: LazyLock<Arc<Connection>> = LazyLock::new(Arc::default);
+static USUAL_HTTP2: LazyLock<Arc<Connection>> =
+    LazyLock::new(|| Arc::new(Connection { http2: true, ..Connection::default() }));
+
 /// What a backend is asked for by. Mappings with equal ones share a cluster. One is held in many places, so it is shared.
 #[derive(Clone, Debug)]
 pub(in crate::compiler) struct BackendKey(Arc<Asked>);
@@ -25,9 +34,9 @@ pub(in crate::compiler) struct BackendKey(Arc<Asked>);
 struct Asked {
     target: Target,
     tls: Originates,
-    connection: Connection,
+    connection: Arc<Connection>,
     /// The text of all but the target: what makes connections shareable.
-    settings: String,
+    settings: Box<str>,
 }
 
 impl PartialEq for BackendKey {
@@ -115,20 +124,19 @@ impl BackendKey {
             ServiceHost::Name(host) => Target::Dns { host: host.clone(), port },
             ServiceHost::Address(address) => Target::Address { address: *address, port },
         };
-        Self::new(target, tls, connection.clone())
+        Self::new(target, tls, shared(connection))
     }
 
     /// A service that is asked about the requests of an Ingress in `namespace`: the pods of a Service, or what has the name.
     pub(in crate::compiler) fn of_authorization(reference: &ServiceReference, namespace: &Arc<str>) -> Self {
-        let connection = Connection::default();
-        let Self(asked) = Self::of(reference, &connection, namespace, true);
+        let Self(asked) = Self::of(reference, &USUAL, namespace, true);
         let mut target = asked.target.clone();
         if let (Target::Service { or_dns, .. }, ServiceHost::ServiceOrName(_)) =
             (&mut target, &reference.host)
         {
             *or_dns = true;
         }
-        Self::new(target, if reference.tls { Originates::Web } else { Originates::No }, connection)
+        Self::usual(target, if reference.tls { Originates::Web } else { Originates::No })
     }
 
     /// The pods of a Service of an Ingress.
@@ -141,7 +149,7 @@ impl BackendKey {
         let tls = if tls { Originates::Context(service.namespace.clone()) } else { Originates::No };
         let target =
             Target::Service { name: service.clone(), port: Some(port.clone()), pods: true, or_dns: false };
-        Self::new(target, tls, connection.clone())
+        Self::new(target, tls, shared(connection))
     }
 
     /// The pods of a Service of a route of the Gateway API. `http2`: they speak it whatever the Service says.
@@ -153,26 +161,30 @@ impl BackendKey {
     ) -> Self {
         let port = Some(PortReference::Number(port));
         let target = Target::Service { name: service.clone(), port, pods: true, or_dns: false };
-        let connection = Connection { http2, ..Connection::default() };
-        Self::new(target, Originates::Policy(shown.cloned()), connection)
+        let connection = if http2 { &USUAL_HTTP2 } else { &USUAL };
+        Self::new(target, Originates::Policy(shown.cloned()), Arc::clone(connection))
     }
 
     /// What has these connections and no endpoints.
     pub(super) fn without_endpoints(connection: &Connection) -> Self {
-        Self::new(Target::Nobody, Originates::No, connection.clone())
+        Self::new(Target::Nobody, Originates::No, shared(connection))
     }
 
     /// What stands for a reference that means nothing.
     pub(in crate::compiler) fn absent() -> Self {
-        Self::new(Target::Absent, Originates::No, Connection::default())
+        ABSENT.clone()
     }
 
     /// A backend without endpoints.
     pub(in crate::compiler) fn nobody() -> Self {
-        Self::new(Target::Nobody, Originates::No, Connection::default())
+        NOBODY.clone()
     }
 
-    fn new(target: Target, tls: Originates, connection: Connection) -> Self {
+    fn usual(target: Target, tls: Originates) -> Self {
+        Self::new(target, tls, Arc::clone(&USUAL))
+    }
+
+    fn new(target: Target, tls: Originates, connection: Arc<Connection>) -> Self {
         let mut settings = connection.id();
         match &tls {
             Originates::No => {}
@@ -182,7 +194,7 @@ impl BackendKey {
             Originates::Policy(None) => settings.push_str(" policy"),
             Originates::Policy(Some(secret)) => drop(write!(settings, " policy shown={secret}")),
         }
-        Self(Arc::new(Asked { target, tls, connection, settings }))
+        Self(Arc::new(Asked { target, tls, connection, settings: settings.into() }))
     }
 
     /// Whose addresses are meant.
@@ -237,4 +249,9 @@ impl BackendKey {
     pub(in crate::compiler) fn is_shown(&self, secret: &ObjectName) -> bool {
         matches!(&self.0.tls, Originates::Policy(Some(shown)) if shown == secret)
     }
+}
+
+/// Most say nothing about their connections: these share what that means.
+fn shared(connection: &Connection) -> Arc<Connection> {
+    if *connection == **USUAL { Arc::clone(&USUAL) } else { Arc::new(connection.clone()) }
 }

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use litemap::LiteMap;
 use proxy_config::model::{Address, Draining, Endpoint, Version};
 
 use super::{super::stores::Stores, Backend, BackendKey, slow_start::slow_start, zones};
@@ -40,7 +41,7 @@ impl BackendKey {
             }
         }
         let best = found.values().map(|it| it.standing).min();
-        let (mut ready, mut needed) = (BTreeMap::new(), BTreeSet::new());
+        let (mut ready, mut needed) = (LiteMap::<Arc<str>, u32>::with_capacity(1), BTreeSet::new());
         let mut endpoints = Vec::with_capacity(found.len());
         for (address, Found { standing, leaving, pod, version, zones }) in found {
             let draining = (Some(standing) != best).then(|| leaving.unwrap_or_default());

@@ -1,6 +1,6 @@
 //! Which listeners a route attaches to.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crds::gateway::reference::ParentReference;
 
@@ -20,10 +20,10 @@ use crate::{
 
 /// One parent of a route that is ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct Attachment {
-    pub(super) reference: ParentReference,
+pub(super) struct Attachment {
+    pub(super) reference: Arc<ParentReference>,
     pub(super) gateway: ObjectName,
-    pub(super) controller: String,
+    pub(super) controller: Arc<str>,
     /// The listeners and the names that the route has of each, or why it has none.
     pub(super) listeners: Result<Taken, Fault>,
 }
@@ -54,13 +54,26 @@ pub(super) fn attach(
         };
         let Some(of_gateway) = served.get(&gateway) else { continue };
         attachments.push(Attachment {
-            reference: reference.clone(),
-            controller: of_gateway.controller.clone(),
+            reference: Arc::clone(reference),
+            controller: Arc::clone(&of_gateway.controller),
             listeners: listeners(stores, of_gateway, &owner, reference, name, route),
             gateway,
         });
     }
     attachments
+}
+
+/// The names that a route with these attachments has of the listeners of a Gateway.
+pub(super) fn taken(attachments: &[Attachment], gateway: &ObjectName) -> Taken {
+    let of_gateway = attachments.iter().filter(|it| it.gateway == *gateway);
+    let mut taken = Taken::new();
+    for (index, hosts) in of_gateway.filter_map(|it| it.listeners.as_ref().ok()).flatten() {
+        let known = taken.entry(*index).or_default();
+        known.extend(hosts.iter().cloned());
+        known.sort();
+        known.dedup();
+    }
+    taken
 }
 
 fn listeners(

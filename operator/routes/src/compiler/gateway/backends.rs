@@ -163,7 +163,9 @@ pub(super) fn divide(common: Common<'_>, members: &[Member], backends: Backends<
     // There are as many of these as rules, and each is kept: they take no more room than they need.
     let mut arms = Vec::with_capacity(members.len());
     let mut served = Vec::with_capacity(members.len());
-    let mut versions = vec![common.version];
+    let of_backends = members.iter().map(|it| backends.get(&it.key).versions.len()).sum::<usize>();
+    let mut versions = Vec::with_capacity(1 + of_backends);
+    versions.push(common.version);
     let mut problems = Vec::new();
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (member, share) in members.iter().zip(shares) {
@@ -189,7 +191,6 @@ pub(super) fn divide(common: Common<'_>, members: &[Member], backends: Backends<
     served.sort_by(|a, b| a.service.cmp(&b.service));
     versions.sort();
     versions.dedup();
-    versions.shrink_to_fit();
     problems.sort();
     problems.dedup();
     let report = SplitReport {

@@ -27,17 +27,16 @@ use crate::{
     scope::Scope,
 };
 
-/// What a route contributes to a Gateway.
-#[derive(Debug, Default)]
+/// What a route contributes to a Gateway, if that is anything. There are as many as routes, so they are no larger than
+/// they must be.
+#[derive(Debug)]
 pub(super) struct Contribution {
-    /// The proxies that have it.
-    scope: Scope,
-    routes: Vec<RouteId>,
-    splits: Vec<SplitId>,
+    /// Which route, to which Gateway, and which proxies have it.
+    by: Arc<Contributor>,
+    routes: Box<[RouteId]>,
+    splits: Box<[SplitId]>,
     /// The ids of its listeners.
-    listeners: BTreeSet<String>,
-    /// Whether it uses backends, though it may have nothing else.
-    uses: bool,
+    listeners: Box<[Arc<str>]>,
 }
 
 /// What is found out about a route for one Gateway.
@@ -60,25 +59,17 @@ impl Compiler {
 
     fn compile_route(&mut self, name: &RouteName, pending: &mut Pending) {
         let read = self.stores.gateway.routes.get(name);
-        let attachments = match read.map(|read| &read.spec) {
-            Some(Ok(route)) => attach::attach(&self.stores, &self.gateways.served, name, route),
-            Some(Err(_)) | None => Vec::new(),
-        };
         let generation = read.map(|read| read.generation);
-        let before = self.gateways.attached.remove(name).unwrap_or_default();
+        let attachments = self.attachments(name);
+        let before = self.gateways.contributions.get(name).into_iter().flatten();
+        let before = before.map(|it| it.by.gateway.clone());
         let gateways: BTreeSet<ObjectName> =
-            before.iter().chain(&attachments).map(|it| it.gateway.clone()).collect();
+            before.chain(attachments.iter().map(|it| it.gateway.clone())).collect();
         let mut findings: BTreeMap<ObjectName, Finding> = BTreeMap::new();
         for gateway in gateways {
-            let mut taken = Taken::new();
-            let accepted = attachments.iter().filter(|it| it.gateway == gateway);
-            for (index, hosts) in accepted.filter_map(|it| it.listeners.as_ref().ok()).flatten() {
-                let known = taken.entry(*index).or_default();
-                known.extend(hosts.iter().cloned());
-                known.sort();
-                known.dedup();
-            }
-            let finding = self.contribute(name, &gateway, &taken, pending);
+            let names = attachments.iter().any(|it| it.gateway == gateway);
+            let taken = attach::taken(&attachments, &gateway);
+            let finding = self.contribute(name, &gateway, names.then_some(&taken), pending);
             findings.insert(gateway.clone(), finding);
             self.touched.gateway.judged.insert(gateway);
         }
@@ -100,33 +91,37 @@ impl Compiler {
             .map(|generation| Arc::new(GatewayStatus { generation, content: StatusContent::Route(parents) }));
         let id = GatewayObjectName { kind: GatewayKind::Route(name.kind), name: name.name.clone() };
         pending.gateway_statuses.insert(id, status);
-        if !attachments.is_empty() {
-            self.gateways.attached.insert(name.clone(), attachments);
-        }
     }
 
-    /// Brings up to date what a route contributes to a Gateway, where it has these names of its listeners.
+    /// Brings up to date what a route contributes to a Gateway, of whose listeners it has these names; `None`: it does not
+    /// name the Gateway any more.
     fn contribute(
         &mut self,
         name: &RouteName,
         gateway: &ObjectName,
-        taken: &Taken,
+        named: Option<&Taken>,
         pending: &mut Pending,
     ) -> Finding {
-        let key = (gateway.clone(), name.clone());
-        let before = self.gateways.contributions.get(&key).map(|it| it.scope.clone());
+        let contributions = self.gateways.contributions.get(name).into_iter().flatten();
+        let before = contributions.map(|it| &it.by).find(|by| by.gateway == *gateway).map(Arc::clone);
         let scope = self.gateways.served.get(gateway).map(|it| it.place.home.clone());
-        let scope = scope.or_else(|| before.clone()).unwrap_or_else(|| Scope::Gateway(gateway.clone()));
-        let user = |scope| {
-            let (gateway, route) = (gateway.clone(), name.clone());
-            User::Route(Arc::new(Contributor { scope, gateway, route }))
+        let scope = scope.or_else(|| before.as_ref().map(|it| it.scope.clone()));
+        let scope = scope.unwrap_or_else(|| Scope::Gateway(gateway.clone()));
+        let by = match before {
+            Some(by) if by.scope == scope => by,
+            before => {
+                if let Some(before) = before {
+                    // It moves to other proxies.
+                    self.exchange((name, gateway), None, pending);
+                    self.set_uses(&User::Route(before), BTreeSet::new(), Made::default(), pending);
+                }
+                let (gateway, route) = (gateway.clone(), name.clone());
+                Arc::new(Contributor { scope: scope.clone(), gateway, route })
+            }
         };
-        if let Some(before) = before.filter(|before| *before != scope) {
-            // It moves to other proxies.
-            self.exchange(name, gateway, Contribution::default(), pending);
-            self.set_uses(&user(before), BTreeSet::new(), Made::default(), pending);
-        }
-        let mut contribution = Contribution { scope: scope.clone(), ..Contribution::default() };
+        let nothing = Taken::new();
+        let taken = named.unwrap_or(&nothing);
+        let mut listeners = Box::default();
         let mut finding = Finding::default();
         let mut splits: Vec<(SplitId, SplitReport)> = Vec::new();
         let mut routes = Vec::new();
@@ -165,50 +160,72 @@ impl Compiler {
                 }
             }
             if finding.refused.is_none() {
-                contribution.listeners = taken.keys().map(|index| served.listeners[*index].id()).collect();
+                let counts = self.gateways.counts.get(gateway);
+                let known = |id: String| {
+                    counts
+                        .and_then(|it| Some(Arc::clone(it.get_key_value(&*id)?.0)))
+                        .unwrap_or_else(|| id.into())
+                };
+                // Listeners have different ids.
+                listeners = taken.keys().map(|index| known(served.listeners[*index].id())).collect();
             }
         }
-        contribution.routes = routes.iter().map(|route| route.id.clone()).collect();
-        contribution.splits = splits.iter().map(|(id, _)| id.clone()).collect();
-        contribution.uses = !wanted.is_empty();
-        self.exchange(name, gateway, contribution, pending);
+        let contribution = named.map(|_| Contribution {
+            by: Arc::clone(&by),
+            routes: routes.iter().map(|route| route.id.clone()).collect(),
+            splits: splits.iter().map(|(id, _)| id.clone()).collect(),
+            listeners,
+        });
+        self.exchange((name, gateway), contribution, pending);
         let of_scope = pending.scope(&scope);
         of_scope.routes.extend(routes.into_iter().map(|route| (route.id.clone(), Some(Arc::new(route)))));
         pending.splits.extend(splits.into_iter().map(|(id, report)| (id, Some(Arc::new(report)))));
-        self.set_uses(&user(scope), wanted, made, pending);
+        self.set_uses(&User::Route(by), wanted, made, pending);
         finding
     }
 
     /// Puts one contribution in the place of another: what only the old one has is gone.
-    fn exchange(&mut self, name: &RouteName, gateway: &ObjectName, now: Contribution, pending: &mut Pending) {
-        let key = (gateway.clone(), name.clone());
-        let before = self.gateways.contributions.remove(&key).unwrap_or_default();
-        let of_scope = pending.scope(&before.scope);
-        of_scope.routes.extend(before.routes.into_iter().map(|id| (id, None)));
-        pending.splits.extend(before.splits.into_iter().map(|id| (id, None)));
+    fn exchange(
+        &mut self,
+        (name, gateway): (&RouteName, &ObjectName),
+        now: Option<Contribution>,
+        pending: &mut Pending,
+    ) {
+        let mut all = self.gateways.contributions.remove(name).unwrap_or_default();
         let counts = self.gateways.counts.entry(gateway.clone()).or_default();
-        for listener in before.listeners {
-            if let Some(count) = counts.get_mut(&listener) {
-                *count -= 1;
-                if *count == 0 {
-                    counts.remove(&listener);
+        if let Some(index) = all.iter().position(|it| it.by.gateway == *gateway) {
+            let before = all.swap_remove(index);
+            let of_scope = pending.scope(&before.by.scope);
+            of_scope.routes.extend(before.routes.into_iter().map(|id| (id, None)));
+            pending.splits.extend(before.splits.into_iter().map(|id| (id, None)));
+            for listener in before.listeners {
+                if let Some(count) = counts.get_mut(&listener) {
+                    *count -= 1;
+                    if *count == 0 {
+                        counts.remove(&listener);
+                    }
                 }
             }
         }
-        for listener in &now.listeners {
-            *counts.entry(listener.clone()).or_default() += 1;
+        let listeners = now.as_ref().map_or(&[][..], |it| &it.listeners);
+        for listener in listeners {
+            *counts.entry(Arc::clone(listener)).or_default() += 1;
         }
         if counts.is_empty() {
             self.gateways.counts.remove(gateway);
         }
         let of_streams = !matches!(name.kind, RouteKind::Http | RouteKind::Grpc);
-        if of_streams && !now.listeners.is_empty() {
+        if of_streams && !listeners.is_empty() {
             self.gateways.streams.entry(gateway.clone()).or_default().insert(name.clone());
         } else {
             objects::take(&mut self.gateways.streams, gateway, name);
         }
-        if !now.listeners.is_empty() || !now.routes.is_empty() || now.uses {
-            self.gateways.contributions.insert(key, now);
+        if let Some(now) = now {
+            all.reserve_exact(1);
+            all.push(now);
+        }
+        if !all.is_empty() {
+            self.gateways.contributions.insert(name.clone(), all);
         }
     }
 }

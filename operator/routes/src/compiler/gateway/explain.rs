@@ -207,8 +207,9 @@ impl Compiler {
             if let Ok(Route { rules: RouteRules::Unreadable(reason), .. }) = &read.spec {
                 found.push(Bystander { who: who.clone(), why: Aside::Unserved(reason.clone()) });
             }
-            let attachments = self.gateways.attached.get(name).into_iter().flatten();
-            let of_gateway: Vec<&Attachment> = attachments.filter(|it| it.gateway == *gateway).collect();
+            let attachments = self.attachments(name);
+            let of_gateway: Vec<&Attachment> =
+                attachments.iter().filter(|it| it.gateway == *gateway).collect();
             if of_gateway.iter().any(|it| it.listeners.is_ok()) {
                 continue;
             }
@@ -258,7 +259,7 @@ fn listener<'a>(served: &'a Served, request: &Request<'_>) -> Result<&'a Listene
             return Err(NoListener::Host);
         };
         let why = unserved.conditions(None).into_iter().find(|it| !it.holds).map(|it| it.message);
-        return Err(NoListener::Unserved(unserved.name.clone(), why.unwrap_or_default()));
+        return Err(NoListener::Unserved(unserved.name.clone(), why.unwrap_or_default().into_owned()));
     };
     match best.speaks {
         Some(Speaks::Http | Speaks::Https) => Ok(best),

@@ -5,11 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 use crds::gateway::{GatewayKind, listener::ListenerSpec};
 
 use super::{
-    super::{
-        Compiler, Pending,
-        uses::{Used, User},
-        wants::Wanter,
-    },
+    super::{Compiler, Pending, uses::User, wants::Wanter},
     objects, policies, verdicts,
     verdicts::Counts,
 };
@@ -102,7 +98,7 @@ impl Compiler {
         let mut gateways: BTreeSet<&ObjectName> = BTreeSet::new();
         for service in policies.services(name) {
             let keys = self.service_backends.get(&service).into_iter().flatten();
-            let users = keys.filter_map(|key| self.backends.get(key)).flat_map(Used::users);
+            let users = keys.filter_map(|key| self.backends.get(key)).flat_map(|used| used.users());
             gateways.extend(users.filter_map(|user| match user {
                 User::Group(_) | User::Place(_) | User::Connections(_) => None,
                 User::Route(contributor) => Some(&contributor.gateway),

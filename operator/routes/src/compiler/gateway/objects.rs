@@ -34,7 +34,7 @@ pub(in super::super) struct Objects {
     pub(super) classes: BTreeMap<Arc<str>, Read<GatewayClassSpec>>,
     pub(super) gateways: BTreeMap<ObjectName, Read<GatewaySpec>>,
     pub(super) sets: BTreeMap<ObjectName, Read<ListenerSetSpec>>,
-    pub(super) routes: BTreeMap<RouteName, Read<Route>>,
+    pub(super) routes: BTreeMap<RouteName, Box<Read<Route>>>,
     pub(in super::super) grants: Grants,
     pub(in super::super) policies: Policies,
     /// `metadata.labels` of Namespaces.
@@ -211,7 +211,7 @@ impl Objects {
                 self.stand_ins.entry(base).or_default().insert(route.clone());
             }
         }
-        put(&mut self.routes, route, read);
+        put(&mut self.routes, route, read.map(Box::new));
     }
 
     /// The route whose place a route takes, with its age; `None`: it stands for itself.

@@ -29,7 +29,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Served {
     /// The controller of its class.
-    pub(super) controller: String,
+    pub(super) controller: Arc<str>,
     /// The proxies that serve it.
     pub(super) place: Place,
     /// Its own, then those of its ListenerSets in their order.
@@ -62,7 +62,7 @@ pub(super) fn compile(stores: &Stores, controllers: &[String], name: &ObjectName
     let place = place(stores, name)?;
     let parameters = sharing::parameters(class.parameters_ref.as_ref());
     let mut served = Served {
-        controller: class.controller_name.clone(),
+        controller: class.controller_name.as_str().into(),
         place,
         listeners: Vec::new(),
         refused_sets: BTreeSet::new(),

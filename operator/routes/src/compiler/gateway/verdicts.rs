@@ -1,6 +1,6 @@
 //! What the status of each object says.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crds::gateway::{GROUP, listener::ListenerSpec, reference::ParentReference};
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How many routes are attached to each listener, by its id.
-pub(super) type Counts = BTreeMap<String, u32>;
+pub(super) type Counts = BTreeMap<Arc<str>, u32>;
 
 /// The Gateway itself.
 pub(super) fn gateway(
@@ -114,8 +114,8 @@ pub(super) fn unreadable_set(reason: &str) -> StatusContent {
 
 /// A route for one of its parents.
 pub(super) fn route(
-    reference: &ParentReference,
-    controller: &str,
+    reference: &Arc<ParentReference>,
+    controller: &Arc<str>,
     refused: Option<&Fault>,
     unresolved: Option<&Fault>,
     partially: Option<&Fault>,
@@ -133,13 +133,13 @@ pub(super) fn route(
     if let Some(fault) = partially {
         conditions.push(Condition::holds("PartiallyInvalid", fault.reason, fault.message.clone()));
     }
-    ParentStatus { parent: reference.clone(), controller: controller.to_owned(), conditions }
+    ParentStatus { parent: Arc::clone(reference), controller: Arc::clone(controller), conditions }
 }
 
 /// A policy for one Gateway whose routes need it.
 pub(super) fn policy(
     gateway: &ObjectName,
-    controller: &str,
+    controller: &Arc<str>,
     refused: Option<&Fault>,
     unresolved: Option<&Fault>,
 ) -> ParentStatus {
@@ -159,7 +159,8 @@ pub(super) fn policy(
         Some(fault) => Condition::fails("ResolvedRefs", fault.reason, fault.message.clone()),
         None => Condition::holds("ResolvedRefs", "ResolvedRefs", "everything that it refers to is there"),
     };
-    ParentStatus { parent, controller: controller.to_owned(), conditions: vec![accepted, resolved] }
+    let controller = Arc::clone(controller);
+    ParentStatus { parent: Arc::new(parent), controller, conditions: vec![accepted, resolved] }
 }
 
 /// Whether something with these listeners is accepted: not if none of them is `valid`.
@@ -211,7 +212,7 @@ fn listeners(
         Some(ListenerStatus {
             name: listener.name.clone(),
             supported_kinds: listener.kinds.clone(),
-            attached_routes: counts.get(&listener.id()).copied().unwrap_or_default(),
+            attached_routes: counts.get(&*listener.id()).copied().unwrap_or_default(),
             conditions: listener.conditions(lacking),
         })
     };
