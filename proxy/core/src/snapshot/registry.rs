@@ -55,7 +55,7 @@ pub(super) struct Registry {
 type EndpointKey = (ClusterId, Arc<Transport>, model::Address, Version, Arc<str>);
 
 /// How endpoints are spoken to.
-pub(super) type Transport = (model::UpstreamProtocol, Option<model::UpstreamTls>);
+pub(super) type Transport = (model::UpstreamProtocol, Option<Box<model::UpstreamTls>>);
 
 /// What is kept of one split for as long as it exists.
 #[derive(Debug, Default)]
