@@ -18,13 +18,21 @@ pub struct EndpointId(pub u64);
 
 /// One server of one version in one cluster, shared by all snapshots that route to it and by the requests it has.
 ///
-/// What every request writes to is at the beginning, beside the count of the owners, which it writes to as well. What
-/// follows is longer than a cache line and is hardly written to: it keeps the counts of two endpoints apart.
+/// What requests write to is at the beginning, beside the count of the owners, which every request writes to as well. What
+/// follows is never written to and longer than a cache line: it keeps what is written of two endpoints apart.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Endpoint {
     in_flight: AtomicU32,
+    /// How many of its cluster's health checks it does not pass.
+    failing: AtomicU32,
     routable: AtomicBool,
+    /// Its failures; looked at only where its cluster asks for it.
+    record: Record,
+    /// In milliseconds since 1970; [`NEVER`] if there is no such time.
+    ends: AtomicI64,
+    /// Since when it gets requests, in milliseconds since 1970; [`NEVER`] if nobody has asked yet.
+    begun: AtomicI64,
     /// Its name in this process.
     pub id: EndpointId,
     /// Where it listens.
@@ -33,14 +41,6 @@ pub struct Endpoint {
     pub version: Version,
     /// The pod, in the version's namespace; empty for what is no pod.
     pub pod: Arc<str>,
-    /// In milliseconds since 1970; [`NEVER`] if there is no such time.
-    ends: AtomicI64,
-    /// Its failures; looked at only where its cluster asks for it.
-    record: Record,
-    /// How many of its cluster's health checks it does not pass.
-    failing: AtomicU32,
-    /// Since when it gets requests, in milliseconds since 1970; [`NEVER`] if nobody has asked yet.
-    begun: AtomicI64,
 }
 
 const NEVER: i64 = i64::MAX;
@@ -61,19 +61,17 @@ impl Endpoint {
     /// An endpoint that no snapshot routes to yet.
     #[must_use]
     pub fn new(id: EndpointId, address: Address, version: Version, pod: Arc<str>) -> Self {
-        let (in_flight, routable, ends) = (AtomicU32::new(0), AtomicBool::new(false), AtomicI64::new(NEVER));
-        let (failing, begun) = (AtomicU32::new(0), AtomicI64::new(NEVER));
         Self {
-            in_flight,
-            routable,
+            in_flight: AtomicU32::new(0),
+            failing: AtomicU32::new(0),
+            routable: AtomicBool::new(false),
+            record: Record::default(),
+            ends: AtomicI64::new(NEVER),
+            begun: AtomicI64::new(NEVER),
             id,
             address,
             version,
             pod,
-            ends,
-            record: Record::default(),
-            failing,
-            begun,
         }
     }
 
