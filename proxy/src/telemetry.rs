@@ -117,7 +117,7 @@ impl Page<'_> {
             "How long first tries took, up to the response head or the failure.",
         );
         for counters in self.builder.counters() {
-            let Some(counted) = counters.latencies().counted() else { continue };
+            let Some(counted) = counters.latencies() else { continue };
             if self.arm_latencies {
                 let (split, arm) = (counters.split.as_str(), counters.arm.as_str());
                 family.add(&[("split", split), ("arm", arm), ("hash", &counters.hash)], &counted);

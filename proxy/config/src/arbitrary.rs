@@ -53,7 +53,7 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
             connect_timeout_ms,
             endpoints,
             protocol,
-            tls,
+            tls: tls.map(Box::new),
             balance,
             limits,
             outliers,

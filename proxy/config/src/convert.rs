@@ -74,6 +74,25 @@ fn out_of_range(message: String, field: &'static str, value: &impl ToString) -> 
     ConvertError::OutOfRange { message, field, value: value.to_string() }
 }
 
+/// Converts each of a list. Every resource has some lists, and there are thousands that are kept: collecting would leave the
+/// result in the room that the message had, which is a multiple of what it needs.
+fn each<From, To>(
+    list: Vec<From>,
+    convert: impl FnMut(From) -> Result<To, ConvertError>,
+) -> Result<Vec<To>, ConvertError> {
+    let mut all = Vec::with_capacity(list.len());
+    for it in list.into_iter().map(convert) {
+        all.push(it?);
+    }
+    Ok(all)
+}
+
+/// A list that is kept, without the room for more that decoding leaves.
+fn kept<T>(mut list: Vec<T>) -> Vec<T> {
+    list.shrink_to_fit();
+    list
+}
+
 /// A number that fits into fewer bits than the wire has.
 fn narrow<T: TryFrom<u32>>(
     value: u32,
@@ -105,15 +124,38 @@ fn present(text: String) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use prost::Message as _;
 
     use super::*;
-    use crate::arbitrary;
+    use crate::{arbitrary, model::Route};
+
+    fn fits<T>(list: &Vec<T>) -> bool {
+        list.capacity() == list.len()
+    }
 
     proptest! {
         #[test]
         fn what_is_sent_is_what_arrives(change in arbitrary::change()) {
             let wire = wire::config::Change::from(&change);
             prop_assert_eq!(Change::try_from(wire), Ok(change));
+        }
+
+        #[test]
+        fn what_is_kept_has_no_room_for_more(change in arbitrary::change()) {
+            let bytes = wire::config::Change::from(&change).encode_to_vec();
+            let wire = wire::config::Change::decode(bytes.as_slice()).unwrap();
+            match Change::try_from(wire).unwrap() {
+                Change::Route(route) => {
+                    let Route { headers, query, listeners, classes, filters, .. } = &*route;
+                    prop_assert!(fits(headers) && fits(query) && fits(listeners) && fits(classes));
+                    prop_assert!(fits(&filters.request_headers) && fits(&filters.response_headers));
+                    prop_assert!(route.split().is_none_or(|it| fits(&it.arms) && fits(&it.mirrors)));
+                }
+                Change::Cluster(cluster) => {
+                    prop_assert!(fits(&cluster.endpoints) && fits(&cluster.checks));
+                }
+                _ => {}
+            }
         }
 
         #[test]

@@ -37,7 +37,7 @@ enum Rule {
     #[default]
     LeastRequest,
     RoundRobin(Arc<Turns>),
-    Hash(Key, Places),
+    Hash(Box<(Key, Places)>),
 }
 
 /// Whose turn it is in a cluster, for as long as the cluster exists; shared by all threads.
@@ -51,7 +51,8 @@ impl Balancer {
         policy: &BalancePolicy,
         turns: impl FnOnce() -> Arc<Turns>,
     ) -> Self {
-        let hashed = |key, places| Key::new(key).map_or(Rule::LeastRequest, |key| Rule::Hash(key, places));
+        let hashed =
+            |key, places| Key::new(key).map_or(Rule::LeastRequest, |key| Rule::Hash(Box::new((key, places))));
         let rule = match policy {
             BalancePolicy::LeastRequest => Rule::LeastRequest,
             BalancePolicy::RoundRobin => Rule::RoundRobin(turns()),
@@ -78,7 +79,7 @@ impl Balancer {
     pub fn affinity(&self, headers: &HeaderMap, client: IpAddr, random: impl FnOnce() -> u64) -> Affinity {
         match &self.rule {
             Rule::LeastRequest | Rule::RoundRobin(_) => Affinity::default(),
-            Rule::Hash(key, _) => key.affinity(headers, client, random()),
+            Rule::Hash(hash) => hash.0.affinity(headers, client, random()),
         }
     }
 
@@ -95,7 +96,8 @@ impl Balancer {
                 let first = usize::try_from(turn % count).unwrap_or_default();
                 (first..self.endpoints.len()).chain(0..first).find_map(by_index)
             }
-            (Rule::Hash(_, places), Some(hash)) => {
+            (Rule::Hash(rule), Some(hash)) => {
+                let (_, places) = &**rule;
                 places.from(hash).find_map(by_index).or_else(|| pick(&self.endpoints, tried, random))
             }
             (Rule::LeastRequest | Rule::Hash(..), _) => pick(&self.endpoints, tried, random),

@@ -4,7 +4,7 @@
 //! when that is over, whatever becomes of it; so a limit is exact, however many threads ask at once.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicU32, Ordering},
 };
 
@@ -31,9 +31,10 @@ pub enum Limit {
     Retries,
 }
 
-/// What one process has with one cluster now, for as long as the cluster exists.
+/// What one process has with one cluster now, for as long as the cluster exists. Most clusters have no limits and no
+/// retries, and nothing is ever counted.
 #[derive(Debug, Default)]
-pub(crate) struct Usage(Padded<[AtomicU32; Limit::ALL.len()]>);
+pub(crate) struct Usage(OnceLock<Box<Padded<[AtomicU32; Limit::ALL.len()]>>>);
 
 /// The limits of a cluster, ready to be asked.
 #[derive(Clone, Debug, Default)]
@@ -124,7 +125,7 @@ impl Breaker {
 
 impl Usage {
     fn of(&self, limit: Limit) -> &AtomicU32 {
-        let Padded(counts) = &self.0;
+        let Padded(counts) = &**self.0.get_or_init(Box::default);
         &counts[limit as usize]
     }
 }

@@ -4,10 +4,14 @@
 //! try began, and what comes of it is added to that second however late it comes, up to [`KEPT`] seconds later.
 //!
 //! The seconds lie in a ring of places. Only the one thread that also reads them makes a place ready for another second,
-//! some seconds ahead; who counts looks whether the place is that of its second, and otherwise does not count.
+//! some seconds ahead; who counts looks whether the place is that of its second, and otherwise does not count. The ring is
+//! made when the first request comes: of thousands of routes that are compared most have none.
 
 use std::{
-    sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,12 +28,19 @@ pub const KEPT: i64 = 36;
 /// How many seconds beside the present one are ready: its thread may come late by so many.
 const AHEAD: i64 = 3;
 
+/// No second.
+const NEVER: i64 = i64::MIN;
+
 /// Every second that is kept has a place of its own.
 const PLACES: i64 = KEPT + AHEAD + 1;
 
-/// The requests of one arm to one version.
+/// The requests of one arm to one version. It takes no room until the first comes.
 #[derive(Debug)]
-pub struct Cohorts(Box<[Place]>);
+pub struct Cohorts {
+    /// The second that was made ready last.
+    present: AtomicI64,
+    places: OnceLock<Box<[Place]>>,
+}
 
 /// What is known of one second.
 #[derive(Debug, Default)]
@@ -71,24 +82,24 @@ impl Default for Buckets {
 
 impl Default for Cohorts {
     fn default() -> Self {
-        Self((0..PLACES).map(|_| Place { second: AtomicI64::new(i64::MIN), ..Place::default() }).collect())
+        Self { present: AtomicI64::new(NEVER), places: OnceLock::new() }
     }
 }
 
 impl Cohorts {
     /// Makes the present second and the next ones ready to be counted in. For one thread alone.
     pub fn make_ready(&self, now: i64) {
-        for second in now..=now.saturating_add(AHEAD) {
-            let place = &self.0[index(second)];
-            if place.second.load(Ordering::Relaxed) != second {
-                place.begin(second);
-            }
+        // A ring that is being made meanwhile may be that of the second before, whose places reach as far as this is late.
+        self.present.store(now, Ordering::Relaxed);
+        if let Some(places) = self.places.get() {
+            make_ready(places, now);
         }
     }
 
     /// A first try begins, of a request that was drawn while the arm had this share.
     pub fn begin(&self, second: i64, share: Share) {
-        if let Some(place) = self.place(second) {
+        let places = self.places.get_or_init(|| ring(self.present.load(Ordering::Relaxed)));
+        if let Some(place) = place(places, second) {
             place.requests.fetch_add(1, Ordering::Relaxed);
             place.shares.fetch_add(share.parts().into(), Ordering::Relaxed);
             place.changes.fetch_add(1, Ordering::Release);
@@ -97,7 +108,7 @@ impl Cohorts {
 
     /// A first try that began in that second has ended.
     pub fn end(&self, second: i64, outcome: FirstTry, latency: Duration) {
-        if let Some(place) = self.place(second) {
+        if let Some(place) = self.places.get().and_then(|it| place(it, second)) {
             place.ended.0[bucket_of(latency)].fetch_add(1, Ordering::Relaxed);
             match outcome {
                 FirstTry::Good => {}
@@ -109,7 +120,7 @@ impl Cohorts {
 
     /// The client of a request gave it up before its first try ended: it counts for nothing.
     pub fn withdraw(&self, second: i64, share: Share) {
-        if let Some(place) = self.place(second) {
+        if let Some(place) = self.places.get().and_then(|it| place(it, second)) {
             place.requests.fetch_sub(1, Ordering::Relaxed);
             place.shares.fetch_sub(share.parts().into(), Ordering::Relaxed);
             place.changes.fetch_add(1, Ordering::Release);
@@ -118,20 +129,43 @@ impl Cohorts {
 
     /// The seconds in which requests began, in no order.
     pub fn counted(&self) -> impl Iterator<Item = Cohort> {
-        self.0.iter().filter(|it| it.changes.load(Ordering::Relaxed) > 0).map(Place::read)
+        let places = self.places.get().into_iter().flatten();
+        places.filter(|it| it.changes.load(Ordering::Relaxed) > 0).map(Place::read)
     }
+}
 
-    fn place(&self, second: i64) -> Option<&Place> {
-        let place = &self.0[index(second)];
-        (place.second.load(Ordering::Relaxed) == second).then_some(place)
+/// A new ring, ready for the present second and the next ones; for none if there is no present yet.
+fn ring(present: i64) -> Box<[Place]> {
+    let place = |_| Place { second: AtomicI64::new(NEVER), ..Place::default() };
+    let places: Box<[Place]> = (0..PLACES).map(place).collect();
+    if present != NEVER {
+        // The request that it is made for may have read the clock before the second changed.
+        make_ready(&places, present.saturating_sub(1));
+        make_ready(&places, present);
     }
+    places
+}
+
+fn make_ready(places: &[Place], now: i64) {
+    for second in now..=now.saturating_add(AHEAD) {
+        let place = &places[index(second)];
+        if place.second.load(Ordering::Relaxed) != second {
+            place.begin(second);
+        }
+    }
+}
+
+/// The place of a second, if it is ready for it.
+fn place(places: &[Place], second: i64) -> Option<&Place> {
+    let place = &places[index(second)];
+    (place.second.load(Ordering::Relaxed) == second).then_some(place)
 }
 
 impl Place {
     fn begin(&self, second: i64) {
         let Self { second: own, requests, bad, shares, ended, changes } = self;
         // Nobody counts here meanwhile: the second before was long ago.
-        own.store(i64::MIN, Ordering::Relaxed);
+        own.store(NEVER, Ordering::Relaxed);
         ended.0.iter().chain([requests, bad, changes]).for_each(|it| it.store(0, Ordering::Relaxed));
         shares.store(0, Ordering::Relaxed);
         own.store(second, Ordering::Release);
@@ -201,6 +235,25 @@ mod tests {
         assert_eq!(counted(&cohorts), []);
         cohorts.begin(100 + KEPT + AHEAD + 2, share());
         assert_eq!(counted(&cohorts), [], "no place is ready for it");
+    }
+
+    #[test]
+    fn nothing_takes_no_room_and_the_first_request_is_counted() {
+        let cohorts = Cohorts::default();
+        cohorts.begin(100, share());
+        assert_eq!(counted(&cohorts), [], "no second is ready");
+        let cohorts = Cohorts::default();
+        for now in 98..=100 {
+            cohorts.make_ready(now);
+            cohorts.end(now, FirstTry::Good, Duration::ZERO);
+            cohorts.withdraw(now, share());
+        }
+        assert!(cohorts.places.get().is_none() && counted(&cohorts).is_empty());
+        for second in [98, 99, 100, 100 + AHEAD, 101 + AHEAD] {
+            cohorts.begin(second, share());
+        }
+        let seconds: Vec<_> = counted(&cohorts).iter().map(|it| it.0).collect();
+        assert_eq!(seconds, [99, 100, 100 + AHEAD]);
     }
 
     #[test]

@@ -10,15 +10,29 @@ use std::{
 
 use proxy_config::model::{Address, Draining, UnixMillis, Version};
 
-use crate::{outlier::Record, padded::Padded};
+use crate::outlier::Record;
 
 /// Names an endpoint within one process, for ever: a pod that comes back at the same address is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointId(pub u64);
 
 /// One server of one version in one cluster, shared by all snapshots that route to it and by the requests it has.
+///
+/// What requests write to is at the beginning, beside the count of the owners, which every request writes to as well. What
+/// follows is never written to and longer than a cache line: it keeps what is written of two endpoints apart.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Endpoint {
+    in_flight: AtomicU32,
+    /// How many of its cluster's health checks it does not pass.
+    failing: AtomicU32,
+    routable: AtomicBool,
+    /// Its failures; looked at only where its cluster asks for it.
+    record: Record,
+    /// In milliseconds since 1970; [`NEVER`] if there is no such time.
+    ends: AtomicI64,
+    /// Since when it gets requests, in milliseconds since 1970; [`NEVER`] if nobody has asked yet.
+    begun: AtomicI64,
     /// Its name in this process.
     pub id: EndpointId,
     /// Where it listens.
@@ -27,16 +41,6 @@ pub struct Endpoint {
     pub version: Version,
     /// The pod, in the version's namespace; empty for what is no pod.
     pub pod: Arc<str>,
-    in_flight: Padded<AtomicU32>,
-    routable: AtomicBool,
-    /// In milliseconds since 1970; [`NEVER`] if there is no such time.
-    ends: AtomicI64,
-    /// Its failures; looked at only where its cluster asks for it.
-    record: Record,
-    /// How many of its cluster's health checks it does not pass.
-    failing: AtomicU32,
-    /// Since when it gets requests, in milliseconds since 1970; [`NEVER`] if nobody has asked yet.
-    begun: AtomicI64,
 }
 
 const NEVER: i64 = i64::MAX;
@@ -57,37 +61,35 @@ impl Endpoint {
     /// An endpoint that no snapshot routes to yet.
     #[must_use]
     pub fn new(id: EndpointId, address: Address, version: Version, pod: Arc<str>) -> Self {
-        let (in_flight, routable, ends) = (Padded::default(), AtomicBool::new(false), AtomicI64::new(NEVER));
-        let (failing, begun) = (AtomicU32::new(0), AtomicI64::new(NEVER));
         Self {
+            in_flight: AtomicU32::new(0),
+            failing: AtomicU32::new(0),
+            routable: AtomicBool::new(false),
+            record: Record::default(),
+            ends: AtomicI64::new(NEVER),
+            begun: AtomicI64::new(NEVER),
             id,
             address,
             version,
             pod,
-            in_flight,
-            routable,
-            ends,
-            record: Record::default(),
-            failing,
-            begun,
         }
     }
 
     /// Counts a request that will be sent to it. Each is ended by one [`leave`](Self::leave).
     pub fn enter(&self) {
-        self.in_flight.0.fetch_add(1, Ordering::AcqRel);
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The request, its response and their bodies are over.
     pub fn leave(&self) -> Left {
-        let before = self.in_flight.0.fetch_sub(1, Ordering::AcqRel);
+        let before = self.in_flight.fetch_sub(1, Ordering::AcqRel);
         if before == 1 && !self.is_routable() { Left::Drained } else { Left::Routine }
     }
 
     /// How many requests it has.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.0.load(Ordering::Acquire)
+        self.in_flight.load(Ordering::Acquire)
     }
 
     /// Whether the newest snapshot sends it new requests. Idle connections to one that is not are closed.

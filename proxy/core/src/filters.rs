@@ -21,7 +21,7 @@ pub use self::{
 };
 use crate::retry::Policy;
 
-/// The filters of one route. A route without any has no such value.
+/// The filters of one route. A route without any has no such value; what few of the others have lies elsewhere.
 #[derive(Debug)]
 pub struct Filters {
     /// What happens to the headers of requests, before what the arm does.
@@ -29,14 +29,14 @@ pub struct Filters {
     /// What happens to the headers of responses, after what the arm does.
     pub response: Edits,
     /// Whose pages may use the route.
-    pub cors: Option<Cors>,
+    pub cors: Option<Box<Cors>>,
     /// What is tried again.
-    pub retry: Option<Policy>,
+    pub retry: Option<Box<Policy>>,
     /// Other texts for some statuses.
     pub errors: ErrorTexts,
     upgrades: Upgrades,
     /// Who may use the route.
-    pub access: Option<Access>,
+    pub access: Option<Box<Access>>,
     /// How long the body of a request may be.
     pub max_body_bytes: Option<u64>,
 }
@@ -62,11 +62,11 @@ impl Filters {
         Ok(Some(Self {
             request: Edits::new(request_headers),
             response: Edits::new(response_headers),
-            cors: cors.as_ref().map(Cors::new).transpose()?,
-            retry: retry.as_ref().map(Policy::new),
+            cors: cors.as_deref().map(Cors::new).transpose()?.map(Box::new),
+            retry: retry.as_ref().map(|it| Box::new(Policy::new(it))),
             errors: ErrorTexts::new(errors),
             upgrades: upgrades.clone(),
-            access: access.as_ref().map(Access::new),
+            access: access.as_ref().map(|it| Box::new(Access::new(it))),
             max_body_bytes: *max_body_bytes,
         }))
     }

@@ -4,10 +4,7 @@
 //! it is, and a comparison of two histograms with a tolerance is an exact one with a shift.
 
 use std::{
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -20,12 +17,9 @@ const FIRST: u32 = 18;
 /// 2^(1/4), 2^(2/4) and 2^(3/4), with 63 digits behind the point.
 const QUARTERS: [u64; 3] = [0x9837_f051_8db8_a96f, 0xb504_f333_f9de_6484, 0xd744_fcca_d69d_6af4];
 
-/// Counts latencies. It takes no room until the first comes.
-#[derive(Debug, Default)]
-pub struct Latencies(OnceLock<Box<Counts>>);
-
+/// Counts latencies.
 #[derive(Debug)]
-struct Counts {
+pub(crate) struct Latencies {
     buckets: [AtomicU64; BUCKETS],
     nanoseconds: AtomicU64,
 }
@@ -45,27 +39,25 @@ impl Default for Counted {
     }
 }
 
+impl Default for Latencies {
+    fn default() -> Self {
+        Self { buckets: [const { AtomicU64::new(0) }; BUCKETS], nanoseconds: AtomicU64::new(0) }
+    }
+}
+
 impl Latencies {
     /// Counts one.
-    pub fn count(&self, latency: Duration) {
-        let counts = self.0.get_or_init(|| {
-            Box::new(Counts {
-                buckets: [const { AtomicU64::new(0) }; BUCKETS],
-                nanoseconds: AtomicU64::new(0),
-            })
-        });
+    pub(crate) fn count(&self, latency: Duration) {
         let nanoseconds = nanoseconds(latency);
-        counts.buckets[bucket(nanoseconds)].fetch_add(1, Ordering::Relaxed);
-        counts.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.buckets[bucket(nanoseconds)].fetch_add(1, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
     /// What was counted so far; `None`: nothing.
-    #[must_use]
-    pub fn counted(&self) -> Option<Counted> {
-        let counts = self.0.get()?;
-        let buckets = counts.buckets.each_ref().map(|it| it.load(Ordering::Relaxed));
-        let total = Duration::from_nanos(counts.nanoseconds.load(Ordering::Relaxed));
-        Some(Counted { buckets, total })
+    pub(crate) fn counted(&self) -> Option<Counted> {
+        let buckets = self.buckets.each_ref().map(|it| it.load(Ordering::Relaxed));
+        let total = Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed));
+        buckets.iter().any(|it| *it > 0).then_some(Counted { buckets, total })
     }
 }
 

@@ -14,6 +14,7 @@ pub mod cohorts;
 pub mod counters;
 pub mod endpoint;
 pub mod facts;
+mod few;
 pub mod filters;
 pub mod forward;
 pub mod grpc;

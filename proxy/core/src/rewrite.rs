@@ -8,9 +8,10 @@ use proxy_config::{
 use regex::Regex;
 
 /// What happens to a path, ready to be done.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Rewrite {
     /// Nothing.
+    #[default]
     None,
     /// This much of the path goes and the text takes its place.
     Prefix {
@@ -24,7 +25,7 @@ pub enum Rewrite {
     /// The text takes the place of all of it.
     Full(Box<str>),
     /// Every match is replaced.
-    Regex(Regex, Substitution),
+    Regex(Box<(Regex, Substitution)>),
 }
 
 /// Where a client should go instead.
@@ -75,7 +76,7 @@ impl Rewrite {
             model::Rewrite::Regex(model::RegexRewrite { pattern, substitution }) => {
                 let pattern = pattern::compile_search(pattern)?;
                 match Substitution::parse(substitution, &pattern) {
-                    Ok(substitution) => Self::Regex(pattern, substitution),
+                    Ok(substitution) => Self::Regex(Box::new((pattern, substitution))),
                     // Which no validated configuration holds.
                     Err(_) => Self::None,
                 }
@@ -94,7 +95,10 @@ impl Rewrite {
                 let text = if *elements && !rest.is_empty() { text.trim_end_matches('/') } else { text };
                 Some(format!("{text}{rest}"))
             }
-            Self::Regex(pattern, substitution) => substitution.replace_all(pattern, path),
+            Self::Regex(regex) => {
+                let (pattern, substitution) = &**regex;
+                substitution.replace_all(pattern, path)
+            }
         }
     }
 }

@@ -105,7 +105,7 @@ pub struct Arm {
     counters: Box<[Arc<ArmCounters>]>,
     unplaced: Arc<ArmCounters>,
     /// Where the split sends to several versions, which are compared.
-    cohorts: Option<ArmCohorts>,
+    cohorts: Option<Box<ArmCohorts>>,
 }
 
 /// As the counters of an arm.
@@ -116,7 +116,7 @@ struct ArmCohorts {
 }
 
 /// What happens to the requests of an arm, ready to be done.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Transform {
     /// To the path.
     pub rewrite: Rewrite,
@@ -129,9 +129,10 @@ pub struct Transform {
 }
 
 /// What happens to the host.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum HostRewrite {
     /// Nothing.
+    #[default]
     Keep,
     /// This takes its place.
     Literal(HeaderValue),
@@ -148,7 +149,7 @@ pub struct Refusal {
     pub refused: Arc<Refused>,
 }
 
-/// Endpoints that can replace one another.
+/// Endpoints that can replace one another. There are as many as routes: what few of them have lies elsewhere.
 #[derive(Debug)]
 pub struct Cluster {
     /// Its name.
@@ -162,11 +163,11 @@ pub struct Cluster {
     /// Those that take new requests, and which of them takes the next.
     pub balancer: Balancer,
     /// Those of them that come first for this proxy; `None`: none does.
-    near: Option<Near>,
+    near: Option<Box<Near>>,
     /// How much this process has with them at a time.
     pub breaker: Breaker,
     /// When one of them is left out for what it answered; `None`: never.
-    pub outliers: Option<outlier::Policy>,
+    pub outliers: Option<Box<outlier::Policy>>,
     /// What each of them is asked besides.
     pub checks: Arc<[HealthCheck]>,
     /// How long a new one takes to its full share.
@@ -277,7 +278,7 @@ impl Arm {
     /// The same by the second; `None` where nobody compares.
     #[must_use]
     pub fn cohorts(&self, placed: Option<&Endpoint>) -> Option<&Cohorts> {
-        let ArmCohorts { placed: versions, unplaced } = self.cohorts.as_ref()?;
+        let ArmCohorts { placed: versions, unplaced } = self.cohorts.as_deref()?;
         let of = |it: &Endpoint| versions.iter().find(|(hash, _)| *hash == it.version.hash);
         Some(placed.and_then(of).map_or(unplaced, |(_, cohorts)| cohorts))
     }

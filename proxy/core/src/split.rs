@@ -36,8 +36,12 @@ const UNIT: u64 = 10_000 * PARTS;
 /// The line of one draw, arm against the arms after it, and how far it is used up. Shared by all threads, kept
 /// across commits.
 #[derive(Debug)]
-pub struct Line {
-    taken: Padded<AtomicU64>,
+pub struct Line(Padded<Position>);
+
+/// Both are read by every draw.
+#[derive(Debug)]
+struct Position {
+    taken: AtomicU64,
     seed: u64,
 }
 
@@ -74,13 +78,13 @@ impl Line {
     #[must_use]
     pub fn new(random: u64) -> Self {
         let seed = mix(random);
-        Self { taken: Padded(AtomicU64::new(mix(seed) % (UNIT * 4096))), seed }
+        Self(Padded(Position { taken: AtomicU64::new(mix(seed) % (UNIT * 4096)), seed }))
     }
 
     /// Takes the next `width` and says whether a point lies in it.
     fn take(&self, width: u64) -> bool {
-        let from = self.taken.0.fetch_add(width, Ordering::Relaxed);
-        points::any_within(self.seed, from, width)
+        let Self(Padded(Position { taken, seed })) = self;
+        points::any_within(*seed, taken.fetch_add(width, Ordering::Relaxed), width)
     }
 }
 

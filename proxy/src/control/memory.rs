@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
+    io::{self, BufWriter, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{
@@ -102,7 +102,7 @@ impl Memory {
         self.written = Some((now, position));
         let (file, config, failed) = (self.file.clone(), Arc::clone(config), Arc::clone(&self.failed));
         self.writing = Some(tokio::task::spawn_blocking(move || {
-            let outcome = write(&file, &encode(&config, position));
+            let outcome = write(&file, messages(&config, position));
             let failed_before = failed.swap(outcome.is_err(), Ordering::Relaxed);
             if let Err(error) = outcome
                 && !failed_before
@@ -113,20 +113,25 @@ impl Memory {
     }
 }
 
-/// Under another name first, so that a crash leaves the old one whole.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Under another name first, so that a crash leaves the old one whole. Piece by piece: all of it would be as much again as
+/// the configuration is.
+fn write(path: &Path, pieces: impl Iterator<Item: AsRef<[u8]>>) -> io::Result<()> {
     let new = path.with_extension("new");
     // It holds the keys of certificates.
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(bytes)?;
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut file = BufWriter::new(file);
+    for piece in pieces {
+        file.write_all(piece.as_ref())?;
+    }
+    file.flush()?;
     fs::rename(&new, path)
 }
 
-fn encode(config: &Config, position: Position) -> Vec<u8> {
+fn messages(config: &Config, position: Position) -> impl Iterator<Item = Vec<u8>> {
     let commit = wire::Commit { position: Some(position.into()), full: true };
     let commit = wire::ToProxy { message: Some(to_proxy::Message::Commit(commit)) };
     let changes = config.changes().map(wire::ToProxy::from);
-    changes.chain([commit]).flat_map(|it| it.encode_length_delimited_to_vec()).collect()
+    changes.chain([commit]).map(|it| it.encode_length_delimited_to_vec())
 }
 
 #[cfg(test)]
@@ -188,12 +193,12 @@ mod tests {
     async fn a_damaged_file_is_an_error_and_no_configuration() {
         let directory = Directory::new("memory-damaged");
         let memory = Memory::new(&directory.0);
-        let whole = encode(&config(8080), position(7));
+        let whole: Vec<u8> = messages(&config(8080), position(7)).flatten().collect();
         for length in 1..whole.len() {
-            write(&memory.file, &whole[..length]).unwrap();
+            write(&memory.file, [&whole[..length]].into_iter()).unwrap();
             assert!(memory.recall().is_err(), "{length} bytes of {}", whole.len());
         }
-        write(&memory.file, &encode(&config(0), position(7))).unwrap();
+        write(&memory.file, messages(&config(0), position(7))).unwrap();
         let error = memory.recall().unwrap_err().to_string();
         assert!(error.ends_with("listener http: port 0 cannot be listened on"), "{error}");
     }

@@ -114,7 +114,7 @@ impl Tries {
     fn of(counters: &ArmCounters) -> Self {
         // Each is counted by its latency first: a bad one whose latency is not seen yet must not be told without it.
         let bad = counters.bad();
-        Self { bad, ended: counters.latencies().counted().map(|it| Box::new(it.buckets)) }
+        Self { bad, ended: counters.latencies().map(|it| Box::new(it.buckets)) }
     }
 
     /// What has come since; an arm that was made anew counts from nothing.

@@ -32,7 +32,7 @@ pub(crate) struct Served {
 /// A cluster that is reached with TLS.
 #[derive(Debug)]
 struct Reached {
-    tls: UpstreamTls,
+    tls: Box<UpstreamTls>,
     protocol: UpstreamProtocol,
     own: Option<Arc<CertifiedKey>>,
     /// `None`: it cannot be.

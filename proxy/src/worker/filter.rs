@@ -50,7 +50,7 @@ impl<'a> Filtering<'a> {
         access: Access,
     ) -> Self {
         let filters = rule.filters.as_deref();
-        let cors = filters.and_then(|it| it.cors.as_ref());
+        let cors = filters.and_then(|it| it.cors.as_deref());
         let page = cors.map(|cors| (cors, cors.origin(&request.headers)));
         let facts = rule.refers(arm).then(|| Box::new(facts(worker, entry, request, authority)));
         Self { filters, page, facts, access }

@@ -25,8 +25,8 @@ async fn serving(access: Access, trusted_hops: u32) -> (Operator, Directory, Pro
     let (mut operator, directory, pod) = (Operator::start().await, Directory::new(), Pod::start("a").await);
     let proxy = Proxy::start(&operator, &directory);
     let route = route_changed("/", &[("a", 10_000)], |route| {
-        route.filters.access = Some(access);
-        route.filters.cors = Some(Cors { origins: vec![OriginMatch::Any], ..Cors::default() });
+        route.filters.access = Some(Box::new(access));
+        route.filters.cors = Some(Box::new(Cors { origins: vec![OriginMatch::Any], ..Cors::default() }));
     });
     let port = listener_with(operator.http_port, |listener| listener.trusted_hops = trusted_hops);
     let changes: Vec<Change> = vec![port, cluster("a", &[(pod.address, "h1")]), route];

@@ -170,7 +170,7 @@ async fn paths_are_rewritten_by_regex_and_hosts_are_remembered() {
 #[tokio::test]
 async fn pages_of_other_origins_are_answered() {
     let routes = all(|route| {
-        route.filters.cors = Some(Cors {
+        route.filters.cors = Some(Box::new(Cors {
             origins: vec![OriginMatch::Exact("https://page.example".into())],
             methods: vec!["GET".into(), "PUT".into()],
             headers: vec!["x-a".into()],
@@ -178,7 +178,7 @@ async fn pages_of_other_origins_are_answered() {
             credentials: true,
             max_age_s: Some(60),
             answers_refused: false,
-        });
+        }));
     });
     let (_operator, _directory, proxy, pod) = serving(routes).await;
     let page = ("origin", "https://page.example");

@@ -86,7 +86,8 @@ fn authorization(change: impl FnOnce(&mut Authorization)) -> Authorization {
 /// A route to the pod `a`, whose requests the cluster `auth` is asked about.
 fn asking(authorization: Authorization) -> Change {
     route_changed("/", &[("a", 10_000)], |route| {
-        route.filters.access = Some(Access { authorization: Some(authorization), ..Access::default() });
+        route.filters.access =
+            Some(Box::new(Access { authorization: Some(authorization), ..Access::default() }));
     })
 }
 
@@ -286,7 +287,7 @@ async fn who_waits_holds_up_no_configuration_and_is_served_by_the_newest() {
     // No request pins the old snapshot: the operator is told so while both wait.
     let to_other = |auth: Authorization| {
         route_changed("/", &[("b", 10_000)], |route| {
-            route.filters.access = Some(Access { authorization: Some(auth), ..Access::default() });
+            route.filters.access = Some(Box::new(Access { authorization: Some(auth), ..Access::default() }));
         })
     };
     let clusters = cluster("b", &[(other.address, "h2")]);
@@ -333,8 +334,8 @@ async fn held_service() -> (RawPod, mpsc::UnboundedReceiver<tokio::sync::oneshot
 async fn a_preflight_is_answered_without_a_question() {
     let route = route_changed("/", &[("a", 10_000)], |route| {
         let authorization = Some(authorization(|_| ()));
-        route.filters.access = Some(Access { authorization, ..Access::default() });
-        route.filters.cors = Some(Cors { origins: vec![OriginMatch::Any], ..Cors::default() });
+        route.filters.access = Some(Box::new(Access { authorization, ..Access::default() }));
+        route.filters.cors = Some(Box::new(Cors { origins: vec![OriginMatch::Any], ..Cors::default() }));
     });
     let mut fixture = Fixture::with(route).await;
     let preflight =
@@ -354,9 +355,10 @@ async fn a_preflight_is_answered_without_a_question() {
 async fn who_asks_too_often_is_not_asked_about() {
     let route = route_changed("/", &[("a", 10_000)], |route| {
         let authorization = Some(authorization(|_| ()));
-        route.filters.access = Some(Access { authorization, ..Access::default() });
+        route.filters.access = Some(Box::new(Access { authorization, ..Access::default() }));
         let rates = vec![Rate { requests: 1, per_ms: 3_600_000, burst: 1 }];
-        route.filters.clients = Some(ClientLimits { id: "a".into(), rates, ..ClientLimits::default() });
+        route.filters.clients =
+            Some(Box::new(ClientLimits { id: "a".into(), rates, ..ClientLimits::default() }));
     });
     let mut fixture = Fixture::with(route).await;
     let statuses = fixture.ask("200").await.map(|it| it.status);
@@ -376,7 +378,7 @@ async fn a_request_that_waits_is_copied_once() {
     let mut route = mirrored(&[("a", 10_000)], "m", 5_000, |_| {});
     if let Change::Route(route) = &mut route {
         let access = Access { authorization: Some(authorization(|_| ())), ..Access::default() };
-        std::sync::Arc::make_mut(route).filters.access = Some(access);
+        std::sync::Arc::make_mut(route).filters.access = Some(Box::new(access));
     }
     let (mut operator, directory) = (Operator::start().await, Directory::new());
     let (pod, mirror, (service, _asked)) = (Pod::start("a").await, Pod::start("m").await, service().await);

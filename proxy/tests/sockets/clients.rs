@@ -42,7 +42,7 @@ impl Fixture {
             (Operator::start().await, Directory::new(), Pod::start("a").await);
         let proxy = Proxy::start(&operator, &directory);
         let route = route_changed("/", &[("a", 10_000)], |route| {
-            route.filters.clients = limits;
+            route.filters.clients = limits.map(Box::new);
             route.filters.max_body_bytes = max_body_bytes;
         });
         let port = listener_with(operator.http_port, |listener| listener.trusted_hops = 1);

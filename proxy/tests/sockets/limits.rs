@@ -193,7 +193,7 @@ async fn tries_beyond_those_that_may_be_under_way_do_not_follow() {
     let (mut operator, directory) = (Operator::start().await, Directory::new());
     let proxy = Proxy::start(&operator, &directory);
     let retry = Retry { on: vec![RetryOn::ServerError], retries: 2, backoff_ms: 1, ..Retry::default() };
-    let route = route_changed("/", &[("a", 10_000)], |route| route.filters.retry = Some(retry));
+    let route = route_changed("/", &[("a", 10_000)], |route| route.filters.retry = Some(Box::new(retry)));
     let limits = Limits { retries: Some(0), ..Limits::default() };
     operator.configure(vec![limited(&[failing.address], limits), route]).await;
     let reply = client::get(proxy.http, "/").await;
@@ -224,7 +224,7 @@ async fn when_everything_fails_retries_are_a_fraction_of_the_requests() {
     let (mut operator, directory) = (Operator::start().await, Directory::new());
     let proxy = Proxy::start(&operator, &directory);
     let retry = Retry { on: vec![RetryOn::ServerError], retries: 1, backoff_ms: 1, ..Retry::default() };
-    let route = route_changed("/", &[("a", 10_000)], |route| route.filters.retry = Some(retry));
+    let route = route_changed("/", &[("a", 10_000)], |route| route.filters.retry = Some(Box::new(retry)));
     operator.configure(vec![cluster("a", &[(failing.address, "h1")]), route]).await;
     let asked: Vec<_> = (0..AT_ONCE).map(|_| ask(&proxy, "/")).collect();
     let all = crate::support::within(arrived.acquire_many(u32::try_from(AT_ONCE).unwrap())).await.unwrap();

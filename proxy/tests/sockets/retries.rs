@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 fn retried(retry: Retry) -> Change {
-    route_changed("/", &[("a", 10_000)], |route| route.filters.retry = Some(retry))
+    route_changed("/", &[("a", 10_000)], |route| route.filters.retry = Some(Box::new(retry)))
 }
 
 fn retry(on: RetryOn, retries: u32) -> Retry {

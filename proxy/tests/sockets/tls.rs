@@ -315,7 +315,7 @@ async fn pods_are_spoken_to_as_their_cluster_says() {
         (closed, tls(ca(), name, &[], Some("own")), Some("pod.example true")),
     ] {
         let Change::Cluster(plain) = cluster("a", &[(address, "h1")]) else { panic!("a cluster") };
-        let changed = Cluster { tls: Some(tls.clone()), ..Cluster::clone(&plain) };
+        let changed = Cluster { tls: Some(Box::new(tls.clone())), ..Cluster::clone(&plain) };
         fixture.link.commit(vec![Change::Cluster(changed.into())]).await;
         let reply = client::get(fixture.proxy.http, "/").await;
         match expected {
@@ -338,7 +338,7 @@ async fn large_bodies_pass_over_tls_on_both_sides_and_connections_are_kept() {
         versions: TlsVersions::default(),
     };
     let Change::Cluster(plain) = cluster("a", &[(pod, "h1")]) else { panic!("a cluster") };
-    let secure = Cluster { tls: Some(tls), ..Cluster::clone(&plain) };
+    let secure = Cluster { tls: Some(Box::new(tls)), ..Cluster::clone(&plain) };
     let changes =
         vec![identity.resource("c"), host("a", &["a.example"], "c", |_| ()), Change::Cluster(secure.into())];
     let fixture = Fixture::new(changes).await;

@@ -102,7 +102,7 @@ impl BackendKey {
         };
         match tls {
             Ok((tls, certificate)) => {
-                Arc::make_mut(&mut backend.cluster).tls = Some(tls);
+                Arc::make_mut(&mut backend.cluster).tls = Some(Box::new(tls));
                 backend.certificate = certificate;
             }
             // Never in the clear what was meant to be encrypted.

@@ -260,8 +260,8 @@ pub(super) fn alone(mapping: &Mapping, stores: &Stores) -> Route {
         }),
     };
     let filters = Filters {
-        cors: mapping.cors.clone(),
-        retry: mapping.retry.clone(),
+        cors: mapping.cors.clone().map(Box::new),
+        retry: mapping.retry.clone().map(Box::new),
         errors: mapping.errors.clone(),
         upgrades: mapping.upgrades.clone().map_or(Upgrades::Any, Upgrades::Only),
         ..Filters::default()
@@ -277,15 +277,15 @@ fn route((key, id): (&MatchKey, &RouteId), members: &[Member<'_>], action: Actio
     let path = members.first().map_or(PathKind::Prefix, |first| first.mapping.path);
     let name = (id.clone(), order::rank(key, id.as_str()));
     let mut route = bare(key, name, path, action, stores);
-    route.filters.access.clone_from(&stores.module.access);
+    route.filters.access = stores.module.access.clone().map(Box::new);
     let mut mappings = members.iter().map(|member| member.mapping);
     match stores.compat {
         // Whoever says something first says it for all: a canary has what its stable Mapping has.
         Compat::Ideal => {
             route.case = mappings.find_map(|it| it.case).unwrap_or_default();
             let mut mappings = members.iter().map(|member| member.mapping);
-            route.filters.cors = mappings.clone().find_map(|it| it.cors.clone());
-            route.filters.retry = mappings.clone().find_map(|it| it.retry.clone());
+            route.filters.cors = mappings.clone().find_map(|it| it.cors.clone()).map(Box::new);
+            route.filters.retry = mappings.clone().find_map(|it| it.retry.clone()).map(Box::new);
             route.filters.errors =
                 mappings.clone().map(|it| &it.errors).find(|it| !it.is_empty()).cloned().unwrap_or_default();
             route.filters.upgrades =
@@ -300,8 +300,8 @@ fn route((key, id): (&MatchKey, &RouteId), members: &[Member<'_>], action: Actio
             let mappings: Vec<&Mapping> = mappings.collect();
             let last = || mappings.iter().rev();
             route.case = last().find_map(|it| it.case).unwrap_or_default();
-            route.filters.cors = last().find_map(|it| it.cors.clone());
-            route.filters.retry = last().find_map(|it| it.retry.clone());
+            route.filters.cors = last().find_map(|it| it.cors.clone()).map(Box::new);
+            route.filters.retry = last().find_map(|it| it.retry.clone()).map(Box::new);
             route.filters.upgrades =
                 Upgrades::Only(last().find_map(|it| it.upgrades.clone()).unwrap_or_default());
             if matches!(route.action, Action::Redirect(_)) {

@@ -398,10 +398,10 @@ fn route(
         classes: Vec::new(),
         to_https: main.rule.to_https,
         filters: Filters {
-            cors: options.cors.clone(),
+            cors: options.cors.clone().map(Box::new),
             request_headers: options.request_headers.clone(),
-            access: access.cloned(),
-            clients: options.clients.clone(),
+            access: access.cloned().map(Box::new),
+            clients: options.clients.clone().map(Box::new),
             max_body_bytes: options.max_body_bytes,
             ..Filters::default()
         },

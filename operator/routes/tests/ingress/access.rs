@@ -45,7 +45,7 @@ fn what_cannot_be_acted_on_is_told_and_never_weakens_protection() {
 
 /// Whom the routes of a compiler let in.
 fn accesses(compiler: &Compiler) -> Vec<Option<Access>> {
-    compiler.compiled().config.routes.values().map(|route| route.filters.access.clone()).collect()
+    compiler.compiled().config.routes.values().map(|route| route.filters.access.as_deref().cloned()).collect()
 }
 
 #[test]

@@ -18,12 +18,12 @@ pub(super) fn filters() -> impl Strategy<Value = Filters> {
         |(request_headers, response_headers, (cors, retry, access), errors, upgrades, limits)| Filters {
             request_headers,
             response_headers,
-            cors,
-            retry,
+            cors: cors.map(Box::new),
+            retry: retry.map(Box::new),
             errors,
             upgrades,
-            access,
-            clients: limits.0,
+            access: access.map(Box::new),
+            clients: limits.0.map(Box::new),
             max_body_bytes: limits.1,
         },
     )

@@ -1,6 +1,6 @@
 //! Clusters, in both directions.
 
-use super::{ConvertError, health, known, out_of_range, positive, present, required};
+use super::{ConvertError, each, health, known, out_of_range, positive, present, required};
 use crate::{
     model::{
         Address, Balance, BalancePolicy, CertificateId, Cluster, ClusterId, Draining, Endpoint, Enforced,
@@ -36,19 +36,16 @@ impl TryFrom<wire::Cluster> for Cluster {
         let message = || format!("cluster {id}");
         Ok(Self {
             connect_timeout_ms,
-            endpoints: endpoints.into_iter().map(|it| endpoint(it, &id)).collect::<Result<_, _>>()?,
+            endpoints: each(endpoints, |it| endpoint(it, &id))?,
             protocol: match known(protocol, message, "protocol")? {
                 wire::UpstreamProtocol::Http1 => UpstreamProtocol::Http1,
                 wire::UpstreamProtocol::Http2 => UpstreamProtocol::Http2,
             },
-            tls: tls.map(|it| upstream_tls(it, message)).transpose()?,
+            tls: tls.map(|it| upstream_tls(it, message)).transpose()?.map(Box::new),
             balance: balance.map(|it| balance_of(it, message)).transpose()?.unwrap_or_default(),
             limits: limits.map(Into::into).unwrap_or_default(),
             outliers: outliers.map(Into::into).unwrap_or_default(),
-            checks: health_checks
-                .into_iter()
-                .map(|it| health::check(it, message))
-                .collect::<Result<_, _>>()?,
+            checks: each(health_checks, |it| health::check(it, message))?,
             absent,
             id: ClusterId::new(id),
         })
@@ -74,7 +71,7 @@ fn endpoint(endpoint: wire::Endpoint, cluster: &str) -> Result<Endpoint, Convert
         version: Version { namespace: namespace.into(), hash: hash.into() },
         pod: pod.into(),
         draining: draining.then_some(Draining { until }),
-        zones: zones.into_iter().map(Into::into).collect(),
+        zones: each(zones, |it| Ok(it.into()))?,
     })
 }
 
@@ -198,7 +195,7 @@ impl From<&Cluster> for wire::Cluster {
             connect_timeout_ms: *connect_timeout_ms,
             endpoints: endpoints.iter().map(Into::into).collect(),
             protocol: protocol.into(),
-            tls: tls.as_ref().map(Into::into),
+            tls: tls.as_deref().map(Into::into),
             // What most clusters do not have costs their messages nothing.
             balance: (*balance != Balance::default()).then(|| balance.into()),
             limits: (*limits != Limits::default()).then(|| (*limits).into()),

@@ -1,6 +1,6 @@
 //! Filters of routes, in both directions.
 
-use super::{ConvertError, known, narrow, positive, present, required, value::edits};
+use super::{ConvertError, each, kept, known, narrow, positive, present, required, value::edits};
 use crate::{
     model::{Cors, ErrorResponse, Filters, OriginMatch, Retry, RetryOn, Upgrades},
     wire::config as wire,
@@ -29,15 +29,22 @@ impl TryFrom<wire::Filters> for Filters {
         Ok(Self {
             request_headers: edits(request_headers)?,
             response_headers: edits(response_headers)?,
-            cors: cors.map(TryInto::try_into).transpose()?,
-            retry: retry.map(TryInto::try_into).transpose()?,
-            errors: errors.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            cors: boxed(cors)?,
+            retry: boxed(retry)?,
+            errors: each(errors, TryInto::try_into)?,
             upgrades: upgrades.map_or(Upgrades::Any, |it| Upgrades::Only(it.protocols)),
-            access: access.map(TryInto::try_into).transpose()?,
-            clients: clients.map(TryInto::try_into).transpose()?,
+            access: boxed(access)?,
+            clients: boxed(clients)?,
             max_body_bytes,
         })
     }
+}
+
+fn boxed<From, To>(from: Option<From>) -> Result<Option<Box<To>>, ConvertError>
+where
+    To: TryFrom<From, Error = ConvertError>,
+{
+    Ok(from.map(TryInto::try_into).transpose()?.map(Box::new))
 }
 
 impl TryFrom<wire::Cors> for Cors {
@@ -62,10 +69,10 @@ impl TryFrom<wire::Cors> for Cors {
             })
         };
         Ok(Self {
-            origins: origins.into_iter().map(origin).collect::<Result<_, _>>()?,
-            methods,
-            headers,
-            exposed_headers,
+            origins: each(origins, origin)?,
+            methods: kept(methods),
+            headers: kept(headers),
+            exposed_headers: kept(exposed_headers),
             credentials,
             max_age_s: positive(max_age_s),
             answers_refused,
@@ -90,10 +97,9 @@ impl TryFrom<wire::Retry> for Retry {
             wire::RetryOn::RefusedStream => Ok(RetryOn::RefusedStream),
             wire::RetryOn::Conflict => Ok(RetryOn::Conflict),
         };
-        let statuses = statuses.into_iter().map(|it| narrow(it, message, "status"));
         Ok(Self {
-            on: on.into_iter().map(condition).collect::<Result<_, _>>()?,
-            statuses: statuses.collect::<Result<_, _>>()?,
+            on: each(on, condition)?,
+            statuses: each(statuses, |it| narrow(it, message, "status"))?,
             retries,
             per_try_timeout_ms: positive(per_try_timeout_ms),
             backoff_ms: positive(backoff_ms).unwrap_or(Self::BACKOFF_MS),
@@ -132,15 +138,15 @@ impl From<&Filters> for wire::Filters {
         Self {
             request_headers: request_headers.iter().map(Into::into).collect(),
             response_headers: response_headers.iter().map(Into::into).collect(),
-            cors: cors.as_ref().map(Into::into),
-            retry: retry.as_ref().map(Into::into),
+            cors: cors.as_deref().map(Into::into),
+            retry: retry.as_deref().map(Into::into),
             errors: errors.iter().map(Into::into).collect(),
             upgrades: match upgrades {
                 Upgrades::Any => None,
                 Upgrades::Only(protocols) => Some(wire::Upgrades { protocols: protocols.clone() }),
             },
-            access: access.as_ref().map(Into::into),
-            clients: clients.as_ref().map(Into::into),
+            access: access.as_deref().map(Into::into),
+            clients: clients.as_deref().map(Into::into),
             max_body_bytes: *max_body_bytes,
         }
     }

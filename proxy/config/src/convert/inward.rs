@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ConvertError, narrow, out_of_range, positive, present, required, value::edits};
+use super::{ConvertError, each, kept, narrow, out_of_range, positive, present, required, value::edits};
 use crate::{
     model::{
         Action, Arm, ArmId, Case, CertificateId, Change, ClusterId, Epoch, HostId, HostMatch, HostRewrite,
@@ -79,16 +79,16 @@ impl TryFrom<wire::Route> for Route {
             path: path.into(),
             case,
             method: method.map(|it| text_match(it, message)).transpose()?,
-            headers: headers.into_iter().map(|it| named_match(it, message)).collect::<Result<_, _>>()?,
-            query: query.into_iter().map(|it| named_match(it, message)).collect::<Result<_, _>>()?,
+            headers: each(headers, |it| named_match(it, message))?,
+            query: each(query, |it| named_match(it, message))?,
             action: match action {
                 wire::route::Action::Split(split) => Action::Split(split.try_into()?),
                 wire::route::Action::Refusal(refusal) => Action::Refuse(refusal.try_into()?),
                 wire::route::Action::Redirect(redirect) => Action::Redirect(redirect.try_into()?),
             },
             filters: filters.map(TryInto::try_into).transpose()?.unwrap_or_default(),
-            listeners: listeners.into_iter().map(ListenerId::new).collect(),
-            classes,
+            listeners: each(listeners, |it| Ok(ListenerId::new(it)))?,
+            classes: kept(classes),
             to_https: to_https.map(|it| to_https_of(it, message)).transpose()?,
             id: RouteId::new(id),
         })
@@ -136,8 +136,7 @@ impl TryFrom<wire::Split> for Split {
 
     fn try_from(split: wire::Split) -> Result<Self, ConvertError> {
         let wire::Split { id, arms, mirrors } = split;
-        let arms = arms.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
-        let mirrors = mirrors.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+        let (arms, mirrors) = (each(arms, TryInto::try_into)?, each(mirrors, TryInto::try_into)?);
         Ok(Self { id: SplitId::new(id), arms, mirrors })
     }
 }
@@ -156,8 +155,8 @@ impl TryFrom<wire::Mirror> for Mirror {
             path: path.map(Into::into),
             case: if ignores_case { Case::Ignored } else { Case::Counts },
             method: method.map(|it| text_match(it, message)).transpose()?,
-            headers: headers.into_iter().map(|it| named_match(it, message)).collect::<Result<_, _>>()?,
-            query: query.into_iter().map(|it| named_match(it, message)).collect::<Result<_, _>>()?,
+            headers: each(headers, |it| named_match(it, message))?,
+            query: each(query, |it| named_match(it, message))?,
             id: MirrorId::new(id),
         })
     }

@@ -1,6 +1,6 @@
 //! Header edits and values, in both directions.
 
-use super::{ConvertError, known, required};
+use super::{ConvertError, each, known, required};
 use crate::{
     model::{Edit, HeaderEdit, Value, ValuePart, Variable},
     wire::config as wire,
@@ -9,7 +9,7 @@ use crate::{
 // === inward ===
 
 pub(super) fn edits(edits: Vec<wire::HeaderEdit>) -> Result<Vec<HeaderEdit>, ConvertError> {
-    edits.into_iter().map(TryInto::try_into).collect()
+    each(edits, TryInto::try_into)
 }
 
 impl TryFrom<wire::HeaderEdit> for HeaderEdit {
@@ -40,7 +40,7 @@ impl TryFrom<wire::Value> for Value {
                 }
             })
         };
-        Ok(Self(value.parts.into_iter().map(part).collect::<Result<_, _>>()?))
+        Ok(Self(each(value.parts, part)?))
     }
 }
 

@@ -45,7 +45,7 @@ fn cluster(tls: Option<UpstreamTls>) -> Arc<Cluster> {
         draining: None,
         zones: Vec::new(),
     };
-    Arc::new(Cluster { tls, ..Cluster::plain(ClusterId::new("c"), 1, vec![endpoint]) })
+    Arc::new(Cluster { tls: tls.map(Box::new), ..Cluster::plain(ClusterId::new("c"), 1, vec![endpoint]) })
 }
 
 fn tls() -> UpstreamTls {
@@ -84,12 +84,15 @@ fn what_would_be_something_else_needs_its_feature() {
     type Case = (fn(&mut Route), Option<&'static str>);
     let table: [Case; 10] = [
         (|_| (), None),
-        (|it| it.filters.retry = Some(crate::model::Retry::default()), None),
+        (|it| it.filters.retry = Some(Box::new(crate::model::Retry::default())), None),
         (|it| it.path = PathMatch::Elements("/a".into()), Some(PATH_ELEMENTS)),
         (|it| it.listeners = vec![ListenerId::new("http")], Some(ROUTE_LISTENERS)),
-        (|it| it.filters.cors = Some(crate::model::Cors::default()), Some(CORS)),
+        (|it| it.filters.cors = Some(Box::new(crate::model::Cors::default())), Some(CORS)),
         (|it| it.filters.upgrades = Upgrades::Only(Vec::new()), Some(UPGRADES)),
-        (|it| it.filters.clients = Some(crate::model::ClientLimits::default()), Some(CLIENT_LIMITS)),
+        (
+            |it| it.filters.clients = Some(Box::new(crate::model::ClientLimits::default())),
+            Some(CLIENT_LIMITS),
+        ),
         (|it| it.filters.max_body_bytes = Some(1), Some(BODY_LIMITS)),
         (
             |it| {
@@ -151,7 +154,7 @@ fn a_cluster_that_would_be_spoken_to_in_the_clear_has_no_endpoints() {
 fn a_proxy_that_cannot_speak_to_the_service_lets_nobody_in() {
     let mut config = Config::default();
     let asked = route(|it| {
-        it.filters.access = Some(asking());
+        it.filters.access = Some(Box::new(asking()));
         it.action = Action::Split(Split { id: SplitId::new("r"), arms: Vec::new(), mirrors: Vec::new() });
     });
     config.apply(Change::Route(Arc::new(asked)));

@@ -16,7 +16,7 @@ pub struct Cluster {
     /// What its endpoints speak.
     pub protocol: UpstreamProtocol,
     /// How they are spoken to; `None`: in the clear.
-    pub tls: Option<UpstreamTls>,
+    pub tls: Option<Box<UpstreamTls>>,
     /// Which of them takes a request.
     pub balance: Balance,
     /// How much one proxy has with them at a time.

@@ -4,7 +4,8 @@ use super::{Access, ClientLimits, HeaderEdit, Value};
 
 /// In this order: `access` looks at the client's address; `clients` counts; `cors` answers a preflight; `access` asks who it
 /// is, by its password, then its service; `max_body_bytes` and `upgrades` refuse; `request_headers`, then those of the arm; on the way back `errors`, then
-/// `response_headers` of the arm, those of the route, and `cors`. The default is nothing.
+/// `response_headers` of the arm, those of the route, and `cors`. The default is nothing. There is one for each of thousands of
+/// routes: what few of them have lies elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
     /// Of requests before they are sent, after the host was rewritten and our own headers are there.
@@ -12,17 +13,17 @@ pub struct Filters {
     /// Of all responses, also of the proxy's own.
     pub response_headers: Vec<HeaderEdit>,
     /// Whose pages may use the route.
-    pub cors: Option<Cors>,
+    pub cors: Option<Box<Cors>>,
     /// What is tried again.
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
     /// Other texts for some statuses, in order of these.
     pub errors: Vec<ErrorResponse>,
     /// Which protocols a request may switch to.
     pub upgrades: Upgrades,
     /// Who may use the route; `None`: everybody.
-    pub access: Option<Access>,
+    pub access: Option<Box<Access>>,
     /// How much of the route one client may have; `None`: as much as it wants.
-    pub clients: Option<ClientLimits>,
+    pub clients: Option<Box<ClientLimits>>,
     /// How long the body of a request may be; a longer one gets 413. `None`: any length.
     pub max_body_bytes: Option<u64>,
 }

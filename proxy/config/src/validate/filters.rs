@@ -34,7 +34,7 @@ pub(super) fn filters(filters: &Filters, faults: &mut Vec<Fault>) {
     if let Some(of) = &filters.cors {
         cors(of, faults);
     }
-    if let Some(Retry { statuses, retries, .. }) = &filters.retry {
+    if let Some(Retry { statuses, retries, .. }) = filters.retry.as_deref() {
         if !(1..=Retry::MOST).contains(retries) {
             faults.push(Fault::Retries(*retries));
         }
@@ -58,7 +58,7 @@ pub(super) fn filters(filters: &Filters, faults: &mut Vec<Fault>) {
         faults.extend(odd.cloned().map(Fault::Protocol));
     }
     filters.access.iter().for_each(|it| access(it, faults));
-    if let Some(ClientLimits { rates, at_once, .. }) = &filters.clients {
+    if let Some(ClientLimits { rates, at_once, .. }) = filters.clients.as_deref() {
         let odd = rates.iter().any(|it| it.requests == 0 || it.per_ms == 0) || *at_once == Some(0);
         if odd || rates.len() > ClientLimits::MOST_RATES {
             faults.push(Fault::ClientLimits);

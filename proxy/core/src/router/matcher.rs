@@ -23,7 +23,8 @@ pub(crate) struct Matcher {
     listeners: Box<[ListenerId]>,
     /// Empty: whatever class the host has.
     classes: Box<[String]>,
-    condition: Condition,
+    /// `None`: the indexes have found out all there is to ask.
+    condition: Option<Box<Condition>>,
 }
 
 /// What a request must be, beyond what an index has found out about it.
@@ -39,7 +40,7 @@ pub(crate) struct Condition {
 enum Path {
     Prefix(Box<str>, Case),
     Exact(Box<str>, Case),
-    Regex(Regex),
+    Regex(Box<Regex>),
     /// Without a slash at the end.
     Elements(Box<str>, Case),
 }
@@ -47,24 +48,27 @@ enum Path {
 #[derive(Debug)]
 enum Text {
     Exact(Box<str>),
-    Regex(Regex),
+    Regex(Box<Regex>),
     Present,
 }
 
 impl Matcher {
     pub(crate) fn new(route: &Route, slot: Slot) -> Result<Self, PatternError> {
         let path = match &route.path {
-            // Of elements the index knows only that the path begins with their text.
+            // Which every path is that begins with it.
+            PathMatch::Elements(text) if text == "/" => None,
+            // Of other elements the index knows only that the path begins with their text.
             PathMatch::Regex(_) | PathMatch::Elements(_) => Some((&route.path, route.case)),
             PathMatch::Prefix(_) | PathMatch::Exact(_) => None,
         };
+        let condition = Condition::new(path, route.method.as_ref(), &route.headers, &route.query)?;
         Ok(Self {
             slot,
             rank: route.rank.0.as_slice().into(),
             id: route.id.clone(),
             listeners: route.listeners.as_slice().into(),
             classes: route.classes.as_slice().into(),
-            condition: Condition::new(path, route.method.as_ref(), &route.headers, &route.query)?,
+            condition: Some(condition).filter(|it| !it.is_empty()).map(Box::new),
         })
     }
 
@@ -98,7 +102,7 @@ impl Matcher {
     pub(crate) fn matches(&self, request: &RequestHead<'_>, class: Option<&str>) -> bool {
         (self.listeners.is_empty() || self.listeners.contains(request.listener))
             && (self.classes.is_empty() || class.is_some_and(|it| self.classes.iter().any(|own| own == it)))
-            && self.condition.holds(request)
+            && self.condition.as_ref().is_none_or(|it| it.holds(request))
     }
 }
 
@@ -129,6 +133,12 @@ impl Condition {
         })
     }
 
+    /// Whether nothing is asked.
+    fn is_empty(&self) -> bool {
+        let Self { path, method, headers, query } = self;
+        path.is_none() && method.is_none() && headers.is_empty() && query.is_empty()
+    }
+
     /// Whether all of it holds.
     pub(crate) fn holds(&self, request: &RequestHead<'_>) -> bool {
         self.path.as_ref().is_none_or(|it| it.matches(request.path))
@@ -143,7 +153,7 @@ impl Path {
         Ok(match path {
             PathMatch::Prefix(text) => Self::Prefix(text.as_str().into(), case),
             PathMatch::Exact(text) => Self::Exact(text.as_str().into(), case),
-            PathMatch::Regex(text) => Self::Regex(pattern::compile(text)?),
+            PathMatch::Regex(text) => Self::Regex(Box::new(pattern::compile(text)?)),
             PathMatch::Elements(text) => Self::Elements(text.trim_end_matches('/').into(), case),
         })
     }
@@ -171,7 +181,7 @@ impl Text {
     fn new(text: &TextMatch) -> Result<Self, PatternError> {
         Ok(match text {
             TextMatch::Exact(text) => Self::Exact(text.as_str().into()),
-            TextMatch::Regex(text) => Self::Regex(pattern::compile(text)?),
+            TextMatch::Regex(text) => Self::Regex(Box::new(pattern::compile(text)?)),
             TextMatch::Present => Self::Present,
         })
     }

@@ -6,16 +6,17 @@ use std::{cmp::Ordering, sync::Arc};
 
 use super::Matcher;
 
-/// Rules by the text of their path.
+/// Rules by the text of their path. A tree of one text, which most hosts have, is one node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trie {
-    root: Node,
+    /// `None`: there is no rule.
+    root: Option<Arc<Node>>,
 }
 
 /// The text from the root to here, and what it stands for.
 #[derive(Clone, Debug, Default)]
 struct Node {
-    /// What this node adds to its parent's text.
+    /// What this node adds to its parent's text, or the text of the root.
     label: Box<[u8]>,
     /// Rules for every path that begins with the text, in order.
     prefixes: Vec<Arc<Matcher>>,
@@ -35,17 +36,23 @@ pub(super) enum Covers {
 impl Trie {
     /// Adds a rule that is not there.
     pub(super) fn insert(&mut self, text: &[u8], covers: Covers, rule: Arc<Matcher>) {
-        put(self.root.descend(text).rules(covers), rule);
+        let root = self.root.get_or_insert_with(|| Arc::new(Node::labelled(text)));
+        put(Arc::make_mut(root).reach(text).rules(covers), rule);
     }
 
     /// Takes a rule out, if it is there.
     pub(super) fn remove(&mut self, text: &[u8], covers: Covers, rule: &Matcher) {
-        self.root.remove(text, covers, rule);
+        let Some(root) = &mut self.root else { return };
+        let root = Arc::make_mut(root);
+        root.remove(text, covers, rule);
+        if !root.stands_for_something() {
+            self.root = None;
+        }
     }
 
     /// Whether there is no rule.
     pub(super) fn is_empty(&self) -> bool {
-        self.root.is_without_rules() && self.root.children.is_empty()
+        self.root.is_none()
     }
 
     /// Calls `visit` with the rules of each text that matches `path`, whose bytes are read through `fold`.
@@ -55,22 +62,26 @@ impl Trie {
         fold: fn(u8) -> u8,
         mut visit: impl FnMut(&'a [Arc<Matcher>]),
     ) {
-        let (mut node, mut rest) = (&self.root, path);
+        let Some(mut node) = self.root.as_ref() else { return };
+        let mut rest = path;
         loop {
-            visit(&node.prefixes);
-            let Some(first) = rest.first() else { return visit(&node.exact) };
-            let Ok(child) = node.child(fold(*first)) else { return };
-            let child = &node.children[child].1;
-            let Some((label, after)) = rest.split_at_checked(child.label.len()) else { return };
-            if !label.iter().map(|it| fold(*it)).eq(child.label.iter().copied()) {
+            let Some((label, after)) = rest.split_at_checked(node.label.len()) else { return };
+            if !label.iter().map(|it| fold(*it)).eq(node.label.iter().copied()) {
                 return;
             }
-            (node, rest) = (child, after);
+            visit(&node.prefixes);
+            let Some(first) = after.first() else { return visit(&node.exact) };
+            let Ok(child) = node.child(fold(*first)) else { return };
+            (node, rest) = (&node.children[child].1, after);
         }
     }
 }
 
 impl Node {
+    fn labelled(text: &[u8]) -> Self {
+        Self { label: text.into(), ..Self::default() }
+    }
+
     fn rules(&mut self, covers: Covers) -> &mut Vec<Arc<Matcher>> {
         match covers {
             Covers::TextOnly => &mut self.exact,
@@ -82,52 +93,57 @@ impl Node {
         self.prefixes.is_empty() && self.exact.is_empty()
     }
 
+    fn stands_for_something(&self) -> bool {
+        !self.is_without_rules() || !self.children.is_empty()
+    }
+
     /// Where the child is whose label begins with this byte, or would be.
     fn child(&self, first: u8) -> Result<usize, usize> {
         self.children.binary_search_by_key(&first, |(byte, _)| *byte)
     }
 
-    /// The node that stands for `text` below this one, made if there is none.
-    fn descend(&mut self, text: &[u8]) -> &mut Self {
-        let Some(first) = text.first() else { return self };
-        let index = match self.child(*first) {
-            Err(index) => {
-                let made = Self { label: text.into(), ..Self::default() };
-                self.children.insert(index, (*first, Arc::new(made)));
-                return Arc::make_mut(&mut self.children[index].1);
-            }
-            Ok(index) => index,
-        };
-        let child = Arc::make_mut(&mut self.children[index].1);
-        let common = child.label.iter().zip(text).take_while(|(a, b)| a == b).count();
-        if common < child.label.len() {
-            child.split(common);
+    /// The node that stands for `text`, which is this one or below it, made if there is none.
+    fn reach(&mut self, text: &[u8]) -> &mut Self {
+        let common = self.label.iter().zip(text).take_while(|(a, b)| a == b).count();
+        if common < self.label.len() {
+            self.split(common);
         }
-        child.descend(&text[common..])
+        let rest = &text[common..];
+        let Some(first) = rest.first() else { return self };
+        let index = self.child(*first).unwrap_or_else(|index| {
+            if self.children.is_empty() {
+                self.children.reserve_exact(1);
+            }
+            self.children.insert(index, (*first, Arc::new(Self::labelled(rest))));
+            index
+        });
+        Arc::make_mut(&mut self.children[index].1).reach(rest)
     }
 
     /// Leaves the first `at` bytes of the label here and moves the rest into a child.
     fn split(&mut self, at: usize) {
-        let parent = Self { label: self.label[..at].into(), ..Self::default() };
+        let parent = Self::labelled(&self.label[..at]);
         let mut child = std::mem::replace(self, parent);
         child.label = child.label[at..].into();
         self.children.push((child.label[0], Arc::new(child)));
     }
 
-    /// Takes a rule of `text` out, and the nodes that stand for nothing then.
+    /// Takes a rule of `text` out, and the nodes below that stand for nothing then. This one may.
     fn remove(&mut self, text: &[u8], covers: Covers, rule: &Matcher) {
-        let Some(first) = text.first() else { return take(self.rules(covers), rule) };
-        let Ok(index) = self.child(*first) else { return };
-        let child = Arc::make_mut(&mut self.children[index].1);
-        let Some(rest) = text.strip_prefix(&*child.label) else { return };
-        child.remove(rest, covers, rule);
-        if !child.is_without_rules() {
-            return;
+        let Some(rest) = text.strip_prefix(&*self.label) else { return };
+        match rest.first() {
+            None => take(self.rules(covers), rule),
+            Some(first) => {
+                let Ok(index) = self.child(*first) else { return };
+                let child = Arc::make_mut(&mut self.children[index].1);
+                child.remove(rest, covers, rule);
+                if !child.stands_for_something() {
+                    self.children.remove(index);
+                }
+            }
         }
-        match child.children.len() {
-            0 => drop(self.children.remove(index)),
-            1 => child.join(),
-            _ => {}
+        if self.is_without_rules() && self.children.len() == 1 {
+            self.join();
         }
     }
 
@@ -144,6 +160,10 @@ impl Node {
 /// Puts a rule into a list in order.
 pub(super) fn put(rules: &mut Vec<Arc<Matcher>>, rule: Arc<Matcher>) {
     let place = rules.partition_point(|it| it.order(&rule) == Ordering::Less);
+    // Most lists have one rule, and there are as many lists as texts of hosts.
+    if rules.is_empty() {
+        rules.reserve_exact(1);
+    }
     rules.insert(place, rule);
 }
 

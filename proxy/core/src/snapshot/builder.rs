@@ -12,7 +12,7 @@ use proxy_config::{
 use regex::Regex;
 
 use super::{
-    Cluster, CounterKey, MirrorCounters, PodLoad, Refused, Rule, Snapshot, TcpRule, VersionLoad,
+    Cluster, CounterKey, MirrorCounters, PodLoad, Refused, Rule, Snapshot, TcpRule, Transform, VersionLoad,
     difference::{Difference, Users},
     parts::Parts,
     pieces::Clusters,
@@ -48,6 +48,8 @@ pub struct Builder {
     checked: Arc<[Arc<Cluster>]>,
     users: Users,
     names: Arc<Names<Arc<model::Host>>>,
+    /// What arms do that change nothing.
+    untouched: Arc<Transform>,
     connections: BTreeMap<TcpRouteId, Arc<TcpRule>>,
     tcp: Arc<tcp::TcpRules>,
 }
@@ -168,7 +170,7 @@ impl Builder {
         for id in &difference.routes {
             let Some(route) = config.routes.get(id) else { continue };
             let past = self.slots.get(id).and_then(|slot| self.rules.get(*slot)).map(AsRef::as_ref);
-            compiled.parts.insert(id.clone(), Parts::new(route, past)?);
+            compiled.parts.insert(id.clone(), Parts::new(route, past, &self.untouched)?);
         }
         Ok(compiled)
     }
@@ -259,7 +261,8 @@ impl Builder {
                 self.connections.remove(id);
                 continue;
             };
-            let parts = Parts { transforms: tcp::transforms(&route.split), ..Parts::default() };
+            let parts =
+                Parts { transforms: tcp::transforms(&route.split, &self.untouched), ..Parts::default() };
             let split = self.registry.split(&route.split, &self.clusters, parts, &mut random);
             self.connections.insert(id.clone(), Arc::new(TcpRule { route: Arc::clone(route), split }));
         }

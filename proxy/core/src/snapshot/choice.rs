@@ -143,7 +143,7 @@ mod tests {
         let all = cluster(8, None);
         let near: Box<[_]> = all.balancer.endpoints()[..4].into();
         let balancer = Balancer::new(near, &BalancePolicy::LeastRequest, Arc::default);
-        let cluster = Cluster { near: Some(Near { balancer }), ..all };
+        let cluster = Cluster { near: Some(Box::new(Near { balancer })), ..all };
         assert_eq!(shares(&cluster, 1)[4..], [0; 4]);
         let avoided = [EndpointId(0), EndpointId(1), EndpointId(2)];
         let mut random = 1;

@@ -1,9 +1,6 @@
 //! What differs between two configurations, found in the time that the difference takes, not the configurations.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    hash::Hash,
-};
+use std::collections::BTreeSet;
 
 use proxy_config::model::{ClusterId, Config, RouteId, Split, TcpRouteId};
 
@@ -28,9 +25,9 @@ pub(super) struct Users {
     tcp_routes: By<TcpRouteId>,
 }
 
-/// By cluster.
+/// By cluster. In one tree: most clusters have one user, and a set of their own would be mostly room for others.
 #[derive(Debug)]
-struct By<Id>(HashMap<ClusterId, BTreeSet<Id>>);
+struct By<Id>(BTreeSet<(ClusterId, Id)>);
 
 impl Difference {
     /// From `past`, whose users these are, to `next`.
@@ -68,28 +65,25 @@ impl Users {
     }
 }
 
-impl<Id: Clone + Ord + Hash> By<Id> {
+impl<Id: Clone + Default + Ord> By<Id> {
     fn of(&self, cluster: &ClusterId) -> impl Iterator<Item = &Id> {
-        self.0.get(cluster).into_iter().flatten()
+        // The empty id is the first of all.
+        let users = self.0.range((cluster.clone(), Id::default())..);
+        users.take_while(move |(of, _)| of == cluster).map(|(_, id)| id)
     }
 
     fn change(&mut self, id: &Id, before: Option<&Split>, now: Option<&Split>) {
         for cluster in before.into_iter().flat_map(Split::clusters) {
-            if let Some(users) = self.0.get_mut(cluster) {
-                users.remove(id);
-                if users.is_empty() {
-                    self.0.remove(cluster);
-                }
-            }
+            self.0.remove(&(cluster.clone(), id.clone()));
         }
         for cluster in now.into_iter().flat_map(Split::clusters) {
-            self.0.entry(cluster.clone()).or_default().insert(id.clone());
+            self.0.insert((cluster.clone(), id.clone()));
         }
     }
 }
 
 impl<Id> Default for By<Id> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self(BTreeSet::new())
     }
 }

@@ -27,8 +27,13 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Of a route; what does not differ from the rule that it had is taken from there.
-    pub(super) fn new(route: &Arc<Route>, past: Option<&Rule>) -> Result<Self, PatternError> {
+    /// Of a route; what does not differ from the rule that it had is taken from there. Arms that change nothing share
+    /// `untouched`: most do.
+    pub(super) fn new(
+        route: &Arc<Route>,
+        past: Option<&Rule>,
+        untouched: &Arc<Transform>,
+    ) -> Result<Self, PatternError> {
         let past = past.filter(|it| same(&it.route, route));
         let mut parts = Self {
             filters: match past {
@@ -50,13 +55,26 @@ impl Parts {
                 parts.transforms = if let Some(Action::Split(past)) = past {
                     past.arms.iter().map(|it| Arc::clone(&it.transform)).collect()
                 } else {
-                    let transforms = split.arms.iter().map(|arm| Transform::new(arm, route));
-                    transforms.map(|it| it.map(Arc::new)).collect::<Result<_, _>>()?
+                    let transform = |arm| {
+                        if changes_nothing(arm) {
+                            Ok(Arc::clone(untouched))
+                        } else {
+                            Transform::new(arm, route).map(Arc::new)
+                        }
+                    };
+                    split.arms.iter().map(transform).collect::<Result<_, _>>()?
                 };
             }
         }
         Ok(parts)
     }
+}
+
+fn changes_nothing(arm: &model::Arm) -> bool {
+    arm.rewrite == model::Rewrite::None
+        && arm.host_rewrite == model::HostRewrite::Keep
+        && arm.request_headers.is_empty()
+        && arm.response_headers.is_empty()
 }
 
 impl Transform {

@@ -33,10 +33,13 @@ impl Registry {
             protocol: cluster.protocol,
             tls: cluster.tls.is_some(),
             balancer: Balancer::new(routable, &cluster.balance.policy, || self.turns(&cluster.id)),
-            near,
+            near: near.map(Box::new),
             breaker: Breaker::new(cluster.limits, self.usage(&cluster.id)),
-            outliers: outlier::Policy::new(&cluster.outliers, || self.interval(&cluster.id)),
-            checks: cluster.checks.clone().into(),
+            outliers: outlier::Policy::new(&cluster.outliers, || self.interval(&cluster.id)).map(Box::new),
+            checks: match &*cluster.checks {
+                [] => Arc::default(),
+                checks => checks.into(),
+            },
             slow_start: cluster.balance.slow_start_ms.map(|it| Duration::from_millis(u64::from(it))),
             absent: cluster.absent,
             draining,
@@ -112,7 +115,7 @@ impl Registry {
         let cohorts = compares.then(|| {
             let mut of = |version: &Version| self.cohorts(&split.id, &arm.id, version);
             let placed = versions.iter().map(|it| (Arc::clone(&it.hash), of(it))).collect();
-            ArmCohorts { placed, unplaced: of(&Version::default()) }
+            Box::new(ArmCohorts { placed, unplaced: of(&Version::default()) })
         });
         let milliseconds = |it: u32| Duration::from_millis(u64::from(it));
         Arm {

@@ -18,6 +18,7 @@ use crate::{
     cohorts::Cohorts,
     counters::ArmCounters,
     endpoint::{Endpoint, EndpointId},
+    few::Few,
     latency::Counted,
     outlier::Interval,
     split::Line,
@@ -54,15 +55,15 @@ pub(super) struct Registry {
 type EndpointKey = (ClusterId, Arc<Transport>, model::Address, Version, Arc<str>);
 
 /// How endpoints are spoken to.
-pub(super) type Transport = (model::UpstreamProtocol, Option<model::UpstreamTls>);
+pub(super) type Transport = (model::UpstreamProtocol, Option<Box<model::UpstreamTls>>);
 
 /// What is kept of one split for as long as it exists.
 #[derive(Debug, Default)]
 struct Kept {
-    lines: BTreeMap<ArmId, Arc<Line>>,
-    counters: BTreeMap<(ArmId, Arc<str>), (u64, Arc<ArmCounters>)>,
-    cohorts: BTreeMap<(ArmId, Version), Arc<Cohorts>>,
-    mirrors: BTreeMap<MirrorId, (Arc<Line>, Arc<MirrorCounters>)>,
+    lines: Few<ArmId, Arc<Line>>,
+    counters: Few<(ArmId, Arc<str>), (u64, Arc<ArmCounters>)>,
+    cohorts: Few<(ArmId, Version), Arc<Cohorts>>,
+    mirrors: Few<MirrorId, (Arc<Line>, Arc<MirrorCounters>)>,
 }
 
 /// What is counted by the second: the requests of which split, arm and version.
@@ -107,15 +108,14 @@ pub struct PodLoad {
 impl Registry {
     pub(super) fn line(&mut self, split: &SplitId, arm: &ArmId, random: impl FnOnce() -> u64) -> Arc<Line> {
         let lines = &mut self.splits.entry(split.clone()).or_default().lines;
-        Arc::clone(lines.entry(arm.clone()).or_insert_with(|| Arc::new(Line::new(random()))))
+        Arc::clone(lines.get_or_insert_with(arm.clone(), || Arc::new(Line::new(random()))))
     }
 
     pub(super) fn counters(&mut self, split: &SplitId, arm: &ArmId, version: &Version) -> Arc<ArmCounters> {
         self.clock += 1;
         let counters = &mut self.splits.entry(split.clone()).or_default().counters;
-        let (used, counters) = counters
-            .entry((arm.clone(), Arc::clone(&version.hash)))
-            .or_insert_with(|| (0, Arc::new(ArmCounters::new(split.clone(), arm.clone(), version))));
+        let made = || (0, Arc::new(ArmCounters::new(split.clone(), arm.clone(), version)));
+        let (used, counters) = counters.get_or_insert_with((arm.clone(), Arc::clone(&version.hash)), made);
         *used = self.clock;
         Arc::clone(counters)
     }
@@ -127,7 +127,7 @@ impl Registry {
             self.second.iter().for_each(|now| made.make_ready(*now));
             Arc::new(made)
         };
-        Arc::clone(cohorts.entry((arm.clone(), version.clone())).or_insert_with(made))
+        Arc::clone(cohorts.get_or_insert_with((arm.clone(), version.clone()), made))
     }
 
     /// Those that nothing is counted in any more are forgotten once their seconds are over.
@@ -161,7 +161,7 @@ impl Registry {
             let counters = MirrorCounters::new(split.clone(), mirror.clone());
             (Arc::new(Line::new(random())), Arc::new(counters))
         };
-        mirrors.entry(mirror.clone()).or_insert_with(made).clone()
+        mirrors.get_or_insert_with(mirror.clone(), made).clone()
     }
 
     /// Forgets the mirrors that the split does not have any more.
@@ -213,10 +213,11 @@ impl Registry {
             known.set_draining(*draining);
             return known;
         }
-        // Those that are gone are forgotten from time to time, so that this costs less than making them did.
+        // Those that are gone are forgotten from time to time: seldom enough to cost less than making them did, and often
+        // enough that the map does not grow for them.
         if self.endpoints.len() >= self.tidy_at.max(1_024) {
             self.endpoints.retain(|_, it| it.strong_count() > 0);
-            self.tidy_at = 2 * self.endpoints.len();
+            self.tidy_at = self.endpoints.len() + self.endpoints.len() / 4;
         }
         self.next_endpoint += 1;
         let id = EndpointId(self.next_endpoint);
@@ -306,7 +307,7 @@ impl Registry {
 
 /// A sum of all must not become smaller when a route goes.
 fn retire(retired: &mut Counted, counters: &ArmCounters) {
-    if let Some(counted) = counters.latencies().counted() {
+    if let Some(counted) = counters.latencies() {
         retired.add(&counted);
     }
 }

@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use proxy_config::model::{self, ListenerId, TcpRoute};
 
-use super::{HostRewrite, Split, Transform};
-use crate::{filters::Edits, names::Names, rewrite::Rewrite};
+use super::{Split, Transform};
+use crate::names::Names;
 
 /// What becomes of the connections of one TCP route.
 #[derive(Debug)]
@@ -57,20 +57,7 @@ impl TcpRules {
     }
 }
 
-impl Transform {
-    /// Nothing happens to bytes.
-    pub(super) fn none() -> Self {
-        Self {
-            rewrite: Rewrite::None,
-            host: HostRewrite::Keep,
-            request: Edits::default(),
-            response: Edits::default(),
-        }
-    }
-}
-
 /// The arms of a TCP route do nothing to what they carry.
-pub(super) fn transforms(split: &model::Split) -> Vec<Arc<Transform>> {
-    let none = Arc::new(Transform::none());
-    split.arms.iter().map(|_| Arc::clone(&none)).collect()
+pub(super) fn transforms(split: &model::Split, untouched: &Arc<Transform>) -> Vec<Arc<Transform>> {
+    split.arms.iter().map(|_| Arc::clone(untouched)).collect()
 }

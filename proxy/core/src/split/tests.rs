@@ -145,11 +145,11 @@ fn adding_an_arm_keeps_the_lines_of_the_others() {
     let fixture = Fixture::new(7, 3);
     let two = fixture.draw(&[5_000, 5_000, 0]);
     let _drawn: Vec<_> = (0..10).map(|_| two.draw()).collect();
-    let before = fixture.lines[0].taken.0.load(Ordering::Relaxed);
+    let before = fixture.lines[0].0.0.taken.load(Ordering::Relaxed);
     let three = fixture.draw(&[4_000, 4_000, 2_000]);
-    assert_eq!(fixture.lines[0].taken.0.load(Ordering::Relaxed), before);
+    assert_eq!(fixture.lines[0].0.0.taken.load(Ordering::Relaxed), before);
     let _ = three.draw();
-    assert_eq!(fixture.lines[0].taken.0.load(Ordering::Relaxed), before + UNIT * 4_000 / 10_000);
+    assert_eq!(fixture.lines[0].0.0.taken.load(Ordering::Relaxed), before + UNIT * 4_000 / 10_000);
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub(in crate::worker) fn access<'a>(
     request: impl FnOnce() -> Option<Cow<'a, Parts>>,
 ) -> Result<Access, Pending> {
     let filters = rule.filters.as_deref();
-    let access = filters.and_then(|it| it.access.as_ref());
+    let access = filters.and_then(|it| it.access.as_deref());
     if access.is_none() && rule.clients.is_none() {
         return Ok(Access::Granted(None, None));
     }

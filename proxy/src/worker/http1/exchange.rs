@@ -179,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let until = plan.arm.total_timeout.map(|it| now + it);
         let deadline = plan.arm.timeout.map(|it| now + it).into_iter().chain(until).min();
         let mut waits = Waits { deadline, idle: plan.arm.idle_timeout, last: now };
-        let policy = plan.filtering.as_ref().and_then(|it| it.filters()?.retry.as_ref());
+        let policy = plan.filtering.as_ref().and_then(|it| it.filters()?.retry.as_deref());
         let mut tries = Tries::new(&worker, plan.arm, policy, &plan.affinity, now);
         let mut slot = None;
         let outcome = self.attempt(&plan, &mut upload, &mut tries, &mut waits, &mut slot).await;

@@ -225,7 +225,7 @@ async fn forward_to(
     upload.limit(filtering.max_body_bytes());
     let opening = parts.extensions.remove::<Opening>();
     let request = Box::new(Request::from_parts(parts, upload));
-    let policy = filtering.filters().and_then(|it| it.retry.as_ref());
+    let policy = filtering.filters().and_then(|it| it.retry.as_deref());
     let mut tries = Tries::new(worker, arm, policy, &affinity, start);
     let until = arm.total_timeout.map(|it| start + it);
     let deadline = arm.timeout.map(|it| start + it).into_iter().chain(until).min();

@@ -319,8 +319,8 @@ impl<'a> Rule<'a> {
         let filters = Filters {
             request_headers: effects.request_headers.clone(),
             response_headers: effects.response_headers.clone(),
-            cors: effects.cors.clone(),
-            retry,
+            cors: effects.cors.clone().map(Box::new),
+            retry: retry.map(Box::new),
             ..Filters::default()
         };
         Ok((effects, filters, limits))

@@ -42,26 +42,26 @@ fn a_route_may_have_everything() {
     route.filters = Filters {
         request_headers: vec![set("x-a", "b"), HeaderEdit { name: "x-b".into(), edit: Edit::Remove }],
         response_headers: vec![set("x-a", "b\tc")],
-        cors: Some(Cors {
+        cors: Some(Box::new(Cors {
             origins: vec![OriginMatch::Any, OriginMatch::Regex("https://.*".into())],
             methods: vec!["*".into(), "GET".into()],
             ..Cors::default()
-        }),
-        retry: Some(retry(Retry::MOST)),
+        })),
+        retry: Some(Box::new(retry(Retry::MOST))),
         errors: vec![error(404), error(503)],
         upgrades: Upgrades::Only(vec!["websocket".into(), "spdy/3.1".into()]),
-        access: Some(Access {
+        access: Some(Box::new(Access {
             allowed: vec![Origin::Client("198.18.0.0/15".parse().unwrap())],
             denied: vec![Origin::Peer("2001:db8::/32".parse().unwrap())],
             login: Some(Login { realm: "staff only".into(), users: vec![user("ann"), user("bob")] }),
             authorization: None,
-        }),
-        clients: Some(ClientLimits {
+        })),
+        clients: Some(Box::new(ClientLimits {
             id: "a".into(),
             rates: vec![Rate { requests: 5, per_ms: 1000, burst: 25 }],
             at_once: Some(3),
             exempt: vec!["198.18.0.0/15".parse().unwrap()],
-        }),
+        })),
         max_body_bytes: Some(0),
     };
     edit_arm(&mut route, |arm| {
@@ -80,7 +80,7 @@ fn user(name: &str) -> User {
 fn a_login_can_be_shown() {
     let login = |realm: &str, users: Vec<User>| {
         let login = Some(Login { realm: realm.into(), users });
-        move |route: &mut Route| route.filters.access = Some(Access { login, ..Access::default() })
+        move |route: &mut Route| route.filters.access = Some(Box::new(Access { login, ..Access::default() }))
     };
     assert_route_problem(
         login("a \"b\"", vec![]),
@@ -106,7 +106,7 @@ fn limits_of_clients_can_be_kept_to() {
     let rate = |requests, per_ms| Rate { requests, per_ms, burst: 0 };
     let limits = |rates: Vec<Rate>, at_once: Option<u32>| {
         let limits = ClientLimits { rates, at_once, ..ClientLimits::default() };
-        move |route: &mut Route| route.filters.clients = Some(limits)
+        move |route: &mut Route| route.filters.clients = Some(Box::new(limits))
     };
     let fault = "route echo: the limits of clients have a number that is zero, or more than 2 rates";
     assert_route_problem(limits(vec![rate(0, 1)], None), fault);
@@ -188,11 +188,11 @@ fn edits_are_of_headers_that_can_be_edited() {
 #[test]
 fn other_filters_have_a_meaning() {
     assert_route_problem(
-        filtered(|it| it.retry = Some(retry(0))),
+        filtered(|it| it.retry = Some(Box::new(retry(0)))),
         "route echo: 0 retries are not within 1 to 10",
     );
     assert_route_problem(
-        filtered(|it| it.retry = Some(Retry { statuses: vec![302], ..retry(1) })),
+        filtered(|it| it.retry = Some(Box::new(Retry { statuses: vec![302], ..retry(1) }))),
         "route echo: status 302 is not within 400 to 599",
     );
     assert_route_problem(
@@ -209,12 +209,13 @@ fn other_filters_have_a_meaning() {
     );
     assert_route_problem(
         filtered(|it| {
-            it.cors = Some(Cors { origins: vec![OriginMatch::Regex("(".into())], ..Cors::default() });
+            it.cors =
+                Some(Box::new(Cors { origins: vec![OriginMatch::Regex("(".into())], ..Cors::default() }));
         }),
         "route echo: failed to compile regex `(`: unclosed group",
     );
     assert_route_problem(
-        filtered(|it| it.cors = Some(Cors { methods: vec!["GET, PUT".into()], ..Cors::default() })),
+        filtered(|it| it.cors = Some(Box::new(Cors { methods: vec!["GET, PUT".into()], ..Cors::default() }))),
         "route echo: method `GET, PUT` is no method",
     );
 }

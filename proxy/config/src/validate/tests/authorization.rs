@@ -25,7 +25,8 @@ pub(super) fn asking(change: impl FnOnce(&mut Authorization)) -> impl FnOnce(&mu
     };
     change(&mut authorization);
     move |route| {
-        route.filters.access = Some(Access { authorization: Some(authorization), ..Access::default() });
+        route.filters.access =
+            Some(Box::new(Access { authorization: Some(authorization), ..Access::default() }));
     }
 }
 

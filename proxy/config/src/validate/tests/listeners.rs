@@ -122,7 +122,7 @@ fn certificates_that_are_named_exist() {
     assert_problem(&config, "host host: certificate cert does not exist");
     assert_cluster_problem(
         |cluster| {
-            cluster.tls = Some(shown("mine"));
+            cluster.tls = Some(Box::new(shown("mine")));
         },
         "certificate mine does not exist",
     );

@@ -56,7 +56,7 @@ fn change() -> impl Strategy<Value = Change> {
             tls.certificates = vec![CertificateId::new(first), CertificateId::new(second)];
         }
         if first != second {
-            cluster.tls = Some(shown(first));
+            cluster.tls = Some(Box::new(shown(first)));
         }
         let certificate =
             Certificate { id: CertificateId::new(name), chain: String::new(), key: Secret(String::new()) };
