@@ -110,6 +110,12 @@ impl Cluster {
         RolloutView::read(&rollout)
     }
 
+    /// What the API server answers to a GET of this path, which may lead to what no kind describes.
+    pub async fn raw<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let request = http::Request::get(path).body(Vec::new()).context("failed to make a request")?;
+        self.client.request(request).await.with_context(|| format!("failed to read {path}"))
+    }
+
     /// Makes an object.
     pub async fn create(&self, kind: Kind, object: &Value) -> anyhow::Result<()> {
         let object: DynamicObject = parse(object, "an object")?;

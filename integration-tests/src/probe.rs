@@ -78,8 +78,18 @@ impl Probe {
 /// The resident memory of the program behind `/metrics`, in bytes.
 pub async fn resident_bytes(address: SocketAddr) -> anyhow::Result<u64> {
     let text = metrics(address).await?;
-    let value = text.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
-    value.and_then(|value| value.parse().ok()).with_context(|| format!("{address} does not tell its memory"))
+    resident(&text).with_context(|| format!("{address} does not tell its memory"))
+}
+
+/// Programs in Go write `1.5e+08`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "whole numbers of bytes, below 2^53"
+)]
+fn resident(metrics: &str) -> Option<u64> {
+    let value = metrics.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "))?;
+    value.parse::<f64>().ok().map(|bytes| bytes as u64)
 }
 
 /// What a program says at `/metrics`.
@@ -112,4 +122,16 @@ async fn get(sender: &mut connection::Sender, host: &str, path: &str) -> anyhow:
 
 async fn connect(address: SocketAddr) -> anyhow::Result<connection::Sender> {
     connection::open(address).await.with_context(|| format!("failed to reach {address}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_is_read_as_rust_and_as_go_write_it() {
+        assert_eq!(resident("a 1\nprocess_resident_memory_bytes 114626560\n"), Some(114_626_560));
+        assert_eq!(resident("process_resident_memory_bytes 1.1462656e+08\n"), Some(114_626_560));
+        assert_eq!(resident("process_resident_memory_bytes_total 5\n"), None);
+    }
 }

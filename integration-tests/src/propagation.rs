@@ -3,9 +3,13 @@
 mod churn;
 mod edge;
 mod fleet;
+mod implementation;
+mod usage;
 
 pub use self::{
     churn::Churn,
     edge::{Edge, Footprint},
     fleet::{Fleet, flipped, http_route, probed},
+    implementation::Implementation,
+    usage::Usage,
 };

@@ -1,6 +1,9 @@
 //! `cargo xtask bench`: what we claim about speed, measured.
 
+mod envoy_gateway;
 mod peers;
+mod propagation;
+mod ratios;
 
 use std::{path::PathBuf, process::Command};
 
@@ -10,7 +13,6 @@ use clap::{Args, Subcommand};
 use crate::{
     cluster,
     demo::story,
-    gateway_api::{self, Channel},
     images::{self, Image, Profile},
     install,
     settings::Settings,
@@ -25,8 +27,8 @@ pub(crate) enum Task {
     /// An operator with 1 000 and 10 000 Rollouts: memory, processor time, API calls, passes.
     Scale(Options),
     /// From a written HTTPRoute to the proxies of its Gateway, what is lost while a route changes, and what 5 000 routes
-    /// cost.
-    Propagation(Options),
+    /// cost; beside Envoy Gateway with `--beside envoy-gateway`.
+    Propagation(propagation::Arguments),
     /// The route compiler with 10 000 Mappings, on one core and without a cluster.
     Routes(Options),
     /// What one changed route costs a proxy with 10 000, from its message to the next snapshot. Without a cluster.
@@ -72,11 +74,7 @@ pub(crate) fn run(settings: &Settings, task: &Task) -> anyhow::Result<()> {
             let cluster = install::install(settings, Profile::Release, PROXIES)?;
             measure(story(&cluster, "bench-rollouts")?, options)
         }
-        Task::Propagation(options) => {
-            gateway_api::install(&cluster::ensure(settings)?, Channel::Experimental)?;
-            let cluster = install::install(settings, Profile::Release, 1)?;
-            measure(story(&cluster, "bench-propagation")?, options)
-        }
+        Task::Propagation(arguments) => propagation::run(settings, arguments),
         Task::Scale(options) => {
             let cluster = cluster::ensure(settings)?;
             install::crds(&cluster)?;

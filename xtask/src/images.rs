@@ -2,6 +2,7 @@
 
 mod archive;
 mod binaries;
+mod libraries;
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +22,7 @@ pub(crate) use archive::{Archive, Contents, hex};
 pub(crate) use binaries::Profile;
 
 /// The registry of images that are made here: no kubelet pulls from it.
-const LOCAL: &str = "localhost";
+pub(crate) const LOCAL: &str = "localhost";
 /// The user that Sluice's programs run as in their containers: `nonroot`, as distroless images call it.
 pub(crate) const USER: &str = "65532:65532";
 /// The user of programs that the node's own pods need.
@@ -131,7 +132,7 @@ impl fmt::Display for Reference {
     }
 }
 
-/// An image that is published elsewhere and made here.
+/// An image that others publish, or could, and that is made here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Published {
     /// With the path before the name.
@@ -248,6 +249,21 @@ pub(crate) fn write_program_as(
 ) -> anyhow::Result<Built> {
     let &Published { registry, name, tag, user } = reference;
     let contents = Contents { registry, tag: Tag::Fixed(tag), user, ..contents(name, program)? };
+    write(&contents, directory)
+}
+
+/// The same for a program that needs shared libraries: they lie in the image where this machine has them.
+pub(crate) fn write_linked_program_as(
+    reference: &Published,
+    program: &Path,
+    directory: &Path,
+) -> anyhow::Result<Built> {
+    let &Published { registry, name, tag, user } = reference;
+    let mut contents = Contents { registry, tag: Tag::Fixed(tag), user, ..contents(name, program)? };
+    for library in libraries::of(program)? {
+        let inside = library.to_string_lossy().trim_start_matches('/').to_owned();
+        contents.files.insert(inside, (0o755, read(&library)?));
+    }
     write(&contents, directory)
 }
 

@@ -10,10 +10,10 @@ use integration_tests::{
     cluster::{Cluster, Kind},
     figures::{Figures, percentile, progress, rounded},
     probe::Probe,
-    propagation::{Churn, Edge, Fleet, flipped, http_route, probed},
+    propagation::{Churn, Edge, Fleet, Implementation, flipped, http_route, probed},
 };
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 /// Measures how soon a written HTTPRoute is served by every proxy, what is lost while one changes, and what thousands
@@ -29,9 +29,21 @@ struct Arguments {
     /// Where it is played.
     #[arg(long, default_value = "bench-propagation")]
     namespace: String,
+    /// Whose Gateway it is.
+    #[arg(long, value_enum, default_value_t = Implementation::Sluice)]
+    implementation: Implementation,
     /// The namespace of the operator.
     #[arg(long, default_value = "sluice-system")]
     system: String,
+    /// Another number of routes that come one by one.
+    #[arg(long, value_name = "ROUTES")]
+    probed: Option<usize>,
+    /// Another number of routes with backends of their own.
+    #[arg(long, value_name = "ROUTES")]
+    fleet: Option<usize>,
+    /// Another number of routes that come one by one while the others change.
+    #[arg(long, value_name = "ROUTES")]
+    churned: Option<usize>,
 }
 
 /// How much of everything.
@@ -74,19 +86,30 @@ const PAUSE: Duration = Duration::from_micros(500);
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let sizes = if arguments.quick { QUICK } else { FULL };
     let cluster = Cluster::fresh_namespace(&arguments.namespace).await?;
-    cluster.apply(MANIFESTS).await?;
-    let edge = Edge::wait(cluster.clone(), GATEWAY, &arguments.system).await?;
-    let pod = application(&cluster).await?;
-    let bench =
-        Bench { cluster: cluster.clone(), edge, fleet: Fleet::new(cluster.clone(), GATEWAY, pod), sizes };
     let mut figures = Figures::default();
-    let measured = bench.run(&mut figures).await;
+    let measured = measure(&cluster, &arguments, &mut figures).await;
     let removed = cluster.removed(Duration::from_mins(10)).await;
     measured?;
     figures.report(arguments.json.as_deref())?;
     removed
+}
+
+async fn measure(cluster: &Cluster, arguments: &Arguments, figures: &mut Figures) -> anyhow::Result<()> {
+    let &Arguments { implementation, ref system, .. } = arguments;
+    let sizes = if arguments.quick { QUICK } else { FULL };
+    let sizes = Sizes {
+        probed: arguments.probed.unwrap_or(sizes.probed),
+        fleet: arguments.fleet.unwrap_or(sizes.fleet),
+        churned: arguments.churned.unwrap_or(sizes.churned),
+        ..sizes
+    };
+    cluster.apply(&implementation.class().to_string()).await?;
+    cluster.apply(MANIFESTS).await?;
+    cluster.create(Kind::Gateway, &gateway(implementation.class_name())).await?;
+    let edge = Edge::wait(cluster.clone(), GATEWAY, implementation, system).await?;
+    let fleet = Fleet::new(cluster.clone(), GATEWAY, application(cluster).await?);
+    Bench { cluster: cluster.clone(), edge, fleet, sizes }.run(figures).await
 }
 
 struct Bench {
@@ -234,12 +257,17 @@ impl Bench {
         }
         bar.finish_and_clear();
         let after = self.edge.footprint().await?;
-        let seconds = self.sizes.rest.as_secs_f64();
         let mib = |bytes: u64| json!(bytes / 1024 / 1024);
         figures.add("operator_rss_mib", mib(after.operator_bytes));
-        figures.add("proxy_rss_mib", mib(after.proxy_bytes));
-        figures.add("operator_cores", rounded((after.operator_cpu - before.operator_cpu) / seconds, 4));
-        figures.add("proxy_cores", rounded((after.proxy_cpu - before.proxy_cpu) / seconds, 4));
+        if let Some(bytes) = after.proxy_bytes {
+            figures.add("proxy_rss_mib", mib(bytes));
+        }
+        for (name, before, after) in
+            [("operator", before.operators, after.operators), ("proxy", before.proxies, after.proxies)]
+        {
+            figures.add(format!("{name}_anonymous_mib"), mib(after.largest_anonymous_bytes()));
+            figures.add(format!("{name}_cores"), rounded(after.cores_since(&before), 4));
+        }
         Ok(())
     }
 }
@@ -269,6 +297,16 @@ async fn served_everywhere(probes: &mut Vec<Probe>, path: &str) -> anyhow::Resul
         all.extend(stray);
     }
     Ok(all)
+}
+
+/// A Gateway of this class with one listener.
+fn gateway(class: &str) -> Value {
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": GATEWAY},
+        "spec": {"gatewayClassName": class, "listeners": [{"name": "http", "protocol": "HTTP", "port": 80}]},
+    })
 }
 
 /// The address of the application, once it is ready.

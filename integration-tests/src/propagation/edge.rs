@@ -6,20 +6,16 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::DynamicObject;
 use tokio::time::Instant;
 
+use super::{Implementation, Usage, implementation::Selection};
 use crate::{
     cluster::{Cluster, Kind},
     probe::{Probe, resident_bytes},
-    scrape::Scrape,
 };
 
-/// The port of the proxies that stands for port 80 of a Gateway.
-const HTTP: u16 = 64_512 + 80;
-/// Where proxies of Gateways and the operator tell of themselves.
-const PROXY_METRICS: u16 = 64_512;
-const OPERATOR_METRICS: u16 = 8090;
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_mins(5);
 
@@ -28,48 +24,52 @@ const LIMIT: Duration = Duration::from_mins(5);
 pub struct Edge {
     cluster: Cluster,
     name: String,
-    /// Of its proxies.
-    proxies: Vec<IpAddr>,
-    /// Of the operator.
-    operators: Vec<IpAddr>,
+    implementation: Implementation,
+    proxies: Vec<Pod>,
+    operators: Vec<Pod>,
 }
 
 /// What operator and proxies have used.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Footprint {
-    /// Resident memory of the largest operator, in bytes.
+    /// Of all operators.
+    pub operators: Usage,
+    /// Of all proxies.
+    pub proxies: Usage,
+    /// Resident memory of the largest operator's process, in bytes.
     pub operator_bytes: u64,
-    /// Resident memory of the largest proxy, in bytes.
-    pub proxy_bytes: u64,
-    /// Processor time of all operators since their start, in seconds.
-    pub operator_cpu: f64,
-    /// Processor time of all proxies since their start, in seconds.
-    pub proxy_cpu: f64,
+    /// Resident memory of the largest proxy's process, in bytes, if proxies tell it.
+    pub proxy_bytes: Option<u64>,
 }
 
 impl Edge {
-    /// Waits until the Gateway of this name is programmed.
+    /// Waits until the Gateway of this name is programmed and all of its proxies are ready. Its implementation is
+    /// installed in the namespace `system`.
     ///
     /// # Errors
     /// If it is not within five minutes.
-    pub async fn wait(cluster: Cluster, name: &str, system: &str) -> anyhow::Result<Self> {
+    pub async fn wait(
+        cluster: Cluster,
+        name: &str,
+        implementation: Implementation,
+        system: &str,
+    ) -> anyhow::Result<Self> {
         let end = Instant::now() + LIMIT;
         while !cluster.get(Kind::Gateway, name).await?.is_some_and(|gateway| programmed(&gateway)) {
             ensure!(Instant::now() < end, "waited in vain for the Gateway {name}: is Gateway API installed?");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let labels = format!("gateway.networking.k8s.io/gateway-name={name}");
-        let proxies = cluster.pod_addresses(&labels).await?;
-        let system = cluster.elsewhere(system);
-        let operators = system.pod_addresses("app.kubernetes.io/component=operator").await?;
-        Ok(Self { cluster, name: name.to_owned(), proxies, operators })
+        let proxies = ready(&cluster, &implementation.proxies(system, cluster.name(), name)).await?;
+        let operators = ready(&cluster, &implementation.operators(system)).await?;
+        Ok(Self { cluster, name: name.to_owned(), implementation, proxies, operators })
     }
 
     /// One connection to each proxy.
     #[must_use]
     pub fn probes(&self, host: &str, path: &str) -> Vec<Probe> {
-        let probe = |address: &IpAddr| Probe::at(SocketAddr::new(*address, HTTP), host, path);
-        self.proxies.iter().map(probe).collect()
+        let port = self.implementation.http_port();
+        let probe = |address| Probe::at(SocketAddr::new(address, port), host, path);
+        self.proxies.iter().filter_map(address).map(probe).collect()
     }
 
     /// Waits until the only listener has this many routes. Returns how long that took.
@@ -90,28 +90,51 @@ impl Edge {
         }
     }
 
-    /// What operator and proxies use.
+    /// What operator and proxies use. Takes as long as kubelets take to look at them again.
     ///
     /// # Errors
     /// If one does not answer.
     pub async fn footprint(&self) -> anyhow::Result<Footprint> {
-        let mut footprint = Footprint::default();
-        for operator in &self.operators {
-            let address = SocketAddr::new(*operator, OPERATOR_METRICS);
-            footprint.operator_bytes = footprint.operator_bytes.max(resident_bytes(address).await?);
-            footprint.operator_cpu += cpu_seconds(address).await?;
-        }
-        for proxy in &self.proxies {
-            let address = SocketAddr::new(*proxy, PROXY_METRICS);
-            footprint.proxy_bytes = footprint.proxy_bytes.max(resident_bytes(address).await?);
-            footprint.proxy_cpu += cpu_seconds(address).await?;
-        }
-        Ok(footprint)
+        let proxy_bytes = match self.implementation.proxy_metrics() {
+            Some(port) => Some(largest(&self.proxies, port).await?),
+            None => None,
+        };
+        Ok(Footprint {
+            operators: Usage::fresh(&self.cluster, &self.operators).await?,
+            proxies: Usage::fresh(&self.cluster, &self.proxies).await?,
+            operator_bytes: largest(&self.operators, self.implementation.operator_metrics()).await?,
+            proxy_bytes,
+        })
     }
 }
 
-async fn cpu_seconds(address: SocketAddr) -> anyhow::Result<f64> {
-    Ok(Scrape::of(address, &["process_cpu_seconds_total"]).await?.sum("process_cpu_seconds_total", &[]))
+/// Waits until all of these pods are ready, apart from those on their way out; there has to be one.
+async fn ready(cluster: &Cluster, Selection { namespace, labels }: &Selection) -> anyhow::Result<Vec<Pod>> {
+    let cluster = cluster.elsewhere(namespace);
+    let all = || async {
+        let mut pods = cluster.pods(labels).await?;
+        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        Ok(Some(pods).filter(|pods| !pods.is_empty() && pods.iter().all(is_ready)))
+    };
+    cluster.until(&format!("pods with {labels} are ready"), LIMIT, all).await
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|it| it.type_ == "Ready" && it.status == "True"))
+}
+
+fn address(pod: &Pod) -> Option<IpAddr> {
+    pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
+}
+
+/// The resident memory of the largest process that tells it at this port, in bytes.
+async fn largest(pods: &[Pod], port: u16) -> anyhow::Result<u64> {
+    let mut largest = 0;
+    for address in pods.iter().filter_map(address) {
+        largest = largest.max(resident_bytes(SocketAddr::new(address, port)).await?);
+    }
+    Ok(largest)
 }
 
 fn programmed(gateway: &DynamicObject) -> bool {

