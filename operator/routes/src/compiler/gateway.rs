@@ -49,8 +49,9 @@ use super::{
     wants::{Wanted, Wanter},
 };
 use crate::{
-    gateway::{Demand, listener},
+    gateway::{Demand, GatewayStatus, listener},
     object::ObjectName,
+    recent::Recent,
     scope::Scope,
 };
 
@@ -64,6 +65,8 @@ pub(super) struct Derived {
     streams: BTreeMap<ObjectName, BTreeSet<RouteName>>,
     /// The splits of these, by the proxies that have them.
     stream_splits: BTreeMap<Scope, BTreeSet<SplitId>>,
+    /// What was said of routes lately.
+    said: Recent<GatewayStatus>,
     /// How many routes each listener has.
     counts: BTreeMap<ObjectName, Counts>,
     certificates: BTreeMap<Scope, Vec<Arc<Certificate>>>,

@@ -1,13 +1,15 @@
 //! The objects as they are read.
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
 use crds::gateway::{
     GrpcRouteSpec, HttpRouteSpec, RouteKind, StreamRouteSpec, read_spec, reference::ParentReference,
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{GatewayObject, hostname::HostName};
+use crate::recent::Recent;
 
 /// An object and what is read of its spec, or why nothing could be.
 #[derive(Clone, Debug)]
@@ -26,18 +28,57 @@ pub(crate) struct Read<T> {
 pub(crate) struct Route {
     pub(crate) parents: Vec<Arc<ParentReference>>,
     pub(crate) hostnames: Result<Vec<HostName>, String>,
-    pub(crate) rules: RouteRules,
+    pub(crate) rules: KeptRules,
 }
 
-/// The rules of a route, without the parents and hostnames beside them.
+/// The rules of a route as they were written: as text they take a quarter of what is read of them, and they are read when
+/// the route is compiled.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptRules {
+    kind: RouteKind,
+    /// Why they cannot be read, if so.
+    text: Result<Box<str>, String>,
+}
+
+/// The rules of a route, without parents and hostnames beside them.
 #[derive(Clone, Debug)]
 pub(crate) enum RouteRules {
     Http(HttpRouteSpec),
     Grpc(GrpcRouteSpec),
     /// Of a TLSRoute, TCPRoute or UDPRoute.
     Stream(StreamRouteSpec),
-    /// They cannot be read.
-    Unreadable(String),
+    /// They cannot be read: [`KeptRules::unreadable`] says why.
+    Unreadable,
+}
+
+impl KeptRules {
+    /// Those of a spec that can be read.
+    fn of(kind: RouteKind, spec: &Value) -> Self {
+        let rules = spec.get("rules").map_or_else(|| "[]".to_owned(), Value::to_string);
+        Self { kind, text: Ok(format!("{{\"rules\":{rules}}}").into()) }
+    }
+
+    /// Why they cannot be read, if so.
+    pub(crate) fn unreadable(&self) -> Option<&str> {
+        self.text.as_ref().err().map(String::as_str)
+    }
+
+    /// What they say.
+    pub(crate) fn read(&self) -> RouteRules {
+        let text = match &self.text {
+            Ok(text) => text,
+            Err(_) => return RouteRules::Unreadable,
+        };
+        let rules = match self.kind {
+            RouteKind::Http => serde_json::from_str(text).map(RouteRules::Http),
+            RouteKind::Grpc => serde_json::from_str(text).map(RouteRules::Grpc),
+            RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp => {
+                serde_json::from_str(text).map(RouteRules::Stream)
+            }
+        };
+        // They were read before they were kept.
+        rules.unwrap_or(RouteRules::Unreadable)
+    }
 }
 
 impl<T: DeserializeOwned> Read<T> {
@@ -61,7 +102,11 @@ impl<T> Read<T> {
 
 impl Read<Route> {
     /// A route, whatever can be read of it: whom it wants to attach to is told what is wrong.
-    pub(crate) fn route(kind: RouteKind, object: &GatewayObject) -> Self {
+    pub(crate) fn route(
+        kind: RouteKind,
+        object: &GatewayObject,
+        references: &mut Recent<ParentReference>,
+    ) -> Self {
         #[derive(serde::Deserialize, Default)]
         #[serde(rename_all = "camelCase", default)]
         struct Parents {
@@ -74,33 +119,27 @@ impl Read<Route> {
                 read_spec(&object.spec).map(RouteRules::Stream)
             }
         };
-        let shared = |parents: Vec<ParentReference>| parents.into_iter().map(Arc::new).collect();
+        let mut shared =
+            |parents: Vec<ParentReference>| parents.into_iter().map(|it| references.share(it)).collect();
         let route = match rules {
             Err(reason) => read_spec(&object.spec).map(|Parents { parent_refs }| Route {
                 parents: shared(parent_refs),
                 hostnames: Ok(Vec::new()),
-                rules: RouteRules::Unreadable(reason),
+                rules: KeptRules { kind, text: Err(reason) },
             }),
-            Ok(mut rules) => {
-                // What is read of them is kept once.
-                let (parents, hostnames) = match &mut rules {
-                    RouteRules::Http(spec) => {
-                        (mem::take(&mut spec.parent_refs), mem::take(&mut spec.hostnames))
-                    }
-                    RouteRules::Grpc(spec) => {
-                        (mem::take(&mut spec.parent_refs), mem::take(&mut spec.hostnames))
-                    }
-                    RouteRules::Stream(spec) => {
-                        (mem::take(&mut spec.parent_refs), mem::take(&mut spec.hostnames))
-                    }
-                    RouteRules::Unreadable(_) => (Vec::new(), Vec::new()),
+            Ok(rules) => {
+                let (parents, hostnames) = match rules {
+                    RouteRules::Http(spec) => (spec.parent_refs, spec.hostnames),
+                    RouteRules::Grpc(spec) => (spec.parent_refs, spec.hostnames),
+                    RouteRules::Stream(spec) => (spec.parent_refs, spec.hostnames),
+                    RouteRules::Unreadable => (Vec::new(), Vec::new()),
                 };
                 let named = !matches!(kind, RouteKind::Tcp | RouteKind::Udp);
                 let hostnames = hostnames.iter().filter(|_| named);
                 Ok(Route {
                     parents: shared(parents),
                     hostnames: hostnames.map(|name| HostName::parse(Some(name))).collect(),
-                    rules,
+                    rules: KeptRules::of(kind, &object.spec),
                 })
             }
         };

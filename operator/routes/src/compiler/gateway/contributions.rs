@@ -20,9 +20,7 @@ use super::{
 };
 use crate::{
     compiled::SplitReport,
-    gateway::{
-        GatewayObjectName, GatewayStatus, listener::Fault, objects::RouteRules, status::StatusContent,
-    },
+    gateway::{GatewayObjectName, GatewayStatus, listener::Fault, status::StatusContent},
     object::ObjectName,
     scope::Scope,
 };
@@ -88,7 +86,8 @@ impl Compiler {
         let parents: Vec<_> = attachments.iter().map(status).collect();
         let status = generation
             .filter(|_| !parents.is_empty())
-            .map(|generation| Arc::new(GatewayStatus { generation, content: StatusContent::Route(parents) }));
+            .map(|generation| GatewayStatus { generation, content: StatusContent::Route(parents) })
+            .map(|status| self.gateways.said.share(status));
         let id = GatewayObjectName { kind: GatewayKind::Route(name.kind), name: name.name.clone() };
         pending.gateway_statuses.insert(id, status);
     }
@@ -129,7 +128,7 @@ impl Compiler {
         if let Some((served, read)) =
             self.gateways.served.get(gateway).zip(self.stores.gateway.routes.get(name))
         {
-            if let Ok(RouteRules::Unreadable(reason)) = read.spec.as_ref().map(|route| &route.rules) {
+            if let Some(reason) = read.spec.as_ref().ok().and_then(|route| route.rules.unreadable()) {
                 finding.refused =
                     Some(Fault::new("UnsupportedValue", format!("it cannot be read: {reason}")));
             }

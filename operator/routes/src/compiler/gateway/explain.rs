@@ -204,8 +204,8 @@ impl Compiler {
                 continue;
             };
             let who = format!("{} {}", name.kind.as_str(), name.name);
-            if let Ok(Route { rules: RouteRules::Unreadable(reason), .. }) = &read.spec {
-                found.push(Bystander { who: who.clone(), why: Aside::Unserved(reason.clone()) });
+            if let Some(reason) = read.spec.as_ref().ok().and_then(|it| it.rules.unreadable()) {
+                found.push(Bystander { who: who.clone(), why: Aside::Unserved(reason.to_owned()) });
             }
             let attachments = self.attachments(name);
             let of_gateway: Vec<&Attachment> =
@@ -305,7 +305,7 @@ fn wants(read: &Read<Route>, kind: RouteKind, request: &Request<'_>) -> bool {
         matching.is_ok_and(|it| path_matches(&it.path, Case::Counts, path))
     };
     let paths =
-        match &route.rules {
+        match &route.rules.read() {
             RouteRules::Http(spec) => spec.rules.iter().any(|rule| {
                 rule.matches.is_empty() || rule.matches.iter().any(|it| takes(Matching::http(it)))
             }),
@@ -313,7 +313,7 @@ fn wants(read: &Read<Route>, kind: RouteKind, request: &Request<'_>) -> bool {
                 rule.matches.is_empty() || rule.matches.iter().any(|it| takes(Matching::grpc(it)))
             }),
             RouteRules::Stream(_) => false,
-            RouteRules::Unreadable(_) => has_rules(kind),
+            RouteRules::Unreadable => has_rules(kind),
         };
     host && paths
 }

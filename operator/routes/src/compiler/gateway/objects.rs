@@ -18,6 +18,7 @@ use crate::{
         objects::{Read, Route, RouteRules},
     },
     object::ObjectName,
+    recent::Recent,
     scope::Scope,
 };
 
@@ -47,6 +48,8 @@ pub(in super::super) struct Objects {
     pub(super) of_class: BTreeMap<Arc<str>, BTreeSet<ObjectName>>,
     /// The ListenerSets of each Gateway.
     pub(super) of_gateway: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
+    /// The parents that routes have named lately.
+    references: Recent<ParentReference>,
     /// The routes that name each parent.
     pub(super) of_parent: BTreeMap<Parent, BTreeSet<RouteName>>,
     /// The routes that take the place of each.
@@ -133,7 +136,8 @@ impl Objects {
             }
             GatewayKind::Route(kind) => {
                 let route = RouteName { kind, name: name.clone() };
-                self.set_route(&route, object.map(|object| Read::route(kind, object)));
+                let read = object.map(|object| Read::route(kind, object, &mut self.references));
+                self.set_route(&route, read);
                 touched.routes.extend(self.stand_ins.get(&route).into_iter().flatten().cloned());
                 touched.routes.insert(route);
             }
@@ -307,7 +311,7 @@ fn abroad(read: &Read<Route>, own: &Arc<str>) -> BTreeSet<Arc<str>> {
     };
     let Ok(route) = &read.spec else { return BTreeSet::new() };
     let mut found: Vec<String> = Vec::new();
-    match &route.rules {
+    match &route.rules.read() {
         RouteRules::Http(spec) => {
             for rule in &spec.rules {
                 found.extend(rule.backend_refs.iter().filter_map(|it| it.backend.namespace.clone()));
@@ -324,7 +328,7 @@ fn abroad(read: &Read<Route>, own: &Arc<str>) -> BTreeSet<Arc<str>> {
             let backends = spec.rules.iter().flat_map(|rule| &rule.backend_refs);
             found.extend(backends.filter_map(|it| it.backend.namespace.clone()));
         }
-        RouteRules::Unreadable(_) => {}
+        RouteRules::Unreadable => {}
     }
     found.into_iter().filter(|namespace| **namespace != **own).map(Arc::from).collect()
 }

@@ -48,17 +48,18 @@ pub(super) struct Draft<'a> {
     prefix: String,
     /// The classes of the hosts that have each name, with their port.
     names: BTreeMap<HostName, BTreeMap<u16, BTreeSet<String>>>,
-    rules: Vec<Rule<'a>>,
+    rules: Vec<Rule>,
 }
 
 /// One rule, resolved.
-struct Rule<'a> {
+struct Rule {
+    name: Option<String>,
     matches: Vec<Result<Matching, String>>,
     effects: Result<Effects, Unusable>,
     members: Vec<Member>,
     copies: Vec<backends::Copied>,
-    timeouts: Option<&'a Timeouts>,
-    retry: Option<&'a RetrySpec>,
+    timeouts: Option<Timeouts>,
+    retry: Option<RetrySpec>,
 }
 
 /// What a route contributes to a Gateway.
@@ -93,30 +94,30 @@ impl<'a> Draft<'a> {
             }
         }
         let target = |http2| Target { route, shown: served.shown.as_ref(), http2 };
-        let rules = match read.spec.as_ref().map(|route| &route.rules) {
+        let rules = match read.spec.as_ref().map(|route| route.rules.read()) {
             Ok(RouteRules::Http(spec)) => {
-                let of = |it: &'a crds::gateway::http_route::HttpRule| {
+                let of = |it: crds::gateway::http_route::HttpRule| {
                     let mut matches: Vec<_> = it.matches.iter().map(Matching::http).collect();
                     if matches.is_empty() {
                         matches.push(Matching::http(&crds::gateway::http_route::HttpMatch::default()));
                     }
-                    let target = target(false);
-                    let (timeouts, retry) = (it.timeouts.as_ref(), it.retry.as_ref());
-                    Rule::new(stores, &target, matches, &it.filters, &it.backend_refs, timeouts, retry)
+                    let rule = Rule::new(stores, &target(false), matches, &it.filters, &it.backend_refs);
+                    Rule { name: it.name, timeouts: it.timeouts, retry: it.retry, ..rule }
                 };
-                spec.rules.iter().map(of).collect()
+                spec.rules.into_iter().map(of).collect()
             }
             Ok(RouteRules::Grpc(spec)) => {
-                let of = |it: &'a crds::gateway::grpc_route::GrpcRule| {
+                let of = |it: crds::gateway::grpc_route::GrpcRule| {
                     let mut matches: Vec<_> = it.matches.iter().map(Matching::grpc).collect();
                     if matches.is_empty() {
                         matches.push(Matching::grpc(&crds::gateway::grpc_route::GrpcMatch::default()));
                     }
-                    Rule::new(stores, &target(true), matches, &it.filters, &it.backend_refs, None, None)
+                    let rule = Rule::new(stores, &target(true), matches, &it.filters, &it.backend_refs);
+                    Rule { name: it.name, ..rule }
                 };
-                spec.rules.iter().map(of).collect()
+                spec.rules.into_iter().map(of).collect()
             }
-            Ok(RouteRules::Stream(_) | RouteRules::Unreadable(_)) | Err(_) => Vec::new(),
+            Ok(RouteRules::Stream(_) | RouteRules::Unreadable) | Err(_) => Vec::new(),
         };
         let scope = served.place.home.clone();
         let prefix = match scope {
@@ -165,7 +166,7 @@ impl<'a> Draft<'a> {
         output
     }
 
-    fn compile_rule(&self, index: usize, rule: &Rule<'_>, backends: Backends<'_>, output: &mut Output) {
+    fn compile_rule(&self, index: usize, rule: &Rule, backends: Backends<'_>, output: &mut Output) {
         let filters = rule.filters();
         if let Err(unusable) = &filters {
             output.unusable.push((index, fault(unusable)));
@@ -238,7 +239,7 @@ impl<'a> Draft<'a> {
         &self,
         id: &str,
         matching: &Matching,
-        rule: &Rule<'_>,
+        rule: &Rule,
         effects: &Effects,
         limits: Limits,
         port: u16,
@@ -284,15 +285,14 @@ impl<'a> Draft<'a> {
     }
 }
 
-impl<'a> Rule<'a> {
+impl Rule {
+    /// One without a name and limits.
     fn new(
         stores: &Stores,
         target: &Target<'_>,
         matches: Vec<Result<Matching, String>>,
         filters: &[Filter],
         backends: &[HttpBackend],
-        timeouts: Option<&'a Timeouts>,
-        retry: Option<&'a RetrySpec>,
     ) -> Self {
         let effects = Effects::of(filters, false);
         let copies = effects.as_ref().map_or(&[][..], |effects| &effects.mirrors);
@@ -302,14 +302,14 @@ impl<'a> Rule<'a> {
             target.member(stores, &it.backend, it.weight, effects)
         };
         let members = backends.iter().map(member).collect();
-        Self { matches, effects, members, copies, timeouts, retry }
+        Self { name: None, matches, effects, members, copies, timeouts: None, retry: None }
     }
 
     /// What happens to requests besides the action, or why that cannot be done.
     fn filters(&self) -> Result<(&Effects, Filters, Limits), Unusable> {
         let effects = self.effects.as_ref().map_err(Clone::clone)?;
-        let (limits, per_try) = filters::limits(self.timeouts, self.retry.is_some())?;
-        let retry = match self.retry {
+        let (limits, per_try) = filters::limits(self.timeouts.as_ref(), self.retry.is_some())?;
+        let retry = match &self.retry {
             None => None,
             Some(spec) => filters::retry(spec, per_try)?,
         };
@@ -328,10 +328,7 @@ impl<'a> Rule<'a> {
 }
 
 /// The classes of a name: by port where the port is in the answer.
-fn split_by_port(
-    rule: &Rule<'_>,
-    ports: &BTreeMap<u16, BTreeSet<String>>,
-) -> Vec<(Option<u16>, Vec<String>)> {
+fn split_by_port(rule: &Rule, ports: &BTreeMap<u16, BTreeSet<String>>) -> Vec<(Option<u16>, Vec<String>)> {
     let redirect = rule.effects.as_ref().ok().and_then(|effects| effects.redirect.as_ref());
     if redirect.is_some_and(filters::depends_on_port) {
         return ports

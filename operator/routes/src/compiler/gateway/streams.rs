@@ -34,7 +34,9 @@ pub(super) fn members(
     read: &Read<Route>,
 ) -> Vec<Member> {
     let target = Target { route, shown: served.shown.as_ref(), http2: false };
-    let Ok(Route { rules: RouteRules::Stream(spec), .. }) = &read.spec else { return Vec::new() };
+    let Ok(RouteRules::Stream(spec)) = read.spec.as_ref().map(|route| route.rules.read()) else {
+        return Vec::new();
+    };
     // More rules than one could not be told apart.
     let backends = spec.rules.first().into_iter().flat_map(|rule| &rule.backend_refs);
     backends.map(|it| target.member(stores, &it.backend, it.weight, Ok(Effects::default()))).collect()

@@ -1,6 +1,6 @@
 //! The matches of a route one by one: which of the proxies' routes stands for which, and what orders them.
 
-use super::{Backends, Draft, Matching, RouteId, RouteRules, Standing, backends, fault, split_by_port};
+use super::{Backends, Draft, Matching, RouteId, Standing, backends, fault, split_by_port};
 use crate::{explain::RuleMatch, gateway::hostname::HostName};
 
 /// A match of a rule for one name of a Gateway's hosts.
@@ -26,7 +26,7 @@ impl Draft<'_> {
                             kind: self.route.kind,
                             route: self.route.name.clone(),
                             rule: index,
-                            name: self.rule_name(index),
+                            name: rule.name.clone(),
                             number: (rule.matches.len() > 1).then_some(number),
                         },
                         host,
@@ -51,14 +51,5 @@ impl Draft<'_> {
         faults.sort();
         faults.dedup();
         faults
-    }
-
-    fn rule_name(&self, rule: usize) -> Option<String> {
-        let route = self.read.spec.as_ref().ok()?;
-        match &route.rules {
-            RouteRules::Http(spec) => spec.rules.get(rule)?.name.clone(),
-            RouteRules::Grpc(spec) => spec.rules.get(rule)?.name.clone(),
-            RouteRules::Stream(_) | RouteRules::Unreadable(_) => None,
-        }
     }
 }
