@@ -24,7 +24,8 @@ impl<K: Ord + Clone, V> History<K, V> {
     /// From `revision` on, `key` stands for `value`. Revisions never go back.
     pub(crate) fn set(&mut self, revision: Revision, key: K, value: Option<V>) {
         self.changed.entry(revision).or_default().insert(key.clone());
-        let entries = self.entries.entry(key).or_default();
+        // Most have one, and there are thousands.
+        let entries = self.entries.entry(key).or_insert_with(|| Vec::with_capacity(1));
         match entries.last_mut() {
             Some(last) if last.0 == revision => last.1 = value,
             _ => entries.push((revision, value)),
