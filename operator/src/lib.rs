@@ -27,6 +27,7 @@ pub mod errors;
 pub mod events;
 mod experiments;
 pub mod lease;
+mod lists;
 pub mod rollouts;
 pub mod routes;
 pub mod signals;

@@ -1,5 +1,8 @@
 //! Values of JSON between two uses.
 
+use std::sync::Arc;
+
+use operator_routes::recent::Recent;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// A value as it is kept: as text, which takes a tenth of the memory of its tree. Of ten thousand Rollouts the trees of
@@ -7,9 +10,19 @@ use serde::{Serialize, de::DeserializeOwned};
 #[derive(Clone, Debug)]
 pub enum Folded<T> {
     /// As text.
-    Text(Box<str>),
+    Text(Arc<str>),
     /// As it is: a number in it would be another one after it was read again.
     Tree(Box<T>),
+}
+
+impl<T> Folded<T> {
+    /// Takes the text of one that came lately, if it is the same.
+    pub fn share(&mut self, recent: &mut Recent<str>) {
+        match self {
+            Self::Text(text) => *text = recent.share(Arc::clone(text)),
+            Self::Tree(_) => {}
+        }
+    }
 }
 
 impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Folded<T> {
@@ -33,5 +46,26 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned> Folded<T> {
             Self::Text(text) => serde_json::from_str(text).expect("what was read can be read again"),
             Self::Tree(value) => T::clone(value),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn the_same_text_is_kept_once() {
+        let mut recent = Recent::default();
+        let [mut one, mut other] = [(); 2].map(|()| Folded::of(json!({"a": [1, "b"]})));
+        one.share(&mut recent);
+        other.share(&mut recent);
+        let texts = [&one, &other].map(|it: &Folded<Value>| match it {
+            Folded::Text(text) => Arc::clone(text),
+            Folded::Tree(tree) => panic!("{tree} is no text"),
+        });
+        assert!(Arc::ptr_eq(&texts[0], &texts[1]));
+        assert_eq!(other.read(), json!({"a": [1, "b"]}));
     }
 }

@@ -38,7 +38,7 @@ pub mod mapping;
 pub mod module;
 pub mod object;
 pub mod order;
-mod recent;
+pub mod recent;
 pub mod scope;
 mod tcp;
 pub mod weights;

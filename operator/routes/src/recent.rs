@@ -7,21 +7,21 @@ const MOST: usize = 16;
 
 /// The values that came last. One that comes again is the same allocation.
 #[derive(Clone, Debug)]
-pub(crate) struct Recent<T>(VecDeque<Arc<T>>);
+pub struct Recent<T: ?Sized>(VecDeque<Arc<T>>);
 
-impl<T> Default for Recent<T> {
+impl<T: ?Sized> Default for Recent<T> {
     fn default() -> Self {
         Self(VecDeque::new())
     }
 }
 
-impl<T: PartialEq> Recent<T> {
+impl<T: PartialEq + ?Sized> Recent<T> {
     /// The value, shared with those that are equal to it and came lately.
-    pub(crate) fn share(&mut self, value: T) -> Arc<T> {
-        if let Some(known) = self.0.iter().find(|it| ***it == value) {
+    pub fn share(&mut self, value: impl Into<Arc<T>>) -> Arc<T> {
+        let value = value.into();
+        if let Some(known) = self.0.iter().find(|it| **it == value) {
             return Arc::clone(known);
         }
-        let value = Arc::new(value);
         self.0.truncate(MOST - 1);
         self.0.push_front(Arc::clone(&value));
         value

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::contract;
-use kube::{Api, Client, Resource, core::NamespaceResourceScope, runtime::watcher};
+use kube::{Api, Client, Resource, core::NamespaceResourceScope};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -12,6 +12,7 @@ use super::{Controller, Stores, execute::Executor, measure::Measurer, providers:
 use crate::{
     events::Recorder,
     lease::Tenure,
+    lists::everything,
     rollouts::{Workers, Worklist, follow, instance, trim, trimmed},
     telemetry::{self, Gate, Metrics},
     traffic::TrafficStore,
@@ -94,7 +95,7 @@ impl Watches {
         let Self { settings, stores, list, stop, .. } = self;
         let runs = follow(
             self.api(),
-            watcher::Config::default().labels(&instance(&settings.instance_id)),
+            everything().labels(&instance(&settings.instance_id)),
             Some,
             &stores.runs,
             |change| list.add(triggers::of_run(change)),
@@ -102,7 +103,7 @@ impl Watches {
         );
         let jobs = follow(
             self.api(),
-            watcher::Config::default().labels(contract::ANALYSIS_RUN_UID_LABEL),
+            everything().labels(contract::ANALYSIS_RUN_UID_LABEL),
             trimmed(trim),
             &stores.jobs,
             |change| list.add(triggers::of_job(change)),
@@ -110,7 +111,7 @@ impl Watches {
         );
         let pods = follow(
             self.api(),
-            watcher::Config::default().labels(contract::ANALYSIS_RUN_UID_LABEL),
+            everything().labels(contract::ANALYSIS_RUN_UID_LABEL),
             trimmed(trim),
             &stores.pods,
             |change| list.add(triggers::of_pod(stores, change)),

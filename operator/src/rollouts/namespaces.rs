@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, fmt::Debug, sync::Arc, time::Duration};
 
-use kube::{Api, Resource, runtime::watcher};
+use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::{sync::watch, time};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use super::{
     store::{Change, Store, Stored},
     watch::follow,
 };
+use crate::lists::everything;
 
 /// How long further namespaces are waited for before lists begin anew: a template may bring many at once.
 const GATHER: Duration = Duration::from_millis(100);
@@ -67,7 +68,7 @@ pub(super) async fn follow_occupied<K, S>(
             time::sleep(GATHER).await;
         };
         tokio::select! {
-            () = follow(api.clone(), watcher::Config::default(), keep, store, &changed, stop) => return,
+            () = follow(api.clone(), everything(), keep, store, &changed, stop) => return,
             () = more => {}
         }
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use crds::{analysis, contract};
 use futures::future::join_all;
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::{Api, Client, Resource, api::ApiResource, core::NamespaceResourceScope, runtime::watcher};
+use kube::{Api, Client, Resource, api::ApiResource, core::NamespaceResourceScope};
 use operator_core::{key::Kind, traffic::ObjectName};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,7 @@ use crate::{
     events::Recorder,
     experiments,
     lease::Tenure,
+    lists::everything,
     telemetry::{self, Gate, Metrics, RolloutCounts, RolloutMetrics},
     traffic::{self, Connector, TrafficStore},
 };
@@ -170,7 +171,7 @@ impl Watches {
         let concern = |rollouts: BTreeSet<ObjectName>| list.add(rollouts);
         let rollouts = follow(
             self.api(),
-            watcher::Config::default().labels(&instance(&settings.instance_id)),
+            everything().labels(&instance(&settings.instance_id)),
             Some,
             &stores.rollouts,
             |change| {
@@ -182,7 +183,7 @@ impl Watches {
         );
         let replica_sets = follow(
             self.api(),
-            watcher::Config::default().labels(contract::POD_TEMPLATE_HASH_LABEL),
+            everything().labels(contract::POD_TEMPLATE_HASH_LABEL),
             trimmed(trim),
             &stores.replica_sets,
             |change| {
@@ -261,7 +262,7 @@ impl Watches {
         }
         follow(
             self.api(),
-            watcher::Config::default().labels(contract::POD_TEMPLATE_HASH_LABEL).fields(UNFINISHED),
+            everything().labels(contract::POD_TEMPLATE_HASH_LABEL).fields(UNFINISHED),
             |watched| Some(Pod::of(&watched, stores)),
             &stores.pods,
             |change| list.add(triggers::of_pod(stores, change)),
@@ -281,7 +282,7 @@ impl Watches {
 
     async fn follow_analyses(&self) {
         let Self { client, stores, list, experiment_list, stop, .. } = self;
-        let any = watcher::Config::default;
+        let any = everything;
         let runs = follow(
             self.api(),
             any(),

@@ -11,7 +11,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use kube::{Api, Client, runtime::watcher};
+use kube::{Api, Client};
 use operator_core::{
     traffic::ObjectName,
     world::{self, Lookup, WorkloadKind},
@@ -24,6 +24,7 @@ use super::{
     store::{Change, Store},
     watch::follow,
 };
+use crate::lists::everything;
 
 /// All kinds, in the order of their stores.
 pub(super) const KINDS: [WorkloadKind; 3] =
@@ -104,7 +105,7 @@ impl Workloads {
             None => Api::all_with(client, &kind),
         };
         let keep = |watched| Some(Workload::of(kind, watched)).filter(|it| self.is_wanted(kind, it));
-        follow(api, watcher::Config::default(), keep, self.store(kind), changed, stop).await;
+        follow(api, everything(), keep, self.store(kind), changed, stop).await;
     }
 
     fn is_wanted(&self, kind: WorkloadKind, workload: &Workload) -> bool {

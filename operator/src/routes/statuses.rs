@@ -20,6 +20,7 @@ use operator_routes::{
     GatewayObjectName, ObjectName, State, Status, Subject,
     dialect::{Carrier, DocumentKind, Origin, documents::DocumentName},
     gateway::{GatewayStatus, status::StatusContent},
+    recent::Recent,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,8 @@ pub(super) struct Statuses {
     /// controllers would undo each other's work.
     told: Mutex<BTreeMap<ObjectName, (String, Vec<String>)>>,
     gateways: BTreeMap<GatewayObjectName, SeenGateway>,
+    /// Statuses that were seen lately: those of routes that were attached in the same second are the same.
+    seen: Recent<str>,
     /// The names that we control Gateways under.
     controllers: Vec<String>,
     due: Arc<Due>,
@@ -72,6 +75,7 @@ impl Statuses {
             addresses,
             told: Mutex::default(),
             gateways: BTreeMap::new(),
+            seen: Recent::default(),
             controllers,
             due,
         }
@@ -80,7 +84,10 @@ impl Statuses {
     /// An object of the Gateway API says this now, or is gone.
     pub(super) fn saw_gateway(&mut self, name: GatewayObjectName, seen: Option<SeenGateway>) {
         match seen {
-            Some(seen) => drop(self.gateways.insert(name, seen)),
+            Some(mut seen) => {
+                seen.status.share(&mut self.seen);
+                self.gateways.insert(name, seen);
+            }
             None => drop(self.gateways.remove(&name)),
         }
     }

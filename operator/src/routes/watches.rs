@@ -26,6 +26,7 @@ use super::{Input, served::Served};
 use crate::{
     config_server::{IngressSettings, Settings},
     errors::chain,
+    lists::everything,
 };
 
 /// Emissary's group, and the one of its 2.0 preview, whose kinds have longer names.
@@ -148,44 +149,44 @@ impl Watch {
             Source::Rollouts => self.custom("argoproj.io", "Rollout", told::rollout).await,
             Source::Gateway(kind) => self.gateway(kind).await,
             Source::Namespaces => {
-                self.without_namespace(watcher::Config::default(), |it| told::namespace(&it)).await;
+                self.without_namespace(everything(), |it| told::namespace(&it)).await;
             }
             Source::ConfigMaps => {
                 // Helm keeps its releases in ConfigMaps, too, if it is told to.
-                let config = watcher::Config::default().labels("owner!=helm");
+                let config = everything().labels("owner!=helm");
                 self.built_in(config, |it| told::config_map_version(&it)).await;
             }
             Source::Secrets => {
                 // Helm keeps its releases in Secrets, large and many.
-                let config = watcher::Config::default().fields("type!=helm.sh/release.v1");
+                let config = everything().fields("type!=helm.sh/release.v1");
                 self.built_in(config, |it| told::secret(&it)).await;
             }
             Source::Services => {
                 let published = self.ingress.publish_service.as_ref();
-                self.built_in(watcher::Config::default(), |it| told::service(&it, published)).await;
+                self.built_in(everything(), |it| told::service(&it, published)).await;
             }
             Source::EndpointSlices => {
                 let proxies = self.proxy_service.clone();
-                self.built_in(watcher::Config::default(), |slice| told::slice(&slice, &proxies)).await;
+                self.built_in(everything(), |slice| told::slice(&slice, &proxies)).await;
             }
             Source::Pods => {
-                let with_hash = watcher::Config::default().labels(POD_TEMPLATE_HASH_LABEL);
+                let with_hash = everything().labels(POD_TEMPLATE_HASH_LABEL);
                 self.built_in(with_hash, |it| told::pod(&it)).await;
             }
             Source::Ingresses => {
-                self.built_in(watcher::Config::default(), |it| told::ingress(&it)).await;
+                self.built_in(everything(), |it| told::ingress(&it)).await;
             }
             Source::IngressClasses => {
-                self.without_namespace(watcher::Config::default(), |it| told::ingress_class(&it)).await;
+                self.without_namespace(everything(), |it| told::ingress_class(&it)).await;
             }
             Source::GatewayDeployments => {
-                let ours = watcher::Config::default().labels(names::SELECTOR);
+                let ours = everything().labels(names::SELECTOR);
                 self.built_in(ours, |it| told::deployment(&it)).await;
             }
             Source::IngressDefaults => {
                 let Some(name) = &self.ingress.config_map else { return };
                 let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &name.namespace);
-                let config = watcher::Config::default().fields(&format!("metadata.name={}", name.name));
+                let config = everything().fields(&format!("metadata.name={}", name.name));
                 self.follow(watcher(api, config), &|it| told::config_map(&it)).await;
             }
         }
@@ -243,7 +244,7 @@ impl Watch {
                     }
                     Some(_) | None => Api::all_with(self.client.clone(), &resource),
                 };
-                self.follow_on(watcher(api, watcher::Config::default()), &told, &mut known).await;
+                self.follow_on(watcher(api, everything()), &told, &mut known).await;
             }
             debug!(kind = kind.as_str(), "the kind is not installed");
             self.tell(Input::Complete(self.source)).await;
@@ -276,7 +277,7 @@ impl Watch {
                     Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
                     None => Api::all_with(self.client.clone(), &resource),
                 };
-                self.follow(watcher(api, watcher::Config::default()), &told).await;
+                self.follow(watcher(api, everything()), &told).await;
             }
             debug!(kind, "the kind is not installed");
             self.tell(Input::Complete(self.source)).await;

@@ -25,7 +25,11 @@ pub(super) struct Splits {
 
 /// A split as it came: that takes a tenth of the memory of its tree, and most routes belong to no Rollout.
 #[derive(Debug, PartialEq, Eq)]
-struct Kept(Box<[u8]>);
+struct Kept {
+    bytes: Box<[u8]>,
+    /// All proxies serve what is compiled, as they do most of the time: it is not there twice.
+    agreed: bool,
+}
 
 /// The splits that have to do with an object.
 #[derive(Debug, Default)]
@@ -33,8 +37,12 @@ struct Index(BTreeSet<(ObjectName, Arc<str>)>);
 
 impl Splits {
     /// A split is like this now.
-    pub(super) fn put(&mut self, state: wire::SplitState, touched: &mut Touched) -> Result<(), Malformed> {
-        let kept = Kept(state.encode_to_vec().into_boxed_slice());
+    pub(super) fn put(
+        &mut self,
+        mut state: wire::SplitState,
+        touched: &mut Touched,
+    ) -> Result<(), Malformed> {
+        let kept = Kept::of(&mut state);
         if self.kept.get(state.id.as_str()) == Some(&kept) {
             return Ok(());
         }
@@ -84,9 +92,23 @@ impl Splits {
 }
 
 impl Kept {
+    /// The state is the same afterwards.
+    fn of(state: &mut wire::SplitState) -> Self {
+        let agreed = matches!(&state.views[..], [view] if view.served == state.compiled);
+        let compiled = if agreed { state.compiled.take() } else { None };
+        let bytes = state.encode_to_vec().into_boxed_slice();
+        if agreed {
+            state.compiled = compiled;
+        }
+        Self { bytes, agreed }
+    }
+
     fn read(&self) -> Split {
         // It was read before it was kept.
-        let state = wire::SplitState::decode(&*self.0).expect("what was encoded can be decoded");
+        let mut state = wire::SplitState::decode(&*self.bytes).expect("what was encoded can be decoded");
+        if self.agreed {
+            state.compiled = state.views.first().and_then(|view| view.served.clone());
+        }
         convert::split(state).expect("what was read can be read again")
     }
 }
