@@ -328,6 +328,7 @@ mod tests {
             fixed: false,
             told: Mutex::default(),
             gateways: BTreeMap::new(),
+            seen: Recent::default(),
             controllers: Vec::new(),
             due: Arc::default(),
         }

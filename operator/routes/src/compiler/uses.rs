@@ -119,9 +119,8 @@ impl Used {
 
     fn remove(&mut self, user: &User) {
         match &mut self.users {
-            Users::Nobody => {}
             Users::One(known) if known == user => self.users = Users::Nobody,
-            Users::One(_) => {}
+            Users::Nobody | Users::One(_) => {}
             Users::Many(many) => {
                 for (_, of_scope) in many.iter_mut().filter(|(it, _)| it == user.scope()) {
                     of_scope.remove(user);

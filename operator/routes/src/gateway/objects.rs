@@ -65,10 +65,7 @@ impl KeptRules {
 
     /// What they say.
     pub(crate) fn read(&self) -> RouteRules {
-        let text = match &self.text {
-            Ok(text) => text,
-            Err(_) => return RouteRules::Unreadable,
-        };
+        let Ok(text) = &self.text else { return RouteRules::Unreadable };
         let rules = match self.kind {
             RouteKind::Http => serde_json::from_str(text).map(RouteRules::Http),
             RouteKind::Grpc => serde_json::from_str(text).map(RouteRules::Grpc),
