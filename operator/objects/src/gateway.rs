@@ -1,5 +1,7 @@
 //! What is needed of objects of the Gateway API.
 
+use std::sync::Arc;
+
 use crds::contract::STANDS_IN_ANNOTATION;
 use kube::core::DynamicObject;
 use operator_routes::GatewayObject;
@@ -11,9 +13,9 @@ use crate::{Folded, version};
 #[derive(Clone, Debug)]
 pub struct SeenGateway {
     /// `metadata.resourceVersion`: a write is on top of what was seen, or not at all.
-    pub resource_version: String,
+    pub resource_version: Arc<str>,
     /// `metadata.finalizers`.
-    pub finalizers: Vec<String>,
+    pub finalizers: Box<[String]>,
     /// `status`, as it is.
     pub status: Folded<Value>,
 }
@@ -40,8 +42,8 @@ pub fn gateway(object: &mut DynamicObject) -> GatewayObject {
 #[must_use]
 pub fn seen_gateway(object: &mut DynamicObject) -> SeenGateway {
     SeenGateway {
-        resource_version: object.metadata.resource_version.clone().unwrap_or_default(),
-        finalizers: object.metadata.finalizers.clone().unwrap_or_default(),
+        resource_version: version(&object.metadata),
+        finalizers: object.metadata.finalizers.clone().unwrap_or_default().into(),
         status: Folded::of(object.data.get_mut("status").map(Value::take).unwrap_or_default()),
     }
 }

@@ -106,7 +106,11 @@ impl Statuses {
             let wanted = wanted.get(name).map(|it| &**it);
             let write = seen.and_then(|seen| {
                 let status = gateway::differing(&seen.status.read(), wanted, &self.controllers, &now)?;
-                Some(Write::Gateway { name: name.clone(), version: seen.resource_version.clone(), status })
+                Some(Write::Gateway {
+                    name: name.clone(),
+                    version: seen.resource_version.to_string(),
+                    status,
+                })
             });
             let topic = Topic::Gateway(name.clone());
             match write {
@@ -115,7 +119,7 @@ impl Statuses {
             }
             if let Some((seen, StatusContent::Class { used, .. })) = seen.zip(wanted.map(|it| &it.content)) {
                 let topic = Topic::Finalizer(name.name.clone());
-                let version = seen.resource_version.clone();
+                let version = seen.resource_version.to_string();
                 match finalizers(&seen.finalizers, *used) {
                     Some(finalizers) => {
                         drop(

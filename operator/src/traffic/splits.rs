@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
 };
 
@@ -31,9 +32,10 @@ struct Kept {
     agreed: bool,
 }
 
-/// The splits that have to do with an object.
+/// The splits that have to do with an object, by hashes of its namespace and its name: with thousands of splits the names
+/// would be most of it. Two names with one hash have each other's splits too, so that who asks looks at what they are.
 #[derive(Debug, Default)]
-struct Index(BTreeSet<(ObjectName, Arc<str>)>);
+struct Index(BTreeSet<(u64, u64, Arc<str>)>);
 
 impl Splits {
     /// A split is like this now.
@@ -50,8 +52,8 @@ impl Splits {
         self.remove(&split.id, touched);
         let id: Arc<str> = split.id.as_str().into();
         for (mapping, service) in arms(&split) {
-            self.by_mapping.0.insert((mapping.clone(), Arc::clone(&id)));
-            self.by_service.0.insert((service.clone(), Arc::clone(&id)));
+            self.by_mapping.insert(mapping, &id);
+            self.by_service.insert(service, &id);
             touched.mappings.insert(mapping.clone());
             touched.services.insert(service.clone());
         }
@@ -63,8 +65,8 @@ impl Splits {
     pub(super) fn remove(&mut self, id: &str, touched: &mut Touched) {
         let Some((id, kept)) = self.kept.remove_entry(id) else { return };
         for (mapping, service) in arms(&kept.read()) {
-            self.by_mapping.0.remove(&(mapping.clone(), Arc::clone(&id)));
-            self.by_service.0.remove(&(service.clone(), Arc::clone(&id)));
+            self.by_mapping.remove(mapping, &id);
+            self.by_service.remove(service, &id);
             touched.mappings.insert(mapping.clone());
             touched.services.insert(service.clone());
         }
@@ -75,7 +77,13 @@ impl Splits {
         let services = reach.services.iter().flat_map(|it| self.by_service.of(it));
         let mappings = reach.mappings.iter().flat_map(|it| self.by_mapping.of(it));
         let ids: BTreeSet<&Arc<str>> = services.chain(mappings).collect();
-        ids.into_iter().filter_map(|id| self.kept.get(id)).map(Kept::read).collect()
+        let splits = ids.into_iter().filter_map(|id| self.kept.get(id)).map(Kept::read);
+        let meant = |split: &Split| {
+            arms(split).any(|(mapping, service)| {
+                reach.mappings.contains(mapping) || reach.services.contains(service)
+            })
+        };
+        splits.filter(meant).collect()
     }
 
     /// Whether some arm holds one of these versions of a namespace, given by their hashes.
@@ -116,18 +124,31 @@ impl Kept {
 impl Index {
     /// The splits of an object.
     fn of(&self, name: &ObjectName) -> impl Iterator<Item = &Arc<str>> {
-        self.from(name.clone()).take_while(move |(other, _)| other == name).map(|(_, id)| id)
+        let (namespace, name) = (hash(&name.namespace), hash(&name.name));
+        let from = self.0.range((namespace, name, Arc::default())..);
+        from.take_while(move |it| (it.0, it.1) == (namespace, name)).map(|(.., id)| id)
     }
 
     /// The splits of the objects of a namespace; one of several objects comes several times.
     fn within(&self, namespace: &str) -> impl Iterator<Item = &Arc<str>> {
-        let first = ObjectName::new(namespace, "");
-        self.from(first).take_while(move |(name, _)| name.namespace == namespace).map(|(_, id)| id)
+        let namespace = hash(namespace);
+        let from = self.0.range((namespace, 0, Arc::default())..);
+        from.take_while(move |it| it.0 == namespace).map(|(.., id)| id)
     }
 
-    fn from(&self, first: ObjectName) -> impl Iterator<Item = &(ObjectName, Arc<str>)> {
-        self.0.range((first, Arc::from(""))..)
+    fn insert(&mut self, name: &ObjectName, id: &Arc<str>) {
+        self.0.insert((hash(&name.namespace), hash(&name.name), Arc::clone(id)));
     }
+
+    fn remove(&mut self, name: &ObjectName, id: &Arc<str>) {
+        self.0.remove(&(hash(&name.namespace), hash(&name.name), Arc::clone(id)));
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Mapping and Service of every arm that anyone may serve.

@@ -199,6 +199,11 @@ impl Stores {
         self.services.get(name).map(|it| &**it)
     }
 
+    /// The name of a Service, in the allocations of the one that has it if there is one.
+    pub(super) fn shared(&self, service: ObjectName) -> ObjectName {
+        self.services.get_key_value(&service).map(|(known, _)| known.clone()).unwrap_or(service)
+    }
+
     pub(super) fn slices(&self, service: &ObjectName) -> impl Iterator<Item = (&Arc<str>, &EndpointSlice)> {
         let first = (service.clone(), Arc::from(""));
         let from = self.slices.range(first..).map(|((service, name), slice)| (service, name, slice));

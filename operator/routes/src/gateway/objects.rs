@@ -140,7 +140,8 @@ impl Read<Route> {
                 })
             }
         };
-        Self::with(object, route)
+        // Nobody asks for the uid of a route, of which there are thousands.
+        Self { uid: Arc::default(), ..Self::with(object, route) }
     }
 
     /// Whom it wants to attach to.

@@ -72,7 +72,7 @@ impl Target<'_> {
         }
         let own = &self.route.name.namespace;
         let namespace = reference.namespace.as_deref().filter(|it| !it.is_empty()).unwrap_or(own);
-        let service = ObjectName::new(namespace, reference.name.as_str());
+        let service = stores.shared(ObjectName::new(namespace, reference.name.as_str()));
         let from = Referrer { kind: self.route.kind.as_str(), namespace: own };
         references::permitted(stores, from, "Service", &service)?;
         let Some(port) = reference.port else {
@@ -172,14 +172,15 @@ pub(super) fn divide(common: Common<'_>, members: &[Member], backends: Backends<
         let backend = member.backend(backends);
         let count = names.entry(member.id.as_str()).or_default();
         *count += 1;
-        let id = if *count == 1 { member.id.clone() } else { format!("{} #{count}", member.id) };
-        arms.push(arm(&id, share, backend, member, common.effects, common.limits));
+        let id =
+            if *count == 1 { ArmId::new(&*member.id) } else { ArmId::new(format!("{} #{count}", member.id)) };
+        arms.push(arm(id.clone(), share, backend, member, common.effects, common.limits));
         let own = backends.get(&member.key);
         versions.extend(own.versions.iter().cloned());
         problems.extend(member.unresolved(backends).map(|fault| fault.message));
         problems.extend(own.problem.as_ref().filter(|_| absent(own).is_none()).map(|it| it.text.clone()));
         served.push(ServedArm {
-            id: ArmId::new(id),
+            id,
             mapping: route_key(common.route.kind, &common.route.name),
             service: member.service.clone(),
             written: u8::try_from(member.weight).ok().filter(|weight| *weight <= 100),
@@ -233,12 +234,12 @@ pub(super) fn mirrors(copies: &[Copied], backends: Backends<'_>) -> (Vec<Mirror>
 }
 
 /// An arm of a rule: what a backend says of host and path goes before what the rule says.
-fn arm(id: &str, share: Share, backend: &Backend, member: &Member, rule: &Effects, limits: Limits) -> Arm {
+fn arm(id: ArmId, share: Share, backend: &Backend, member: &Member, rule: &Effects, limits: Limits) -> Arm {
     let Effects { request_headers, response_headers, host_rewrite, rewrite, .. } = &member.effects;
     let own_rewrite = if *rewrite == Rewrite::None { &rule.rewrite } else { rewrite };
     let own_host = if *host_rewrite == HostRewrite::Keep { &rule.host_rewrite } else { host_rewrite };
     Arm {
-        id: ArmId::new(id),
+        id,
         share,
         cluster: backend.cluster.id.clone(),
         rewrite: own_rewrite.clone(),
