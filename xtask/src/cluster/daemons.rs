@@ -17,10 +17,6 @@ use crate::command::command;
 /// What they find in their environment, and nothing else: a proxy or locale of the user's is not for them.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// By how many percent the heaps of these programs, which are written in Go, grow before garbage is collected, instead of
-/// 100: while it is, an answer of the API server takes tens of milliseconds longer with few cores.
-const GOGC: &str = "300";
-
 /// Lines of a log that a failure shows.
 const SHOWN: usize = 12;
 
@@ -101,8 +97,7 @@ fn spawn(place: &Place, node: &Node, daemon: &Daemon) -> anyhow::Result<()> {
     let enter = node.command(&daemon.program);
     // A session of its own: it outlives the terminal and does not see its interrupts.
     let mut setsid = command("setsid", [enter.get_program()]);
-    setsid.args(enter.get_args()).args(&daemon.arguments).current_dir("/");
-    setsid.env_clear().env("PATH", PATH).env("GOGC", GOGC);
+    setsid.args(enter.get_args()).args(&daemon.arguments).env_clear().env("PATH", PATH).current_dir("/");
     setsid.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     setsid.spawn()?;
     Ok(())
