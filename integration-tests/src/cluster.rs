@@ -18,7 +18,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::tally::Tally;
+use crate::{pod, tally::Tally};
 
 /// Written into every object that the tests and the demo apply.
 const FIELD_MANAGER: &str = "sluice-integration-tests";
@@ -193,8 +193,7 @@ impl Cluster {
 
     /// The addresses of the pods with this label; none is an error.
     pub async fn pod_addresses(&self, labels: &str) -> anyhow::Result<Vec<IpAddr>> {
-        let address = |pod: &Pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok();
-        let addresses: Vec<_> = self.pods(labels).await?.iter().filter_map(address).collect();
+        let addresses: Vec<_> = self.pods(labels).await?.iter().filter_map(pod::address).collect();
         ensure!(!addresses.is_empty(), "no pod with {labels} has an address: is Sluice installed?");
         Ok(addresses)
     }

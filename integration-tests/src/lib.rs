@@ -17,6 +17,7 @@ pub mod figures;
 pub mod holder;
 pub mod load;
 pub mod operator;
+pub mod pod;
 pub mod probe;
 pub mod prometheus;
 pub mod propagation;

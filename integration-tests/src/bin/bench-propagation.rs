@@ -9,10 +9,10 @@ use http::StatusCode;
 use integration_tests::{
     cluster::{Cluster, Kind},
     figures::{Figures, percentile, progress, rounded},
+    pod,
     probe::Probe,
     propagation::{Churn, Edge, Fleet, Implementation, flipped, http_route, probed},
 };
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
@@ -313,13 +313,7 @@ fn gateway(class: &str) -> Value {
 async fn application(cluster: &Cluster) -> anyhow::Result<IpAddr> {
     let ready = || async {
         let pods = cluster.pods("app=bench").await?;
-        Ok(pods.iter().find_map(|pod: &Pod| {
-            let status = pod.status.as_ref()?;
-            let ready =
-                |it: &k8s_openapi::api::core::v1::PodCondition| it.type_ == "Ready" && it.status == "True";
-            let conditions = status.conditions.as_ref()?;
-            conditions.iter().any(ready).then(|| status.pod_ip.as_ref()?.parse().ok())?
-        }))
+        Ok(pods.iter().filter(|it| pod::is_ready(it)).find_map(pod::address))
     };
     cluster.until("the application is ready", LIMIT, ready).await
 }

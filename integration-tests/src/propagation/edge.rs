@@ -1,9 +1,6 @@
 //! The Gateway that is measured, and who serves it.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Pod;
@@ -13,6 +10,7 @@ use tokio::time::Instant;
 use super::{Implementation, Usage, implementation::Selection};
 use crate::{
     cluster::{Cluster, Kind},
+    pod::{address, is_ready},
     probe::{Probe, resident_bytes},
 };
 
@@ -117,15 +115,6 @@ async fn ready(cluster: &Cluster, Selection { namespace, labels }: &Selection) -
         Ok(Some(pods).filter(|pods| !pods.is_empty() && pods.iter().all(is_ready)))
     };
     cluster.until(&format!("pods with {labels} are ready"), LIMIT, all).await
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.is_some_and(|all| all.iter().any(|it| it.type_ == "Ready" && it.status == "True"))
-}
-
-fn address(pod: &Pod) -> Option<IpAddr> {
-    pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
 }
 
 /// The resident memory of the largest process that tells it at this port, in bytes.

@@ -38,11 +38,11 @@ pub fn gateway(object: &mut DynamicObject) -> GatewayObject {
     }
 }
 
-/// What its status says.
+/// What its status says; the version is that of the object as it was read.
 #[must_use]
-pub fn seen_gateway(object: &mut DynamicObject) -> SeenGateway {
+pub fn seen_gateway(object: &mut DynamicObject, version: &Arc<str>) -> SeenGateway {
     SeenGateway {
-        resource_version: version(&object.metadata),
+        resource_version: Arc::clone(version),
         finalizers: object.metadata.finalizers.clone().unwrap_or_default().into(),
         status: Folded::of(object.data.get_mut("status").map(Value::take).unwrap_or_default()),
     }

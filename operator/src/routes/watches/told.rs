@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use std::sync::Arc;
-
 use crds::gateway::GatewayKind;
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -94,10 +92,9 @@ pub(super) fn emissary(mut object: DynamicObject, kind: DocumentKind) -> Told {
 pub(super) fn gateway(mut object: DynamicObject, kind: GatewayKind) -> Told {
     let name = objects::name(&object.metadata);
     let id = GatewayObjectName { kind, name: name.clone() };
-    let seen = objects::seen_gateway(&mut object);
     let slim = objects::gateway(&mut object);
-    let resource_version = Arc::clone(&slim.resource_version);
-    let seen = Input::Gateway(id.clone(), Some(objects::SeenGateway { resource_version, ..seen }));
+    let seen = objects::seen_gateway(&mut object, &slim.resource_version);
+    let seen = Input::Gateway(id.clone(), Some(seen));
     (name, vec![seen, Input::Change(ObjectChange::Gateway(id, Some(slim)))])
 }
 
